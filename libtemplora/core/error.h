@@ -1,0 +1,29 @@
+#pragma once
+
+#include <stdexcept>
+#include <string>
+
+namespace templora {
+
+/// How a templora program ends; the numbers are its exit codes.
+enum class Exit {
+  done = 0,
+  usage = 2,        ///< command line or config file
+  bad_input = 3,    ///< a model folder, a text, a record that was read
+  resources = 4,    ///< memory, disk, device
+  numerics = 5,     ///< NaN or divergence
+  interrupted = 75  ///< stopped by a signal, state saved
+};
+
+/// The one exception type. Its message is a single line that says what is wrong, where, what was
+/// got, what was wanted and what to do next; `exit_code` is how a program that cannot go on ends.
+class Error : public std::runtime_error {
+ public:
+  Error(Exit exit_code, const std::string& message) : std::runtime_error(message), exit_code_(exit_code) {}
+  Exit exit_code() const { return exit_code_; }
+
+ private:
+  Exit exit_code_;
+};
+
+}  // namespace templora

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+#include "core/error.h"
+
+namespace templora {
+
+/// JSON whose objects keep the order in which their keys were written.
+using Json = nlohmann::ordered_json;
+
+/// Parses strict JSON: UTF-8, no duplicate key in any object, at most 64 levels deep, nothing after the value.
+/// `where` names the source in messages. Throws Error(code) with line and column.
+Json parse_json(std::string_view text, const std::string& where, Exit code = Exit::bad_input);
+
+/// Compact one-line dump. Throws Error(numerics) where a number is NaN or infinite, which JSON cannot
+/// hold and nlohmann would write as null without a word. `where` names the record in the message.
+std::string dump_json(const Json& value, const std::string& where);
+
+/// The same with two-space indentation and a final newline, for files that people read.
+std::string dump_json_pretty(const Json& value, const std::string& where);
+
+}  // namespace templora

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "run/run_folder.h"
+
+namespace templora {
+
+/// Perplexities of a set of tokens by both definitions.
+struct Perplexity {
+  double corpus = 0;       ///< exp(ΣNLL / Σtokens)
+  double chunk_mean = 0;   ///< Σ(exp(mean NLL of chunk) · tokens) / Σ tokens: what the released code prints
+  std::int64_t tokens = 0; ///< scored tokens
+};
+
+/// One cell row: base beside adapter on the same tokens.
+struct SegmentRow {
+  std::string label;                      ///< "0-100K", "500K+", "all"
+  std::int64_t first_token = 0;
+  std::optional<std::int64_t> end_token;  ///< none: open
+  std::int64_t tokens = 0;
+  std::int64_t books = 0;
+  std::optional<Perplexity> base, lora;
+  std::optional<double> change_corpus_percent, change_chunk_mean_percent;  ///< lora against base
+  /// The first segment's change, of only those books that reach this segment: tells a growing gain from a
+  /// change of books.
+  std::optional<double> first_segment_change_percent;
+};
+
+struct PerplexityTable {
+  std::vector<SegmentRow> all;                                       ///< one per segment, then "all"
+  std::vector<std::pair<std::string, std::vector<SegmentRow>>> books;  ///< by book, same rows
+  std::vector<std::string> no_gain_possible;                         ///< books that fit into one window
+  /// What the released code prints (its item 3 weighting applied when fidelity is official): see docs.
+  std::optional<double> official_base, official_lora;
+};
+
+/// Computes the table from a run's per-token NLLs alone. Tokens, not chunks, are assigned to segments: a
+/// chunk across an edge counts on both sides with the tokens that lie there.
+PerplexityTable perplexity_table(const RunData& run);
+
+Json to_json(const PerplexityTable& table);
+
+}  // namespace templora

@@ -1,0 +1,231 @@
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/json.h"
+
+namespace templora {
+
+/// What a config file says about one field besides its name and default.
+struct FieldInfo {
+  const char* help;
+  const char* unit = "";
+  double min = -std::numeric_limits<double>::infinity();  ///< smallest value allowed
+  double max = std::numeric_limits<double>::infinity();   ///< largest value allowed
+  bool above_min = false;                                 ///< `min` itself is not allowed
+};
+
+enum class ExperimentKind { perplexity };
+enum class Fidelity { corrected, official };
+enum class Dtype { float32, bfloat16 };
+enum class Moments { keep, reset };
+
+/// The base model: a Hugging Face folder.
+struct ModelConfig {
+  std::string path;
+  std::optional<std::string> tokenizer;
+  Dtype dtype = Dtype::float32;
+  std::string device = "auto";
+  std::optional<Json> rope_scaling;
+  bool allow_beyond_positions = false;
+};
+
+/// Which texts are read.
+struct DataConfig {
+  std::vector<std::string> books;
+  std::int64_t max_tokens = 0;
+  bool strip = true;
+};
+
+/// How a text is cut and what the model sees when a chunk is scored; W = context_tokens + chunk_tokens.
+struct WindowConfig {
+  std::int64_t chunk_tokens = 1024;                // Δ
+  std::optional<std::int64_t> context_tokens;      // L_X; null: train.prefix_tokens
+  std::optional<std::int64_t> first_chunk_tokens;  // null: chunk_tokens
+};
+
+struct ScoreConfig {
+  bool base = true;
+  bool adapter = true;
+  std::vector<std::int64_t> segment_edges = {0, 100000, 200000, 300000, 400000, 500000};
+};
+
+/// The temporary module.
+struct LoraConfig {
+  std::int64_t rank = 64;
+  double alpha = 64;
+  double dropout = 0.05;
+  std::vector<std::string> targets = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"};
+  std::optional<std::vector<std::int64_t>> layers;
+  std::optional<std::string> init_from;
+};
+
+struct TrainConfig {
+  bool enabled = true;
+  std::int64_t prefix_tokens = 3072;  // L_T
+  std::int64_t epochs = 2;
+  double learning_rate = 5e-5;
+  std::optional<std::int64_t> warmup_chunks;
+  std::optional<std::int64_t> warmup_steps;
+  double clip_norm = 1.0;
+  double adam_beta1 = 0.9;
+  double adam_beta2 = 0.999;
+  double adam_eps = 1e-7;
+  double weight_decay = 0.0;
+  Moments moments = Moments::keep;
+  std::int64_t lag_chunks = 0;
+};
+
+/// Where and how often a run keeps its state.
+struct RunConfig {
+  std::int64_t save_every_chunks = 50;
+  std::int64_t threads = 0;  // 0: all cores; the effective number is written into the run's config
+};
+
+/// Everything that one config file says. Defaults are the paper's settings.
+struct Config {
+  ExperimentKind experiment = ExperimentKind::perplexity;
+  std::int64_t seed = 42;
+  Fidelity fidelity = Fidelity::corrected;
+  ModelConfig model;
+  DataConfig data;
+  WindowConfig window;
+  ScoreConfig score;
+  LoraConfig lora;
+  TrainConfig train;
+  RunConfig run;
+  /// Free for the reader: where a config comes from, what the paper printed (`paper_value`, null where
+  /// unknown). Kept in the record, never interpreted.
+  std::optional<Json> notes;
+};
+
+/// Names every field of a section: `v(name, member, FieldInfo)`. This is the single place that names a
+/// field, its unit, its range and its help; parsing, `--set`, the effective config in each run, the JSON
+/// schema and the reference page all come from it.
+template <class Visitor>
+void visit_fields(ModelConfig& c, Visitor&& v) {
+  v("path", c.path, FieldInfo{"Hugging Face model folder: config.json, *.safetensors, tokenizer.model"});
+  v("tokenizer", c.tokenizer, FieldInfo{"tokenizer.model or a folder holding it; null: the model folder"});
+  v("dtype", c.dtype, FieldInfo{"dtype of the base weights and activations; LoRA weights are float32 always"});
+  v("device", c.device, FieldInfo{"\"cpu\", \"cuda\", \"cuda:N\" or \"auto\" (cuda if there is one)"});
+  v("rope_scaling", c.rope_scaling,
+    FieldInfo{"replaces rope_scaling of config.json (an object as Hugging Face writes it); null keeps it"});
+  v("allow_beyond_positions", c.allow_beyond_positions,
+    FieldInfo{"allow windows longer than the model's max_position_embeddings"});
+}
+
+template <class Visitor>
+void visit_fields(DataConfig& c, Visitor&& v) {
+  v("books", c.books, FieldInfo{"text files or globs, UTF-8, one book a file, relative to this config"});
+  v("max_tokens", c.max_tokens, FieldInfo{"keep the first tokens of each book only; 0 keeps all", "tokens", 0});
+  v("strip", c.strip, FieldInfo{"remove outer white space of each book before it is tokenised"});
+}
+
+template <class Visitor>
+void visit_fields(WindowConfig& c, Visitor&& v) {
+  v("chunk_tokens", c.chunk_tokens, FieldInfo{"Δ: the module is updated once after each chunk", "tokens", 1});
+  v("context_tokens", c.context_tokens,
+    FieldInfo{"L_X: last tokens before a chunk that the model sees when scoring it; null: train.prefix_tokens",
+              "tokens", 0});
+  v("first_chunk_tokens", c.first_chunk_tokens,
+    FieldInfo{"length of the first chunk; null: chunk_tokens (official: 1024)", "tokens", 1});
+}
+
+template <class Visitor>
+void visit_fields(ScoreConfig& c, Visitor&& v) {
+  v("base", c.base, FieldInfo{"score every chunk with the base model too"});
+  v("adapter", c.adapter, FieldInfo{"score every chunk with the temporary module"});
+  v("segment_edges", c.segment_edges, FieldInfo{"token positions where the table's segments begin", "tokens", 0});
+}
+
+template <class Visitor>
+void visit_fields(LoraConfig& c, Visitor&& v) {
+  v("rank", c.rank, FieldInfo{"inner size of the low-rank update", "", 1});
+  v("alpha", c.alpha, FieldInfo{"the update is scaled by alpha / rank", "", 0});
+  v("dropout", c.dropout, FieldInfo{"share of the update's inputs dropped in training", "", 0, 0.999});
+  v("targets", c.targets, FieldInfo{"projections that get an update: any of q_proj k_proj v_proj o_proj gate_proj "
+                                    "up_proj down_proj"});
+  v("layers", c.layers, FieldInfo{"indices of the layers that get an update; null: all", "", 0});
+  v("init_from", c.init_from, FieldInfo{"PEFT adapter folder to start every document from; null: B = 0"});
+}
+
+template <class Visitor>
+void visit_fields(TrainConfig& c, Visitor&& v) {
+  v("enabled", c.enabled, FieldInfo{"train after each chunk; false scores with the module as it starts"});
+  v("prefix_tokens", c.prefix_tokens,
+    FieldInfo{"L_T: last tokens before a chunk that training puts in front of it, unlabelled", "tokens", 0});
+  v("epochs", c.epochs, FieldInfo{"optimizer steps on each chunk", "steps", 1});
+  v("learning_rate", c.learning_rate, FieldInfo{"AdamW's step size after warm-up", "", 0});
+  v("warmup_chunks", c.warmup_chunks,
+    FieldInfo{"after chunk k = 0, 1, ... training runs at learning_rate * min(1, k / warmup_chunks), so chunk 0 "
+              "trains at 0 (official: 2); excludes warmup_steps", "chunks", 0});
+  v("warmup_steps", c.warmup_steps,
+    FieldInfo{"step s = 1, 2, ... runs at learning_rate * min(1, s / warmup_steps) (corrected: 2); excludes "
+              "warmup_chunks", "steps", 0});
+  v("clip_norm", c.clip_norm, FieldInfo{"largest global gradient norm; 0 does not clip", "", 0});
+  v("adam_beta1", c.adam_beta1, FieldInfo{"decay of AdamW's first moment", "", 0, 0.999999});
+  v("adam_beta2", c.adam_beta2, FieldInfo{"decay of AdamW's second moment", "", 0, 0.99999999});
+  v("adam_eps", c.adam_eps, FieldInfo{"added to the root of the second moment", "", 0, 1, true});
+  v("weight_decay", c.weight_decay, FieldInfo{"AdamW's decoupled decay", "", 0, 1});
+  v("moments", c.moments, FieldInfo{"\"keep\" the optimizer's moments over the document or \"reset\" them per chunk"});
+  v("lag_chunks", c.lag_chunks,
+    FieldInfo{"0: train on a chunk before the next is scored; 1: one chunk later (the paper's parallelized "
+              "deployment)", "chunks", 0, 1});
+}
+
+template <class Visitor>
+void visit_fields(RunConfig& c, Visitor&& v) {
+  v("save_every_chunks", c.save_every_chunks, FieldInfo{"chunks between saved states", "chunks", 1});
+  v("threads", c.threads, FieldInfo{"CPU threads; 0: one per core. Part of a run's identity", "", 0, 4096});
+}
+
+template <class Visitor>
+void visit_fields(Config& c, Visitor&& v) {
+  v("experiment", c.experiment, FieldInfo{"what to run"});
+  v("seed", c.seed, FieldInfo{"seeds the module's initial weights and dropout", "", 0});
+  v("fidelity", c.fidelity,
+    FieldInfo{"\"official\" sets the defaults that reproduce the released code's numbers; given keys win"});
+  v("model", c.model, FieldInfo{"the base model"});
+  v("data", c.data, FieldInfo{"the texts"});
+  v("window", c.window, FieldInfo{"how texts are cut"});
+  v("score", c.score, FieldInfo{"what is scored"});
+  v("lora", c.lora, FieldInfo{"the temporary module"});
+  v("train", c.train, FieldInfo{"how the module learns"});
+  v("run", c.run, FieldInfo{"the run itself"});
+  v("notes", c.notes, FieldInfo{"anything, kept in the record and never interpreted"});
+}
+
+/// What a config file became.
+struct LoadedConfig {
+  Config config;                          ///< effective: every null that a rule fills is filled
+  Json effective;                         ///< the same as JSON, every key present, paths absolute
+  std::vector<std::string> set_by_fidelity;  ///< keys ("train.warmup_chunks") that `fidelity` set
+  std::string hash;                       ///< of `effective` without notes; names the run folder
+};
+
+/// One `--set key=value`: value parsed as JSON, else taken as text.
+struct Override {
+  std::string key;
+  std::string value;
+};
+
+/// Reads a config file, applies overrides, then fidelity's defaults, checks types, ranges and the rules
+/// between fields, and makes paths absolute (relative ones are relative to the file's folder; those from
+/// overrides too). Throws Error(usage) naming file and key; an unknown key names the nearest known one.
+LoadedConfig load_config(const std::string& path, const std::vector<Override>& overrides);
+
+/// The same from text, for tests and embedded defaults; `base_folder` is what relative paths are relative to.
+LoadedConfig parse_config(const std::string& text, const std::string& where, const std::string& base_folder,
+                          const std::vector<Override>& overrides);
+
+/// JSON Schema (2020-12) of a config file.
+Json config_schema();
+
+/// Reference page of all keys in Markdown: default, unit, range, help.
+std::string config_reference();
+
+}  // namespace templora

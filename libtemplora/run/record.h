@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/json.h"
+
+namespace templora {
+
+/// One line of chunks.jsonl.
+struct ChunkRecord {
+  std::string book;                     ///< file name
+  std::int64_t book_index = 0;          ///< position in the run's list of books
+  std::int64_t chunk = 0;               ///< index in the book
+  std::int64_t first_token = 0;         ///< position of the chunk's first token in the book
+  std::int64_t tokens = 0;              ///< tokens in the chunk
+  std::int64_t scored_tokens = 0;       ///< one less where the first token has nothing before it
+  std::int64_t context_tokens = 0;      ///< tokens that the model saw before the chunk
+  std::optional<double> base_nll;       ///< mean over scored tokens, nats
+  std::optional<double> lora_nll;
+  std::vector<double> train_loss;       ///< one a training step made after this chunk was scored, nats
+  std::vector<double> grad_norm;        ///< before clipping, one a step
+  std::optional<std::int64_t> trained_chunk;  ///< chunk that those steps trained on (lags by train.lag_chunks)
+  std::int64_t adapter_version = 0;     ///< chunks that the scoring adapter had been trained on
+  bool shared_forward = false;          ///< the scoring forward served as the first step's forward
+  double learning_rate = 0;             ///< of the last step
+  std::map<std::string, double> seconds;  ///< phase -> wall seconds; they add up to the chunk's time
+};
+
+Json to_json(const ChunkRecord& record);
+/// Throws Error(bad_input) naming `where` and the field.
+ChunkRecord chunk_record_from_json(const Json& json, const std::string& where);
+
+/// One line of books.jsonl, written when a book is opened.
+struct BookRecord {
+  std::string book;
+  std::int64_t book_index = 0;
+  std::int64_t tokens = 0;
+  std::int64_t text_bytes = 0;
+  std::int64_t words = 0;
+  std::string text_hash;
+  bool fits_one_window = false;  ///< "no gain possible"
+};
+
+Json to_json(const BookRecord& record);
+BookRecord book_record_from_json(const Json& json, const std::string& where);
+
+}  // namespace templora

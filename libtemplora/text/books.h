@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "text/tokenizer.h"
+
+namespace templora {
+
+/// A book as token ids, ready to be cut into chunks.
+struct Book {
+  std::string name;                  ///< file name
+  std::string text_hash;             ///< of the normalised text, before tokenising
+  std::vector<std::int64_t> tokens;  ///< BOS first where the tokenizer adds one
+  std::int64_t text_bytes = 0;       ///< UTF-8 bytes of the text that `tokens` stand for
+  std::int64_t words = 0;            ///< white-space separated words in it (PG-19's word-level convention)
+};
+
+struct BookOptions {
+  bool strip = true;             ///< remove outer white space of the whole book, as the released code does
+  std::int64_t max_tokens = 0;   ///< keep this many first tokens; 0 keeps all
+};
+
+/// Reads one book: UTF-8 checked, CRLF and CR made LF, optionally stripped, tokenised once.
+/// `text_bytes` and `words` cover the kept tokens only.
+/// Throws Error(bad_input): unreadable, not UTF-8 (byte offset named), empty.
+Book read_book(const std::filesystem::path& path, const Tokenizer& tokenizer, const BookOptions& options);
+
+/// A chunk of a book: tokens [first, first + count).
+struct Chunk {
+  std::int64_t first;
+  std::int64_t count;
+};
+
+/// Cuts `token_count` tokens into a first chunk of `first_chunk_tokens` and then chunks of `chunk_tokens`;
+/// the last may be short.
+std::vector<Chunk> cut_chunks(std::int64_t token_count, std::int64_t chunk_tokens, std::int64_t first_chunk_tokens);
+
+}  // namespace templora

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace templora {
+
+/// A sentencepiece `tokenizer.model` with the conventions of transformers 4.57's slow LlamaTokenizer
+/// (`use_fast=False`): text is split at added tokens first, `legacy` is honoured both ways, a model
+/// trained without a dummy prefix (Yi) gets none, BOS and EOS as tokenizer_config.json says.
+/// Ids are those of `tokenizer.encode(text)`.
+class Tokenizer {
+ public:
+  /// `path`: a folder holding tokenizer.model (tokenizer_config.json, added_tokens.json and
+  /// special_tokens_map.json are read where present) or a tokenizer.model itself.
+  /// Throws Error(bad_input) naming the file and the field.
+  explicit Tokenizer(const std::filesystem::path& path);
+  ~Tokenizer();
+  Tokenizer(Tokenizer&&) noexcept;
+
+  /// UTF-8 text to ids; with `special_tokens`, BOS/EOS are added as the config says.
+  std::vector<std::int64_t> encode(std::string_view text, bool special_tokens) const;
+
+  /// Ids back to text as `tokenizer.decode(ids, skip_special_tokens=...)` gives it.
+  std::string decode(const std::vector<std::int64_t>& ids, bool skip_special_tokens) const;
+
+  /// Id of an exact piece or added token; -1 if there is none.
+  std::int64_t token_id(std::string_view token) const;
+
+  /// Number of ids, added tokens included: every id is below it.
+  std::int64_t size() const;
+  std::int64_t bos_id() const;  ///< -1 if none
+  std::int64_t eos_id() const;  ///< -1 if none
+  bool adds_bos() const;
+
+  /// Hash of the sentencepiece model and the settings that change ids.
+  std::string hash() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace templora
