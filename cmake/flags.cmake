@@ -1,0 +1,49 @@
+# templora_flags: what every file of ours is compiled with.
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_CXX_FLAGS_RELEASE "-O2")
+set(CMAKE_CXX_FLAGS_DEBUG "-O0 -g")
+
+# Warnings stop the build only with compilers they were tried with: a newer one knows new warnings.
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  set(werror_default ON)
+else()
+  set(werror_default OFF)
+endif()
+option(TEMPLORA_WERROR "Treat warnings in our own code as errors" ${werror_default})
+
+find_program(TEMPLORA_CCACHE ccache)
+if(TEMPLORA_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER env CCACHE_SLOPPINESS=pch_defines,time_macros ${TEMPLORA_CCACHE})
+  set(CMAKE_C_COMPILER_LAUNCHER ${TEMPLORA_CCACHE})
+endif()
+
+find_package(Threads REQUIRED)
+
+add_library(templora_flags INTERFACE)
+target_include_directories(templora_flags INTERFACE ${PROJECT_SOURCE_DIR}/libtemplora)
+# Libraries collected by scripts/collect-deps come before the system's.
+set(TEMPLORA_DEPS ${PROJECT_SOURCE_DIR}/deps CACHE PATH "Folder filled by scripts/collect-deps")
+if(EXISTS ${TEMPLORA_DEPS}/include)
+  target_include_directories(templora_flags SYSTEM INTERFACE ${TEMPLORA_DEPS}/include)
+endif()
+target_compile_definitions(templora_flags INTERFACE
+  FMT_HEADER_ONLY XXH_INLINE_ALL TEMPLORA_VERSION="${PROJECT_VERSION}"
+  NDEBUG)  # always: torch's classes have another layout without it, and our checks do not use it
+target_compile_options(templora_flags INTERFACE -Wall -Wextra $<$<BOOL:${TEMPLORA_WERROR}>:-Werror>)
+target_link_libraries(templora_flags INTERFACE Threads::Threads)
+
+# One clear line for a missing header, instead of a page of compiler output.
+function(templora_require_header header debian_package)
+  find_path(found_${debian_package} ${header} HINTS ${TEMPLORA_DEPS}/include)
+  if(NOT found_${debian_package})
+    message(FATAL_ERROR "${header}: not found; install ${debian_package}, or run scripts/templora, which does")
+  endif()
+endfunction()
+templora_require_header(nlohmann/json.hpp nlohmann-json3-dev)
+templora_require_header(CLI/CLI.hpp libcli11-dev)
+templora_require_header(fmt/format.h libfmt-dev)
+templora_require_header(xxhash.h libxxhash-dev)
