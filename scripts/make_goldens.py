@@ -1,0 +1,47 @@
+#!/usr/bin/env python3
+"""Makes tests/goldens from transformers, PEFT and torch on small random models.
+
+    python scripts/make_goldens.py [model] [lora] [loop] [official]
+
+Needs transformers 4.57, peft and torch (scripts/parity makes such an environment). All of it runs on one
+thread in float32 with eager attention. Layouts of the files: docs of each maker in scripts/reference.
+"""
+
+import json
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import peft
+import torch
+import transformers
+
+SEED = 20240121
+KINDS = ["model", "lora", "loop", "official"]
+
+
+def main() -> int:
+    kinds = sys.argv[1:] or KINDS
+    if any(kind not in KINDS for kind in kinds):
+        print(f"make_goldens: got {' '.join(kinds)}, wanted any of {' '.join(KINDS)}", file=sys.stderr)
+        return 2
+    if not transformers.__version__.startswith("4.57."):
+        print(f"make_goldens: transformers {transformers.__version__}, wanted 4.57", file=sys.stderr)
+        return 2
+    transformers.logging.set_verbosity_error()
+    torch.set_num_threads(1)
+    root = Path(__file__).resolve().parent.parent / "tests" / "goldens"
+    for kind in kinds:
+        (root / kind).mkdir(parents=True, exist_ok=True)
+        made = import_module(f"reference.{kind}_goldens").make(root / kind, SEED)
+        index = {"made_by": "scripts/make_goldens.py", "seed": SEED, "torch": torch.__version__.split("+")[0],
+                 "transformers": transformers.__version__, "peft": peft.__version__,
+                 "attention": "eager", "dtype": "float32", "threads": 1, **made}
+        (root / kind / "index.json").write_text(json.dumps(index, indent=1) + "\n")
+        size = sum(f.stat().st_size for f in (root / kind).rglob("*") if f.is_file())
+        print(f"{root / kind}: {size / 1e6:.2f} MB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
