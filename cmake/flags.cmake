@@ -31,7 +31,7 @@ if(EXISTS ${TEMPLORA_DEPS}/include)
   target_include_directories(templora_flags SYSTEM INTERFACE ${TEMPLORA_DEPS}/include)
 endif()
 target_compile_definitions(templora_flags INTERFACE
-  FMT_HEADER_ONLY XXH_INLINE_ALL TEMPLORA_VERSION="${PROJECT_VERSION}"
+  FMT_HEADER_ONLY TEMPLORA_VERSION="${PROJECT_VERSION}"
   NDEBUG)  # always: torch's classes have another layout without it, and our checks do not use it
 target_compile_options(templora_flags INTERFACE -Wall -Wextra $<$<BOOL:${TEMPLORA_WERROR}>:-Werror>)
 target_link_libraries(templora_flags INTERFACE Threads::Threads)
