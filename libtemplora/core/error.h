@@ -1,7 +1,9 @@
 #pragma once
 
+#include <cstddef>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 namespace templora {
 
@@ -25,5 +27,9 @@ class Error : public std::runtime_error {
  private:
   Exit exit_code_;
 };
+
+/// Foreign text (a tensor's name, a key) as it may stand in a message: control characters and bytes
+/// that are not UTF-8 become '?', and what is longer than `max_bytes` ends in "...".
+std::string printable(std::string_view text, std::size_t max_bytes = 160);
 
 }  // namespace templora

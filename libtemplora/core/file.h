@@ -38,7 +38,8 @@ class AtomicFile {
   int fd_ = -1;
 };
 
-/// A file that only grows: records of a run. Every append reaches the kernel before it returns.
+/// A file that only grows: records of a run. Every append reaches the kernel before it returns; one
+/// that fails (disk full) throws Error(resources) and leaves the file as it was before.
 class AppendFile {
  public:
   /// Opens or creates `path` and cuts it to `keep_bytes` (what a saved state says was valid).
@@ -60,7 +61,7 @@ class AppendFile {
   std::uint64_t size_ = 0;
 };
 
-/// Read-only mapping of a whole file.
+/// Read-only mapping of a whole regular file, which nobody may shorten meanwhile. Throws Error(bad_input).
 class MappedFile {
  public:
   explicit MappedFile(const fs::path& path);
@@ -76,8 +77,9 @@ class MappedFile {
   std::size_t size_ = 0;
 };
 
-/// Expands paths and globs (`*`, `?`, `[...]` in any component), relative ones against `base`; each
-/// pattern's matches sorted by name, patterns in order, duplicates dropped.
+/// Expands paths and globs (`*`, `?`, `[...]` in any component; a backslash takes the next character
+/// as it is), relative ones against `base`; each pattern's matches sorted by name, patterns in order,
+/// duplicates dropped. A pattern that is itself the name of something that exists stands for that.
 /// Throws Error(bad_input) naming a pattern that matches nothing.
 std::vector<fs::path> expand_globs(const std::vector<std::string>& patterns, const fs::path& base);
 

@@ -11,12 +11,14 @@ namespace templora {
 /// JSON whose objects keep the order in which their keys were written.
 using Json = nlohmann::ordered_json;
 
-/// Parses strict JSON: UTF-8, no duplicate key in any object, at most 64 levels deep, nothing after the value.
-/// `where` names the source in messages. Throws Error(code) with line and column.
+/// Parses strict JSON: UTF-8, no duplicate key in any object, at most 64 levels deep, nothing after the
+/// value, no integer beyond 64 signed bits. `where` names the source in messages.
+/// Throws Error(code) with line and column (in bytes, of the last one read).
 Json parse_json(std::string_view text, const std::string& where, Exit code = Exit::bad_input);
 
 /// Compact one-line dump. Throws Error(numerics) where a number is NaN or infinite, which JSON cannot
-/// hold and nlohmann would write as null without a word. `where` names the record in the message.
+/// hold and nlohmann would write as null without a word, and Error(bad_input) where a string is not UTF-8
+/// or the value is deeper than parse_json takes. `where` names the record in the message.
 std::string dump_json(const Json& value, const std::string& where);
 
 /// The same with two-space indentation and a final newline, for files that people read.

@@ -1,0 +1,62 @@
+#include <fmt/format.h>
+#include <glob.h>
+
+#include <algorithm>
+#include <memory>
+#include <set>
+
+#include "core/error.h"
+#include "core/file.h"
+
+namespace templora {
+
+namespace {
+
+std::string escaped(const std::string& text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '*' || c == '?' || c == '[' || c == ']' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out;
+}
+
+/// Matches of one pattern, sorted by the bytes of their names whatever the locale says.
+std::vector<std::string> matches(const std::string& pattern, const fs::path& base) {
+  if (pattern.empty() || pattern.find('\0') != std::string::npos) return {};
+  const fs::path literal = base / pattern;
+  std::error_code ignored;
+  if (fs::exists(literal, ignored)) return {literal.string()};
+  std::string full = pattern;
+  if (!fs::path(pattern).is_absolute() && !base.empty()) full = (fs::path(escaped(base.string())) / pattern).string();
+
+  glob_t found{};
+  const std::unique_ptr<glob_t, void (*)(glob_t*)> freed(&found, [](glob_t* g) { ::globfree(g); });
+  const int status = ::glob(full.c_str(), GLOB_NOSORT, nullptr, &found);
+  if (status == GLOB_NOSPACE) throw Error(Exit::resources, fmt::format("{}: too many matches for the memory", printable(pattern)));
+  if (status != 0) return {};
+  std::vector<std::string> out(found.gl_pathv, found.gl_pathv + found.gl_pathc);
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+}  // namespace
+
+std::vector<fs::path> expand_globs(const std::vector<std::string>& patterns, const fs::path& base) {
+  std::vector<fs::path> out;
+  std::set<fs::path> seen;
+  for (const std::string& pattern : patterns) {
+    const std::vector<std::string> found = matches(pattern, base);
+    if (found.empty()) {
+      throw Error(Exit::bad_input, fmt::format("{}: got no file of that name or pattern under {}, wanted at least one; relative paths start there",
+                                               printable(pattern), printable(base.empty() ? "." : base.string(), 1000)));
+    }
+    for (const std::string& name : found) {
+      const fs::path path = fs::path(name).lexically_normal();
+      if (seen.insert(path).second) out.push_back(path);
+    }
+  }
+  return out;
+}
+
+}  // namespace templora

@@ -1,0 +1,41 @@
+#include "core/stop.h"
+
+#include <csignal>
+
+namespace templora {
+
+namespace {
+
+// Written by the handler, which may interrupt any thread anywhere: nothing else is touched there.
+volatile std::sig_atomic_t first_signal = 0;
+
+extern "C" void note_signal(int signal_number) {
+  if (first_signal == 0) first_signal = signal_number;
+}
+
+}  // namespace
+
+void install_stop_handlers() {
+  struct sigaction action {};
+  action.sa_handler = note_signal;
+  sigemptyset(&action.sa_mask);
+  action.sa_flags = SA_RESTART;
+  sigaction(SIGTERM, &action, nullptr);
+  sigaction(SIGUSR1, &action, nullptr);
+  // The kernel itself restores the default on the first SIGINT, so a second one ends a stuck program.
+  action.sa_flags = static_cast<int>(SA_RESTART | SA_RESETHAND);
+  sigaction(SIGINT, &action, nullptr);
+}
+
+bool stop_requested() { return first_signal != 0; }
+
+const char* stop_signal_name() {
+  switch (first_signal) {
+    case SIGINT: return "SIGINT";
+    case SIGTERM: return "SIGTERM";
+    case SIGUSR1: return "SIGUSR1";
+    default: return "";
+  }
+}
+
+}  // namespace templora
