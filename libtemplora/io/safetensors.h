@@ -20,7 +20,8 @@ std::size_t element_bytes(StorageType type);
 /// The name in a safetensors header ("BF16").
 const char* storage_type_name(StorageType type);
 
-/// One stored tensor: a span over mapped bytes, row-major, valid while its SafetensorsFiles lives.
+/// One stored tensor: a span over mapped bytes, row-major, valid while its SafetensorsFiles lives. The
+/// bytes need not be aligned for their type: copy them, do not cast the pointer.
 struct TensorSpan {
   StorageType type;
   std::vector<std::int64_t> shape;
@@ -31,7 +32,9 @@ struct TensorSpan {
 /// The tensors of a model folder: `model.safetensors`, or the shards of `model.safetensors.index.json`;
 /// or of one named file. Everything is checked before anything is handed out: header length, JSON, dtype,
 /// shape overflow, offsets (in range, not overlapping, no holes), shards inside the folder and complete,
-/// each tensor in the shard that the index names. Throws Error(bad_input) naming file and tensor.
+/// each tensor in the shard that the index names. A shard's name holds no path separator; the file of
+/// that name may be a link that leads elsewhere, as in a hub's cache. Only StorageType's dtypes are
+/// taken. Throws Error(bad_input) naming file and tensor.
 class SafetensorsFiles {
  public:
   static SafetensorsFiles open_folder(const fs::path& folder);
