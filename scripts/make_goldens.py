@@ -29,6 +29,7 @@ def main() -> int:
         print(f"make_goldens: transformers {transformers.__version__}, wanted 4.57", file=sys.stderr)
         return 2
     transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
     torch.set_num_threads(1)
     root = Path(__file__).resolve().parent.parent / "tests" / "goldens"
     for kind in kinds:

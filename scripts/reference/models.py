@@ -55,22 +55,6 @@ def logits_of(folder: Path, ids: torch.Tensor) -> tuple[torch.Tensor, float]:
     return single.contiguous(), (single - double).abs().max().item()
 
 
-def structured_tokens(count: int, vocab: int, seed: int, first: int = 3) -> torch.Tensor:
-    """A stream that a model can learn from: a few phrases, repeated in random order with a little noise."""
-    generator = torch.Generator().manual_seed(seed)
-    def draw(high, size):
-        return torch.randint(first, high, size, generator=generator)
-    phrases = [draw(vocab, (int(torch.randint(5, 14, (1,), generator=generator)),)) for _ in range(6)]
-    stream, total = [torch.tensor([1])], 1
-    while total < count:
-        phrase = phrases[int(torch.randint(0, len(phrases), (1,), generator=generator))].clone()
-        noise = torch.rand(len(phrase), generator=generator) < 0.08
-        phrase[noise] = draw(vocab, (int(noise.sum()),))
-        stream.append(phrase)
-        total += len(phrase)
-    return torch.cat(stream)[:count].contiguous()
-
-
 def spread(logits: torch.Tensor) -> float:
     """Standard deviation over the vocabulary, averaged: a flat model would make any comparison pass."""
     return logits.std(dim=-1).mean().item()

@@ -1,0 +1,110 @@
+"""The Temp-LoRA loop as the paper means it, on transformers and PEFT: plain, one sequence at a time.
+
+Settings carry the names of templora's config keys. Definitions that the goldens rest on:
+- A chunk [first, end) is scored on the sequence [last L_X tokens | chunk], clipped at the document's start;
+  without context its first token is neither scored nor labelled.
+- After chunk c was scored, training runs on chunk c - lag_chunks (none while that is negative), on the sequence
+  [last L_T tokens | chunk], after the last chunk too.
+- Warm-up by steps counts s = 1, 2, ... over the whole document, by chunks k = 0, 1, ... the chunks trained on.
+- moments "reset" makes a fresh optimizer before each chunk's training: Adam's step count restarts, the
+  warm-up's does not.
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+
+from .adapters import lora_parameters
+
+DEFAULTS = {
+    "window.chunk_tokens": 24, "window.context_tokens": 40, "window.first_chunk_tokens": 24,
+    "train.prefix_tokens": 40, "train.epochs": 2, "train.learning_rate": 5e-3,
+    "train.warmup_chunks": None, "train.warmup_steps": 2, "train.clip_norm": 1.0,
+    "train.adam_beta1": 0.9, "train.adam_beta2": 0.999, "train.adam_eps": 1e-7, "train.weight_decay": 0.0,
+    "train.moments": "keep", "train.lag_chunks": 0,
+}
+
+
+@dataclass
+class ChunkResult:
+    chunk: int
+    first_token: int
+    tokens: int
+    context_tokens: int
+    base: list[float]                 # NLL of each scored token, nats
+    lora: list[float]
+    adapter_version: int              # chunks that the scoring adapter had been trained on
+    trained_chunk: int | None = None
+    train_loss: list[float] = field(default_factory=list)
+    grad_norm: list[float] = field(default_factory=list)   # before clipping
+    learning_rate: list[float] = field(default_factory=list)
+
+    def record(self) -> dict:
+        return {"chunk": self.chunk, "first_token": self.first_token, "tokens": self.tokens,
+                "scored_tokens": len(self.lora), "context_tokens": self.context_tokens,
+                "base_nll": sum(self.base) / len(self.base), "lora_nll": sum(self.lora) / len(self.lora),
+                "adapter_version": self.adapter_version, "trained_chunk": self.trained_chunk,
+                "train_loss": self.train_loss, "grad_norm": self.grad_norm, "learning_rate": self.learning_rate,
+                "base_token_nll": self.base, "lora_token_nll": self.lora}
+
+
+def cut(count: int, settings: dict) -> list[tuple[int, int]]:
+    """[first, end) of every chunk."""
+    ends = list(range(min(count, settings["window.first_chunk_tokens"]), count, settings["window.chunk_tokens"]))
+    return list(zip([0] + ends, ends + [count]))
+
+
+def token_nlls(model, tokens: torch.Tensor, first: int, end: int, before: int) -> torch.Tensor:
+    """NLL in nats of the tokens [first, end) that have a token before them in the window: float [scored]."""
+    start = max(0, first - before)
+    logits = model(input_ids=tokens[None, start:end]).logits[0]
+    skip = max(first - start, 1)
+    return torch.nn.functional.cross_entropy(logits[skip - 1:-1], tokens[start + skip:end], reduction="none")
+
+
+def rate(settings: dict, step: int, trained_chunks: int) -> float:
+    """Learning rate of step `step` (from 1), in the training of a document's chunk `trained_chunks` (from 0)."""
+    warm, done = ((settings["train.warmup_chunks"], trained_chunks)
+                  if settings["train.warmup_chunks"] is not None else (settings["train.warmup_steps"], step))
+    return settings["train.learning_rate"] * (min(1.0, done / warm) if warm else 1.0)
+
+
+def run_loop(peft_model, tokens: torch.Tensor, settings: dict) -> list[ChunkResult]:
+    """Scores and trains through `tokens` [count]; `peft_model` carries the initial adapter and is trained in place."""
+    settings = {**DEFAULTS, **settings}
+    parameters = [parameter for _, parameter in lora_parameters(peft_model)]
+
+    def new_optimizer():
+        return torch.optim.AdamW(
+            parameters, lr=0.0, betas=(settings["train.adam_beta1"], settings["train.adam_beta2"]),
+            eps=settings["train.adam_eps"], weight_decay=settings["train.weight_decay"], foreach=False, fused=False)
+
+    optimizer, chunks, results, step, version = new_optimizer(), cut(len(tokens), settings), [], 0, 0
+    for c, (first, end) in enumerate(chunks):
+        before = settings["window.context_tokens"]
+        with torch.no_grad():
+            lora = token_nlls(peft_model, tokens, first, end, before)
+            with peft_model.disable_adapter():
+                base = token_nlls(peft_model, tokens, first, end, before)
+        result = ChunkResult(c, first, end - first, min(before, first), base.tolist(), lora.tolist(), version)
+        results.append(result)
+
+        target = c - settings["train.lag_chunks"]
+        if target < 0:
+            continue
+        if settings["train.moments"] == "reset":
+            optimizer = new_optimizer()
+        result.trained_chunk = target
+        for _ in range(settings["train.epochs"]):
+            step += 1
+            loss = token_nlls(peft_model, tokens, *chunks[target], settings["train.prefix_tokens"]).mean()
+            optimizer.zero_grad(set_to_none=False)
+            loss.backward()
+            limit = settings["train.clip_norm"] or float("inf")
+            result.grad_norm.append(torch.nn.utils.clip_grad_norm_(parameters, limit, foreach=False).item())
+            optimizer.param_groups[0]["lr"] = rate(settings, step, target)
+            result.learning_rate.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            result.train_loss.append(loss.item())
+        version += 1
+    return results
