@@ -33,6 +33,15 @@ if(TORCH_KIND STREQUAL "cuda")
     target_compile_definitions(templora_torch INTERFACE TEMPLORA_CUDA_HEADERS)
   endif()
 endif()
+# at::parallel_for is inlined, and without -fopenmp it is a plain loop. The OpenMP runtime is torch's own
+# where it brings one: two of them in a process would each start their threads.
+target_compile_options(templora_torch INTERFACE -fopenmp)
+file(GLOB torch_openmp ${TORCH_ROOT}/lib/libgomp*.so*)
+if(torch_openmp)
+  list(APPEND torch_libs ${torch_openmp})
+else()
+  target_link_options(templora_torch INTERFACE -fopenmp)
+endif()
 # Nothing of ours names a symbol of libtorch_cuda, yet loading it is what registers the CUDA kernels.
 # Its own dependencies (cudart, cublas, …) are found at run time through its own rpath.
 target_link_options(templora_torch INTERFACE
