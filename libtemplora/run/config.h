@@ -19,6 +19,9 @@ struct FieldInfo {
   bool above_min = false;                                 ///< `min` itself is not allowed
 };
 
+/// No sequence is longer: keeps sums of token counts far from overflow.
+inline constexpr double kMostTokens = 1 << 30;
+
 enum class ExperimentKind { perplexity };
 enum class Fidelity { corrected, official };
 enum class Dtype { float32, bfloat16 };
@@ -127,12 +130,12 @@ void visit_fields(DataConfig& c, Visitor&& v) {
 
 template <class Visitor>
 void visit_fields(WindowConfig& c, Visitor&& v) {
-  v("chunk_tokens", c.chunk_tokens, FieldInfo{"Δ: the module is updated once after each chunk", "tokens", 1});
+  v("chunk_tokens", c.chunk_tokens, FieldInfo{"Δ: the module is updated once after each chunk", "tokens", 1, kMostTokens});
   v("context_tokens", c.context_tokens,
     FieldInfo{"L_X: last tokens before a chunk that the model sees when scoring it; null: train.prefix_tokens",
-              "tokens", 0});
+              "tokens", 0, kMostTokens});
   v("first_chunk_tokens", c.first_chunk_tokens,
-    FieldInfo{"length of the first chunk; null: chunk_tokens (official: 1024)", "tokens", 1});
+    FieldInfo{"length of the first chunk; null: chunk_tokens (official: 1024)", "tokens", 1, kMostTokens});
 }
 
 template <class Visitor>
@@ -157,7 +160,8 @@ template <class Visitor>
 void visit_fields(TrainConfig& c, Visitor&& v) {
   v("enabled", c.enabled, FieldInfo{"train after each chunk; false scores with the module as it starts"});
   v("prefix_tokens", c.prefix_tokens,
-    FieldInfo{"L_T: last tokens before a chunk that training puts in front of it, unlabelled", "tokens", 0});
+    FieldInfo{"L_T: last tokens before a chunk that training puts in front of it, unlabelled", "tokens", 0,
+              kMostTokens});
   v("epochs", c.epochs, FieldInfo{"optimizer steps on each chunk", "steps", 1});
   v("learning_rate", c.learning_rate, FieldInfo{"AdamW's step size after warm-up", "", 0});
   v("warmup_chunks", c.warmup_chunks,
@@ -204,7 +208,9 @@ struct LoadedConfig {
   Config config;                          ///< effective: every null that a rule fills is filled
   Json effective;                         ///< the same as JSON, every key present, paths absolute
   std::vector<std::string> set_by_fidelity;  ///< keys ("train.warmup_chunks") that `fidelity` set
-  std::string hash;                       ///< of `effective` without notes; names the run folder
+  /// 12 hex digits of `effective` with the paths as they were written, without notes and
+  /// run.save_every_chunks: the same wherever the checkout lies. Names the run folder.
+  std::string hash;
 };
 
 /// One `--set key=value`: value parsed as JSON, else taken as text.

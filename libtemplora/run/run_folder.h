@@ -22,21 +22,26 @@ const char* scorer_name(Scorer scorer);  ///< "base", "lora"
 /// A run's folder while it is written: run.json (config, versions, device, hashes; written first),
 /// books.jsonl, chunks.jsonl, nll/<book_index>-<scorer>.f32 (raw little-endian float32, one value a scored
 /// token, in order), state/ (for resume), summary.json and table.md at the end. See docs/formats.md.
+///
+/// run.json is an object that the caller fills. This class reads its `identity` (an object of strings and
+/// numbers: config_hash, threads, ...); tables read its `config` (LoadedConfig::effective).
+/// The folder is locked while an object for it lives; a crash at any moment leaves it resumable.
 class RunFolder {
  public:
   /// A new run. `run_record` becomes run.json. Creates the folder; an existing one that is not empty is
   /// refused, whatever is in it. Throws Error(usage) / Error(resources).
   static RunFolder create(const fs::path& path, const Json& run_record);
 
-  /// A run to go on with: run.json's identity (config hash, threads, CPU capability, torch version, weight
-  /// hash) must equal `run_record`'s, else Error(usage) that names each difference. Files are cut back to
-  /// what the newest complete state says; a run with no state yet starts over in place.
+  /// A run to go on with: run.json's `identity` (config hash, threads, CPU capability, torch version, weight
+  /// hash, text hashes) must equal `run_record`'s, else Error(usage) that names each difference. Files are cut
+  /// back to what the newest complete state says; a run with no state yet starts over in place, and so does one
+  /// that was stopped before run.json was written.
   /// A finished run (summary.json there) is reported by `finished()`, and left alone.
   static RunFolder resume(const fs::path& path, const Json& run_record);
 
-  /// Newest complete saved state's JSON part, if any.
+  /// JSON part of the newest complete state that resume() found, if any.
   const std::optional<Json>& saved_state() const { return saved_state_; }
-  /// Path of the tensors that belong to `saved_state()`.
+  /// Path of the tensors that belong to `saved_state()`; to be read before the next save_state().
   fs::path saved_tensors() const;
   bool finished() const { return finished_; }
 
@@ -59,16 +64,23 @@ class RunFolder {
   const fs::path& path() const { return path_; }
 
  private:
-  explicit RunFolder(fs::path path) : path_(std::move(path)) {}
+  struct Lock;
+
+  explicit RunFolder(fs::path path);
   fs::path next_state_tensors();
   void commit_state(Json state, const fs::path& tensors);
+  void load_newest_state();
+  void cut_records(const std::map<std::string, std::uint64_t>& sizes);
   AppendFile& file(const std::string& relative);
 
   fs::path path_;
+  std::shared_ptr<Lock> lock_;
   std::optional<Json> saved_state_;
+  fs::path saved_tensors_;
   bool finished_ = false;
-  std::map<std::string, AppendFile> files_;            // by path relative to the folder
-  std::map<std::string, std::uint64_t> resumed_sizes_; // what the saved state says they hold
+  std::int64_t next_state_ = 0;                 // number of the next state; they only grow
+  std::map<std::string, AppendFile> open_;      // by path relative to the folder; a few of the files below
+  std::map<std::string, std::uint64_t> sizes_;  // of every record file written so far
 };
 
 /// A run's folder read back: everything that tables are made of.
@@ -80,7 +92,8 @@ struct RunData {
   std::map<std::int64_t, std::map<Scorer, std::vector<float>>> nll;
 };
 
-/// Throws Error(bad_input) naming file and line, and where the NLL files and chunk records disagree.
+/// Throws Error(bad_input) naming file and line, and where the NLL files and chunk records disagree; a run
+/// that was stopped may have to be resumed first.
 RunData read_run(const fs::path& path);
 
 }  // namespace templora

@@ -1,0 +1,169 @@
+#include "run/config.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+
+#include "core/file.h"
+#include "core/hash.h"
+#include "run/config_fields.h"
+
+namespace templora {
+namespace {
+
+constexpr std::int64_t kOfficialFirstChunkTokens = 1024;
+constexpr std::int64_t kWarmup = 2;  // chunks in the released code; steps in the paper's reading
+
+/// The value of one `--set`: JSON where it is JSON that the field can hold, text otherwise.
+Json override_value(const Override& override_) {
+  Json value;
+  try {
+    value = parse_json(override_.value, "--set " + override_.key, Exit::usage);
+  } catch (const Error&) {
+    return override_.value;
+  }
+  // A folder may be called 13 or true: a text field takes every value but null and "text" as it stands.
+  if (takes_text(override_.key) && !value.is_string() && !value.is_null()) return override_.value;
+  return value;
+}
+
+/// Puts a value at a dotted key, making the objects on the way. What does not fit is found when it is read.
+void apply_override(Json& json, const Override& override_) {
+  Json* at = &json;
+  std::size_t start = 0;
+  while (true) {
+    const std::size_t dot = override_.key.find('.', start);
+    const std::string name = override_.key.substr(start, dot == std::string::npos ? dot : dot - start);
+    if (name.empty())
+      throw Error(Exit::usage, fmt::format("--set {}={}: got an empty name in the key, wanted section.name=value",
+                                           override_.key, override_.value));
+    if (!at->is_object()) *at = Json::object();
+    at = &(*at)[name];
+    if (dot == std::string::npos) break;
+    start = dot + 1;
+  }
+  *at = override_value(override_);
+}
+
+/// Fills what the file left open, by the rules of `fidelity`; returns the keys that only "official" sets.
+std::vector<std::string> fill_defaults(Config& c) {
+  std::vector<std::string> set;
+  const bool official = c.fidelity == Fidelity::official;
+  if (!c.train.warmup_chunks && !c.train.warmup_steps) {
+    (official ? c.train.warmup_chunks : c.train.warmup_steps) = kWarmup;
+    if (official) set.push_back("train.warmup_chunks");
+  }
+  if (!c.window.first_chunk_tokens) {
+    c.window.first_chunk_tokens = official ? kOfficialFirstChunkTokens : c.window.chunk_tokens;
+    if (official) set.push_back("window.first_chunk_tokens");
+  }
+  if (!c.window.context_tokens) {
+    // The released code scores on the window it trains on, whatever it is told; so does our default.
+    c.window.context_tokens = c.train.prefix_tokens;
+    if (official) set.push_back("window.context_tokens");
+  }
+  return set;
+}
+
+template <class T>
+bool repeats(const std::vector<T>& values) {
+  return std::set<T>(values.begin(), values.end()).size() != values.size();
+}
+
+bool valid_device(const std::string& device) {
+  if (device == "auto" || device == "cpu" || device == "cuda") return true;
+  const std::string index = device.rfind("cuda:", 0) == 0 ? device.substr(5) : "";
+  return !index.empty() && index.size() <= 3 &&
+         std::all_of(index.begin(), index.end(), [](char digit) { return digit >= '0' && digit <= '9'; });
+}
+
+/// The rules that no single field can state.
+void check_rules(const Config& c, const KeySource& source) {
+  const auto fail = [&](const std::string& key, const std::string& what) {
+    throw Error(Exit::usage, fmt::format("{}: {}: {}", source(key), key, what));
+  };
+  if (c.model.path.empty()) fail("model.path", "got nothing, wanted a Hugging Face model folder");
+  if (!valid_device(c.model.device))
+    fail("model.device", fmt::format("got \"{}\", wanted \"auto\", \"cpu\", \"cuda\" or \"cuda:N\"", c.model.device));
+  if (c.model.rope_scaling && !c.model.rope_scaling->is_object())
+    fail("model.rope_scaling", "got no object, wanted an object as Hugging Face writes it, or null");
+  if (c.data.books.empty()) fail("data.books", "got no books, wanted an array of at least one path or glob");
+  if (!c.score.base && !c.score.adapter)
+    fail("score.adapter", "got false beside score.base false, wanted at least one of the two true");
+  const auto& edges = c.score.segment_edges;
+  const bool increasing = std::adjacent_find(edges.begin(), edges.end(), std::greater_equal<>()) == edges.end();
+  if (edges.empty() || edges[0] != 0 || !increasing)
+    fail("score.segment_edges", fmt::format("got {}, wanted positions that start at 0 and increase",
+                                            Json(edges).dump()));
+  const auto& all_targets = LoraConfig{}.targets;
+  for (const std::string& target : c.lora.targets)
+    if (std::find(all_targets.begin(), all_targets.end(), target) == all_targets.end())
+      fail("lora.targets", fmt::format("got \"{}\", wanted any of {}", target, Json(all_targets).dump()));
+  if (c.lora.targets.empty() || repeats(c.lora.targets))
+    fail("lora.targets", fmt::format("got {}, wanted at least one projection and none twice",
+                                     Json(c.lora.targets).dump()));
+  if (c.lora.layers && (c.lora.layers->empty() || repeats(*c.lora.layers)))
+    fail("lora.layers", fmt::format("got {}, wanted at least one layer and none twice, or null for all layers",
+                                    Json(*c.lora.layers).dump()));
+  if (c.train.warmup_chunks && c.train.warmup_steps)
+    fail("train.warmup_steps", "got both warmup_chunks and warmup_steps, wanted one of the two; remove one");
+}
+
+template <class Change>
+void change_paths(Config& c, Change&& change) {
+  change(c.model.path);
+  if (c.model.tokenizer) change(*c.model.tokenizer);
+  for (std::string& book : c.data.books) change(book);
+  if (c.lora.init_from) change(*c.lora.init_from);
+}
+
+std::string identity_hash(Json effective) {
+  effective.erase("notes");
+  effective["run"].erase("save_every_chunks");  // how often a run is saved changes none of its numbers
+  return hash_hex(dump_json(effective, "config")).substr(0, 12);
+}
+
+}  // namespace
+
+LoadedConfig parse_config(const std::string& text, const std::string& where, const std::string& base_folder,
+                          const std::vector<Override>& overrides) {
+  Json json = parse_json(text, where, Exit::usage);
+  if (!json.is_object()) throw Error(Exit::usage, fmt::format("{}: got no object, wanted one, {{...}}", where));
+  for (const Override& override_ : overrides) apply_override(json, override_);
+
+  const KeySource source = [&](const std::string& key) {
+    for (const Override& override_ : overrides) {
+      const std::string& set = override_.key;
+      const bool inside = key == set || key.rfind(set + ".", 0) == 0 || key.rfind(set + "[", 0) == 0;
+      if (inside) return fmt::format("{} with --set {}={}", where, set, override_.value);
+    }
+    return where;
+  };
+  LoadedConfig loaded;
+  read_config(json, loaded.config, source);
+  check_rules(loaded.config, source);
+  loaded.set_by_fidelity = fill_defaults(loaded.config);
+  loaded.hash = identity_hash(section_json(loaded.config));
+
+  const fs::path base = fs::absolute(base_folder.empty() ? fs::path(".") : fs::path(base_folder));
+  change_paths(loaded.config, [&](std::string& path) {
+    const fs::path absolute = (base / path).lexically_normal();
+    path = (absolute.has_filename() ? absolute : absolute.parent_path()).string();  // "folder/" means "folder"
+  });
+  loaded.effective = section_json(loaded.config);
+  return loaded;
+}
+
+LoadedConfig load_config(const std::string& path, const std::vector<Override>& overrides) {
+  std::string text;
+  try {
+    text = read_file(path);
+  } catch (const Error& error) {
+    throw Error(Exit::usage, error.what());
+  }
+  return parse_config(text, path, fs::absolute(path).parent_path().string(), overrides);
+}
+
+}  // namespace templora

@@ -1,0 +1,149 @@
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "run/config_fields.h"
+
+namespace templora {
+namespace {
+
+Json number_limit(double limit, bool integer) {
+  return integer ? Json(static_cast<std::int64_t>(limit)) : Json(limit);
+}
+
+/// Type and range of a field's values, without null.
+template <class T>
+Json value_schema(const FieldInfo& info) {
+  Json schema = Json::object();
+  if constexpr (ArrayOf<T>::yes) {
+    schema["type"] = "array";
+    schema["items"] = value_schema<typename ArrayOf<T>::Value>(info);
+  } else if constexpr (NamedEnum<T>) {
+    schema["enum"] = Json::array();
+    for (const auto& [name, value] : EnumNames<T>::values) schema["enum"].push_back(std::string(name));
+  } else if constexpr (std::is_same_v<T, bool>) {
+    schema["type"] = "boolean";
+  } else if constexpr (std::is_same_v<T, std::string>) {
+    schema["type"] = "string";
+    schema["minLength"] = 1;
+  } else if constexpr (std::is_arithmetic_v<T>) {
+    const bool integer = std::is_integral_v<T>;
+    schema["type"] = integer ? "integer" : "number";
+    if (std::isfinite(info.min)) schema[info.above_min ? "exclusiveMinimum" : "minimum"] = number_limit(info.min, integer);
+    if (std::isfinite(info.max)) schema["maximum"] = number_limit(info.max, integer);
+  }
+  return schema;  // Json itself: anything goes
+}
+
+template <Section S>
+Json section_schema(S& section) {
+  Json schema = {{"type", "object"}, {"additionalProperties", false}, {"properties", Json::object()}};
+  visit_fields(section, [&](const char* name, auto& member, const FieldInfo& info) {
+    using Member = std::remove_reference_t<decltype(member)>;
+    Json& out = schema["properties"][name];
+    if constexpr (Section<Member>) {
+      out = section_schema(member);
+    } else {
+      using Value = typename OptionalOf<Member>::Value;
+      Json value = value_schema<Value>(info);
+      if (OptionalOf<Member>::yes && !value.empty())
+        out["anyOf"] = Json::array({value, Json{{"type", "null"}}});
+      else
+        out = value.empty() ? Json::object() : value;
+      const bool required = std::is_same_v<Member, std::string> && field_json(member) == "";
+      if (!required) out["default"] = field_json(member);
+    }
+    out["description"] = *info.unit ? fmt::format("{} [{}]", info.help, info.unit) : std::string(info.help);
+  });
+  return schema;
+}
+
+template <class T>
+std::string type_name() {
+  if constexpr (OptionalOf<T>::yes) return type_name<typename OptionalOf<T>::Value>() + " or null";
+  else if constexpr (ArrayOf<T>::yes) return "array of " + type_name<typename ArrayOf<T>::Value>() + "s";
+  else if constexpr (NamedEnum<T>) return enum_name_list<T>();
+  else if constexpr (std::is_same_v<T, bool>) return "true or false";
+  else if constexpr (std::is_same_v<T, std::string>) return "string";
+  else if constexpr (std::is_same_v<T, double>) return "number";
+  else if constexpr (std::is_integral_v<T>) return "integer";
+  else return "any JSON";
+}
+
+/// Table cells may not hold a bar.
+std::string cell(std::string text) {
+  for (std::size_t at = 0; (at = text.find('|', at)) != std::string::npos; at += 2) text.replace(at, 1, "\\|");
+  return text;
+}
+
+/// The range without the unit, which has a column of its own.
+std::string range_cell(FieldInfo info) {
+  info.unit = "";
+  const std::string text = range_text(info);
+  return text.rfind("of ", 0) == 0 ? text.substr(3) : text;
+}
+
+template <Section S>
+void append_section(S& section, const std::string& title, const std::string& parent, const char* help,
+                    std::string& out) {
+  std::string rows, inner;
+  visit_fields(section, [&](const char* name, auto& member, const FieldInfo& info) {
+    using Member = std::remove_reference_t<decltype(member)>;
+    const std::string key = dotted(parent, name);
+    if constexpr (Section<Member>) {
+      append_section(member, key, key, info.help, inner);
+    } else {
+      const std::string default_value = field_json(member).dump();
+      const bool required = default_value == "\"\"" || default_value == "[]";
+      rows += fmt::format("| `{}` | {} | {} | {} | {} | {} |\n", key, cell(type_name<Member>()),
+                          required ? "required" : "`" + cell(default_value) + "`", info.unit, range_cell(info),
+                          cell(info.help));
+    }
+  });
+  out += fmt::format("## {}\n\n{}.\n\n| key | type | default | unit | range | meaning |\n| --- | --- | --- | --- | --- | --- |\n{}\n",
+                     title, help, rows);
+  out += inner;
+}
+
+}  // namespace
+
+Json config_schema() {
+  Config config;
+  Json schema = {{"$schema", "https://json-schema.org/draft/2020-12/schema"}, {"title", "templora run config"}};
+  schema.update(section_schema(config));
+  Json& properties = schema["properties"];
+  schema["required"] = {"model", "data"};
+  properties["model"]["required"] = {"path"};
+  properties["model"]["properties"]["rope_scaling"]["type"] = {"object", "null"};
+  properties["data"]["required"] = {"books"};
+  Json& books = properties["data"]["properties"]["books"];
+  books.erase("default");
+  books["minItems"] = 1;
+  Json& lora = properties["lora"]["properties"];
+  lora["targets"]["items"] = {{"enum", LoraConfig{}.targets}};
+  lora["targets"]["minItems"] = 1;
+  lora["targets"]["uniqueItems"] = true;
+  return schema;
+}
+
+std::string config_reference() {
+  Config config;
+  std::string out =
+      "# Config reference\n\n"
+      "A config is one JSON object; sections are nested objects. Unknown keys, keys given twice and values of the\n"
+      "wrong type or out of range are errors. `--set section.name=value` replaces a key for one run. Relative paths\n"
+      "are relative to the config file.\n\n";
+  append_section(config, "Top level", "", "What is run, and how faithful it is to the released code", out);
+  out +=
+      "## Rules between keys\n\n"
+      "- `train.warmup_chunks` and `train.warmup_steps` exclude each other. With neither, `corrected` warms up over 2\n"
+      "  steps and `official` over 2 chunks.\n"
+      "- `fidelity: \"official\"` sets `train.warmup_chunks` to 2, `window.first_chunk_tokens` to 1024 and\n"
+      "  `window.context_tokens` to `train.prefix_tokens` where they are absent or null; the run's record lists the keys\n"
+      "  that were set so.\n"
+      "- `score.segment_edges` starts at 0 and increases. At least one of `score.base` and `score.adapter` is true.\n"
+      "- `lora.targets` and `lora.layers` name nothing twice and are not empty.\n";
+  return out;
+}
+
+}  // namespace templora

@@ -1,0 +1,118 @@
+#include "run/record.h"
+
+#include <fmt/format.h>
+
+namespace templora {
+namespace {
+
+/// Reads one field of a record. Absent fields and wrong types are errors of the file that was read.
+template <class T>
+void get(const Json& json, const std::string& where, const char* name, T& out) {
+  const auto found = json.find(name);
+  if (found == json.end()) throw Error(Exit::bad_input, fmt::format("{}: {}: missing", where, name));
+  bool fits = true;
+  if constexpr (std::is_same_v<T, std::int64_t>) fits = found->is_number_integer();
+  if constexpr (std::is_same_v<T, bool>) fits = found->is_boolean();
+  try {
+    if (fits) found->get_to(out);
+  } catch (const nlohmann::json::exception&) {
+    fits = false;
+  }
+  if (!fits)
+    throw Error(Exit::bad_input, fmt::format("{}: {}: got {}, which is of the wrong type", where, name,
+                                             found->dump(-1, ' ', false, Json::error_handler_t::replace)));
+}
+
+template <class T>
+void get(const Json& json, const std::string& where, const char* name, std::optional<T>& out) {
+  const auto found = json.find(name);
+  if (found == json.end() || found->is_null())
+    out.reset();
+  else
+    get(json, where, name, out.emplace());
+}
+
+template <class T>
+Json optional_json(const std::optional<T>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+void require_object(const Json& json, const std::string& where) {
+  if (!json.is_object()) throw Error(Exit::bad_input, fmt::format("{}: got no object, wanted one", where));
+}
+
+void require_not_negative(const std::string& where, std::initializer_list<std::pair<const char*, std::int64_t>> fields) {
+  for (const auto& [name, value] : fields)
+    if (value < 0) throw Error(Exit::bad_input, fmt::format("{}: {}: got {}, wanted at least 0", where, name, value));
+}
+
+}  // namespace
+
+Json to_json(const ChunkRecord& r) {
+  return {{"book", r.book},
+          {"book_index", r.book_index},
+          {"chunk", r.chunk},
+          {"first_token", r.first_token},
+          {"tokens", r.tokens},
+          {"scored_tokens", r.scored_tokens},
+          {"context_tokens", r.context_tokens},
+          {"base_nll", optional_json(r.base_nll)},
+          {"lora_nll", optional_json(r.lora_nll)},
+          {"train_loss", r.train_loss},
+          {"grad_norm", r.grad_norm},
+          {"trained_chunk", optional_json(r.trained_chunk)},
+          {"adapter_version", r.adapter_version},
+          {"shared_forward", r.shared_forward},
+          {"learning_rate", r.learning_rate},
+          {"seconds", r.seconds}};
+}
+
+ChunkRecord chunk_record_from_json(const Json& json, const std::string& where) {
+  require_object(json, where);
+  ChunkRecord r;
+  get(json, where, "book", r.book);
+  get(json, where, "book_index", r.book_index);
+  get(json, where, "chunk", r.chunk);
+  get(json, where, "first_token", r.first_token);
+  get(json, where, "tokens", r.tokens);
+  get(json, where, "scored_tokens", r.scored_tokens);
+  get(json, where, "context_tokens", r.context_tokens);
+  get(json, where, "base_nll", r.base_nll);
+  get(json, where, "lora_nll", r.lora_nll);
+  get(json, where, "train_loss", r.train_loss);
+  get(json, where, "grad_norm", r.grad_norm);
+  get(json, where, "trained_chunk", r.trained_chunk);
+  get(json, where, "adapter_version", r.adapter_version);
+  get(json, where, "shared_forward", r.shared_forward);
+  get(json, where, "learning_rate", r.learning_rate);
+  get(json, where, "seconds", r.seconds);
+  require_not_negative(where, {{"book_index", r.book_index}, {"chunk", r.chunk}, {"first_token", r.first_token},
+                               {"tokens", r.tokens}, {"scored_tokens", r.scored_tokens}});
+  if (r.scored_tokens > r.tokens)
+    throw Error(Exit::bad_input, fmt::format("{}: scored_tokens: got {}, wanted at most tokens, {}", where,
+                                             r.scored_tokens, r.tokens));
+  return r;
+}
+
+Json to_json(const BookRecord& r) {
+  return {{"book", r.book},           {"book_index", r.book_index}, {"tokens", r.tokens},
+          {"text_bytes", r.text_bytes}, {"words", r.words},         {"text_hash", r.text_hash},
+          {"fits_one_window", r.fits_one_window}};
+}
+
+BookRecord book_record_from_json(const Json& json, const std::string& where) {
+  require_object(json, where);
+  BookRecord r;
+  get(json, where, "book", r.book);
+  get(json, where, "book_index", r.book_index);
+  get(json, where, "tokens", r.tokens);
+  get(json, where, "text_bytes", r.text_bytes);
+  get(json, where, "words", r.words);
+  get(json, where, "text_hash", r.text_hash);
+  get(json, where, "fits_one_window", r.fits_one_window);
+  require_not_negative(where, {{"book_index", r.book_index}, {"tokens", r.tokens}, {"text_bytes", r.text_bytes},
+                               {"words", r.words}});
+  return r;
+}
+
+}  // namespace templora

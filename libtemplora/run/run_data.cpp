@@ -1,0 +1,110 @@
+#include <fmt/format.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "run/run_folder.h"
+
+namespace templora {
+namespace {
+
+constexpr double kMeanTolerance = 1e-3;  // a chunk's mean may have been taken in float32
+
+/// Calls `use(record, where)` for each line of a JSON-lines file.
+template <class Use>
+void for_each_line(const fs::path& path, Use&& use) {
+  const std::string text = read_file(path);
+  std::size_t start = 0;
+  for (std::int64_t line = 1; start < text.size(); ++line) {
+    const std::size_t end = text.find('\n', start);
+    const std::string where = fmt::format("{}:{}", path.string(), line);
+    if (end == std::string::npos)
+      throw Error(Exit::bad_input, fmt::format("{}: the last line has no end; resume the run first", where));
+    use(parse_json(std::string_view(text).substr(start, end - start), where), where);
+    start = end + 1;
+  }
+}
+
+[[noreturn]] void disagree(const std::string& where, const std::string& what) {
+  throw Error(Exit::bad_input, fmt::format("{}: {}; was the run stopped, then resume it first", where, what));
+}
+
+std::vector<float> read_floats(const fs::path& path) {
+  const std::string bytes = read_file(path);
+  if (bytes.size() % sizeof(float) != 0)
+    disagree(path.string(), fmt::format("got {} bytes, wanted a multiple of {}", bytes.size(), sizeof(float)));
+  std::vector<float> values(bytes.size() / sizeof(float));
+  std::memcpy(values.data(), bytes.data(), bytes.size());
+  return values;
+}
+
+/// Checks that a book's NLL file holds what its chunks say, and returns it.
+std::vector<float> read_nll(const fs::path& path, Scorer scorer, const std::vector<const ChunkRecord*>& chunks) {
+  const std::vector<float> values = read_floats(path);
+  std::size_t at = 0;
+  for (const ChunkRecord* chunk : chunks) {
+    const auto& mean = scorer == Scorer::base ? chunk->base_nll : chunk->lora_nll;
+    const auto count = static_cast<std::size_t>(chunk->scored_tokens);
+    if (!mean && count > 0) disagree(path.string(), fmt::format("chunk {} has no {}_nll", chunk->chunk, scorer_name(scorer)));
+    if (values.size() - at < count)
+      disagree(path.string(), fmt::format("got {} values, wanted more for chunk {}", values.size(), chunk->chunk));
+    double sum = 0;
+    for (std::size_t i = 0; i < count; ++i) sum += values[at + i];
+    at += count;
+    if (count == 0) continue;
+    const double found = sum / static_cast<double>(count);
+    if (!(std::abs(found - *mean) <= kMeanTolerance * std::max(1.0, std::abs(*mean))))
+      disagree(path.string(), fmt::format("chunk {} has the mean {}, wanted {} as in chunks.jsonl", chunk->chunk, found, *mean));
+  }
+  if (at != values.size())
+    disagree(path.string(), fmt::format("got {} values, wanted {} as the chunks say", values.size(), at));
+  return values;
+}
+
+/// Checks that a chunk follows the book's earlier ones.
+void check_follows(const ChunkRecord& chunk, const std::vector<const ChunkRecord*>& earlier, const std::string& where) {
+  const auto wanted_chunk = static_cast<std::int64_t>(earlier.size());
+  const std::int64_t wanted_token = earlier.empty() ? 0 : earlier.back()->first_token + earlier.back()->tokens;
+  if (chunk.chunk != wanted_chunk || chunk.first_token != wanted_token)
+    disagree(where, fmt::format("got chunk {} at token {}, wanted chunk {} at token {}", chunk.chunk, chunk.first_token,
+                                wanted_chunk, wanted_token));
+}
+
+}  // namespace
+
+RunData read_run(const fs::path& path) {
+  RunData data;
+  const std::string run = (path / "run.json").string();
+  data.run = parse_json(read_file(run), run);
+
+  std::map<std::int64_t, std::vector<const ChunkRecord*>> chunks_of;
+  for_each_line(path / "books.jsonl", [&](const Json& json, const std::string& where) {
+    data.books.push_back(book_record_from_json(json, where));
+    const BookRecord& book = data.books.back();
+    if (!chunks_of.emplace(book.book_index, std::vector<const ChunkRecord*>()).second)
+      disagree(where, fmt::format("got book_index {} a second time, wanted another", book.book_index));
+  });
+  std::vector<std::string> places;
+  for_each_line(path / "chunks.jsonl", [&](const Json& json, const std::string& where) {
+    data.chunks.push_back(chunk_record_from_json(json, where));
+    places.push_back(where);
+  });
+  for (std::size_t i = 0; i < data.chunks.size(); ++i) {  // only now: the vector has stopped moving
+    const ChunkRecord& chunk = data.chunks[i];
+    const auto book = chunks_of.find(chunk.book_index);
+    if (book == chunks_of.end())
+      disagree(places[i], fmt::format("got book_index {}, wanted one of books.jsonl", chunk.book_index));
+    check_follows(chunk, book->second, places[i]);
+    book->second.push_back(&chunk);
+  }
+  for (const auto& [book_index, chunks] : chunks_of)
+    for (const Scorer scorer : {Scorer::base, Scorer::lora}) {
+      const fs::path file = path / "nll" / fmt::format("{}-{}.f32", book_index, scorer_name(scorer));
+      bool scored = false;
+      for (const ChunkRecord* chunk : chunks) scored |= (scorer == Scorer::base ? chunk->base_nll : chunk->lora_nll).has_value();
+      if (scored || fs::exists(file)) data.nll[book_index][scorer] = read_nll(file, scorer, chunks);
+    }
+  return data;
+}
+
+}  // namespace templora

@@ -1,0 +1,239 @@
+#include "run/run_folder.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <cstring>
+
+#include "core/hash.h"
+#include "core/log.h"
+#include "run/run_state.h"
+
+namespace templora {
+
+static_assert(std::endian::native == std::endian::little, "NLL files are little-endian");
+
+namespace {
+
+constexpr const char* kLockName = "lock";
+constexpr const char* kBooksName = "books.jsonl";
+constexpr const char* kChunksName = "chunks.jsonl";
+constexpr std::size_t kMostOpenFiles = 16;  // a run may have thousands of books
+
+std::string nll_name(std::int64_t book_index, Scorer scorer) {
+  return fmt::format("nll/{}-{}.f32", book_index, scorer_name(scorer));
+}
+
+/// Whether the folder holds nothing of a run: it is empty, or was left by a crash before run.json was there.
+bool holds_no_run(const fs::path& folder) {
+  return std::all_of(fs::directory_iterator(folder), fs::directory_iterator(), [](const fs::directory_entry& entry) {
+    const std::string name = entry.path().filename().string();
+    return name == kLockName || name.rfind("run.json.tmp-", 0) == 0;
+  });
+}
+
+/// Names every key on which two identities differ.
+void require_same_identity(const Json& here, const Json& there, const fs::path& folder) {
+  std::vector<std::string> differences;
+  const auto shown = [](const Json& identity, const std::string& key) {
+    const auto found = identity.find(key);
+    return found == identity.end() ? std::string("nothing") : dump_json(*found, "identity");
+  };
+  const auto compare = [&](const std::string& key) {
+    const std::string now = shown(here, key), then = shown(there, key);
+    if (now != then) differences.push_back(fmt::format("{} is {} now and was {}", key, now, then));
+  };
+  for (const auto& item : there.items()) compare(item.key());
+  for (const auto& item : here.items())
+    if (!there.contains(item.key())) compare(item.key());
+  if (!differences.empty())
+    throw Error(Exit::usage,
+                fmt::format("{}: cannot be resumed, {}; resume under the same conditions or start a new run in another "
+                            "folder", folder.string(), fmt::join(differences, ", ")));
+}
+
+const Json& identity_of(const Json& run, const std::string& where, Exit code) {
+  const auto found = run.is_object() ? run.find("identity") : run.end();
+  if (found == run.end() || !found->is_object())
+    throw Error(code, fmt::format("{}: identity: missing, wanted an object of what makes two runs the same", where));
+  return *found;
+}
+
+void create_folder(const fs::path& path) {
+  std::error_code failure;
+  fs::create_directories(path, failure);
+  if (failure) throw Error(Exit::resources, fmt::format("{}: cannot create the folder: {}", path.string(), failure.message()));
+}
+
+}  // namespace
+
+const char* scorer_name(Scorer scorer) { return scorer == Scorer::base ? "base" : "lora"; }
+
+/// Held while a process writes to the folder; the kernel drops it however the process ends.
+struct RunFolder::Lock {
+  explicit Lock(const fs::path& folder) {
+    const fs::path path = folder / kLockName;
+    fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0) throw Error(Exit::resources, fmt::format("{}: cannot be opened: {}", path.string(), std::strerror(errno)));
+    while (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+      if (errno == EINTR) continue;
+      const int failure = errno;
+      if (failure == EWOULDBLOCK) {
+        ::close(fd);
+        throw Error(Exit::usage, fmt::format("{}: another process writes to this run folder; wait for it or choose "
+                                             "another folder", folder.string()));
+      }
+      log_line(fmt::format("{}: cannot be locked ({}); start no second process in this folder", path.string(),
+                           std::strerror(failure)));
+      break;
+    }
+  }
+  ~Lock() { ::close(fd); }
+  Lock(const Lock&) = delete;
+  Lock& operator=(const Lock&) = delete;
+
+  int fd = -1;
+};
+
+RunFolder::RunFolder(fs::path path) : path_(std::move(path)) {}
+
+RunFolder RunFolder::create(const fs::path& path, const Json& run_record) {
+  identity_of(run_record, "run.json", Exit::usage);
+  const std::string text = dump_json_pretty(run_record, "run.json");
+  const auto require_empty = [&] {
+    if (fs::exists(path) && !fs::is_directory(path))
+      throw Error(Exit::usage, fmt::format("{}: got a file, wanted a new folder; choose another", path.string()));
+    if (fs::exists(path) && !holds_no_run(path))
+      throw Error(Exit::usage, fmt::format("{}: the folder is not empty, wanted a new one; resume the run in it or "
+                                           "choose another folder", path.string()));
+  };
+  require_empty();
+  create_folder(path);
+  RunFolder folder(path);
+  folder.lock_ = std::make_shared<Lock>(path);
+  require_empty();  // again, now that no other process can be starting here
+  remove_leftovers(path, "run.json.tmp-");
+  write_file_atomically(path / "run.json", text);
+  create_folder(path / "nll");
+  create_folder(path / "state");
+  return folder;
+}
+
+RunFolder RunFolder::resume(const fs::path& path, const Json& run_record) {
+  const Json& identity = identity_of(run_record, "run.json", Exit::usage);
+  if (!fs::is_directory(path))
+    throw Error(Exit::usage, fmt::format("{}: no such folder, wanted the folder of a run to resume", path.string()));
+  RunFolder folder(path);
+  if (!fs::exists(path / "run.json")) {
+    if (!holds_no_run(path))
+      throw Error(Exit::usage, fmt::format("{}: run.json is missing, wanted the folder of a run to resume", path.string()));
+    return create(path, run_record);
+  }
+  folder.lock_ = std::make_shared<Lock>(path);
+  const std::string where = (path / "run.json").string();
+  const Json there = parse_json(read_file(where), where);
+  require_same_identity(identity, identity_of(there, where, Exit::bad_input), path);
+  folder.finished_ = fs::exists(path / "summary.json");
+  if (folder.finished_) return folder;
+
+  create_folder(path / "nll");
+  create_folder(path / "state");
+  for (const char* file : {"run.json.tmp-", "table.md.tmp-", "summary.json.tmp-"}) remove_leftovers(path, file);
+  folder.load_newest_state();
+  return folder;
+}
+
+void RunFolder::load_newest_state() {
+  const fs::path states = path_ / "state";
+  const std::vector<std::int64_t> numbers = state_numbers(states);
+  std::optional<StateFile> found;
+  for (auto number = numbers.rbegin(); number != numbers.rend() && !found; ++number) {
+    std::string why;
+    found = read_state(path_, *number, why);
+    if (!found) log_line(fmt::format("{}: state {} is not used: {}", path_.string(), *number, why));
+  }
+  next_state_ = found ? found->number + 1 : 0;
+  if (!found && !numbers.empty()) log_line(fmt::format("{}: no saved state fits; the run starts over", path_.string()));
+  // Newer states go first: what they say about the records stops being true when these are cut.
+  remove_states(states, [&](std::int64_t number) { return !found || number > found->number; });
+  cut_records(found ? found->sizes : std::map<std::string, std::uint64_t>{});
+  if (found) {
+    saved_state_ = std::move(found->state);
+    saved_tensors_ = found->tensors;
+  }
+}
+
+void RunFolder::cut_records(const std::map<std::string, std::uint64_t>& sizes) {
+  std::vector<std::string> present;
+  for (const char* name : {kBooksName, kChunksName})
+    if (fs::exists(path_ / name)) present.emplace_back(name);
+  for (const fs::directory_entry& entry : fs::directory_iterator(path_ / "nll"))
+    present.push_back("nll/" + entry.path().filename().string());
+  for (const std::string& name : present) {
+    const auto size = sizes.find(name);
+    if (size == sizes.end())
+      fs::remove(path_ / name);
+    else
+      AppendFile(path_ / name, size->second).sync();
+  }
+  sizes_ = sizes;
+}
+
+fs::path RunFolder::saved_tensors() const { return saved_tensors_; }
+
+AppendFile& RunFolder::file(const std::string& relative) {
+  const auto found = open_.find(relative);
+  if (found != open_.end()) return found->second;
+  if (open_.size() >= kMostOpenFiles) {
+    for (auto& [name, file] : open_) file.sync();
+    open_.clear();
+  }
+  std::uint64_t& size = sizes_[relative];
+  return open_.emplace(relative, AppendFile(path_ / relative, size)).first->second;
+}
+
+void RunFolder::append_book(const BookRecord& record) {
+  AppendFile& books = file(kBooksName);
+  books.append(dump_json(to_json(record), kBooksName) + "\n");
+  sizes_[kBooksName] = books.size();
+}
+
+void RunFolder::append_chunk(const ChunkRecord& record) {
+  AppendFile& chunks = file(kChunksName);
+  chunks.append(dump_json(to_json(record), kChunksName) + "\n");
+  sizes_[kChunksName] = chunks.size();
+}
+
+void RunFolder::append_nll(std::int64_t book_index, Scorer scorer, std::span<const float> nll) {
+  const std::string name = nll_name(book_index, scorer);
+  AppendFile& values = file(name);
+  values.append(nll);
+  sizes_[name] = values.size();
+}
+
+fs::path RunFolder::next_state_tensors() { return path_ / "state" / state_tensors_name(next_state_); }
+
+void RunFolder::commit_state(Json state, const fs::path& tensors) {
+  for (auto& [name, file] : open_) file.sync();
+  StateFile saved;
+  saved.number = next_state_;
+  saved.state = std::move(state);
+  saved.tensors = tensors;
+  saved.sizes = sizes_;
+  write_state(path_, saved);
+  ++next_state_;
+  remove_states(path_ / "state", [&](std::int64_t number) { return number + 1 < saved.number; });
+}
+
+void RunFolder::write_summary(const Json& summary, const std::string& table_markdown) {
+  for (auto& [name, file] : open_) file.sync();
+  write_file_atomically(path_ / "table.md", table_markdown);
+  write_file_atomically(path_ / "summary.json", dump_json_pretty(summary, "summary.json"));  // last: marks the end
+}
+
+}  // namespace templora
