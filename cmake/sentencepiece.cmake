@@ -28,11 +28,7 @@ set(CMAKE_POLICY_VERSION_MINIMUM 3.10)
 set(CMAKE_MESSAGE_LOG_LEVEL WARNING)
 add_subdirectory(${spm_source} ${PROJECT_BINARY_DIR}/sentencepiece EXCLUDE_FROM_ALL)
 set(CMAKE_MESSAGE_LOG_LEVEL STATUS)
-foreach(target sentencepiece-static sentencepiece_train-static spm_train)
-  target_compile_options(${target} PRIVATE -w)
-endforeach()
-# spm_train trains the tokenizer of the stand-in model.
-set_target_properties(spm_train PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
+target_compile_options(sentencepiece-static PRIVATE -w)
 
 add_library(templora_sentencepiece INTERFACE)
 target_include_directories(templora_sentencepiece SYSTEM INTERFACE ${spm_source}/src)
