@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <cctype>
 #include <cmath>
 
 #include "run/config_fields.h"
@@ -100,8 +101,10 @@ void append_section(S& section, const std::string& title, const std::string& par
                           cell(info.help));
     }
   });
+  std::string sentence = help;
+  sentence[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(sentence[0])));
   out += fmt::format("## {}\n\n{}.\n\n| key | type | default | unit | range | meaning |\n| --- | --- | --- | --- | --- | --- |\n{}\n",
-                     title, help, rows);
+                     title, sentence, rows);
   out += inner;
 }
 

@@ -1,0 +1,335 @@
+#include "run/run_folder.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <fstream>
+#include <random>
+#include <string>
+
+#include "catch.h"
+
+using namespace templora;
+
+namespace {
+
+/// A folder of its own for each test, gone afterwards.
+struct Scratch {
+  Scratch() : path(fs::temp_directory_path() / ("templora-run-" + std::to_string(::getpid()))) { fs::remove_all(path); }
+  ~Scratch() { fs::remove_all(path); }
+  fs::path path;
+};
+
+Json record_of(int threads = 2) {
+  return {{"config", {{"seed", 42}}}, {"identity", {{"config_hash", "0123456789ab"}, {"threads", threads}}}};
+}
+
+constexpr std::int64_t kBooks = 2, kChunks = 6, kTokens = 5;
+
+ChunkRecord chunk_of(std::int64_t book, std::int64_t chunk) {
+  ChunkRecord r;
+  r.book = std::to_string(book) + ".txt";
+  r.book_index = book;
+  r.chunk = chunk;
+  r.first_token = chunk * kTokens;
+  r.tokens = kTokens;
+  r.scored_tokens = chunk == 0 ? kTokens - 1 : kTokens;
+  r.base_nll = 2.0 + static_cast<double>(chunk);
+  r.lora_nll = 1.0;
+  r.train_loss = {3.5, 3.25};
+  r.trained_chunk = chunk;
+  r.seconds = {{"score", 0.5}, {"train", 1.5}};
+  return r;
+}
+
+void append(RunFolder& folder, std::int64_t book, std::int64_t chunk) {
+  if (chunk == 0) {
+    BookRecord b;
+    b.book = std::to_string(book) + ".txt";
+    b.book_index = book;
+    b.tokens = kChunks * kTokens;
+    folder.append_book(b);
+  }
+  const ChunkRecord record = chunk_of(book, chunk);
+  const std::vector<float> base(static_cast<std::size_t>(record.scored_tokens), static_cast<float>(*record.base_nll));
+  const std::vector<float> lora(static_cast<std::size_t>(record.scored_tokens), 1.0f);
+  folder.append_nll(book, Scorer::base, base);
+  folder.append_nll(book, Scorer::lora, lora);
+  folder.append_chunk(record);
+}
+
+void save(RunFolder& folder, std::int64_t next) {
+  folder.save_state({{"next", next}}, [&](const fs::path& tensors) {
+    write_file_atomically(tensors, "tensors at " + std::to_string(next));
+  });
+}
+
+/// Goes on where the folder's state says, saving every `every` chunks, up to chunk `end` of all chunks.
+void go_on(RunFolder& folder, std::int64_t end, std::int64_t every, bool summary) {
+  std::int64_t next = 0;
+  if (folder.saved_state()) {
+    next = folder.saved_state()->at("next");
+    CHECK(read_file(folder.saved_tensors()) == "tensors at " + std::to_string(next));
+  }
+  for (; next < end; ++next) {
+    if (next > 0 && next % every == 0) save(folder, next);
+    append(folder, next / kChunks, next % kChunks);
+  }
+  if (summary) folder.write_summary({{"ppl", 3}}, "| table |\n");
+}
+
+std::string records(const fs::path& folder) {
+  std::string all;
+  for (const char* file : {"run.json", "books.jsonl", "chunks.jsonl", "nll/0-base.f32", "nll/0-lora.f32",
+                           "nll/1-base.f32", "nll/1-lora.f32", "summary.json", "table.md"})
+    all += read_file(folder / file);
+  return all;
+}
+
+template <class Run>
+std::string refusal(Run&& run, Exit code) {
+  try {
+    run();
+  } catch (const Error& error) {
+    CHECK(error.exit_code() == code);
+    CHECK(std::string(error.what()).find('\n') == std::string::npos);
+    return error.what();
+  }
+  FAIL("was accepted");
+  return "";
+}
+
+std::size_t files_in(const fs::path& folder) {
+  return static_cast<std::size_t>(std::distance(fs::directory_iterator(folder), fs::directory_iterator()));
+}
+
+}  // namespace
+
+TEST_CASE("RunFolder: what was appended is read back", "[unit]") {
+  Scratch scratch;
+  {
+    RunFolder folder = RunFolder::create(scratch.path, record_of());
+    go_on(folder, kBooks * kChunks, 100, true);
+  }
+  const RunData run = read_run(scratch.path);
+  CHECK(run.run == record_of());
+  REQUIRE(run.books.size() == 2);
+  CHECK(run.books[1].book == "1.txt");
+  REQUIRE(run.chunks.size() == kBooks * kChunks);
+  CHECK(to_json(run.chunks[7]) == to_json(chunk_of(1, 1)));
+  CHECK(run.nll.at(1).at(Scorer::base).size() == kChunks * kTokens - 1);
+  CHECK(run.nll.at(0).at(Scorer::base)[4] == 3.0f);
+}
+
+TEST_CASE("RunFolder: a folder with anything in it is not overwritten", "[unit]") {
+  Scratch scratch;
+  fs::create_directories(scratch.path);
+  std::ofstream(scratch.path / "mine.txt") << "x";
+  refusal([&] { RunFolder::create(scratch.path, record_of()); }, Exit::usage);
+  refusal([&] { RunFolder::resume(scratch.path, record_of()); }, Exit::usage);
+  CHECK(files_in(scratch.path) == 1);
+  fs::remove(scratch.path / "mine.txt");
+  { RunFolder::create(scratch.path, record_of()); }
+  refusal([&] { RunFolder::create(scratch.path, record_of()); }, Exit::usage);
+  refusal([&] { RunFolder::resume(scratch.path / "none", record_of()); }, Exit::usage);
+  refusal([&] { RunFolder::create(scratch.path / "run.json", record_of()); }, Exit::usage);
+  refusal([&] { RunFolder::create(scratch.path / "run.json" / "x", record_of()); }, Exit::resources);
+}
+
+TEST_CASE("RunFolder: a run of another identity is refused by every difference", "[unit]") {
+  Scratch scratch;
+  { RunFolder::create(scratch.path, record_of()); }
+  Json other = record_of(3);
+  other["identity"]["config_hash"] = "ff";
+  other["identity"]["torch_version"] = "2.13.0";
+  const std::string message = refusal([&] { RunFolder::resume(scratch.path, other); }, Exit::usage);
+  for (const char* part : {"config_hash", "\"ff\"", "threads is 3 now and was 2", "torch_version", "nothing"}) {
+    INFO(message << " lacks " << part);
+    CHECK(message.find(part) != std::string::npos);
+  }
+  Json renamed = record_of();
+  renamed["config"]["seed"] = 43;  // only the identity counts
+  CHECK_NOTHROW(RunFolder::resume(scratch.path, renamed));
+}
+
+TEST_CASE("RunFolder: two processes cannot write to one folder", "[unit]") {
+  Scratch scratch;
+  const RunFolder folder = RunFolder::create(scratch.path, record_of());
+  CHECK(refusal([&] { RunFolder::resume(scratch.path, record_of()); }, Exit::usage).find("another process") !=
+        std::string::npos);
+}
+
+TEST_CASE("RunFolder: resuming cuts the records to the newest state and gives an uninterrupted run's files", "[unit]") {
+  Scratch whole, scratch;
+  {
+    whole.path += "-whole";
+    RunFolder folder = RunFolder::create(whole.path, record_of());
+    go_on(folder, kBooks * kChunks, 4, true);
+  }
+  {
+    RunFolder folder = RunFolder::create(scratch.path, record_of());
+    go_on(folder, 11, 4, false);
+  }
+  CHECK(files_in(scratch.path / "state") == 4);  // the last two
+  RunFolder folder = RunFolder::resume(scratch.path, record_of());
+  REQUIRE(folder.saved_state());
+  CHECK(*folder.saved_state() == Json({{"next", 8}}));
+  CHECK(fs::file_size(scratch.path / "nll/1-base.f32") == 4 * (2 * kTokens - 1));
+  CHECK(!folder.finished());
+  go_on(folder, kBooks * kChunks, 4, true);
+  CHECK(records(scratch.path) == records(whole.path));
+}
+
+TEST_CASE("RunFolder: without a state the run starts over in place", "[unit]") {
+  Scratch scratch;
+  {
+    RunFolder folder = RunFolder::create(scratch.path, record_of());
+    go_on(folder, 8, 100, false);
+  }
+  const RunFolder folder = RunFolder::resume(scratch.path, record_of());
+  CHECK(!folder.saved_state());
+  CHECK(!fs::exists(scratch.path / "chunks.jsonl"));
+  CHECK(files_in(scratch.path / "nll") == 0);
+}
+
+TEST_CASE("RunFolder: a finished run is reported and left alone", "[unit]") {
+  Scratch scratch;
+  {
+    RunFolder folder = RunFolder::create(scratch.path, record_of());
+    go_on(folder, kBooks * kChunks, 5, true);
+  }
+  const std::string before = records(scratch.path);
+  const RunFolder folder = RunFolder::resume(scratch.path, record_of());
+  CHECK(folder.finished());
+  CHECK(records(scratch.path) == before);
+}
+
+TEST_CASE("RunFolder: a damaged or half-written state gives way to the one before", "[unit]") {
+  Scratch scratch;
+  {
+    RunFolder folder = RunFolder::create(scratch.path, record_of());
+    go_on(folder, 9, 4, false);
+  }
+  const fs::path state = scratch.path / "state";
+  std::int64_t expected = 4;
+  SECTION("tensors changed") { std::ofstream(state / "state-1.safetensors") << "other bytes"; }
+  SECTION("tensors missing") { fs::remove(state / "state-1.safetensors"); }
+  SECTION("JSON part cut") { fs::resize_file(state / "state-1.json", 20); }
+  SECTION("record shorter than the state says") { fs::resize_file(scratch.path / "nll/1-lora.f32", 4); }
+  SECTION("tensors of a state that never got its JSON part") {
+    std::ofstream(state / "state-2.safetensors") << "new";
+    std::ofstream(state / "state-2.json.tmp-1-1") << "{";
+    std::ofstream(scratch.path / "summary.json.tmp-1-1") << "{";
+    expected = 8;
+  }
+  RunFolder folder = RunFolder::resume(scratch.path, record_of());
+  REQUIRE(folder.saved_state());
+  CHECK(folder.saved_state()->at("next") == expected);
+  CHECK(files_in(state) == (expected == 8 ? 4 : 2));
+  CHECK(!fs::exists(scratch.path / "summary.json.tmp-1-1"));
+  save(folder, expected);
+  CHECK(files_in(state) == 4);
+}
+
+TEST_CASE("RunFolder: many books do not use up the file descriptors", "[unit]") {
+  Scratch scratch;
+  RunFolder folder = RunFolder::create(scratch.path, record_of());
+  const float one[] = {1.0f};
+  for (int round = 0; round < 2; ++round)
+    for (std::int64_t book = 0; book < 40; ++book) folder.append_nll(book, Scorer::base, one);
+  CHECK(std::distance(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator()) < 40);
+  CHECK(fs::file_size(scratch.path / "nll/0-base.f32") == 8);
+}
+
+TEST_CASE("RunFolder: killed at any moment it can be resumed, and nothing is lost or doubled", "[slow]") {
+  Scratch whole, scratch;
+  whole.path += "-whole";
+  constexpr std::int64_t kEnd = kBooks * kChunks;
+  const auto start = std::chrono::steady_clock::now();
+  {
+    RunFolder folder = RunFolder::create(whole.path, record_of());
+    go_on(folder, kEnd, 2, true);
+  }
+  const auto whole_us = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start);
+  std::mt19937 random(7);
+  std::uniform_int_distribution<std::int64_t> wait_us(0, whole_us.count() * 5 / 4);
+  int killed = 0, completed = 0;
+  for (int attempt = 0; attempt < 40; ++attempt) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      try {
+        RunFolder folder =
+            fs::exists(scratch.path) ? RunFolder::resume(scratch.path, record_of()) : RunFolder::create(scratch.path, record_of());
+        if (!folder.finished()) go_on(folder, kEnd, 2, true);
+        ::_exit(0);
+      } catch (const std::exception& error) {
+        ::_exit(9);
+      }
+    }
+    ::usleep(static_cast<useconds_t>(wait_us(random)));
+    ::kill(child, SIGKILL);
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    if (WIFEXITED(status)) {
+      REQUIRE(WEXITSTATUS(status) == 0);
+      REQUIRE(records(scratch.path) == records(whole.path));
+      ++completed;
+      fs::remove_all(scratch.path);
+    } else {
+      ++killed;
+    }
+  }
+  CHECK(killed > 5);
+  CHECK(completed > 0);
+}
+
+TEST_CASE("read_run: records that disagree are refused by file", "[unit]") {
+  Scratch scratch;
+  {
+    RunFolder folder = RunFolder::create(scratch.path, record_of());
+    go_on(folder, kBooks * kChunks, 100, true);
+  }
+  const auto refused = [&] { return refusal([&] { read_run(scratch.path); }, Exit::bad_input); };
+  const auto has = [](const std::string& text, const std::string& part) {
+    INFO(text << " lacks " << part);
+    CHECK(text.find(part) != std::string::npos);
+  };
+  SECTION("an NLL file is cut") {
+    fs::resize_file(scratch.path / "nll/1-base.f32", 8);
+    has(refused(), "1-base.f32");
+  }
+  SECTION("an NLL file is missing") {
+    fs::remove(scratch.path / "nll/1-lora.f32");
+    has(refused(), "1-lora.f32");
+  }
+  SECTION("an NLL file is longer") {
+    std::ofstream(scratch.path / "nll/0-lora.f32", std::ios::app) << "1234";
+    has(refused(), "0-lora.f32");
+  }
+  SECTION("NLLs are not those of the record") {
+    std::ofstream(scratch.path / "nll/0-lora.f32", std::ios::in | std::ios::out) << "abcd";
+    has(refused(), "chunk 0 has the mean");
+  }
+  SECTION("the last line is cut") {
+    fs::resize_file(scratch.path / "chunks.jsonl", fs::file_size(scratch.path / "chunks.jsonl") - 3);
+    has(refused(), "chunks.jsonl:12");
+  }
+  SECTION("a chunk is missing") {
+    std::ofstream(scratch.path / "chunks.jsonl") << to_json(chunk_of(0, 1)).dump() << "\n";
+    has(refused(), "chunks.jsonl:1");
+  }
+  SECTION("a field is of the wrong type") {
+    Json json = to_json(chunk_of(0, 0));
+    json["tokens"] = 1.5;
+    std::ofstream(scratch.path / "chunks.jsonl") << json.dump() << "\n";
+    has(refused(), "chunks.jsonl:1: tokens");
+  }
+  SECTION("a field is missing") {
+    Json json = to_json(chunk_of(0, 0));
+    json.erase("adapter_version");
+    std::ofstream(scratch.path / "chunks.jsonl") << json.dump() << "\n";
+    has(refused(), "adapter_version: missing");
+  }
+}
