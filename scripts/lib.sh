@@ -14,14 +14,17 @@ die() { say "$*"; exit 4; }  # 4: a resource is missing
 # header_found HEADER: the compiler, or deps/include, has it.
 header_found() { [ -e "$root/deps/include/$1" ] || echo "#include <$1>" | g++ -E -x c++ - > /dev/null 2>&1; }
 
+have_sentencepiece() { [ -e "$root/deps/$sentencepiece.tar.gz" ] || [ -e "$cache/$sentencepiece.tar.gz" ]; }
+
 # One Debian package name a line for each thing that is missing.
 missing_packages() {
   command -v g++ > /dev/null || echo g++
   cmake_new_enough || echo cmake
   command -v ninja > /dev/null || echo ninja-build
   command -v python3 > /dev/null || echo python3
-  if ! python3 -c 'import ensurepip, venv' 2> /dev/null && [ ! -x "$venv/bin/pip" ]; then
-    python3 "$root/scripts/find_torch.py" > /dev/null 2>&1 && python3 -m pip --version > /dev/null 2>&1 || echo python3-venv
+  # pip is only needed for what is not there yet.
+  if ! have_sentencepiece || ! python3 "$root/scripts/find_torch.py" > /dev/null 2>&1; then
+    [ -x "$venv/bin/pip" ] || python3 -c 'import ensurepip, venv' 2> /dev/null || echo python3-venv
   fi
   header_found nlohmann/json.hpp || echo nlohmann-json3-dev
   header_found CLI/CLI.hpp || echo libcli11-dev
@@ -91,7 +94,7 @@ ensure_torch() {
 
 # The source package of sentencepiece, in deps/ or the cache.
 ensure_sentencepiece() {
-  [ ! -e "$root/deps/$sentencepiece.tar.gz" ] && [ ! -e "$cache/$sentencepiece.tar.gz" ] || return 0
+  ! have_sentencepiece || return 0
   local part
   mkdir -p "$build" "$cache"
   part=$(mktemp -d "$cache/fetch.XXXXXX")

@@ -6,7 +6,7 @@ a library's normal distribution. The tokenizer is that of models/small-6m.
 
 Sizes: vocabulary 4,096, hidden 128, 4 layers, 4 heads of 32 with 2 key/value heads, ffn 352: 1.8 M weights,
 7.1 MB in float32. Scales: the embedding is small (0.02) beside what an adapter can add to the residual
-stream, and the head larger (0.06): the untouched model is close to uniform over the vocabulary, while a
+stream, and the head larger (0.05): the untouched model is close to uniform over the vocabulary, while a
 turn of the last hidden state by an adapter moves logits by several nats, so learning shows.
 """
 
@@ -42,7 +42,7 @@ CONFIG = {
     "eos_token_id": 2,
     "torch_dtype": "float32",
 }
-EMBEDDING_STD, HEAD_STD, LAYER_STD = 0.02, 0.06, 0.02
+EMBEDDING_STD, HEAD_STD, LAYER_STD = 0.02, 0.05, 0.02
 
 
 def random_values(generator, count, std):
