@@ -100,8 +100,10 @@ function(templora_tests)
     templora_link_program(bench_${name} ${rooms})
   endforeach()
 
-  add_test(NAME check_rooms COMMAND ${TEMPLORA_PYTHON} ${PROJECT_SOURCE_DIR}/scripts/check_rooms.py)
-  set_tests_properties(check_rooms PROPERTIES LABELS unit)
+  foreach(check check_rooms check_tests)
+    add_test(NAME ${check} COMMAND ${TEMPLORA_PYTHON} ${PROJECT_SOURCE_DIR}/scripts/${check}.py)
+    set_tests_properties(${check} PROPERTIES LABELS unit)
+  endforeach()
 endfunction()
 
 function(templora_add_ctests name)
