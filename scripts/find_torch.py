@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Finds LibTorch inside an installed Python package torch, without importing it.
 
-Prints its folder, its version, "cuda" or "cpu", the C++ ABI digit, and then any folder with headers
-of the CUDA runtime, one a line. Where several are installed, one built for CUDA is taken if the
-machine has an NVIDIA GPU, else the first of: $Torch_DIR or $TORCH_DIR, .venv, the python3 in use.
+Prints its folder, its version, "cuda" or "cpu", the C++ ABI digit, and then, for a CUDA build, any folder
+with headers of the CUDA runtime, one a line. Where several are installed, one built for CUDA is taken if
+the machine has an NVIDIA GPU, else the first of: $Torch_DIR or $TORCH_DIR, .venv, the python3 in use.
 Exits 4 with one line if there is none.
 """
 
@@ -92,7 +92,8 @@ def main():
     if not candidates:
         sys.stderr.write("torch %d.%d or newer: not found; scripts/templora installs it, or set Torch_DIR\n" % OLDEST)
         return 4
-    print("\n".join([*candidates[0], *cuda_headers(candidates[0][0])]))
+    headers = cuda_headers(candidates[0][0]) if candidates[0][2] == "cuda" else []
+    print("\n".join([*candidates[0], *headers]))
     return 0
 
 
