@@ -23,9 +23,11 @@ struct BookOptions {
   std::int64_t max_tokens = 0;   ///< keep this many first tokens; 0 keeps all
 };
 
-/// Reads one book: UTF-8 checked, CRLF and CR made LF, optionally stripped, tokenised once.
-/// `text_bytes` and `words` cover the kept tokens only.
-/// Throws Error(bad_input): unreadable, not UTF-8 (byte offset named), empty.
+/// Reads one book as Python's open(path, encoding="utf-8") and str.strip() do: UTF-8 checked, a byte order
+/// mark kept as the character it is, CRLF and CR made LF, optionally stripped, tokenised once.
+/// `text_bytes` and `words` cover the kept tokens only: the text up to where the last of them ends (see
+/// Tokenizer::encode_with_ends); a word that is cut there counts.
+/// Throws Error(bad_input): unreadable, not UTF-8 (byte offset named), nothing but white space.
 Book read_book(const std::filesystem::path& path, const Tokenizer& tokenizer, const BookOptions& options);
 
 /// A chunk of a book: tokens [first, first + count).

@@ -1,0 +1,75 @@
+#include "text/books.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "core/check.h"
+#include "core/error.h"
+#include "core/file.h"
+#include "core/hash.h"
+#include "text/utf8.h"
+
+namespace templora {
+
+namespace {
+
+std::string with_line_feeds(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '\r') {
+      out += text[i];
+    } else if (i + 1 == text.size() || text[i + 1] != '\n') {
+      out += '\n';
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+Book read_book(const std::filesystem::path& path, const Tokenizer& tokenizer, const BookOptions& options) {
+  const std::string raw = read_file(path);
+  if (const std::size_t offset = utf8_error(raw); offset != kValidUtf8) {
+    throw Error(Exit::bad_input, fmt::format("{}: byte {}: got 0x{:02x}, wanted UTF-8 text; convert the book with "
+                                             "iconv",
+                                             path.string(), offset, static_cast<unsigned char>(raw[offset])));
+  }
+  const std::string lines = with_line_feeds(raw);
+  const std::string_view text = options.strip ? strip(lines) : std::string_view(lines);
+  if (strip(text).empty()) {
+    throw Error(Exit::bad_input, fmt::format("{}: got a book of {} bytes without a word, wanted text; remove it from "
+                                             "data.books",
+                                             path.string(), raw.size()));
+  }
+  EncodedText encoded = tokenizer.encode_with_ends(text, true);
+
+  Book book;
+  book.name = path.filename().string();
+  book.text_hash = hash_hex(text);
+  std::size_t bytes = text.size();
+  if (options.max_tokens > 0 && static_cast<std::size_t>(options.max_tokens) < encoded.ids.size()) {
+    encoded.ids.resize(static_cast<std::size_t>(options.max_tokens));
+    bytes = encoded.ends[encoded.ids.size() - 1];
+  }
+  book.tokens = std::move(encoded.ids);
+  book.text_bytes = static_cast<std::int64_t>(bytes);
+  book.words = count_words(text.substr(0, bytes));
+  return book;
+}
+
+std::vector<Chunk> cut_chunks(std::int64_t token_count, std::int64_t chunk_tokens, std::int64_t first_chunk_tokens) {
+  TEMPLORA_CHECK(token_count >= 0 && chunk_tokens > 0 && first_chunk_tokens > 0,
+                 fmt::format("{} tokens into chunks of {} then {}", token_count, first_chunk_tokens, chunk_tokens));
+  std::vector<Chunk> chunks;
+  for (std::int64_t first = 0; first < token_count;) {
+    const std::int64_t count = std::min(first == 0 ? first_chunk_tokens : chunk_tokens, token_count - first);
+    chunks.push_back({first, count});
+    first += count;
+  }
+  return chunks;
+}
+
+}  // namespace templora

@@ -1,0 +1,95 @@
+#include "text/utf8.h"
+
+namespace templora {
+
+namespace {
+
+unsigned byte_at(std::string_view text, std::size_t offset) { return static_cast<unsigned char>(text[offset]); }
+
+/// Bytes of the sequence that `lead` starts; 0 if nothing starts with it.
+std::size_t sequence_bytes(unsigned lead) {
+  if (lead < 0x80) return 1;
+  if (lead >= 0xC2 && lead <= 0xDF) return 2;
+  if (lead >= 0xE0 && lead <= 0xEF) return 3;
+  if (lead >= 0xF0 && lead <= 0xF4) return 4;
+  return 0;
+}
+
+bool is_continuation(unsigned byte) { return (byte & 0xC0) == 0x80; }
+
+}  // namespace
+
+std::size_t utf8_error(std::string_view text) {
+  std::size_t offset = 0;
+  while (offset < text.size()) {
+    const unsigned lead = byte_at(text, offset);
+    const std::size_t bytes = sequence_bytes(lead);
+    if (bytes == 0 || bytes > text.size() - offset) return offset;
+    for (std::size_t i = 1; i < bytes; ++i) {
+      if (!is_continuation(byte_at(text, offset + i))) return offset;
+    }
+    if (bytes > 2) {
+      // The second byte decides about overlong forms, surrogates and values past U+10FFFF.
+      const unsigned second = byte_at(text, offset + 1);
+      if ((lead == 0xE0 && second < 0xA0) || (lead == 0xED && second > 0x9F) || (lead == 0xF0 && second < 0x90) ||
+          (lead == 0xF4 && second > 0x8F)) {
+        return offset;
+      }
+    }
+    offset += bytes;
+  }
+  return kValidUtf8;
+}
+
+CodePoint code_point_at(std::string_view text, std::size_t offset) {
+  const unsigned lead = byte_at(text, offset);
+  const std::size_t bytes = sequence_bytes(lead);
+  if (bytes <= 1) return {static_cast<char32_t>(lead), 1};
+  char32_t value = lead & (0xFFu >> (bytes + 1));
+  for (std::size_t i = 1; i < bytes; ++i) value = (value << 6) | (byte_at(text, offset + i) & 0x3F);
+  return {value, bytes};
+}
+
+bool is_white_space(char32_t value) {
+  return (value >= 0x09 && value <= 0x0D) || (value >= 0x1C && value <= 0x20) || value == 0x85 || value == 0xA0 ||
+         value == 0x1680 || (value >= 0x2000 && value <= 0x200A) || value == 0x2028 || value == 0x2029 ||
+         value == 0x202F || value == 0x205F || value == 0x3000;
+}
+
+std::string_view strip_left(std::string_view text) {
+  std::size_t offset = 0;
+  while (offset < text.size()) {
+    const CodePoint point = code_point_at(text, offset);
+    if (!is_white_space(point.value)) break;
+    offset += point.bytes;
+  }
+  return text.substr(offset);
+}
+
+std::string_view strip_right(std::string_view text) {
+  std::size_t end = text.size();
+  while (end > 0) {
+    std::size_t start = end - 1;
+    while (start > 0 && is_continuation(byte_at(text, start))) --start;
+    if (!is_white_space(code_point_at(text, start).value)) break;
+    end = start;
+  }
+  return text.substr(0, end);
+}
+
+std::string_view strip(std::string_view text) { return strip_left(strip_right(text)); }
+
+std::int64_t count_words(std::string_view text) {
+  std::int64_t words = 0;
+  bool inside = false;
+  for (std::size_t offset = 0; offset < text.size();) {
+    const CodePoint point = code_point_at(text, offset);
+    const bool space = is_white_space(point.value);
+    if (!space && !inside) ++words;
+    inside = !space;
+    offset += point.bytes;
+  }
+  return words;
+}
+
+}  // namespace templora

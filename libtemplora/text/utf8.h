@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace templora {
+
+/// Returned by `utf8_error` for text without an error.
+inline constexpr std::size_t kValidUtf8 = static_cast<std::size_t>(-1);
+
+/// Byte offset of the first sequence that is not UTF-8 (RFC 3629: no overlong forms, no surrogates, nothing
+/// past U+10FFFF), or kValidUtf8.
+std::size_t utf8_error(std::string_view text);
+
+/// One code point of valid UTF-8 and how many bytes it takes.
+struct CodePoint {
+  char32_t value;
+  std::size_t bytes;
+};
+
+/// The code point that starts at `offset`, which must be inside valid UTF-8 and at a boundary.
+CodePoint code_point_at(std::string_view text, std::size_t offset);
+
+/// White space as Python's str.strip() and str.split() see it: the Unicode spaces and the separators
+/// U+001C to U+001F; neither U+200B nor U+FEFF.
+bool is_white_space(char32_t value);
+
+/// Views of valid UTF-8 without leading / trailing / outer white space.
+std::string_view strip_left(std::string_view text);
+std::string_view strip_right(std::string_view text);
+std::string_view strip(std::string_view text);
+
+/// Number of runs of characters that are not white space.
+std::int64_t count_words(std::string_view text);
+
+}  // namespace templora
