@@ -1,0 +1,245 @@
+#include "metrics/perplexity.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace templora {
+namespace {
+
+/// ΣNLL, Σ(exp(mean NLL) · tokens) and tokens of one set, for one scorer.
+struct Sums {
+  double nll = 0;
+  double weighted = 0;
+  std::int64_t tokens = 0;
+
+  /// One chunk, or the part of one that lies in the set.
+  void add_part(double part_nll, std::int64_t part_tokens) {
+    if (part_tokens == 0) return;
+    const auto n = static_cast<double>(part_tokens);
+    nll += part_nll;
+    weighted += std::exp(part_nll / n) * n;
+    tokens += part_tokens;
+  }
+  void add(const Sums& other) {
+    nll += other.nll;
+    weighted += other.weighted;
+    tokens += other.tokens;
+  }
+  std::optional<Perplexity> perplexity() const {
+    if (tokens == 0) return std::nullopt;
+    const auto n = static_cast<double>(tokens);
+    return Perplexity{std::exp(nll / n), weighted / n, tokens};
+  }
+};
+
+/// A book's sums by one scorer.
+struct ScorerSums {
+  std::vector<Sums> rows;  // one a segment, then one for the whole book
+  double official_sum = 0, official_weight = 0;
+};
+
+struct BookSums {
+  std::string name;
+  std::map<Scorer, ScorerSums> scorers;
+
+  std::int64_t tokens(std::size_t row) const {
+    std::int64_t most = 0;
+    for (const auto& [scorer, sums] : scorers) most = std::max(most, sums.rows[row].tokens);
+    return most;
+  }
+};
+
+/// What the table needs of a run's config.
+struct Settings {
+  std::vector<std::int64_t> edges;
+  std::int64_t chunk_tokens = 0, window_tokens = 0;
+  bool official = false;
+};
+
+Settings settings_of(const Json& run) {
+  try {
+    const Json& config = run.at("config");
+    const Json& window = config.at("window");
+    Settings s;
+    s.edges = config.at("score").at("segment_edges").get<std::vector<std::int64_t>>();
+    s.chunk_tokens = window.at("chunk_tokens").get<std::int64_t>();
+    s.window_tokens = s.chunk_tokens + window.at("context_tokens").get<std::int64_t>();
+    s.official = config.at("fidelity") == "official";
+    if (!s.edges.empty() && s.edges[0] == 0) return s;
+  } catch (const nlohmann::json::exception&) {
+  }
+  throw Error(Exit::bad_input,
+              "run.json: config: score.segment_edges, window.chunk_tokens, window.context_tokens or fidelity is "
+              "missing or of the wrong type, wanted the effective config of a run");
+}
+
+void add_chunk(ScorerSums& sums, const ChunkRecord& chunk, const float* nll, std::int64_t book_tokens,
+               const Settings& settings) {
+  const std::int64_t first_scored = chunk.first_token + chunk.tokens - chunk.scored_tokens;
+  const std::int64_t end = chunk.first_token + chunk.tokens;
+  double whole = 0;
+  for (std::size_t s = 0; s < settings.edges.size(); ++s) {
+    const std::int64_t from = std::max(first_scored, settings.edges[s]);
+    const std::int64_t to = s + 1 < settings.edges.size() ? std::min(end, settings.edges[s + 1]) : end;
+    double part = 0;
+    for (std::int64_t t = from; t < to; ++t) part += nll[t - first_scored];
+    if (to > from) sums.rows[s].add_part(part, to - from);
+    whole += part;
+  }
+  sums.rows.back().add_part(whole, chunk.scored_tokens);
+  if (chunk.scored_tokens == 0) return;
+  // The released code counts the unscored first token too, and weights a book's first chunk with Δ whatever
+  // its own length is, unless the whole book is shorter.
+  const auto weight =
+      static_cast<double>(chunk.chunk == 0 ? std::min(book_tokens, settings.chunk_tokens) : chunk.tokens);
+  sums.official_sum += std::exp(whole / static_cast<double>(chunk.scored_tokens)) * weight;
+  sums.official_weight += weight;
+}
+
+std::string position_name(std::int64_t tokens) {
+  return tokens > 0 && tokens % 1000 == 0 ? fmt::format("{}K", tokens / 1000) : std::to_string(tokens);
+}
+
+std::optional<double> change_percent(double from, double to) {
+  if (!(from > 0)) return std::nullopt;
+  return 100.0 * (to / from - 1.0);
+}
+
+/// Corpus change of one row summed over the books that `counts` lets in.
+template <class Counts>
+std::optional<double> change_over(const std::vector<const BookSums*>& books, std::size_t row, Counts&& counts) {
+  Sums base, lora;
+  for (const BookSums* book : books) {
+    if (!counts(*book) || !book->scorers.contains(Scorer::base) || !book->scorers.contains(Scorer::lora)) continue;
+    base.add(book->scorers.at(Scorer::base).rows[row]);
+    lora.add(book->scorers.at(Scorer::lora).rows[row]);
+  }
+  const auto from = base.perplexity(), to = lora.perplexity();
+  return from && to ? change_percent(from->corpus, to->corpus) : std::nullopt;
+}
+
+std::vector<SegmentRow> rows_of(const std::vector<const BookSums*>& books, const std::vector<std::int64_t>& edges) {
+  std::vector<SegmentRow> rows;
+  for (std::size_t s = 0; s <= edges.size(); ++s) {
+    SegmentRow row;
+    const bool is_all = s == edges.size();
+    if (is_all) {
+      row.label = "all";
+    } else {
+      row.first_token = edges[s];
+      if (s + 1 < edges.size()) row.end_token = edges[s + 1];
+      row.label = row.end_token ? fmt::format("{}-{}", position_name(edges[s]), position_name(*row.end_token))
+                                : fmt::format("{}+", position_name(edges[s]));
+    }
+    std::map<Scorer, Sums> sums;
+    for (const BookSums* book : books) {
+      for (const auto& [scorer, of_scorer] : book->scorers) sums[scorer].add(of_scorer.rows[s]);
+      const std::int64_t tokens = book->tokens(s);
+      row.tokens += tokens;
+      row.books += tokens > 0;
+    }
+    row.base = sums[Scorer::base].perplexity();
+    row.lora = sums[Scorer::lora].perplexity();
+    if (row.base && row.lora) {
+      row.change_corpus_percent = change_percent(row.base->corpus, row.lora->corpus);
+      row.change_chunk_mean_percent = change_percent(row.base->chunk_mean, row.lora->chunk_mean);
+    }
+    if (!is_all)
+      row.first_segment_change_percent = change_over(books, 0, [s](const BookSums& book) { return book.tokens(s) > 0; });
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+std::optional<double> official(const std::vector<BookSums>& books, Scorer scorer) {
+  double sum = 0, weight = 0;
+  for (const BookSums& book : books) {
+    const auto found = book.scorers.find(scorer);
+    if (found == book.scorers.end()) continue;
+    sum += found->second.official_sum;
+    weight += found->second.official_weight;
+  }
+  if (!(weight > 0)) return std::nullopt;
+  return sum / weight;
+}
+
+}  // namespace
+
+PerplexityTable perplexity_table(const RunData& run) {
+  const Settings settings = settings_of(run.run);
+  PerplexityTable table;
+  std::vector<BookSums> books;
+  for (const BookRecord& record : run.books) {
+    BookSums& book = books.emplace_back();
+    book.name = record.book;
+    if (record.tokens <= settings.window_tokens) table.no_gain_possible.push_back(record.book);
+    const auto nll = run.nll.find(record.book_index);
+    if (nll == run.nll.end()) continue;
+    for (const auto& [scorer, values] : nll->second) {
+      ScorerSums& sums = book.scorers[scorer];
+      sums.rows.resize(settings.edges.size() + 1);
+      std::size_t at = 0;
+      for (const ChunkRecord& chunk : run.chunks) {
+        if (chunk.book_index != record.book_index) continue;
+        add_chunk(sums, chunk, values.data() + at, record.tokens, settings);
+        at += static_cast<std::size_t>(chunk.scored_tokens);
+      }
+    }
+  }
+
+  std::vector<const BookSums*> all;
+  for (const BookSums& book : books) {
+    all.push_back(&book);
+    table.books.emplace_back(book.name, rows_of({&book}, settings.edges));
+  }
+  table.all = rows_of(all, settings.edges);
+  if (settings.official) {
+    table.official_base = official(books, Scorer::base);
+    table.official_lora = official(books, Scorer::lora);
+  }
+  return table;
+}
+
+namespace {
+
+template <class T>
+Json optional_json(const std::optional<T>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+Json perplexity_json(const std::optional<Perplexity>& p) {
+  if (!p) return nullptr;
+  return {{"corpus", p->corpus}, {"chunk_mean", p->chunk_mean}, {"tokens", p->tokens}};
+}
+
+Json rows_json(const std::vector<SegmentRow>& rows) {
+  Json json = Json::array();
+  for (const SegmentRow& row : rows)
+    json.push_back({{"label", row.label},
+                    {"first_token", row.first_token},
+                    {"end_token", optional_json(row.end_token)},
+                    {"tokens", row.tokens},
+                    {"books", row.books},
+                    {"base", perplexity_json(row.base)},
+                    {"lora", perplexity_json(row.lora)},
+                    {"change_corpus_percent", optional_json(row.change_corpus_percent)},
+                    {"change_chunk_mean_percent", optional_json(row.change_chunk_mean_percent)},
+                    {"first_segment_change_percent", optional_json(row.first_segment_change_percent)}});
+  return json;
+}
+
+}  // namespace
+
+Json to_json(const PerplexityTable& table) {
+  Json books = Json::array();
+  for (const auto& [name, rows] : table.books) books.push_back({{"book", name}, {"segments", rows_json(rows)}});
+  return {{"all", rows_json(table.all)},
+          {"books", books},
+          {"no_gain_possible", table.no_gain_possible},
+          {"official_base", optional_json(table.official_base)},
+          {"official_lora", optional_json(table.official_lora)}};
+}
+
+}  // namespace templora

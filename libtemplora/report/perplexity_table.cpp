@@ -1,0 +1,116 @@
+#include "report/perplexity_table.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+
+namespace templora {
+namespace {
+
+const char* const kDash = "–";
+
+std::string cell(const std::optional<double>& value, const char* format) {
+  return value ? fmt::format(fmt::runtime(format), *value) : kDash;
+}
+
+std::string corpus(const std::optional<Perplexity>& p) { return p ? fmt::format("{:.3f}", p->corpus) : kDash; }
+std::string chunk_mean(const std::optional<Perplexity>& p) { return p ? fmt::format("{:.3f}", p->chunk_mean) : kDash; }
+std::string change(const std::optional<double>& percent) { return cell(percent, "{:+.2f}"); }
+
+/// Digits in groups of three: 1,234,567.
+std::string grouped(std::int64_t n) {
+  std::string digits = std::to_string(n);
+  for (auto at = static_cast<std::ptrdiff_t>(digits.size()) - 3; at > 0; at -= 3)
+    digits.insert(static_cast<std::size_t>(at), ",");
+  return digits;
+}
+
+/// Text from outside as it may stand in a Markdown cell or line.
+std::string escaped(const std::string& text) {
+  std::string out;
+  for (const char c : printable(text, 200)) {
+    if (c == '|' || c == '`' || c == '*' || c == '_' || c == '<' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out;
+}
+
+/// A setting as it stands in the config; a dash where the record lacks it.
+std::string setting(const Json& config, const char* section, const char* name) {
+  const auto in = config.is_object() ? config.find(section) : config.end();
+  if (in == config.end() || !in->is_object()) return kDash;
+  const auto found = in->find(name);
+  if (found == in->end() || found->is_null()) return kDash;
+  return found->is_string() ? found->get<std::string>() : found->dump();
+}
+
+std::string header(const Json& config) {
+  const std::string path = setting(config, "model", "path");
+  return fmt::format("Model {} · Δ {} · L_X {} · L_T {} · rank {} · learning rate {} · epochs {} · fidelity {}\n\n",
+                     escaped(std::filesystem::path(path).filename().string()), setting(config, "window", "chunk_tokens"),
+                     setting(config, "window", "context_tokens"), setting(config, "train", "prefix_tokens"),
+                     setting(config, "lora", "rank"), setting(config, "train", "learning_rate"),
+                     setting(config, "train", "epochs"),
+                     config.is_object() ? config.value("fidelity", std::string(kDash)) : std::string(kDash));
+}
+
+void append_all(const std::vector<SegmentRow>& rows, std::string& out) {
+  const std::string first = rows.empty() ? "" : rows.front().label;
+  out += fmt::format(
+      "| segment | books | tokens | base PPL | Temp-LoRA PPL | change % | base PPL (chunk mean) | "
+      "Temp-LoRA PPL (chunk mean) | change % (chunk mean) | {} change % of the same books |\n"
+      "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
+      first);
+  for (const SegmentRow& row : rows)
+    out += fmt::format("| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n", row.label, row.books, grouped(row.tokens),
+                       corpus(row.base), corpus(row.lora), change(row.change_corpus_percent), chunk_mean(row.base),
+                       chunk_mean(row.lora), change(row.change_chunk_mean_percent),
+                       change(row.first_segment_change_percent));
+}
+
+/// One table for all books: a line for each segment that a book reaches, then its whole.
+void append_books(const PerplexityTable& table, std::string& out) {
+  out +=
+      "| book | segment | tokens | base PPL | Temp-LoRA PPL | change % | change % (chunk mean) |\n"
+      "| --- | --- | ---: | ---: | ---: | ---: | ---: |\n";
+  for (const auto& [name, rows] : table.books)
+    for (const SegmentRow& row : rows) {
+      if (row.tokens == 0 && row.label != "all") continue;
+      out += fmt::format("| {} | {} | {} | {} | {} | {} | {} |\n", escaped(name), row.label, grouped(row.tokens),
+                         corpus(row.base), corpus(row.lora), change(row.change_corpus_percent),
+                         change(row.change_chunk_mean_percent));
+    }
+}
+
+}  // namespace
+
+std::string perplexity_markdown(const PerplexityTable& table, const Json& run_record) {
+  const auto found = run_record.is_object() ? run_record.find("config") : run_record.end();
+  const Json config = found == run_record.end() ? Json() : *found;
+  std::string out = "# Perplexity with and without Temp-LoRA\n\n";
+  out += header(config);
+  append_all(table.all, out);
+  if (table.official_base || table.official_lora)
+    out += fmt::format("\nAs the released code prints it: base {}, Temp-LoRA {}.\n", cell(table.official_base, "{:.3f}"),
+                       cell(table.official_lora, "{:.3f}"));
+  if (!table.books.empty()) {
+    out += "\n## Each book\n\n";
+    append_books(table, out);
+  }
+  if (!table.no_gain_possible.empty()) {
+    out += "\n## No gain possible\n\nThese texts fit into one window, so nothing that the module learns is out of the "
+           "model's sight. They are part of the table.\n\n";
+    for (const std::string& book : table.no_gain_possible) out += fmt::format("- {}\n", escaped(book));
+  }
+  out +=
+      "\n## What the numbers are\n\n"
+      "PPL is exp(ΣNLL / Σtokens) over the scored tokens of a segment; a token belongs to the segment in which its "
+      "position in the book lies. The chunk mean is Σ(exp(mean NLL of a chunk) · tokens) / Σ tokens, never smaller; "
+      "a chunk across an edge counts on both sides with its tokens there. Change is Temp-LoRA against the base on the "
+      "same tokens, negative where Temp-LoRA is better. The last column is the first segment's change of only those "
+      "books that reach the row's segment: it tells a growing gain from a change of books. Every token was scored "
+      "before anything was trained on it.\n";
+  return out;
+}
+
+}  // namespace templora

@@ -1,0 +1,171 @@
+#include "metrics/perplexity.h"
+
+#include <cmath>
+
+#include "catch.h"
+
+using namespace templora;
+
+namespace {
+
+/// A run made by hand: `nll(book, position)` for base, plus `shift(position)` for lora.
+struct Made {
+  RunData run;
+
+  explicit Made(std::vector<std::int64_t> edges, const char* fidelity = "corrected", std::int64_t chunk_tokens = 4,
+                std::int64_t context_tokens = 4) {
+    run.run = {{"config",
+                {{"fidelity", fidelity},
+                 {"score", {{"segment_edges", edges}}},
+                 {"window", {{"chunk_tokens", chunk_tokens}, {"context_tokens", context_tokens}}}}}};
+  }
+
+  static double base(std::int64_t book, std::int64_t t) { return 2.0 + 0.5 * static_cast<double>((t * 7 + book) % 5); }
+  static double lora(std::int64_t book, std::int64_t t) { return base(book, t) - 0.01 * static_cast<double>(t * (1 + book)); }
+
+  void book(std::int64_t index, const std::vector<std::int64_t>& chunk_sizes) {
+    BookRecord record;
+    record.book = std::to_string(index) + ".txt";
+    record.book_index = index;
+    std::int64_t first = 0, number = 0;
+    for (const std::int64_t size : chunk_sizes) {
+      ChunkRecord chunk;
+      chunk.book = record.book;
+      chunk.book_index = index;
+      chunk.chunk = number++;
+      chunk.first_token = first;
+      chunk.tokens = size;
+      chunk.scored_tokens = first == 0 ? size - 1 : size;
+      for (std::int64_t t = first + size - chunk.scored_tokens; t < first + size; ++t) {
+        run.nll[index][Scorer::base].push_back(static_cast<float>(base(index, t)));
+        run.nll[index][Scorer::lora].push_back(static_cast<float>(lora(index, t)));
+      }
+      chunk.base_nll = chunk.lora_nll = 1;  // not what tables are made of
+      run.chunks.push_back(chunk);
+      first += size;
+    }
+    record.tokens = first;
+    run.books.push_back(record);
+  }
+
+  /// exp of the mean over positions [from, to) by definition.
+  template <class Nll>
+  static double ppl(Nll&& nll, std::int64_t book, std::int64_t from, std::int64_t to) {
+    double sum = 0;
+    for (std::int64_t t = from; t < to; ++t) sum += nll(book, t);
+    return std::exp(sum / static_cast<double>(to - from));
+  }
+};
+
+}  // namespace
+
+TEST_CASE("Perplexity: tokens, not chunks, are assigned to segments", "[unit]") {
+  Made made({0, 10});
+  made.book(0, {4, 4, 4, 3});  // the third chunk, 8..12, lies across the edge
+  const PerplexityTable table = perplexity_table(made.run);
+  REQUIRE(table.all.size() == 3);
+  CHECK(table.all[0].label == "0-10");
+  CHECK(table.all[1].label == "10+");
+  CHECK(table.all[2].label == "all");
+  CHECK(table.all[0].tokens == 9);  // position 0 has no prediction
+  CHECK(table.all[1].tokens == 5);
+  CHECK(table.all[2].tokens == 14);
+  CHECK(table.all[0].base->corpus == Approx(Made::ppl(Made::base, 0, 1, 10)));
+  CHECK(table.all[1].base->corpus == Approx(Made::ppl(Made::base, 0, 10, 15)));
+  CHECK(table.all[1].lora->corpus == Approx(Made::ppl(Made::lora, 0, 10, 15)).epsilon(1e-6));
+  CHECK(table.all[2].base->corpus == Approx(Made::ppl(Made::base, 0, 1, 15)));
+  const double parts = 3 * Made::ppl(Made::base, 0, 1, 4) + 4 * Made::ppl(Made::base, 0, 4, 8) + 2 * Made::ppl(Made::base, 0, 8, 10);
+  CHECK(table.all[0].base->chunk_mean == Approx(parts / 9));
+  const double whole = 3 * Made::ppl(Made::base, 0, 1, 4) + 4 * Made::ppl(Made::base, 0, 4, 8) +
+                       4 * Made::ppl(Made::base, 0, 8, 12) + 3 * Made::ppl(Made::base, 0, 12, 15);
+  CHECK(table.all[2].base->chunk_mean == Approx(whole / 14));
+  CHECK(table.all[2].base->chunk_mean > table.all[2].base->corpus);
+  CHECK(*table.all[1].change_corpus_percent ==
+        Approx(100 * (table.all[1].lora->corpus / table.all[1].base->corpus - 1)));
+  CHECK(*table.all[1].change_chunk_mean_percent ==
+        Approx(100 * (table.all[1].lora->chunk_mean / table.all[1].base->chunk_mean - 1)));
+}
+
+TEST_CASE("Perplexity: beside a segment stands the first segment's change of the books that reach it", "[unit]") {
+  Made made({0, 8, 16});
+  made.book(0, {4, 4, 4, 4, 4});
+  made.book(1, {4, 4, 2});
+  const PerplexityTable table = perplexity_table(made.run);
+  CHECK(table.all[0].books == 2);
+  CHECK(table.all[1].books == 2);
+  CHECK(table.all[2].books == 1);
+  CHECK(*table.all[0].first_segment_change_percent == Approx(*table.all[0].change_corpus_percent));
+  CHECK(*table.all[1].first_segment_change_percent == Approx(*table.all[0].change_corpus_percent));
+  CHECK(*table.all[2].first_segment_change_percent == Approx(*table.books[0].second[0].change_corpus_percent));
+  CHECK(*table.all[2].first_segment_change_percent != Approx(*table.all[0].change_corpus_percent).epsilon(1e-6));
+  CHECK(!table.all[3].first_segment_change_percent);
+  CHECK(!table.books[1].second[2].first_segment_change_percent);
+}
+
+TEST_CASE("Perplexity: all books together are weighted by tokens", "[unit]") {
+  Made made({0});
+  made.book(0, {4, 4, 4});
+  made.book(3, {4, 1});
+  const PerplexityTable table = perplexity_table(made.run);
+  const double sum = 11 * std::log(Made::ppl(Made::base, 0, 1, 12)) + 4 * std::log(Made::ppl(Made::base, 3, 1, 5));
+  CHECK(table.all[1].base->corpus == Approx(std::exp(sum / 15)));
+  REQUIRE(table.books.size() == 2);
+  CHECK(table.books[1].first == "3.txt");
+  CHECK(table.books[1].second[1].tokens == 4);
+}
+
+TEST_CASE("Perplexity: an empty segment has no numbers and nothing is divided by zero", "[unit]") {
+  Made made({0, 100, 200});
+  made.book(0, {4, 4});
+  made.book(1, {1});  // one token: nothing can be scored
+  const PerplexityTable table = perplexity_table(made.run);
+  CHECK(table.all[1].tokens == 0);
+  CHECK(table.all[1].books == 0);
+  CHECK(!table.all[1].base);
+  CHECK(!table.all[1].change_corpus_percent);
+  CHECK(!table.all[1].first_segment_change_percent);
+  CHECK(!table.books[1].second.back().base);
+  CHECK_NOTHROW(dump_json(to_json(table), "table"));
+}
+
+TEST_CASE("Perplexity: without the base there is no change, and the table stands", "[unit]") {
+  Made made({0});
+  made.book(0, {4, 4});
+  made.run.nll[0].erase(Scorer::base);
+  const PerplexityTable table = perplexity_table(made.run);
+  CHECK(!table.all[0].base);
+  CHECK(table.all[0].lora);
+  CHECK(table.all[0].tokens == 7);
+  CHECK(!table.all[0].change_corpus_percent);
+}
+
+TEST_CASE("Perplexity: books that fit into one window are named and stay in the table", "[unit]") {
+  Made made({0});
+  made.book(0, {4, 4});
+  made.book(1, {4, 4, 1});
+  const PerplexityTable table = perplexity_table(made.run);
+  CHECK(table.no_gain_possible == std::vector<std::string>{"0.txt"});
+  CHECK(table.all[0].books == 2);
+}
+
+TEST_CASE("Perplexity: the official number weights first chunks with the chunk length", "[unit]") {
+  Made made({0}, "official", 4);
+  made.book(0, {6, 4, 3});  // a first chunk longer than Δ
+  made.book(1, {3});        // a book shorter than Δ
+  const PerplexityTable table = perplexity_table(made.run);
+  const double sum = 4 * Made::ppl(Made::base, 0, 1, 6) + 4 * Made::ppl(Made::base, 0, 6, 10) +
+                     3 * Made::ppl(Made::base, 0, 10, 13) + 3 * Made::ppl(Made::base, 1, 1, 3);
+  REQUIRE(table.official_base);
+  CHECK(*table.official_base == Approx(sum / 14));
+  CHECK(table.official_lora);
+
+  Made corrected({0});
+  corrected.book(0, {6, 4, 3});
+  CHECK(!perplexity_table(corrected.run).official_base);
+}
+
+TEST_CASE("Perplexity: a run without its config is refused", "[unit]") {
+  Made made({0});
+  made.run.run["config"].erase("window");
+  CHECK_THROWS_AS(perplexity_table(made.run), Error);
+}
