@@ -169,3 +169,27 @@ TEST_CASE("Perplexity: a run without its config is refused", "[unit]") {
   made.run.run["config"].erase("window");
   CHECK_THROWS_AS(perplexity_table(made.run), Error);
 }
+
+TEST_CASE("Perplexity: the official number is what the released code's formulas printed", "[parity]") {
+  const std::string where = std::string(TEMPLORA_SOURCE_DIR) + "/tests/goldens/official/expected.json";
+  const Json golden = parse_json(read_file(where), where);
+  for (const Json& document : golden.at("documents")) {
+    INFO(document.at("name").dump());
+    Made made({0}, "official", golden.at("settings").at("window.chunk_tokens"),
+              golden.at("settings").at("train.prefix_tokens"));
+    std::vector<std::int64_t> sizes;
+    for (const Json& chunk : document.at("chunks")) sizes.push_back(chunk.at("tokens"));
+    made.book(0, sizes);
+    CHECK(made.run.books[0].tokens == document.at("tokens").get<std::int64_t>());
+    for (const auto& [scorer, name] : {std::pair{Scorer::base, "base_nll"}, std::pair{Scorer::lora, "lora_nll"}}) {
+      std::vector<float>& values = made.run.nll[0][scorer];
+      values.clear();
+      for (std::size_t c = 0; c < sizes.size(); ++c)  // only the mean of a chunk counts
+        values.insert(values.end(), static_cast<std::size_t>(made.run.chunks[c].scored_tokens),
+                      document.at("chunks")[c].at(name).get<float>());
+    }
+    const PerplexityTable table = perplexity_table(made.run);
+    CHECK(std::abs(*table.official_base - document.at("base_ppl").get<double>()) < 1e-4);
+    CHECK(std::abs(*table.official_lora - document.at("lora_ppl").get<double>()) < 1e-4);
+  }
+}
