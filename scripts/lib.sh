@@ -149,13 +149,13 @@ run_logged() {
 }
 
 # What a build depends on besides the files: another torch or another place means building again.
-build_key() { echo "$root ${Torch_DIR:-${TORCH_DIR:-}}"; }
+build_key() { echo "$root torch=${Torch_DIR:-${TORCH_DIR:-}}"; }
 
 # is_built STAMP FOLDER…: nothing in the folders is newer than the stamp, and the stamp is of this key.
 is_built() {
-  local stamp=$build/$1 key
+  local stamp=$build/$1
   shift
-  [ -e "$stamp" ] && read -r key < "$stamp" && [ "$key" = "$(build_key)" ] || return 1
+  [ -e "$stamp" ] && [ "$(< "$stamp")" = "$(build_key)" ] || return 1
   # Folders count too: a file that was removed makes its folder newer.
   [ -z "$(cd "$root" && find "$@" -newer "$stamp" -not -name '*.pyc' -not -name __pycache__ -print -quit 2> /dev/null)" ]
 }
