@@ -53,29 +53,38 @@ FRAGMENTS = (
     + [".", ",", " .", " ,", "?", " !", "--", "'s", " 's", "n't", " n't", " ' ", "\"", "(", ")", "...", "_", "__"]
     + ["0", "7", "1684", "3.14", "1,000", "a", "A", " a", "I", "the", " the", "ing", "un"]
     + ["\u2581", "\u2581\u2581", " \u2581", "\u2581the", "the\u2581"]
-    + ["\u4f60\u597d", "\u4e16\u754c", "\u3002", "\u3000", "\u65e5\u672c\u8a9e", "\ud55c\uad6d\uc5b4", "\uff21\uff22", "\ufb01"]
-    + ["\U0001f600", "\U0001f468\u200d\U0001f469\u200d\U0001f467", "\U0001f1e9\U0001f1ea", "\u2764\ufe0f", "\U00010348"]
-    + ["e\u0301", "\u00e9", "\u00df", "o\u0308\u0323", "\u0301", "\u05e9\u05dc\u05d5\u05dd", "\u0645\u0631\u062d\u0628\u0627"]
+    + ["\u4f60\u597d", "\u4e16\u754c", "\u3002", "\u3000", "\u65e5\u672c\u8a9e", "\ud55c\uad6d\uc5b4",
+       "\uff21\uff22", "\ufb01"]
+    + ["\U0001f600", "\U0001f468\u200d\U0001f469\u200d\U0001f467", "\U0001f1e9\U0001f1ea", "\u2764\ufe0f",
+       "\U00010348"]
+    + ["e\u0301", "\u00e9", "\u00df", "o\u0308\u0323", "\u0301", "\u05e9\u05dc\u05d5\u05dd",
+       "\u0645\u0631\u062d\u0628\u0627"]
     + ["\x00", "\x01", "\x07", "\x1b[0m", "\x1c", "\x7f", "\x85", "\xa0", "\u200b", "\u2028", "\ufeff", "\ufffd"]
     + ["\ufffe", "\uffff", "\ue000", "\U0010ffff", "\ud7ff", "\U00010000", "\u202e"]
     + ["<s>", "</s>", "<unk>", " <s> ", "<s", "s>", "<<s>>", "</", "<0x0A>", "<0x41>", "<pad>", " <pad>", "<pad> "]
     + ["<|im_start|>", "<|im_end|>", " <|im_end|> ", "<|im_sep|>", "<|startoftext|>", "<|endoftext|>", "<|im_", "|>"]
     + ["<left>", " <left>", "<right>", "<right> \n ", "\u3000<left>", "<both>", " \t<both>\n ", "<word>", " <word> ",
-       "x<word>", "<word>x", "<id_1>", "<id_10>", "<id_100>", "<id_1", "d_10>", "\u53cb<\u9054>", "<\u9054>", "aab", "aaab", "aa"]
+       "x<word>", "<word>x", "<id_1>", "<id_10>", "<id_100>", "<id_1", "d_10>", "\u53cb<\u9054>", "<\u9054>",
+       "aab", "aaab", "aa"]
 )
 
 CASES = (
-    ["", " ", "  ", "   ", "\n", "\n\n", "\t", "\x00", "a\x00b", "a", " a", "a ", "  a  b  ", "a  b", "\u2581", "\u2581\u2581a"]
+    ["", " ", "  ", "   ", "\n", "\n\n", "\t", "\x00", "a\x00b", "a", " a", "a ", "  a  b  ", "a  b", "\u2581",
+     "\u2581\u2581a"]
     + LINES[:3]
     + ["   ".join(LINES[3].split()), LINES[4] + "\n" + LINES[5] + "\r\n" + LINES[6]]
-    + ["Hello <s>.", "Hello<s>.", "<s>Hello", "<s> Hello", " <s> Hello </s> ", "<s><s>", "<s> <s>", "<unk>", " <unk> x"]
+    + ["Hello <s>.", "Hello<s>.", "<s>Hello", "<s> Hello", " <s> Hello </s> ", "<s><s>", "<s> <s>", "<unk>",
+       " <unk> x"]
     + ["<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n", "x <|im_end|> y", "x<|im_end|>y", "<|im_end|>"]
-    + ["a <left> b", "a  <left>  b", "a<left>b", "a <right> b", "a<right>   b", "a <both> b", "\n <both> \n", "<both><both>",
+    + ["a <left> b", "a  <left>  b", "a<left>b", "a <right> b", "a<right>   b", "a <both> b", "\n <both> \n",
+       "<both><both>",
        " <both> <both> ", "a <word> b", "a<word> b", "a <word>b", "a<word>b", "<word>", "<word><word>", "\n<word>\n",
        " <left> <right> <word> <both> ", "<left> <word>", "x <right> <word> y", "x <word> <left> y"]
-    + ["<id_1><id_10><id_100><id_1000>", "<id_1", "x<id_10", "\u53cb\u9054<\u9054>\u53cb", "aaaab", "aab", "xaaab", "aa b aab aaab"]
+    + ["<id_1><id_10><id_100><id_1000>", "<id_1", "x<id_10", "a <pad> b", "a<pad>  b",
+       "\u53cb\u9054<\u9054>\u53cb", "aaaab", "aab", "xaaab", "aa b aab aaab"]
     + ["don 't do it , he 'll say . n't ' ok '", "I 've ! We 're ? She 's , I 'm ."]
-    + ["\u4f60\u597d\uff0c\u4e16\u754c\u3002", "\U0001f600\U0001f468\u200d\U0001f469\u200d\U0001f467", "e\u0301\u00e9\ufb01\uff21", "\ufeffBOM", "\u200b \u3000x\u3000"]
+    + ["\u4f60\u597d\uff0c\u4e16\u754c\u3002", "\U0001f600\U0001f468\u200d\U0001f469\u200d\U0001f467",
+       "e\u0301\u00e9\ufb01\uff21", "\ufeffBOM", "\u200b \u3000x\u3000"]
     + ["x" * 3000, " " * 500, "ab " * 700, "\u4e2d" * 400, "<s>" * 60, "\n" * 200]
 )
 
@@ -104,8 +113,12 @@ def fnv(data):
     return value
 
 
+def hash_bytes(data):
+    return format(fnv(data), "08x")
+
+
 def hash_ids(ids):
-    return "%08x" % fnv(b"".join(int(i).to_bytes(4, "little") for i in ids))
+    return hash_bytes(b"".join(int(i).to_bytes(4, "little") for i in ids))
 
 
 def train(name, **options):
@@ -113,7 +126,8 @@ def train(name, **options):
     rng = random.Random(SEED)
     words = sorted({word for line in LINES for word in line.split()})
     text = LINES * 3 + [" ".join(rng.choice(words) for _ in range(12)) for _ in range(400)]
-    text += ["\u4f60\u597d \u4e16\u754c \u65e5\u672c\u8a9e caf\u00e9 na\u00efve 1684 3.14", "a  b   c    d", "\ttab"] * 5
+    text += ["\u4f60\u597d \u4e16\u754c \u65e5\u672c\u8a9e caf\u00e9 na\u00efve 1684 3.14", "a  b   c    d",
+        "\ttab"] * 5
     settings = dict(
         model_type="bpe", vocab_size=460, byte_fallback=True, normalization_rule_name="identity",
         remove_extra_whitespaces=False, allow_whitespace_only_pieces=True, split_digits=True, num_threads=1,
@@ -147,7 +161,8 @@ def write_golden(path, entry):
 
 
 def token(content, **flags):
-    base = {"content": content, "lstrip": False, "normalized": False, "rstrip": False, "single_word": False, "special": True}
+    base = {"content": content, "lstrip": False, "normalized": False, "rstrip": False, "single_word": False,
+        "special": True}
     return {**base, **flags}
 
 
@@ -171,12 +186,14 @@ def make_small():
 
     folder = copy_model("bare", "added-legacy")
     write_json(folder / "tokenizer_config.json", {
-        **config, "legacy": True, "added_tokens_decoder": with_rules(460), "additional_special_tokens": ["<|im_start|>", "<left>"],
+        **config, "legacy": True, "added_tokens_decoder": with_rules(460),
+        "additional_special_tokens": ["<|im_start|>", "<left>"],
         "pad_token": "<pad>", "add_eos_token": True, "clean_up_tokenization_spaces": True,
     })  # fmt: skip
     folder = copy_model("bare", "added-new")
     write_json(folder / "tokenizer_config.json", {
-        **config, "legacy": False, "added_tokens_decoder": with_rules(460), "additional_special_tokens": ["<|im_start|>", "<new>"],
+        **config, "legacy": False, "added_tokens_decoder": with_rules(460),
+        "additional_special_tokens": ["<|im_start|>", "<new>"],
         "pad_token": "<pad>", "bos_token": {"__type": "AddedToken", **token("<s>")},
     })  # fmt: skip
 
@@ -201,18 +218,22 @@ def make_small():
     write_json(folder / "added_tokens.json", {"<pad>": 460, "<word>": 462, "<both>": 461})
 
     folder = copy_model("bare", "from-fast")
-    write_json(folder / "tokenizer_config.json", {"legacy": False, "tokenizer_class": "LlamaTokenizerFast"})
-    added = [token("<unk>"), token("<s>"), token("</s>"), token("<pad>", rstrip=True), token("<word>", single_word=True)]
-    ids = [0, 1, 2, 460, 461]
-    write_json(folder / "tokenizer.json", {"version": "1.0", "added_tokens": [{"id": i, **t} for i, t in zip(ids, added)]})
+    write_json(folder / "tokenizer_config.json", {"legacy": False, "tokenizer_class": "LlamaTokenizerFast",
+        "pad_token": "<pad>"})
+    added = [token("<unk>"), token("<s>"), token("</s>"), token("<pad>", rstrip=True),
+             token("<word>", single_word=True)]
+    entries = [{"id": i, **entry} for i, entry in zip([0, 1, 2, 460, 461], added)]
+    write_json(folder / "tokenizer.json", {"version": "1.0", "added_tokens": entries})
 
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         pathlib.Path("rules.tsv").write_text("FF21\t41\nFB01\t66 69\n301\t\n", encoding="utf-8")
         train("trimming", byte_fallback=False, vocab_size=200, remove_extra_whitespaces=True,
               allow_whitespace_only_pieces=False, normalization_rule_tsv="rules.tsv")  # fmt: skip
-    write_json(GOLDENS / "tokenizers/trimming/tokenizer_config.json", {**config, "legacy": True, "split_special_tokens": True})
+    write_json(GOLDENS / "tokenizers/trimming/tokenizer_config.json", {**config, "legacy": True,
+        "split_special_tokens": True})
     folder = copy_model("trimming", "trimming-new")
-    write_json(folder / "tokenizer_config.json", {**config, "legacy": False, "additional_special_tokens": ["<id_1>", "aab"]})
+    write_json(folder / "tokenizer_config.json", {**config, "legacy": False,
+        "additional_special_tokens": ["<id_1>", "aab"]})
     train("unigram", model_type="unigram", vocab_size=420)
     return sorted(path.name for path in (GOLDENS / "tokenizers").iterdir())
 
@@ -223,7 +244,8 @@ def golden(name, tokenizer, many):
     for text in CASES:
         plain = tokenizer.encode(text, add_special_tokens=False)
         ids = tokenizer.encode(text)
-        entry = {"text": text, "ids": plain, "decoded": tokenizer.decode(ids), "decoded_skip": tokenizer.decode(ids, skip_special_tokens=True)}
+        entry = {"text": text, "ids": plain, "decoded": tokenizer.decode(ids),
+                 "decoded_skip": tokenizer.decode(ids, skip_special_tokens=True)}
         entry["before"] = len(ids) - len(plain) if not tokenizer.add_eos_token else len(ids) - len(plain) - 1
         entry["after"] = 1 if tokenizer.add_eos_token else 0
         if len(text) > 400:
@@ -231,7 +253,7 @@ def golden(name, tokenizer, many):
             unit = entry["text"]["repeat"]
             entry["text"]["times"] = len(text) // len(unit)
             entry["hash"] = hash_ids(entry.pop("ids"))
-            entry["decoded"] = "%08x" % fnv(entry["decoded"].encode())
+            entry["decoded"] = hash_bytes(entry["decoded"].encode())
             del entry["decoded_skip"]
         cases.append(entry)
     hashes, decoded = [], []
@@ -240,7 +262,8 @@ def golden(name, tokenizer, many):
         ids = tokenizer.encode(text)
         hashes.append(hash_ids(ids))
         if number % DECODED_SHARE == 0:
-            decoded.append("%08x" % fnv((tokenizer.decode(ids) + "\x00" + tokenizer.decode(ids, skip_special_tokens=True)).encode()))
+            both = tokenizer.decode(ids) + "\x00" + tokenizer.decode(ids, skip_special_tokens=True)
+            decoded.append(hash_bytes(both.encode()))
     return {
         "name": name,
         "versions": {"transformers": transformers.__version__, "sentencepiece": sentencepiece.__version__},
