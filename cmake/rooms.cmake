@@ -21,6 +21,8 @@ function(templora_room name)
   target_link_libraries(${target} PUBLIC ${room_DOORS} templora_flags PRIVATE ${room_LIBRARIES})
   if(room_TORCH)
     templora_use_torch(${target})
+  elseif(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    target_compile_options(${target} PRIVATE -Wno-restrict)  # GCC 12 sees it in any "text" + string
   endif()
 endfunction()
 
