@@ -1,0 +1,197 @@
+#include "model/llama.h"
+
+#include <ATen/ops/cross_entropy_loss.h>
+#include <ATen/ops/embedding.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/scaled_dot_product_attention.h>
+#include <c10/util/Exception.h>
+#include <fmt/format.h>
+
+#include "core/check.h"
+#include "core/error.h"
+#include "model/ops.h"
+
+namespace templora {
+
+RmsNormImpl::RmsNormImpl(std::int64_t hidden, double eps, const at::TensorOptions& options)
+    : weight(register_parameter("weight", at::empty({hidden}, options), /*requires_grad=*/false)), eps_(eps) {}
+
+at::Tensor RmsNormImpl::forward(const at::Tensor& x) { return rms_norm(x, weight, eps_); }
+
+AttentionImpl::AttentionImpl(const LlamaConfig& c, const at::TensorOptions& options)
+    : qkv(*this,
+          {{"q_proj", c.heads * c.head_dim}, {"k_proj", c.kv_heads * c.head_dim}, {"v_proj", c.kv_heads * c.head_dim}},
+          c.hidden_size, c.attention_bias, options),
+      out(*this, {{"o_proj", c.hidden_size}}, c.heads * c.head_dim, c.attention_bias, options),
+      heads_(c.heads),
+      kv_heads_(c.kv_heads),
+      head_dim_(c.head_dim) {}
+
+namespace {
+
+// Key and value heads repeated for the query heads that share them. Some attention kernels fall back to
+// a slow path when asked to do this themselves, see design notes in docs/architecture.md.
+at::Tensor repeat_heads(const at::Tensor& x, std::int64_t times) {  // x: [batch, kv_heads, seq, head_dim]
+  if (times == 1) return x;
+  return x.unsqueeze(2)
+      .expand({x.size(0), x.size(1), times, x.size(2), x.size(3)})
+      .reshape({x.size(0), x.size(1) * times, x.size(2), x.size(3)});  // [batch, heads, seq, head_dim]
+}
+
+}  // namespace
+
+at::Tensor AttentionImpl::forward(const at::Tensor& x, const RopeTable& rope, std::int64_t first_row, std::int64_t rows) {
+  const std::int64_t batch = x.size(0), seq = x.size(1);
+  const at::Tensor all = qkv.forward(x).view({batch, seq, heads_ + 2 * kv_heads_, head_dim_});
+  const auto parts = all.split_with_sizes({heads_ + kv_heads_, kv_heads_}, 2);
+  const auto turned = rotate(parts[0], rope).split_with_sizes({heads_, kv_heads_}, 2);
+  const at::Tensor q = turned[0].transpose(1, 2);                                        // [batch, heads, seq, head_dim]
+  const at::Tensor k = repeat_heads(turned[1].transpose(1, 2), heads_ / kv_heads_);      // [batch, heads, seq, head_dim]
+  const at::Tensor v = repeat_heads(parts[1].transpose(1, 2), heads_ / kv_heads_);       // [batch, heads, seq, head_dim]
+  at::Tensor mixed = at::scaled_dot_product_attention(q, k, v, {}, 0.0, /*is_causal=*/true)
+                         .transpose(1, 2);                                               // [batch, seq, heads, head_dim]
+  if (rows != seq) mixed = mixed.narrow(1, first_row, rows);                             // [batch, rows, heads, head_dim]
+  return out.forward(mixed.reshape({batch, rows, heads_ * head_dim_}));                  // [batch, rows, hidden]
+}
+
+MlpImpl::MlpImpl(const LlamaConfig& c, const at::TensorOptions& options)
+    : gate_up(*this, {{"gate_proj", c.ffn_size}, {"up_proj", c.ffn_size}}, c.hidden_size, c.mlp_bias, options),
+      down(*this, {{"down_proj", c.hidden_size}}, c.ffn_size, c.mlp_bias, options) {}
+
+at::Tensor MlpImpl::forward(const at::Tensor& x) { return down.forward(swiglu(gate_up.forward(x))); }
+
+DecoderLayerImpl::DecoderLayerImpl(const LlamaConfig& c, const at::TensorOptions& options)
+    : input_layernorm(register_module("input_layernorm", RmsNorm(c.hidden_size, c.rms_norm_eps, options))),
+      self_attn(register_module("self_attn", Attention(c, options))),
+      post_attention_layernorm(
+          register_module("post_attention_layernorm", RmsNorm(c.hidden_size, c.rms_norm_eps, options))),
+      mlp(register_module("mlp", Mlp(c, options))) {}
+
+at::Tensor DecoderLayerImpl::forward(const at::Tensor& x, const RopeTable& rope, std::int64_t first_row,
+                                     std::int64_t rows) {
+  const at::Tensor residual = rows == x.size(1) ? x : x.narrow(1, first_row, rows);
+  const at::Tensor attended = residual + self_attn->forward(input_layernorm->forward(x), rope, first_row, rows);
+  return attended + mlp->forward(post_attention_layernorm->forward(attended));  // [batch, rows, hidden]
+}
+
+namespace {
+
+// Gives a tensor a checkpoint name without a module class of its own: "model.embed_tokens.weight".
+struct NamedWeight : torch::nn::Module {
+  explicit NamedWeight(const at::Tensor& weight) { register_parameter("weight", weight, /*requires_grad=*/false); }
+};
+struct Group : torch::nn::Module {};
+
+}  // namespace
+
+LlamaImpl::LlamaImpl(const LlamaConfig& config, const at::TensorOptions& options) : config_(config), options_(options) {
+  try {
+    auto decoder = register_module("model", std::make_shared<Group>());
+    embedding_ = at::empty({config.vocab_size, config.hidden_size}, options);
+    decoder->register_module("embed_tokens", std::make_shared<NamedWeight>(embedding_));
+    auto stack = decoder->register_module("layers", std::make_shared<Group>());
+    for (std::int64_t i = 0; i < config.layers; ++i)
+      layers_.push_back(stack->register_module(std::to_string(i), DecoderLayer(config, options)));
+    norm_ = decoder->register_module("norm", RmsNorm(config.hidden_size, config.rms_norm_eps, options));
+    if (!config.tied_embeddings) {
+      head_ = at::empty({config.vocab_size, config.hidden_size}, options);
+      register_module("lm_head", std::make_shared<NamedWeight>(head_));
+    }
+  } catch (const c10::Error& error) {
+    throw Error(Exit::resources, fmt::format("model of {} layers, hidden {}, vocabulary {}: no memory for its weights on {} ({}); use "
+                                             "a smaller model, bfloat16 or another device",
+                                             config.layers, config.hidden_size, config.vocab_size, options.device().str(),
+                                             error.what_without_backtrace()));
+  }
+}
+
+const RopeTable& LlamaImpl::rope(std::int64_t seq) {
+  // A stream repeats few lengths, mostly one; dynamic scaling makes a table valid for its own length only.
+  if (rope_seq_ != seq) {
+    rope_ = rope_table(config_, seq, options_.device());
+    rope_seq_ = seq;
+  }
+  return rope_;
+}
+
+at::Tensor LlamaImpl::forward(const at::Tensor& tokens, std::int64_t first_row, std::int64_t rows) {
+  return decode(embed(tokens), first_row, rows);
+}
+
+at::Tensor LlamaImpl::embed(const at::Tensor& tokens) {
+  TEMPLORA_CHECK(tokens.dim() == 2, "tokens must be [batch, seq]");
+  return at::embedding(embedding_, tokens);  // [batch, seq, hidden]
+}
+
+at::Tensor LlamaImpl::decode(const at::Tensor& embedded, std::int64_t first_row, std::int64_t rows) {
+  const std::int64_t seq = embedded.size(1);
+  TEMPLORA_CHECK(first_row >= 0 && rows > 0 && first_row + rows <= seq, "rows outside the sequence");
+  at::Tensor x = embedded;  // [batch, seq, hidden]
+  const RopeTable& table = rope(seq);
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    const bool last = i + 1 == layers_.size();
+    x = layers_[i]->forward(x, table, last ? first_row : 0, last ? rows : seq);
+  }
+  return norm_->forward(x);  // [batch, rows, hidden]
+}
+
+at::Tensor LlamaImpl::logits(const at::Tensor& hidden) { return at::linear(hidden, head_weight()); }
+
+const at::Tensor& LlamaImpl::head_weight() const { return head_.defined() ? head_ : embedding_; }
+
+std::vector<LlamaImpl::Site> LlamaImpl::adapter_sites() {
+  std::vector<Site> sites;
+  for (std::int64_t i = 0; i < layer_count(); ++i) {
+    const std::string prefix = fmt::format("model.layers.{}.", i);
+    DecoderLayerImpl& l = layer(i);
+    sites.push_back({i, prefix + "self_attn", &l.self_attn->qkv});
+    sites.push_back({i, prefix + "self_attn", &l.self_attn->out});
+    sites.push_back({i, prefix + "mlp", &l.mlp->gate_up});
+    sites.push_back({i, prefix + "mlp", &l.mlp->down});
+  }
+  return sites;
+}
+
+std::vector<std::pair<std::string, at::Tensor>> LlamaImpl::storage_tensors() {
+  std::vector<std::pair<std::string, at::Tensor>> tensors{{"model.embed_tokens", embedding_}};
+  for (std::int64_t i = 0; i < layer_count(); ++i) {
+    const std::string prefix = fmt::format("model.layers.{}.", i);
+    DecoderLayerImpl& l = layer(i);
+    tensors.emplace_back(prefix + "input_layernorm", l.input_layernorm->weight);
+    tensors.emplace_back(prefix + "post_attention_layernorm", l.post_attention_layernorm->weight);
+  }
+  for (const Site& site : adapter_sites()) {
+    std::string name = site.parent;
+    for (const Projection& part : site.projections->parts()) name += "." + part.name;
+    tensors.emplace_back(name, site.projections->weight());
+    if (site.projections->bias().defined()) tensors.emplace_back(name + ".bias", site.projections->bias());
+  }
+  tensors.emplace_back("model.norm", norm_->weight);
+  if (head_.defined()) tensors.emplace_back("lm_head", head_);
+  return tensors;
+}
+
+AdapterOff::AdapterOff(LlamaImpl& model) {
+  for (const LlamaImpl::Site& site : model.adapter_sites()) {
+    slots_.emplace_back(site.projections, site.projections->adapter);
+    site.projections->adapter = nullptr;
+  }
+}
+
+AdapterOff::~AdapterOff() {
+  for (const auto& [projections, adapter] : slots_) projections->adapter = adapter;
+}
+
+at::Tensor token_nll(LlamaImpl& model, const at::Tensor& tokens, std::int64_t count) {
+  const std::int64_t batch = tokens.size(0), seq = tokens.size(1);
+  TEMPLORA_CHECK(count > 0 && count < seq, "the first token of a sequence has nothing before it");
+  // Row t-1 predicts token t.
+  const at::Tensor hidden = model.forward(tokens, seq - 1 - count, count);                    // [batch, count, hidden]
+  at::Tensor logits = model.logits(hidden).view({batch * count, model.config().vocab_size});  // [batch · count, vocab]
+  if (logits.scalar_type() != at::kDouble) logits = logits.to(at::kFloat);
+  const at::Tensor targets = tokens.narrow(1, seq - count, count).reshape({-1});
+  return at::cross_entropy_loss(logits, targets, {}, at::Reduction::None).view({batch, count});
+}
+
+}  // namespace templora

@@ -1,0 +1,148 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <torch/nn/module.h>
+#include <torch/nn/pimpl.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "model/llama_config.h"
+#include "model/projections.h"
+#include "model/rope.h"
+
+namespace templora {
+
+// Shape words used in every comment of this room: batch, seq, hidden, heads, kv_heads, head_dim, ffn,
+// vocab, rank; "rows" is any flattened product of batch and seq.
+
+/// Learned scale over the last dimension after division by its root mean square.
+class RmsNormImpl : public torch::nn::Module {
+ public:
+  RmsNormImpl(std::int64_t hidden, double eps, const at::TensorOptions& options);
+  at::Tensor forward(const at::Tensor& x);
+  at::Tensor weight;  ///< [hidden]
+
+ private:
+  double eps_;
+};
+TORCH_MODULE(RmsNorm);
+
+/// Causal self-attention with rotary positions and grouped key/value heads.
+class AttentionImpl : public torch::nn::Module {
+ public:
+  AttentionImpl(const LlamaConfig& config, const at::TensorOptions& options);
+  /// x: [batch, seq, hidden], positions 0 … seq-1 → [batch, rows, hidden], the positions from `first_row` on
+  /// only: what they attend to is computed for all, what follows attention is not.
+  at::Tensor forward(const at::Tensor& x, const RopeTable& rope, std::int64_t first_row, std::int64_t rows);
+
+  Projections qkv;  ///< q_proj, k_proj, v_proj
+  Projections out;  ///< o_proj
+
+ private:
+  std::int64_t heads_, kv_heads_, head_dim_;
+};
+TORCH_MODULE(Attention);
+
+/// down(silu(gate x) · up x).
+class MlpImpl : public torch::nn::Module {
+ public:
+  MlpImpl(const LlamaConfig& config, const at::TensorOptions& options);
+  at::Tensor forward(const at::Tensor& x);
+
+  Projections gate_up;  ///< gate_proj, up_proj
+  Projections down;     ///< down_proj
+};
+TORCH_MODULE(Mlp);
+
+/// One pre-norm decoder layer.
+class DecoderLayerImpl : public torch::nn::Module {
+ public:
+  DecoderLayerImpl(const LlamaConfig& config, const at::TensorOptions& options);
+  /// x: [batch, seq, hidden] → [batch, rows, hidden].
+  at::Tensor forward(const at::Tensor& x, const RopeTable& rope, std::int64_t first_row, std::int64_t rows);
+
+  RmsNorm input_layernorm{nullptr};
+  Attention self_attn{nullptr};
+  RmsNorm post_attention_layernorm{nullptr};
+  Mlp mlp{nullptr};
+};
+TORCH_MODULE(DecoderLayer);
+
+/// A Llama-family decoder. Registered names are those of a Hugging Face checkpoint; no parameter requires
+/// grad until somebody asks for it. `forward` is causal: row i never depends on tokens after i.
+class LlamaImpl : public torch::nn::Module {
+ public:
+  /// Allocates uninitialised weights of `options`' dtype on its device. Throws Error(resources) where they
+  /// do not fit.
+  LlamaImpl(const LlamaConfig& config, const at::TensorOptions& options);
+
+  /// Hidden states after the final norm of positions first_row … first_row + rows - 1.
+  /// tokens: [batch, seq] int64 on the model's device → [batch, rows, hidden].
+  at::Tensor forward(const at::Tensor& tokens, std::int64_t first_row, std::int64_t rows);
+
+  /// The two halves of forward(): a trainer that wants the gradient of what enters the first layer starts
+  /// between them. tokens: [batch, seq] → [batch, seq, hidden].
+  at::Tensor embed(const at::Tensor& tokens);
+  /// x: [batch, seq, hidden] → [batch, rows, hidden].
+  at::Tensor decode(const at::Tensor& x, std::int64_t first_row, std::int64_t rows);
+
+  /// hidden: [..., hidden] → [..., vocab] in the model's dtype.
+  at::Tensor logits(const at::Tensor& hidden);
+
+  /// Weight of the output projection, [vocab, hidden] (the embedding's where they are tied).
+  const at::Tensor& head_weight() const;
+  /// Weight of the embedding, [vocab, hidden].
+  const at::Tensor& embedding_weight() const { return embedding_; }
+
+  const LlamaConfig& config() const { return config_; }
+  const at::TensorOptions& options() const { return options_; }
+  std::int64_t layer_count() const { return std::int64_t(layers_.size()); }
+  DecoderLayerImpl& layer(std::int64_t index) { return *layers_.at(std::size_t(index)); }
+
+  /// The fused buffers themselves and everything that is not fused, each once: what pretraining updates and
+  /// what a hash covers.
+  std::vector<std::pair<std::string, at::Tensor>> storage_tensors();
+
+  /// The groups that an adapter can be put on, in layer order: qkv, out, gate_up, down of each.
+  struct Site {
+    std::int64_t layer;
+    std::string parent;  ///< "model.layers.3.self_attn"
+    Projections* projections;
+  };
+  std::vector<Site> adapter_sites();
+
+ private:
+  const RopeTable& rope(std::int64_t seq);
+
+  LlamaConfig config_;
+  at::TensorOptions options_;
+  at::Tensor embedding_;  ///< [vocab, hidden]
+  at::Tensor head_;       ///< [vocab, hidden], undefined if tied
+  std::vector<DecoderLayer> layers_;
+  RmsNorm norm_{nullptr};
+  std::int64_t rope_seq_ = 0;  ///< length that rope_ was made for
+  RopeTable rope_;
+};
+TORCH_MODULE(Llama);
+
+/// While it lives, the model computes without any adapter: the base model's pass.
+class AdapterOff {
+ public:
+  explicit AdapterOff(LlamaImpl& model);
+  ~AdapterOff();
+  AdapterOff(const AdapterOff&) = delete;
+  AdapterOff& operator=(const AdapterOff&) = delete;
+
+ private:
+  std::vector<std::pair<Projections*, LinearAdapter*>> slots_;
+};
+
+/// Negative log-likelihoods of the last `count` tokens of each sequence, nats, each predicted from what
+/// precedes it. tokens: [batch, seq] int64, count < seq → [batch, count] float32 (float64 for a float64
+/// model). Differentiable if grad mode is on; the softmax runs in float32 whatever the model's dtype.
+at::Tensor token_nll(LlamaImpl& model, const at::Tensor& tokens, std::int64_t count);
+
+}  // namespace templora

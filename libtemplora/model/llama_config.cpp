@@ -1,0 +1,198 @@
+#include "model/llama_config.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <set>
+
+#include "core/file.h"
+
+namespace templora {
+namespace {
+
+// Sizes above this are refused before anything is allocated or multiplied.
+constexpr std::int64_t kLargestSize = std::int64_t{1} << 28;
+
+class Fields {
+ public:
+  Fields(const Json& json, std::string where) : json_(json), where_(std::move(where)) {
+    if (!json.is_object()) throw Error(Exit::bad_input, fmt::format("{}: not a JSON object", where_));
+  }
+
+  [[noreturn]] void refuse(const std::string& field, const std::string& got, const std::string& wanted) const {
+    throw Error(Exit::bad_input, fmt::format("{}: {}: got {}, wanted {}", where_, field, got, wanted));
+  }
+
+  bool has(const char* name) const { return json_.contains(name) && !json_.at(name).is_null(); }
+  const Json& raw(const char* name) const { return json_.at(name); }
+
+  std::int64_t size(const char* name, std::optional<std::int64_t> fallback = {}) const {
+    if (!has(name)) {
+      if (fallback) return *fallback;
+      refuse(name, "nothing", "a positive integer; is this the config.json of a Llama-family model?");
+    }
+    const Json& value = raw(name);
+    if (!value.is_number_integer() || value.get<double>() < 1 || value.get<double>() > double(kLargestSize))
+      refuse(name, value.dump(), fmt::format("an integer from 1 to {}", kLargestSize));
+    return value.get<std::int64_t>();
+  }
+
+  double number(const char* name, std::optional<double> fallback = {}) const {
+    if (!has(name)) {
+      if (fallback) return *fallback;
+      refuse(name, "nothing", "a number");
+    }
+    const Json& value = raw(name);
+    if (!value.is_number() || !std::isfinite(value.get<double>())) refuse(name, value.dump(), "a finite number");
+    return value.get<double>();
+  }
+
+  double positive(const char* name, std::optional<double> fallback = {}) const {
+    const double value = number(name, fallback);
+    if (value <= 0) refuse(name, fmt::format("{}", value), "a number above 0");
+    return value;
+  }
+
+  bool boolean(const char* name, bool fallback) const {
+    if (!has(name)) return fallback;
+    if (!raw(name).is_boolean()) refuse(name, raw(name).dump(), "true or false");
+    return raw(name).get<bool>();
+  }
+
+  std::string text(const char* name, const std::string& fallback) const {
+    if (!has(name)) return fallback;
+    if (!raw(name).is_string()) refuse(name, raw(name).dump(), "a string");
+    return raw(name).get<std::string>();
+  }
+
+ private:
+  const Json& json_;
+  std::string where_;
+};
+
+// YaRN's default for how much cos and sin grow with the factor (Peng et al. 2023, arXiv 2309.00071, eq. 22).
+double yarn_scale(double factor, double mscale) {
+  return factor <= 1 ? 1.0 : 0.1 * mscale * std::log(factor) + 1.0;
+}
+
+RopeScaling parse_rope_scaling(const Json& json, const std::string& where, std::int64_t max_positions) {
+  const Fields fields(json, where);
+  RopeScaling scaling;
+  const std::string type = fields.text("rope_type", fields.text("type", "default"));
+  if (fields.number("partial_rotary_factor", 1.0) != 1.0)
+    fields.refuse("partial_rotary_factor", json.at("partial_rotary_factor").dump(), "1: partial rotation is not supported");
+  if (type == "default") return scaling;
+  scaling.factor = fields.positive("factor");
+  scaling.original_positions = fields.size("original_max_position_embeddings", max_positions);
+  if (type == "linear") {
+    scaling.type = RopeScaling::Type::linear;
+  } else if (type == "dynamic") {
+    scaling.type = RopeScaling::Type::dynamic;
+    // transformers measures the growth against max_position_embeddings, whatever else the object holds.
+    scaling.original_positions = max_positions;
+  } else if (type == "yarn") {
+    scaling.type = RopeScaling::Type::yarn;
+    const double beta_fast = fields.number("beta_fast", 0.0), beta_slow = fields.number("beta_slow", 0.0);
+    if (beta_fast != 0) scaling.beta_fast = fields.positive("beta_fast");
+    if (beta_slow != 0) scaling.beta_slow = fields.positive("beta_slow");
+    scaling.truncate = fields.boolean("truncate", true);
+    const double mscale = fields.number("mscale", 0.0), mscale_all_dim = fields.number("mscale_all_dim", 0.0);
+    if (fields.has("attention_factor"))
+      scaling.attention_factor = fields.positive("attention_factor");
+    else if (mscale != 0 && mscale_all_dim != 0)
+      scaling.attention_factor = yarn_scale(scaling.factor, mscale) / yarn_scale(scaling.factor, mscale_all_dim);
+    else
+      scaling.attention_factor = yarn_scale(scaling.factor, 1.0);
+  } else if (type == "llama3") {
+    scaling.type = RopeScaling::Type::llama3;
+    if (!fields.has("original_max_position_embeddings")) fields.size("original_max_position_embeddings");
+    scaling.low_freq_factor = fields.positive("low_freq_factor");
+    scaling.high_freq_factor = fields.positive("high_freq_factor");
+    if (scaling.high_freq_factor <= scaling.low_freq_factor)
+      fields.refuse("high_freq_factor", fmt::format("{}", scaling.high_freq_factor), "more than low_freq_factor");
+  } else {
+    fields.refuse("rope_type", "\"" + type + "\"", "default, linear, dynamic, yarn or llama3");
+  }
+  return scaling;
+}
+
+}  // namespace
+
+LlamaConfig llama_config_from_json(const Json& json, const std::string& where, const std::optional<Json>& override) {
+  const Fields fields(json, where);
+  const std::string model_type = fields.text("model_type", "");
+  if (model_type != "llama" && model_type != "mistral")
+    fields.refuse("model_type", "\"" + model_type + "\"", "\"llama\" or \"mistral\" (Llama 2 and 3, Yi, Mistral)");
+  const bool mistral = model_type == "mistral";
+  // transformers' MistralConfig slides over 4096 tokens where the key is absent.
+  if (mistral && !json.contains("sliding_window"))
+    fields.refuse("sliding_window", "nothing (transformers then means 4096)", "null: sliding windows are not supported");
+  if (fields.has("sliding_window"))
+    fields.refuse("sliding_window", fields.raw("sliding_window").dump(), "null: sliding windows are not supported");
+  const std::string activation = fields.text("hidden_act", "silu");
+  if (activation != "silu" && activation != "swish") fields.refuse("hidden_act", "\"" + activation + "\"", "\"silu\"");
+  if (fields.has("quantization_config"))
+    fields.refuse("quantization_config", "an object", "nothing: quantised weights are not supported; convert them to bfloat16");
+
+  LlamaConfig config;
+  config.vocab_size = fields.size("vocab_size");
+  config.hidden_size = fields.size("hidden_size");
+  config.ffn_size = fields.size("intermediate_size");
+  config.layers = fields.size("num_hidden_layers");
+  config.heads = fields.size("num_attention_heads");
+  config.kv_heads = fields.size("num_key_value_heads", mistral && !json.contains("num_key_value_heads") ? 8 : config.heads);
+  if (!fields.has("head_dim") && config.hidden_size % config.heads != 0)
+    fields.refuse("hidden_size", fmt::format("{}", config.hidden_size), fmt::format("a multiple of num_attention_heads {}, or head_dim given", config.heads));
+  config.head_dim = fields.size("head_dim", config.hidden_size / config.heads);
+  if (config.head_dim % 2 != 0) fields.refuse("head_dim", fmt::format("{}", config.head_dim), "an even number");
+  if (config.heads % config.kv_heads != 0)
+    fields.refuse("num_key_value_heads", fmt::format("{}", config.kv_heads), fmt::format("a divisor of num_attention_heads {}", config.heads));
+  config.max_positions = fields.size("max_position_embeddings", mistral ? 131072 : 2048);
+  config.rms_norm_eps = fields.positive("rms_norm_eps", 1e-6);
+  config.attention_bias = fields.boolean("attention_bias", false);
+  config.mlp_bias = fields.boolean("mlp_bias", false);
+  config.tied_embeddings = fields.boolean("tie_word_embeddings", false);
+  config.rope_theta = fields.positive("rope_theta", 10000.0);
+  if (fields.number("partial_rotary_factor", 1.0) != 1.0)
+    fields.refuse("partial_rotary_factor", fields.raw("partial_rotary_factor").dump(), "1: partial rotation is not supported");
+
+  // transformers 5 keeps theta and scaling together under rope_parameters; the older key is rope_scaling.
+  if (fields.has("rope_parameters")) {
+    const Fields rope(fields.raw("rope_parameters"), where + ": rope_parameters");
+    config.rope_theta = rope.positive("rope_theta", config.rope_theta);
+    config.rope_scaling = parse_rope_scaling(fields.raw("rope_parameters"), where + ": rope_parameters", config.max_positions);
+  } else if (fields.has("rope_scaling")) {
+    config.rope_scaling = parse_rope_scaling(fields.raw("rope_scaling"), where + ": rope_scaling", config.max_positions);
+  }
+  if (override) config.rope_scaling = parse_rope_scaling(*override, "model.rope_scaling", config.max_positions);
+  return config;
+}
+
+LlamaConfig read_llama_config(const std::filesystem::path& file, const std::optional<Json>& rope_scaling) {
+  return llama_config_from_json(parse_json(read_file(file), file.string()), file.string(), rope_scaling);
+}
+
+Json to_json(const LlamaConfig& config, const std::string& torch_dtype) {
+  return Json{{"architectures", {"LlamaForCausalLM"}},
+              {"model_type", "llama"},
+              {"hidden_act", "silu"},
+              {"vocab_size", config.vocab_size},
+              {"hidden_size", config.hidden_size},
+              {"intermediate_size", config.ffn_size},
+              {"num_hidden_layers", config.layers},
+              {"num_attention_heads", config.heads},
+              {"num_key_value_heads", config.kv_heads},
+              {"head_dim", config.head_dim},
+              {"max_position_embeddings", config.max_positions},
+              {"rms_norm_eps", config.rms_norm_eps},
+              {"rope_theta", config.rope_theta},
+              {"rope_scaling", nullptr},
+              {"attention_bias", config.attention_bias},
+              {"mlp_bias", config.mlp_bias},
+              {"tie_word_embeddings", config.tied_embeddings},
+              {"bos_token_id", 1},
+              {"eos_token_id", 2},
+              {"torch_dtype", torch_dtype}};
+}
+
+}  // namespace templora

@@ -1,0 +1,130 @@
+#include "model/load.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/core/grad_mode.h>
+
+#include <cmath>
+#include <set>
+
+#include "core/hash.h"
+#include "model/tensors.h"
+
+namespace templora {
+namespace {
+
+constexpr std::size_t kNamedInError = 6;  // tensors listed of each kind; the rest is counted
+constexpr std::int64_t kLargestLayers = 4096;
+
+void add_problem(std::string& message, const std::vector<std::string>& names, const char* what) {
+  if (names.empty()) return;
+  const std::size_t shown = std::min(names.size(), kNamedInError);
+  message += fmt::format("; {} {}: {}{}", names.size(), what, fmt::join(names.begin(), names.begin() + shown, ", "),
+                         names.size() > shown ? ", ..." : "");
+}
+
+// Old checkpoints store what is computed from config.json; tied ones may repeat the embedding.
+bool is_redundant(const std::string& name, const LlamaConfig& config) {
+  return name.ends_with(".rotary_emb.inv_freq") || (config.tied_embeddings && name == "lm_head.weight");
+}
+
+void check_tensors(const SafetensorsFiles& files, const LlamaConfig& config) {
+  // A model on the meta device has names and shapes but no memory.
+  LlamaImpl shapes(config, at::TensorOptions(at::kFloat).device(at::kMeta));
+  std::vector<std::string> missing, extra, misshapen;
+  std::set<std::string> known;
+  for (const auto& item : shapes.named_parameters()) {
+    known.insert(item.key());
+    const auto found = files.tensors().find(item.key());
+    if (found == files.tensors().end()) {
+      missing.push_back(item.key());
+      continue;
+    }
+    const auto wanted = item.value().sizes().vec();
+    const StorageType type = found->second.type;
+    if (found->second.shape != wanted)
+      misshapen.push_back(fmt::format("{} has [{}], config.json wants [{}]", item.key(),
+                                      fmt::join(found->second.shape, ", "), fmt::join(wanted, ", ")));
+    else if (type != StorageType::f32 && type != StorageType::bf16 && type != StorageType::f16 && type != StorageType::f64)
+      misshapen.push_back(fmt::format("{} has dtype {}, a floating-point one is wanted", item.key(), storage_type_name(type)));
+  }
+  for (const auto& [name, span] : files.tensors())
+    if (!known.count(name) && !is_redundant(name, config)) extra.push_back(name);
+  std::string problems;
+  add_problem(problems, missing, "missing");
+  add_problem(problems, misshapen, "of the wrong shape or dtype");
+  add_problem(problems, extra, "that this model has no place for");
+  if (!problems.empty())
+    throw Error(Exit::bad_input, fmt::format("{}: tensors do not fit config.json{}; does config.json belong to these weights?",
+                                             files.path().string(), problems));
+}
+
+}  // namespace
+
+Llama load_llama(const std::filesystem::path& folder, at::ScalarType dtype, const at::Device& device,
+                 const std::optional<Json>& rope_scaling) {
+  const fs::path config_file = folder / "config.json";
+  if (!fs::exists(config_file))
+    throw Error(Exit::bad_input, fmt::format("{}: no such file; model.path must name a Hugging Face model folder", config_file.string()));
+  const LlamaConfig config = read_llama_config(config_file, rope_scaling);
+  if (config.layers > kLargestLayers)
+    throw Error(Exit::bad_input, fmt::format("{}: num_hidden_layers: got {}, wanted at most {}", config_file.string(), config.layers, kLargestLayers));
+  const SafetensorsFiles files = SafetensorsFiles::open_folder(folder);
+  check_tensors(files, config);
+  Llama model(config, at::TensorOptions(dtype).device(device));
+  const at::NoGradGuard no_grad;
+  for (auto& item : model->named_parameters()) {
+    const TensorSpan& span = files.at(item.key());
+    item.value().copy_(view_of(span));
+    const std::byte* file_start = span.file->bytes().data();
+    span.file->release(std::size_t(span.bytes.data() - file_start), span.bytes.size());
+  }
+  model->eval();
+  return model;
+}
+
+std::string weights_hash(LlamaImpl& model) {
+  const at::NoGradGuard no_grad;
+  Hasher hasher;
+  for (const auto& [name, tensor] : model.storage_tensors()) {
+    const at::Tensor on_cpu = tensor.detach().cpu().contiguous();
+    hasher.update(name);
+    hasher.update(std::span(static_cast<const std::byte*>(on_cpu.const_data_ptr()), on_cpu.nbytes()));
+  }
+  return hasher.hex();
+}
+
+void init_random_weights(LlamaImpl& model, std::uint64_t seed, double std) {
+  const at::NoGradGuard no_grad;
+  at::Generator generator = at::detail::createCPUGenerator(seed);
+  const double residual_std = std / std::sqrt(2.0 * double(model.layer_count()));
+  for (auto& [name, tensor] : model.storage_tensors()) {
+    if (name.ends_with("norm"))
+      tensor.fill_(1);
+    else if (name.ends_with(".bias"))
+      tensor.zero_();
+    else {
+      const bool to_residual = name.ends_with("o_proj") || name.ends_with("down_proj");
+      // Drawn in float32 on the CPU, so that a seed means the same model in every dtype and on every device.
+      const at::Tensor drawn = at::empty(tensor.sizes(), at::TensorOptions(at::kFloat));
+      drawn.normal_(0, to_residual ? residual_std : std, generator);
+      tensor.copy_(drawn);
+    }
+  }
+}
+
+void save_llama(LlamaImpl& model, const std::filesystem::path& folder) {
+  std::error_code failed;
+  fs::create_directories(folder, failed);
+  if (failed) throw Error(Exit::resources, fmt::format("{}: cannot be created: {}", folder.string(), failed.message()));
+  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  for (const auto& item : model.named_parameters()) tensors.emplace_back(item.key(), item.value());
+  const bool bf16 = model.options().dtype() == at::kBFloat16;
+  save_tensors(folder / "model.safetensors", tensors, {{"format", "pt"}});
+  write_file_atomically(folder / "config.json",
+                        dump_json_pretty(to_json(model.config(), bf16 ? "bfloat16" : "float32"), "config.json"));
+}
+
+}  // namespace templora

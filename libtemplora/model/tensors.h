@@ -1,0 +1,20 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "io/safetensors.h"
+
+namespace templora {
+
+/// The stored tensor as a CPU tensor over the mapped bytes (no copy; read only, valid while the files are).
+at::Tensor view_of(const TensorSpan& span);
+
+/// Writes named tensors (any device, made contiguous) as one safetensors file, atomically.
+void save_tensors(const fs::path& file, const std::vector<std::pair<std::string, at::Tensor>>& tensors,
+                  const std::map<std::string, std::string>& metadata = {});
+
+}  // namespace templora

@@ -1,0 +1,109 @@
+#include "model/llama.h"
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/all.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/randint.h>
+
+#include "catch.h"
+#include "goldens.h"
+#include "model/load.h"
+
+using namespace templora;
+
+namespace {
+
+LlamaConfig small_config() {
+  LlamaConfig config;
+  config.vocab_size = 61;
+  config.hidden_size = 32;
+  config.ffn_size = 48;
+  config.layers = 3;
+  config.heads = 4;
+  config.kv_heads = 2;
+  config.head_dim = 8;
+  config.max_positions = 256;
+  return config;
+}
+
+Llama random_model(const LlamaConfig& config, at::ScalarType dtype = at::kFloat) {
+  Llama model(config, at::TensorOptions(dtype));
+  init_random_weights(*model, 7, 0.2);
+  return model;
+}
+
+}  // namespace
+
+TEST_CASE("Llama: logits equal transformers' for every supported config", "[parity]") {
+  for (const Json& variant : goldens::json("model/index.json").at("variants")) {
+    const std::string name = variant.at("name");
+    Llama model = load_llama(goldens::folder("model/" + name), at::kFloat, at::kCPU);
+    const at::NoGradGuard no_grad;
+    for (const Json& item : variant.at("cases")) {
+      const std::string file = "model/" + name + "/" + item.at("file").get<std::string>();
+      const at::Tensor ids = goldens::tensor(file, "input_ids"), wanted = goldens::tensor(file, "logits");
+      const at::Tensor hidden = model->forward(ids.unsqueeze(0), 0, ids.size(0));
+      const double difference = goldens::largest_difference(model->logits(hidden).squeeze(0), wanted);
+      INFO(file << ": " << difference);
+      CHECK(difference <= variant.at("tolerance").get<double>());
+    }
+  }
+}
+
+TEST_CASE("Llama: model.rope_scaling of the run replaces the model's own", "[parity]") {
+  // The yarn golden's weights behind a config without scaling, stretched by the override.
+  Json config = goldens::json("model/yarn/config.json");
+  const Json scaling = config.at("rope_scaling");
+  config["rope_scaling"] = nullptr;
+  const LlamaConfig plain = llama_config_from_json(config, "config.json");
+  CHECK(plain.rope_scaling.type == RopeScaling::Type::none);
+  const LlamaConfig stretched = llama_config_from_json(config, "config.json", scaling);
+  CHECK(stretched.rope_scaling.type == RopeScaling::Type::yarn);
+  CHECK(stretched.rope_scaling.factor == scaling.at("factor").get<double>());
+}
+
+TEST_CASE("Llama: rows asked for are those of the whole pass", "[unit]") {
+  Llama model = random_model(small_config(), at::kDouble);
+  const at::NoGradGuard no_grad;
+  const at::Tensor tokens = at::randint(61, {2, 20}, at::kLong);
+  const at::Tensor all = model->forward(tokens, 0, 20), some = model->forward(tokens, 11, 4);
+  CHECK(goldens::largest_difference(all.narrow(1, 11, 4), some) < 1e-12);
+}
+
+TEST_CASE("Llama: no token changes a prediction before it", "[unit]") {
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    Llama model = random_model(small_config(), dtype);
+    const at::NoGradGuard no_grad;
+    const at::Tensor tokens = at::arange(40, at::kLong).remainder(61).unsqueeze(0);
+    const at::Tensor before = token_nll(*model, tokens, 39);
+    for (const std::int64_t t : {5, 20, 38}) {
+      at::Tensor changed = tokens.clone();
+      changed.narrow(1, t, 40 - t).add_(13).remainder_(61);
+      const at::Tensor after = token_nll(*model, changed, 39);
+      INFO("position " << t);
+      // Token j is predicted by entry j - 1: those before t must keep their bits, the one of t must not.
+      CHECK(at::equal(before.narrow(1, 0, t - 1), after.narrow(1, 0, t - 1)));
+      CHECK_FALSE(at::equal(before.narrow(1, t - 1, 1), after.narrow(1, t - 1, 1)));
+    }
+  }
+}
+
+TEST_CASE("Llama: registered names are views of the fused storage", "[unit]") {
+  Llama model = random_model(small_config());
+  at::Tensor k = model->named_parameters()["model.layers.1.self_attn.k_proj.weight"];
+  CHECK(k.sizes() == at::IntArrayRef({16, 32}));
+  const at::NoGradGuard no_grad;
+  k.fill_(3);
+  const Projections& qkv = model->layer(1).self_attn->qkv;
+  CHECK(qkv.weight().narrow(0, 32, 16).eq(3).all().item<bool>());
+}
+
+TEST_CASE("Llama: a saved model is opened with the same weights", "[unit]") {
+  const fs::path folder = fs::temp_directory_path() / ("templora-save-" + std::to_string(getpid()));
+  Llama model = random_model(small_config());
+  save_llama(*model, folder);
+  Llama again = load_llama(folder, at::kFloat, at::kCPU);
+  CHECK(weights_hash(*again) == weights_hash(*model));
+  fs::remove_all(folder);
+}
