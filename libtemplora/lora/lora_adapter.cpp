@@ -1,0 +1,125 @@
+#include "lora/lora_adapter.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Context.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <mutex>
+
+#include "core/check.h"
+#include "core/error.h"
+
+namespace templora {
+namespace {
+
+at::Generator make_generator(const at::Device& device, std::uint64_t seed) {
+  if (device.is_cpu()) return at::detail::createCPUGenerator(seed);
+  at::Generator generator = at::globalContext().defaultGenerator(device).clone();
+  generator.set_current_seed(seed);
+  return generator;
+}
+
+}  // namespace
+
+class LoraAdapter::Group : public LinearAdapter {
+ public:
+  Group(LoraAdapter& owner, const LlamaImpl::Site& site, std::vector<std::string> names, std::vector<LoraPart> parts)
+      : owner(owner), site(site), names(std::move(names)), parts(std::move(parts)) {}
+
+  at::Tensor forward(const at::Tensor& x, const Projections& base) override {
+    const double scale = owner.config_.alpha / double(owner.config_.rank);
+    return lora_linear(x, base.weight(), base.bias(), a, b, parts, scale, owner.training_ ? owner.config_.dropout : 0.0,
+                       owner.generator_);
+  }
+
+  LoraAdapter& owner;
+  LlamaImpl::Site site;
+  std::vector<std::string> names;  // targeted projections, in the group's order
+  std::vector<LoraPart> parts;
+  at::Tensor a, b;  // leaves of owner's flat parameters: [parts · rank, in], [Σ part rows, rank]
+};
+
+LoraAdapter::LoraAdapter(LlamaImpl& model, const LoraConfig& config, std::uint64_t seed)
+    : config_(config), generator_(make_generator(model.options().device(), seed)) {
+  if (config.layers)
+    for (const std::int64_t layer : *config.layers)
+      if (layer < 0 || layer >= model.layer_count())
+        throw Error(Exit::usage, fmt::format("lora.layers: got {}, but the model has layers 0 to {}", layer, model.layer_count() - 1));
+  std::vector<std::vector<std::int64_t>> shapes;
+  for (const LlamaImpl::Site& site : model.adapter_sites()) {
+    if (config.layers && std::count(config.layers->begin(), config.layers->end(), site.layer) == 0) continue;
+    std::vector<std::string> names;
+    std::vector<LoraPart> parts;
+    std::int64_t rows = 0;
+    for (const Projection& projection : site.projections->parts()) {
+      if (std::count(config.targets.begin(), config.targets.end(), projection.name) == 0) continue;
+      names.push_back(projection.name);
+      parts.push_back({projection.first_row, projection.rows});
+      rows += projection.rows;
+    }
+    if (parts.empty()) continue;
+    shapes.push_back({std::int64_t(parts.size()) * config.rank, site.projections->in()});
+    shapes.push_back({rows, config.rank});
+    groups_.push_back(std::make_unique<Group>(*this, site, std::move(names), std::move(parts)));
+  }
+  parameters_ = FlatParameters(shapes, model.options().device());
+  for (std::size_t i = 0; i < groups_.size(); ++i) {
+    groups_[i]->a = parameters_.leaves[2 * i];
+    groups_[i]->b = parameters_.leaves[2 * i + 1];
+  }
+  init_weights(seed);
+  for (const auto& group : groups_) {
+    TEMPLORA_CHECK(group->site.projections->adapter == nullptr, "a projection has one adapter slot and it is taken");
+    group->site.projections->adapter = group.get();
+  }
+}
+
+LoraAdapter::~LoraAdapter() {
+  for (const auto& group : groups_)
+    if (group->site.projections->adapter == group.get()) group->site.projections->adapter = nullptr;
+}
+
+void LoraAdapter::init_weights(std::uint64_t seed) {
+  const at::NoGradGuard no_grad;
+  // On the CPU whatever the device, so that a seed means the same module everywhere. Dropout draws from
+  // another generator, or a resumed run would have to replay this.
+  at::Generator generator = at::detail::createCPUGenerator(seed);
+  for (const Named& named : named_tensors()) {
+    const double bound = 1.0 / std::sqrt(double(named.a.size(1)));
+    at::Tensor drawn = at::empty(named.a.sizes(), at::TensorOptions(at::kFloat));
+    named.a.copy_(drawn.uniform_(-bound, bound, generator));
+    named.b.zero_();
+  }
+}
+
+std::vector<LoraAdapter::Named> LoraAdapter::named_tensors() const {
+  std::vector<Named> named;
+  for (const auto& group : groups_) {
+    std::int64_t b_row = 0;
+    for (std::size_t p = 0; p < group->parts.size(); ++p) {
+      const std::int64_t a_row = std::int64_t(p) * config_.rank, rows = group->parts[p].rows;
+      const auto a_of = [&](const at::Tensor& t) { return t.narrow(0, a_row, config_.rank); };
+      const auto b_of = [&](const at::Tensor& t) { return t.narrow(0, b_row, rows); };
+      named.push_back({group->site.parent + "." + group->names[p], a_of(group->a.detach()), b_of(group->b.detach()),
+                       a_of(group->a.grad()), b_of(group->b.grad())});
+      b_row += rows;
+    }
+  }
+  return named;
+}
+
+at::Tensor LoraAdapter::generator_state() const {
+  const std::lock_guard lock(generator_.mutex());
+  return generator_.get_state();
+}
+
+void LoraAdapter::set_generator_state(const at::Tensor& state) {
+  const std::lock_guard lock(generator_.mutex());
+  generator_.set_state(state);
+}
+
+}  // namespace templora

@@ -1,0 +1,71 @@
+#pragma once
+
+#include <ATen/core/Generator.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lora/lora_linear.h"
+#include "model/flat_parameters.h"
+#include "model/llama.h"
+#include "run/config.h"
+
+namespace templora {
+
+/// The temporary module: low-rank updates on a model's projections. It is attached while it lives; its
+/// destruction is the end of the temporary LoRA, and the model, whose weights it never wrote to, computes
+/// what it computed before. Weights are float32 whatever the model's dtype, in one flat buffer.
+class LoraAdapter {
+ public:
+  /// Attaches to `config.targets` in `config.layers` with PEFT's initialisation from `seed`: A uniform in
+  /// ±1/√in (Kaiming uniform, a = √5), B zero. Throws Error(usage) for a layer that the model has not.
+  LoraAdapter(LlamaImpl& model, const LoraConfig& config, std::uint64_t seed);
+  ~LoraAdapter();
+  LoraAdapter(const LoraAdapter&) = delete;
+  LoraAdapter& operator=(const LoraAdapter&) = delete;
+
+  /// What the optimizer updates.
+  FlatParameters& parameters() { return parameters_; }
+
+  /// With true, dropout is drawn; with false (the start) the module is deterministic.
+  void set_training(bool training) { training_ = training; }
+
+  /// One update's tensors under PEFT's name of the module ("model.layers.3.self_attn.q_proj").
+  struct Named {
+    std::string module;
+    at::Tensor a, b;            ///< [rank, in], [rows, rank]: views of the flat buffer
+    at::Tensor a_grad, b_grad;  ///< views of the flat gradient
+  };
+  std::vector<Named> named_tensors() const;
+
+  /// State of the dropout generator, a byte tensor, for exact resume.
+  at::Tensor generator_state() const;
+  void set_generator_state(const at::Tensor& state);
+
+  const LoraConfig& config() const { return config_; }
+
+ private:
+  class Group;  // the LinearAdapter on one fused group
+  void init_weights(std::uint64_t seed);
+
+  LoraConfig config_;
+  bool training_ = false;
+  mutable at::Generator generator_;  // its state is read under its own mutex
+  FlatParameters parameters_;
+  std::vector<std::unique_ptr<Group>> groups_;
+};
+
+/// Writes a PEFT adapter folder (adapter_config.json, adapter_model.safetensors), which PEFT's
+/// `PeftModel.from_pretrained` opens. `base_path` is recorded as base_model_name_or_path.
+/// Throws Error(resources).
+void save_peft_folder(const LoraAdapter& adapter, const std::filesystem::path& folder, const std::string& base_path);
+
+/// Copies the weights of a PEFT adapter folder into `adapter`. Rank, alpha, targets and layers must be
+/// those of the adapter's config; other kinds of adapter and options that change the arithmetic (DoRA,
+/// rsLoRA, biases, modules_to_save, rank patterns) are refused by name. Throws Error(bad_input).
+void load_peft_folder(LoraAdapter& adapter, const std::filesystem::path& folder);
+
+}  // namespace templora
