@@ -1,0 +1,66 @@
+#include "experiment/session.h"
+
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <ATen/Version.h>
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <torch/version.h>
+
+#include <fstream>
+#include <thread>
+
+#include "core/error.h"
+#include "model/load.h"
+
+namespace templora {
+namespace {
+
+std::string processor_name() {
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);)
+    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
+  return "unknown";
+}
+
+at::Device parse_device(const std::string& name) {
+  if (name == "auto") return at::Device(at::hasCUDA() ? at::kCUDA : at::kCPU, at::hasCUDA() ? 0 : -1);
+  if (name == "cpu") return at::Device(at::kCPU);
+  const bool indexed = name.starts_with("cuda:") && name.size() > 5 && name.size() < 8 &&
+                       name.find_first_not_of("0123456789", 5) == std::string::npos;
+  if (name != "cuda" && !indexed)
+    throw Error(Exit::usage, fmt::format("model.device: got \"{}\", wanted \"auto\", \"cpu\", \"cuda\" or \"cuda:N\"", name));
+  const int index = indexed ? std::stoi(name.substr(5)) : 0;
+  const int count = at::hasCUDA() ? int(at::detail::getCUDAHooks().deviceCount()) : 0;
+  if (index >= count)
+    throw Error(Exit::resources, fmt::format("model.device: got \"{}\", but there are {} CUDA devices; use \"cpu\" or \"auto\"", name, count));
+  return at::Device(at::kCUDA, at::DeviceIndex(index));
+}
+
+}  // namespace
+
+Machine set_up_machine(const ModelConfig& model, const RunConfig& run) {
+  Machine machine;
+  machine.device = parse_device(model.device);
+  machine.threads = run.threads > 0 ? run.threads : std::max<std::int64_t>(1, std::thread::hardware_concurrency());
+  at::set_num_threads(int(machine.threads));
+  machine.cpu_capability = at::get_cpu_capability();
+  machine.torch_version = TORCH_VERSION;
+  machine.device_name = processor_name();
+  return machine;
+}
+
+Llama open_model(const ModelConfig& config, const Machine& machine) {
+  return load_llama(config.path, config.dtype == Dtype::bfloat16 ? at::kBFloat16 : at::kFloat, machine.device,
+                    config.rope_scaling);
+}
+
+Tokenizer open_tokenizer(const ModelConfig& config) { return Tokenizer(config.tokenizer.value_or(config.path)); }
+
+std::int64_t peak_rss_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return std::int64_t(usage.ru_maxrss) * 1024;
+}
+
+}  // namespace templora

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <c10/core/Device.h>
+
+#include <string>
+
+#include "core/json.h"
+#include "model/llama.h"
+#include "run/config.h"
+#include "text/tokenizer.h"
+
+namespace templora {
+
+/// What a run computes on: the device, the thread count and what decides its bits.
+struct Machine {
+  at::Device device = at::Device(at::kCPU);
+  std::int64_t threads = 1;
+  std::string cpu_capability;  ///< instruction set that LibTorch's kernels use
+  std::string torch_version;
+  std::string device_name;     ///< processor model
+};
+
+/// Sets the process up as the config says: threads, float32 products in full float32.
+/// Throws Error(resources) for a device that is not there, Error(usage) for a name that is none.
+Machine set_up_machine(const ModelConfig& model, const RunConfig& run);
+
+/// Opens the model in the config's dtype on the machine's device. Throws as load_llama does.
+Llama open_model(const ModelConfig& config, const Machine& machine);
+
+/// The tokenizer of the config: model.tokenizer, or the model folder's.
+Tokenizer open_tokenizer(const ModelConfig& config);
+
+/// Peak resident memory of this process so far, bytes.
+std::int64_t peak_rss_bytes();
+
+}  // namespace templora

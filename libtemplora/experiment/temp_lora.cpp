@@ -1,0 +1,205 @@
+#include "experiment/temp_lora.h"
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/tensor.h>
+#include <fmt/format.h>
+
+#include <cmath>
+#include <numeric>
+
+#include "core/check.h"
+#include "experiment/window.h"
+#include "model/tensors.h"
+#include "train/warmup.h"
+
+namespace templora {
+namespace {
+
+// Every document has a module of its own seed, so that one book's result does not depend on the others.
+std::uint64_t document_seed(std::int64_t seed, std::int64_t book_index) {
+  return std::uint64_t(seed) + 0x9E3779B97F4A7C15ull * std::uint64_t(book_index);
+}
+
+std::vector<float> to_host(const at::Tensor& values) {  // the one synchronisation of a chunk on CUDA
+  if (!values.defined()) return {};
+  const at::Tensor on_cpu = values.detach().to(at::kFloat).cpu().contiguous();
+  return {on_cpu.const_data_ptr<float>(), on_cpu.const_data_ptr<float>() + on_cpu.numel()};
+}
+
+std::optional<double> mean_of(const std::vector<float>& nll) {
+  if (nll.empty()) return {};
+  return std::accumulate(nll.begin(), nll.end(), 0.0) / double(nll.size());
+}
+
+AdamOptions adam_options(const TrainConfig& c) { return {c.adam_beta1, c.adam_beta2, c.adam_eps, c.weight_decay, c.clip_norm}; }
+
+void check_finite(const std::vector<double>& values, const char* what, const ChunkRecord& record) {
+  for (const double value : values)
+    if (!std::isfinite(value))
+      throw Error(Exit::numerics, fmt::format("{}: chunk {}: {} is {}; lower train.learning_rate, or use model.dtype float32",
+                                              record.book, record.chunk, what, value));
+}
+
+void check_finite(const std::vector<float>& values, const char* what, const ChunkRecord& record) {
+  check_finite(std::vector<double>(values.begin(), values.end()), what, record);
+}
+
+}  // namespace
+
+TempLora::TempLora(LlamaImpl& model, const Config& config, const Book& book, std::int64_t book_index)
+    : model_(model),
+      config_(config),
+      book_(book),
+      chunks_(cut_chunks(std::int64_t(book.tokens.size()), config.window.chunk_tokens, *config.window.first_chunk_tokens)),
+      tokens_(at::tensor(at::ArrayRef<std::int64_t>(book.tokens)).to(model.options().device())),
+      book_index_(book_index) {
+  if (!config.score.adapter) return;
+  adapter_ = std::make_unique<LoraAdapter>(model, config.lora, document_seed(config.seed, book_index));
+  if (config.lora.init_from) load_peft_folder(*adapter_, *config.lora.init_from);
+  trainer_ = std::make_unique<ChunkTrainer>(model, adapter_->parameters(), adam_options(config.train));
+}
+
+std::int64_t TempLora::tokens_done() const {
+  return next_chunk_ == chunk_count() ? std::int64_t(book_.tokens.size()) : chunks_[std::size_t(next_chunk_)].first;
+}
+
+// The life of a chunk.
+ChunkResult TempLora::step() {
+  TEMPLORA_CHECK(next_chunk_ < chunk_count(), "the document has ended");
+  const Chunk& chunk = chunks_[std::size_t(next_chunk_)];
+  const Window seen = window_of(chunk, *config_.window.context_tokens);
+  ChunkResult result;
+  ChunkRecord& record = result.record;
+  record.book = book_.name;
+  record.book_index = book_index_;
+  record.chunk = next_chunk_;
+  record.first_token = chunk.first;
+  record.tokens = chunk.count;
+  record.scored_tokens = seen.labelled;
+  record.context_tokens = seen.length - chunk.count;
+  record.adapter_version = version_;
+
+  // Score, with a module that has seen nothing of this chunk …
+  PhaseTimer timer(model_.options().device());
+  const at::Tensor base = score_base(chunk);
+  timer.mark("score_base");
+  std::optional<ScoredChunk> first_forward;
+  const at::Tensor lora = score_with_adapter(chunk, first_forward);
+  timer.mark("score");
+
+  // … then train: on this chunk, or, lagging, on the one before it.
+  const std::int64_t trained = next_chunk_ - config_.train.lag_chunks;
+  const std::optional<ChunkUpdate> update = train_on(trained, std::move(first_forward), record);
+  timer.mark("train");
+
+  result.base_nll = to_host(base);
+  result.lora_nll = to_host(lora);
+  record.base_nll = mean_of(result.base_nll);
+  record.lora_nll = mean_of(result.lora_nll);
+  if (update) {
+    for (const float loss : to_host(at::stack(update->loss))) record.train_loss.push_back(loss);
+    for (const float norm : to_host(at::stack(update->grad_norm))) record.grad_norm.push_back(norm);
+  }
+  check_finite(result.base_nll, "the base model's NLL", record);
+  check_finite(result.lora_nll, "the adapter's NLL", record);
+  check_finite(record.train_loss, "the training loss", record);
+  check_finite(record.grad_norm, "the gradient's norm", record);
+  timer.mark("read");
+  record.seconds = timer.seconds();
+  ++next_chunk_;
+  return result;
+}
+
+at::Tensor TempLora::tokens_of(std::int64_t first, std::int64_t length) const { return tokens_.narrow(0, first, length); }
+
+at::Tensor TempLora::score_base(const Chunk& chunk) {
+  const Window seen = window_of(chunk, *config_.window.context_tokens);
+  if (!config_.score.base || seen.labelled == 0) return {};
+  const at::NoGradGuard no_grad;
+  const AdapterOff off(model_);
+  return token_nll(model_, tokens_of(seen.first, seen.length).unsqueeze(0), seen.labelled).squeeze(0);
+}
+
+at::Tensor TempLora::score_with_adapter(const Chunk& chunk, std::optional<ScoredChunk>& first_forward) {
+  const Window seen = window_of(chunk, *config_.window.context_tokens);
+  if (!adapter_ || seen.labelled == 0) return {};
+  adapter_->set_training(false);
+  if (shares_forward(chunk)) {
+    first_forward = trainer_->forward(tokens_of(seen.first, seen.length), seen.labelled);
+    return first_forward->nll.detach();
+  }
+  const at::NoGradGuard no_grad;
+  return token_nll(model_, tokens_of(seen.first, seen.length).unsqueeze(0), seen.labelled).squeeze(0);
+}
+
+// Exact only where training would run the very same forward pass again: same tokens after clipping, no
+// dropout, and this chunk, not an earlier one, is trained on.
+bool TempLora::shares_forward(const Chunk& chunk) const {
+  return config_.train.enabled && config_.train.lag_chunks == 0 && config_.lora.dropout == 0 &&
+         window_of(chunk, *config_.window.context_tokens) == window_of(chunk, config_.train.prefix_tokens);
+}
+
+std::optional<ChunkUpdate> TempLora::train_on(std::int64_t index, std::optional<ScoredChunk> first_forward,
+                                              ChunkRecord& record) {
+  if (!adapter_ || !config_.train.enabled || index < 0) return {};
+  const Window window = window_of(chunks_[std::size_t(index)], config_.train.prefix_tokens);
+  if (window.labelled == 0) return {};
+  const std::vector<double> rates = learning_rates(config_.train, index, trainer_->steps());
+  record.trained_chunk = index;
+  record.shared_forward = first_forward.has_value();
+  record.learning_rate = rates.back();
+  if (config_.train.moments == Moments::reset) trainer_->optimizer().reset();
+  adapter_->set_training(true);
+  ChunkUpdate update = trainer_->update(tokens_of(window.first, window.length), window.labelled, rates, std::move(first_forward));
+  adapter_->set_training(false);
+  ++version_;
+  return update;
+}
+
+Json TempLora::state() const {
+  return Json{{"book_index", book_index_},
+              {"next_chunk", next_chunk_},
+              {"adapter_version", version_},
+              {"optimizer_steps", trainer_ ? trainer_->steps() : 0}};
+}
+
+void TempLora::save_tensors_to(const fs::path& file) const {
+  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  if (adapter_) {
+    tensors = {{"lora", adapter_->parameters().value},
+               {"exp_avg", trainer_->optimizer().exp_avg},
+               {"exp_avg_sq", trainer_->optimizer().exp_avg_sq},
+               {"steps", trainer_->optimizer().steps},
+               {"generator", adapter_->generator_state()}};
+  }
+  save_tensors(file, tensors);
+}
+
+void TempLora::restore(const Json& state, const fs::path& file) {
+  next_chunk_ = state.at("next_chunk").get<std::int64_t>();
+  version_ = state.at("adapter_version").get<std::int64_t>();
+  if (next_chunk_ < 0 || next_chunk_ > chunk_count())
+    throw Error(Exit::bad_input, fmt::format("{}: next_chunk: got {}, wanted 0 to {}", file.string(), next_chunk_, chunk_count()));
+  if (!adapter_) return;
+  trainer_->set_steps(state.at("optimizer_steps").get<std::int64_t>());
+  const SafetensorsFiles files = SafetensorsFiles::open_file(file);
+  const at::NoGradGuard no_grad;
+  const auto copy = [&](const char* name, at::Tensor target) {
+    const at::Tensor stored = view_of(files.at(name));
+    if (stored.sizes() != target.sizes() || stored.scalar_type() != target.scalar_type())
+      throw Error(Exit::bad_input, fmt::format("{}: {}: has another shape or dtype than this run's module", file.string(), name));
+    target.copy_(stored);
+  };
+  copy("lora", adapter_->parameters().value);
+  copy("exp_avg", trainer_->optimizer().exp_avg);
+  copy("exp_avg_sq", trainer_->optimizer().exp_avg_sq);
+  copy("steps", trainer_->optimizer().steps);
+  adapter_->set_generator_state(view_of(files.at("generator")).clone());
+}
+
+void TempLora::save_adapter(const fs::path& folder) const {
+  if (adapter_) save_peft_folder(*adapter_, folder, config_.model.path);
+}
+
+}  // namespace templora

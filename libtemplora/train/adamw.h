@@ -1,0 +1,38 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "model/flat_parameters.h"
+
+namespace templora {
+
+/// AdamW's constants (Loshchilov and Hutter 2019, arXiv 1711.05101).
+struct AdamOptions {
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double eps = 1e-8;
+  double weight_decay = 0;
+  double clip_norm = 0;  ///< 0 does not clip
+};
+
+/// AdamW over one flat buffer, one fused pass a step.
+class AdamW {
+ public:
+  AdamW(FlatParameters& parameters, const AdamOptions& options);
+
+  /// Clips the gradient's norm as torch's clip_grad_norm_ does, updates, and zeroes the gradient.
+  /// → the norm before clipping, a scalar left on the device: reading it is the caller's synchronisation.
+  at::Tensor step(double learning_rate);
+
+  /// Forgets both moments and the step count.
+  void reset();
+
+  /// What a resumed run needs: [numel] each, and the number of steps as a float32 scalar.
+  at::Tensor exp_avg, exp_avg_sq, steps;
+
+ private:
+  FlatParameters& parameters_;
+  AdamOptions options_;
+};
+
+}  // namespace templora

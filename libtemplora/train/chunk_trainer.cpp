@@ -1,0 +1,35 @@
+#include "train/chunk_trainer.h"
+
+#include <ATen/ops/mean.h>
+#include <ATen/core/grad_mode.h>
+
+#include "core/check.h"
+
+namespace templora {
+
+ChunkTrainer::ChunkTrainer(LlamaImpl& model, FlatParameters& parameters, const AdamOptions& options)
+    : model_(model), optimizer_(parameters, options) {}
+
+ScoredChunk ChunkTrainer::forward(const at::Tensor& tokens, std::int64_t count) {
+  const at::AutoGradMode with_graph(true);
+  return {token_nll(model_, tokens.unsqueeze(0), count).squeeze(0), steps_};
+}
+
+ChunkUpdate ChunkTrainer::update(const at::Tensor& tokens, std::int64_t count, const std::vector<double>& learning_rates,
+                                 std::optional<ScoredChunk> first) {
+  ChunkUpdate result;
+  for (const double learning_rate : learning_rates) {
+    ScoredChunk scored = first ? std::move(*first) : forward(tokens, count);
+    first.reset();
+    // The fused step writes weights without telling autograd: a stale graph would give silent nonsense.
+    TEMPLORA_CHECK(scored.at_step == steps_, "this forward pass was made by older weights");
+    const at::Tensor loss = scored.nll.mean();
+    loss.backward();
+    result.loss.push_back(loss.detach());
+    result.grad_norm.push_back(optimizer_.step(learning_rate));
+    ++steps_;
+  }
+  return result;
+}
+
+}  // namespace templora

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "model/flat_parameters.h"
+#include "model/llama.h"
+#include "train/adamw.h"
+
+namespace templora {
+
+/// A forward pass whose graph is still alive.
+struct ScoredChunk {
+  at::Tensor nll;             ///< [count] float32, nats, differentiable
+  std::int64_t at_step = 0;   ///< optimizer steps made before it: it may serve the next step only
+};
+
+/// Optimizer steps on one chunk. Scalars stay on the device until somebody reads them.
+struct ChunkUpdate {
+  std::vector<at::Tensor> loss;       ///< mean NLL of the labelled tokens before each step
+  std::vector<at::Tensor> grad_norm;  ///< before clipping
+};
+
+/// Updates given parameters of a model on given tokens, chunk after chunk. It knows nothing of what the
+/// parameters are; whoever owns them sets dropout before calling.
+class ChunkTrainer {
+ public:
+  ChunkTrainer(LlamaImpl& model, FlatParameters& parameters, const AdamOptions& options);
+
+  /// Scores the last `count` of tokens ([seq] int64) with the graph kept: these NLLs are what a pass
+  /// without gradients would give, and `update` can start from them.
+  ScoredChunk forward(const at::Tensor& tokens, std::int64_t count);
+
+  /// One optimizer step for each learning rate, on the mean NLL of the last `count` of tokens. A `first`
+  /// forward of the same tokens by the current weights serves as the first step's.
+  ChunkUpdate update(const at::Tensor& tokens, std::int64_t count, const std::vector<double>& learning_rates,
+                     std::optional<ScoredChunk> first = {});
+
+  /// Optimizer steps made so far.
+  std::int64_t steps() const { return steps_; }
+  void set_steps(std::int64_t steps) { steps_ = steps; }  ///< of a resumed run
+  AdamW& optimizer() { return optimizer_; }
+
+ private:
+  LlamaImpl& model_;
+  AdamW optimizer_;
+  std::int64_t steps_ = 0;
+};
+
+}  // namespace templora

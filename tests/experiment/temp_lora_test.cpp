@@ -1,0 +1,171 @@
+#include "experiment/temp_lora.h"
+
+#include <ATen/core/grad_mode.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "../model/goldens.h"
+#include "catch.h"
+#include "model/load.h"
+
+using namespace templora;
+
+namespace {
+
+Book golden_book(const std::string& file, std::int64_t tokens) {
+  const at::Tensor ids = goldens::tensor(file, "tokens");
+  Book book;
+  book.name = "golden";
+  for (std::int64_t i = 0; i < tokens; ++i) book.tokens.push_back(ids[i].item<std::int64_t>());
+  return book;
+}
+
+// A config from golden settings ({"train.epochs": 2, ...}), by the same parser that files go through.
+Config config_of(const Json& settings, const std::string& group) {
+  std::vector<Override> overrides{{"lora.rank", "4"}, {"lora.alpha", "16"}, {"lora.dropout", "0"},
+                                  {"lora.init_from", goldens::folder(group + "/adapter").string()}};
+  for (const auto& [key, value] : settings.items()) overrides.push_back({key, value.is_string() ? value.get<std::string>() : value.dump()});
+  return parse_config(R"({"model": {"path": "m"}, "data": {"books": ["b"]}})", "test", "/tmp", overrides).config;
+}
+
+std::vector<ChunkResult> run(LlamaImpl& model, const Config& config, const Book& book) {
+  TempLora document(model, config, book, 0);
+  std::vector<ChunkResult> results;
+  while (document.next_chunk() < document.chunk_count()) results.push_back(document.step());
+  return results;
+}
+
+bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+Config small_config(const std::string& extra_key = "train.epochs", const std::string& extra_value = "2") {
+  Json settings{{"window.chunk_tokens", 24}, {"window.context_tokens", 40}, {"train.prefix_tokens", 40}, {"train.learning_rate", 0.005}};
+  settings[extra_key] = Json::parse(extra_value);
+  return config_of(settings, "loop");
+}
+
+}  // namespace
+
+TEST_CASE("TempLora: every variant of the loop equals transformers + PEFT chunk by chunk", "[parity]") {
+  Llama model = load_llama(goldens::folder("loop/model"), at::kFloat, at::kCPU);
+  for (const Json& variant : goldens::json("loop/expected.json").at("variants")) {
+    const Config config = config_of(variant.at("settings"), "loop");
+    const std::vector<ChunkResult> results = run(*model, config, golden_book("loop/tokens.safetensors", variant.at("tokens")));
+    const Json& chunks = variant.at("chunks");
+    REQUIRE(results.size() == chunks.size());
+    const double tolerance = variant.at("tolerance");
+    double moved = 0;
+    for (std::size_t i = 0; i < results.size(); ++i) {
+      const ChunkRecord& got = results[i].record;
+      const Json& wanted = chunks[i];
+      INFO(variant.at("name") << " chunk " << i);
+      CHECK(got.first_token == wanted.at("first_token"));
+      CHECK(got.scored_tokens == wanted.at("scored_tokens"));
+      CHECK(got.context_tokens == wanted.at("context_tokens"));
+      CHECK(got.adapter_version == wanted.at("adapter_version"));
+      REQUIRE(got.train_loss.size() == wanted.at("train_loss").size());
+      for (std::size_t e = 0; e < got.train_loss.size(); ++e)
+        CHECK(std::abs(got.train_loss[e] - wanted.at("train_loss")[e].get<double>()) <= tolerance);
+      if (got.scored_tokens == 0) continue;
+      CHECK(std::abs(*got.base_nll - wanted.at("base_nll").get<double>()) <= tolerance);
+      CHECK(std::abs(*got.lora_nll - wanted.at("lora_nll").get<double>()) <= tolerance);
+      for (std::size_t t = 0; t < results[i].lora_nll.size(); ++t)
+        CHECK(std::abs(results[i].lora_nll[t] - wanted.at("lora_token_nll")[t].get<double>()) <= 10 * tolerance);
+      moved = std::max(moved, std::abs(*got.lora_nll - *got.base_nll));
+    }
+    CHECK(moved >= 0.05);  // a module that does nothing would agree too
+  }
+}
+
+TEST_CASE("TempLora: official fidelity trains and scores as the released code", "[parity]") {
+  Llama model = load_llama(goldens::folder("official/model"), at::kFloat, at::kCPU);
+  const Json golden = goldens::json("official/expected.json");
+  const Config config = config_of(golden.at("settings"), "official");
+  CHECK(*config.window.first_chunk_tokens == 1024);
+  for (const Json& document : golden.at("documents")) {
+    const std::vector<ChunkResult> results = run(*model, config, golden_book("official/tokens.safetensors", document.at("tokens")));
+    REQUIRE(results.size() == document.at("chunks").size());
+    for (std::size_t i = 0; i < results.size(); ++i) {
+      INFO(document.at("name") << " chunk " << i);
+      CHECK(std::abs(*results[i].record.base_nll - document.at("chunks")[i].at("base_nll").get<double>()) <= 1e-4);
+      CHECK(std::abs(*results[i].record.lora_nll - document.at("chunks")[i].at("lora_nll").get<double>()) <= 1e-4);
+    }
+  }
+}
+
+TEST_CASE("TempLora: the shared forward pass gives the loop without it", "[unit]") {
+  // With dropout so small that no entry is ever dropped, the pass is not shared but computes the same.
+  Llama model = load_llama(goldens::folder("loop/model"), at::kFloat, at::kCPU);
+  const Book book = golden_book("loop/tokens.safetensors", 240);
+  const auto shared = run(*model, small_config(), book), apart = run(*model, small_config("lora.dropout", "1e-12"), book);
+  REQUIRE(shared.back().record.shared_forward);
+  REQUIRE_FALSE(apart.back().record.shared_forward);
+  for (std::size_t i = 0; i < shared.size(); ++i)
+    CHECK(std::abs(*shared[i].record.lora_nll - *apart[i].record.lora_nll) <= 1e-5);
+}
+
+TEST_CASE("TempLora: changing a token leaves every NLL before it bit-identical, in every mode", "[unit]") {
+  const std::vector<std::pair<std::string, std::string>> modes{
+      {"train.epochs", "2"},          {"lora.dropout", "0.1"},        {"train.lag_chunks", "1"},
+      {"window.context_tokens", "0"}, {"train.prefix_tokens", "0"},   {"train.moments", "\"reset\""},
+      {"train.enabled", "false"},     {"window.first_chunk_tokens", "7"}, {"train.warmup_chunks", "2"}};
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    Llama model = load_llama(goldens::folder("loop/model"), dtype, at::kCPU);
+    for (const auto& [key, value] : modes) {
+      const Config config = small_config(key, value);
+      const Book book = golden_book("loop/tokens.safetensors", 120);
+      const std::int64_t t = 77;  // inside the fourth chunk
+      Book changed = book;
+      for (std::int64_t i = t; i < 120; ++i) changed.tokens[std::size_t(i)] = (changed.tokens[std::size_t(i)] + 31) % 256;
+      const auto before = run(*model, config, book), after = run(*model, config, changed);
+      std::vector<float> a, b;
+      for (const auto& r : before) a.insert(a.end(), r.lora_nll.begin(), r.lora_nll.end());
+      for (const auto& r : after) b.insert(b.end(), r.lora_nll.begin(), r.lora_nll.end());
+      REQUIRE(a.size() == b.size());
+      std::int64_t scored_before_t = 0;  // tokens t' < t that are scored
+      for (const auto& r : before) {
+        const std::int64_t first_scored = r.record.first_token + r.record.tokens - r.record.scored_tokens;
+        for (std::int64_t i = first_scored; i < r.record.first_token + r.record.tokens; ++i) scored_before_t += i < t;
+      }
+      INFO(key << " " << value);
+      CHECK(std::memcmp(a.data(), b.data(), std::size_t(scored_before_t) * sizeof(float)) == 0);
+      CHECK(std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) != 0);
+    }
+  }
+}
+
+TEST_CASE("TempLora: a restored document goes on bit for bit", "[unit]") {
+  const fs::path file = fs::temp_directory_path() / ("templora-state-" + std::to_string(getpid()) + ".safetensors");
+  Llama model = load_llama(goldens::folder("loop/model"), at::kFloat, at::kCPU);
+  const Config config = small_config("lora.dropout", "0.2");  // dropout: the generator's state counts too
+  const Book book = golden_book("loop/tokens.safetensors", 240);
+  const auto whole = run(*model, config, book);
+  Json state;
+  {
+    TempLora first(*model, config, book, 0);
+    for (int i = 0; i < 4; ++i) first.step();
+    state = first.state();
+    first.save_tensors_to(file);
+  }
+  TempLora second(*model, config, book, 0);
+  second.restore(state, file);
+  for (std::size_t i = 4; i < whole.size(); ++i) CHECK(same_bits(second.step().lora_nll, whole[i].lora_nll));
+  fs::remove(file);
+}
+
+TEST_CASE("TempLora: the model is bit-identical after the document", "[unit]") {
+  Llama model = load_llama(goldens::folder("loop/model"), at::kFloat, at::kCPU);
+  const std::string hash = weights_hash(*model);
+  run(*model, small_config(), golden_book("loop/tokens.safetensors", 100));
+  CHECK(weights_hash(*model) == hash);
+}
+
+TEST_CASE("TempLora: a diverging module stops the run with book and chunk named", "[unit]") {
+  Llama model = load_llama(goldens::folder("loop/model"), at::kFloat, at::kCPU);
+  const Config config = small_config("train.learning_rate", "1e30");
+  const Book book = golden_book("loop/tokens.safetensors", 240);
+  CHECK_THROWS_WITH(run(*model, config, book), Catch::Matchers::Contains("golden: chunk"));
+}
