@@ -22,7 +22,7 @@ struct FieldInfo {
 /// No sequence is longer: keeps sums of token counts far from overflow.
 inline constexpr double kMostTokens = 1 << 30;
 
-enum class ExperimentKind { perplexity };
+enum class ExperimentKind { perplexity, pretrain };
 enum class Fidelity { corrected, official };
 enum class Dtype { float32, bfloat16 };
 enum class Moments { keep, reset };
@@ -42,6 +42,8 @@ struct DataConfig {
   std::vector<std::string> books;
   std::int64_t max_tokens = 0;
   bool strip = true;
+  std::vector<std::string> exclude;     // pretrain
+  std::vector<std::string> validation;  // pretrain
 };
 
 /// How a text is cut and what the model sees when a chunk is scored; W = context_tokens + chunk_tokens.
@@ -65,6 +67,7 @@ struct LoraConfig {
   std::vector<std::string> targets = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"};
   std::optional<std::vector<std::int64_t>> layers;
   std::optional<std::string> init_from;
+  bool save_final = false;
 };
 
 struct TrainConfig {
@@ -81,6 +84,36 @@ struct TrainConfig {
   double weight_decay = 0.0;
   Moments moments = Moments::keep;
   std::int64_t lag_chunks = 0;
+};
+
+/// A small Llama trained from nothing: its shape, its batches, its optimizer.
+struct PretrainConfig {
+  std::int64_t layers = 6;
+  std::int64_t hidden = 256;
+  std::int64_t ffn = 688;
+  std::int64_t heads = 4;
+  std::optional<std::int64_t> kv_heads;  // null: heads
+  bool tied_embeddings = true;
+  double rms_norm_eps = 1e-5;
+  double rope_theta = 10000;
+  double init_std = 0.02;
+  std::int64_t sequence_tokens = 512;
+  std::int64_t batch_sequences = 16;
+  std::int64_t micro_sequences = 4;
+  double passes = 2;
+  std::optional<std::int64_t> tokens;  // null: passes over the corpus
+  double learning_rate = 2e-3;
+  std::int64_t warmup_steps = 100;
+  double min_learning_rate_share = 0.1;
+  double adam_beta1 = 0.9;
+  double adam_beta2 = 0.95;
+  double adam_eps = 1e-8;
+  double weight_decay = 0.1;
+  double clip_norm = 1.0;
+  std::int64_t save_every_steps = 500;
+  std::int64_t validate_every_steps = 500;
+  std::int64_t validation_tokens = 131072;
+  std::optional<std::string> token_cache;
 };
 
 /// Where and how often a run keeps its state.
@@ -100,6 +133,7 @@ struct Config {
   ScoreConfig score;
   LoraConfig lora;
   TrainConfig train;
+  PretrainConfig pretrain;
   RunConfig run;
   /// Free for the reader: where a config comes from, what the paper printed (`paper_value`, null where
   /// unknown). Kept in the record, never interpreted.
@@ -126,6 +160,8 @@ void visit_fields(DataConfig& c, Visitor&& v) {
   v("books", c.books, FieldInfo{"text files or globs, UTF-8, one book a file, relative to this config"});
   v("max_tokens", c.max_tokens, FieldInfo{"keep the first tokens of each book only; 0 keeps all", "tokens", 0});
   v("strip", c.strip, FieldInfo{"remove outer white space of each book before it is tokenised"});
+  v("exclude", c.exclude, FieldInfo{"pretrain: file names or globs of file names among the books that are left out"});
+  v("validation", c.validation, FieldInfo{"pretrain: held-back text files or globs, relative to this config"});
 }
 
 template <class Visitor>
@@ -154,6 +190,7 @@ void visit_fields(LoraConfig& c, Visitor&& v) {
                                     "up_proj down_proj"});
   v("layers", c.layers, FieldInfo{"indices of the layers that get an update; null: all", "", 0});
   v("init_from", c.init_from, FieldInfo{"PEFT adapter folder to start every document from; null: B = 0"});
+  v("save_final", c.save_final, FieldInfo{"write each document's last module as a PEFT folder, adapters/<book index>"});
 }
 
 template <class Visitor>
@@ -182,6 +219,38 @@ void visit_fields(TrainConfig& c, Visitor&& v) {
 }
 
 template <class Visitor>
+void visit_fields(PretrainConfig& c, Visitor&& v) {
+  v("layers", c.layers, FieldInfo{"decoder layers", "", 1, 4096});
+  v("hidden", c.hidden, FieldInfo{"size of the residual stream; a multiple of 2 * heads", "", 2, 1 << 20});
+  v("ffn", c.ffn, FieldInfo{"inner size of the gated feed-forward part", "", 1, 1 << 20});
+  v("heads", c.heads, FieldInfo{"query heads; hidden / heads is the size of each", "", 1, 1 << 16});
+  v("kv_heads", c.kv_heads, FieldInfo{"key and value heads, a divisor of heads; null: heads", "", 1, 1 << 16});
+  v("tied_embeddings", c.tied_embeddings, FieldInfo{"the output projection is the embedding's weight"});
+  v("rms_norm_eps", c.rms_norm_eps, FieldInfo{"added to the mean square in each norm", "", 0, 1, true});
+  v("rope_theta", c.rope_theta, FieldInfo{"base of the rotary angles", "", 1});
+  v("init_std", c.init_std, FieldInfo{"standard deviation of the initial weights", "", 0, 1, true});
+  v("sequence_tokens", c.sequence_tokens, FieldInfo{"length of a training sequence, and the model's positions", "tokens", 1, kMostTokens});
+  v("batch_sequences", c.batch_sequences, FieldInfo{"sequences of one optimizer step", "sequences", 1, 1 << 20});
+  v("micro_sequences", c.micro_sequences,
+    FieldInfo{"sequences that a thread computes at once: bounds memory, and small ones stay in the cache", "sequences", 1, 1 << 20});
+  v("passes", c.passes, FieldInfo{"times that the corpus is seen; unused where tokens is given", "", 0, 1e6, true});
+  v("tokens", c.tokens, FieldInfo{"tokens to train on; null: passes over the corpus", "tokens", 1, 1e15});
+  v("learning_rate", c.learning_rate, FieldInfo{"AdamW's step size after warm-up", "", 0});
+  v("warmup_steps", c.warmup_steps, FieldInfo{"the rate rises linearly over these", "steps", 0});
+  v("min_learning_rate_share", c.min_learning_rate_share, FieldInfo{"the cosine ends at this share of learning_rate", "", 0, 1});
+  v("adam_beta1", c.adam_beta1, FieldInfo{"decay of AdamW's first moment", "", 0, 0.999999});
+  v("adam_beta2", c.adam_beta2, FieldInfo{"decay of AdamW's second moment", "", 0, 0.99999999});
+  v("adam_eps", c.adam_eps, FieldInfo{"added to the root of the second moment", "", 0, 1, true});
+  v("weight_decay", c.weight_decay, FieldInfo{"AdamW's decoupled decay of the matrices; norms have none", "", 0, 1});
+  v("clip_norm", c.clip_norm, FieldInfo{"largest global gradient norm; 0 does not clip", "", 0});
+  v("save_every_steps", c.save_every_steps, FieldInfo{"steps between saved states", "steps", 1});
+  v("validate_every_steps", c.validate_every_steps, FieldInfo{"steps between looks at the held-back texts", "steps", 1});
+  v("validation_tokens", c.validation_tokens,
+    FieldInfo{"of the held-back tokens, how many these looks read, spread evenly; the last reads all", "tokens", 1});
+  v("token_cache", c.token_cache, FieldInfo{"folder that keeps the texts' token ids between runs; null: none"});
+}
+
+template <class Visitor>
 void visit_fields(RunConfig& c, Visitor&& v) {
   v("save_every_chunks", c.save_every_chunks, FieldInfo{"chunks between saved states", "chunks", 1});
   v("threads", c.threads, FieldInfo{"CPU threads; 0: one per core. Part of a run's identity", "", 0, 4096});
@@ -199,6 +268,7 @@ void visit_fields(Config& c, Visitor&& v) {
   v("score", c.score, FieldInfo{"what is scored"});
   v("lora", c.lora, FieldInfo{"the temporary module"});
   v("train", c.train, FieldInfo{"how the module learns"});
+  v("pretrain", c.pretrain, FieldInfo{"a model trained from nothing"});
   v("run", c.run, FieldInfo{"the run itself"});
   v("notes", c.notes, FieldInfo{"anything, kept in the record and never interpreted"});
 }
@@ -209,7 +279,7 @@ struct LoadedConfig {
   Json effective;                         ///< the same as JSON, every key present, paths absolute
   std::vector<std::string> set_by_fidelity;  ///< keys ("train.warmup_chunks") that `fidelity` set
   /// 12 hex digits of `effective` with the paths as they were written, without notes and
-  /// run.save_every_chunks: the same wherever the checkout lies. Names the run folder.
+  /// what changes no number (how often a run is saved, the sections of other experiments): the same wherever the checkout lies. Names the run folder.
   std::string hash;
 };
 

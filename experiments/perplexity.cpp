@@ -1,0 +1,174 @@
+#include "perplexity.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "core/check.h"
+#include "core/log.h"
+#include "core/stop.h"
+#include "experiment/session.h"
+#include "experiment/temp_lora.h"
+#include "metrics/perplexity.h"
+#include "model/load.h"
+#include "report/perplexity_table.h"
+#include "run/run_folder.h"
+
+namespace templora {
+namespace {
+
+void check_window(const Config& config, const LlamaConfig& model) {
+  if (config.model.allow_beyond_positions) return;
+  const auto check = [&](const char* keys, std::int64_t length) {
+    if (length > model.max_positions)
+      throw Error(Exit::usage, fmt::format("{}: got {} tokens, but the model has {} positions; shorten the window, stretch it with "
+                                           "model.rope_scaling, or set model.allow_beyond_positions",
+                                           keys, length, model.max_positions));
+  };
+  check("window.context_tokens + window.chunk_tokens", *config.window.context_tokens + config.window.chunk_tokens);
+  if (config.score.adapter && config.train.enabled)
+    check("train.prefix_tokens + window.chunk_tokens", config.train.prefix_tokens + config.window.chunk_tokens);
+  check("window.first_chunk_tokens", *config.window.first_chunk_tokens);
+}
+
+// All books are read before anything runs: bad input is found at once, and progress knows the total.
+std::vector<Book> read_books(const Config& config, const Tokenizer& tokenizer, const LlamaConfig& model) {
+  std::vector<Book> books;
+  for (const fs::path& path : expand_globs(config.data.books, ".")) {
+    books.push_back(read_book(path, tokenizer, {config.data.strip, config.data.max_tokens}));
+    const Book& book = books.back();
+    const auto beyond = std::find_if(book.tokens.begin(), book.tokens.end(), [&](std::int64_t id) { return id >= model.vocab_size; });
+    if (beyond != book.tokens.end())
+      throw Error(Exit::bad_input, fmt::format("{}: token {} at position {} is beyond the model's vocabulary of {}; does the tokenizer "
+                                               "belong to the model?",
+                                               path.string(), *beyond, beyond - book.tokens.begin(), model.vocab_size));
+  }
+  return books;
+}
+
+Json run_record(const LoadedConfig& loaded, const Machine& machine, const std::string& weights, const Tokenizer& tokenizer,
+                const std::vector<Book>& books) {
+  Json identity{{"config_hash", loaded.hash},
+                {"threads", machine.threads},
+                {"device", machine.device.is_cpu() ? "cpu" : "cuda"},
+                {"cpu_capability", machine.cpu_capability},
+                {"torch_version", machine.torch_version},
+                {"weights_hash", weights},
+                {"tokenizer_hash", tokenizer.hash()}};
+  for (std::size_t i = 0; i < books.size(); ++i) identity[fmt::format("text_{}_hash", i)] = books[i].text_hash;
+  return Json{{"templora_version", TEMPLORA_VERSION},
+              {"config", loaded.effective},
+              {"set_by_fidelity", loaded.set_by_fidelity},
+              {"identity", identity},
+              {"processor", machine.device_name}};
+}
+
+BookRecord book_record(const Config& config, const Book& book, std::int64_t index) {
+  BookRecord record;
+  record.book = book.name;
+  record.book_index = index;
+  record.tokens = std::int64_t(book.tokens.size());
+  record.text_bytes = book.text_bytes;
+  record.words = book.words;
+  record.text_hash = book.text_hash;
+  record.fits_one_window = record.tokens <= *config.window.context_tokens + config.window.chunk_tokens;
+  return record;
+}
+
+// Running totals for the progress line.
+class Running {
+ public:
+  void add(const ChunkRecord& record) {
+    tokens_ += double(record.scored_tokens);
+    base_ += record.base_nll.value_or(0) * double(record.scored_tokens);
+    lora_ += record.lora_nll.value_or(0) * double(record.scored_tokens);
+    text_.clear();
+    if (record.base_nll) text_ += fmt::format(" base {:.2f}", std::exp(base_ / tokens_));
+    if (record.lora_nll) text_ += fmt::format(" lora {:.2f}", std::exp(lora_ / tokens_));
+  }
+  const std::string& text() const { return text_; }
+
+ private:
+  double tokens_ = 0, base_ = 0, lora_ = 0;
+  std::string text_;
+};
+
+void finish(RunFolder& folder, const std::string& hash_before, LlamaImpl& model) {
+  const std::string hash_after = weights_hash(model);
+  TEMPLORA_CHECK(hash_after == hash_before, "the base model's weights changed during the run");
+  const RunData data = read_run(folder.path());
+  const PerplexityTable table = perplexity_table(data);
+  double seconds = 0;
+  for (const ChunkRecord& chunk : data.chunks)
+    for (const auto& [phase, spent] : chunk.seconds) seconds += spent;
+  Json summary = to_json(table);
+  summary["weights_hash_before"] = hash_before;
+  summary["weights_hash_after"] = hash_after;
+  summary["chunk_seconds"] = seconds;
+  summary["peak_rss_bytes"] = peak_rss_bytes();
+  const std::string markdown = perplexity_markdown(table, data.run);
+  folder.write_summary(summary, markdown);
+  fmt::print("{}", markdown);
+}
+
+}  // namespace
+
+void run_perplexity(const LoadedConfig& loaded, const std::filesystem::path& path, bool resume) {
+  const Config& config = loaded.config;
+  const Machine machine = set_up_machine(config.model, config.run);
+  const Tokenizer tokenizer = open_tokenizer(config.model);
+  Llama model = open_model(config.model, machine);
+  check_window(config, model->config());
+  const std::vector<Book> books = read_books(config, tokenizer, model->config());
+  const std::string hash = weights_hash(*model);
+  const Json record = run_record(loaded, machine, hash, tokenizer, books);
+  RunFolder folder = resume ? RunFolder::resume(path, record) : RunFolder::create(path, record);
+  if (folder.finished()) {
+    log_line(fmt::format("{} is finished; its table:", path.string()));
+    fmt::print("{}", read_file(path / "table.md"));
+    return;
+  }
+
+  std::int64_t total = 0, before = 0;
+  for (const Book& book : books) total += std::int64_t(book.tokens.size());
+  Progress progress(total);
+  const std::optional<Json> saved = folder.saved_state();
+  std::int64_t index = saved ? saved->at("book_index").get<std::int64_t>() : 0;
+  for (std::int64_t i = 0; i < index; ++i) before += std::int64_t(books[std::size_t(i)].tokens.size());
+
+  for (; index < std::int64_t(books.size()); ++index) {
+    const Book& book = books[std::size_t(index)];
+    TempLora document(*model, config, book, index);
+    if (saved && saved->at("book_index") == index)
+      document.restore(*saved, folder.saved_tensors());
+    else
+      folder.append_book(book_record(config, book, index));
+    const auto save = [&] {
+      folder.save_state(document.state(), [&](const fs::path& file) { document.save_tensors_to(file); });
+    };
+    Running running;
+    while (document.next_chunk() < document.chunk_count()) {
+      const ChunkResult result = document.step();
+      if (config.score.base) folder.append_nll(index, Scorer::base, result.base_nll);
+      if (config.score.adapter) folder.append_nll(index, Scorer::lora, result.lora_nll);
+      folder.append_chunk(result.record);
+      running.add(result.record);
+      progress.update(before + document.tokens_done(), fmt::format("{} chunk {}/{}{}", book.name, document.next_chunk(),
+                                                                   document.chunk_count(), running.text()));
+      if (stop_requested()) {
+        save();
+        throw Error(Exit::interrupted, fmt::format("stopped by {}; state saved in {}; go on with --resume --out {}", stop_signal_name(),
+                                                   path.string(), path.string()));
+      }
+      if (document.next_chunk() % config.run.save_every_chunks == 0) save();
+    }
+    save();
+    if (config.lora.save_final) document.save_adapter(path / "adapters" / std::to_string(index));
+    before += std::int64_t(book.tokens.size());
+  }
+  finish(folder, hash, *model);
+}
+
+}  // namespace templora
