@@ -79,12 +79,29 @@ bool valid_device(const std::string& device) {
          std::all_of(index.begin(), index.end(), [](char digit) { return digit >= '0' && digit <= '9'; });
 }
 
+template <class Fail>
+void check_pretrain_rules(const Config& c, Fail&& fail) {
+  const PretrainConfig& p = c.pretrain;
+  if (!c.model.tokenizer) fail("model.tokenizer", "got nothing, wanted a tokenizer.model or a folder holding it");
+  if (c.data.validation.empty()) fail("data.validation", "got no texts, wanted an array of at least one path or glob");
+  if (p.hidden % (2 * p.heads) != 0)
+    fail("pretrain.hidden", fmt::format("got {}, wanted a multiple of 2 * heads = {}", p.hidden, 2 * p.heads));
+  if (p.kv_heads && p.heads % *p.kv_heads != 0)
+    fail("pretrain.kv_heads", fmt::format("got {}, wanted a divisor of heads = {}", *p.kv_heads, p.heads));
+  if (p.batch_sequences % p.micro_sequences != 0)
+    fail("pretrain.micro_sequences", fmt::format("got {}, wanted a divisor of batch_sequences = {}", p.micro_sequences,
+                                                 p.batch_sequences));
+}
+
 /// The rules that no single field can state.
 void check_rules(const Config& c, const KeySource& source) {
   const auto fail = [&](const std::string& key, const std::string& what) {
     throw Error(Exit::usage, fmt::format("{}: {}: {}", source(key), key, what));
   };
-  if (c.model.path.empty()) fail("model.path", "got nothing, wanted a Hugging Face model folder");
+  if (c.experiment == ExperimentKind::pretrain)
+    check_pretrain_rules(c, fail);
+  else if (c.model.path.empty())
+    fail("model.path", "got nothing, wanted a Hugging Face model folder");
   if (!valid_device(c.model.device))
     fail("model.device", fmt::format("got \"{}\", wanted \"auto\", \"cpu\", \"cuda\" or \"cuda:N\"", c.model.device));
   if (c.model.rope_scaling && !c.model.rope_scaling->is_object())
@@ -113,15 +130,25 @@ void check_rules(const Config& c, const KeySource& source) {
 
 template <class Change>
 void change_paths(Config& c, Change&& change) {
-  change(c.model.path);
+  if (!c.model.path.empty()) change(c.model.path);
   if (c.model.tokenizer) change(*c.model.tokenizer);
   for (std::string& book : c.data.books) change(book);
+  for (std::string& text : c.data.validation) change(text);
   if (c.lora.init_from) change(*c.lora.init_from);
+  if (c.pretrain.token_cache) change(*c.pretrain.token_cache);
 }
 
 std::string identity_hash(Json effective) {
   effective.erase("notes");
   effective["run"].erase("save_every_chunks");  // how often a run is saved changes none of its numbers
+  if (effective["experiment"] == "pretrain") {
+    for (const char* other : {"window", "score", "lora", "train", "fidelity"}) effective.erase(other);
+    // A longer or shorter training may go on from a state: only the rest of its schedule differs.
+    for (const char* harmless : {"save_every_steps", "token_cache", "tokens", "passes"}) effective["pretrain"].erase(harmless);
+  } else {
+    effective.erase("pretrain");
+    for (const char* other : {"exclude", "validation"}) effective["data"].erase(other);
+  }
   return hash_hex(dump_json(effective, "config")).substr(0, 12);
 }
 
@@ -145,6 +172,7 @@ LoadedConfig parse_config(const std::string& text, const std::string& where, con
   read_config(json, loaded.config, source);
   check_rules(loaded.config, source);
   loaded.set_by_fidelity = fill_defaults(loaded.config);
+  if (!loaded.config.pretrain.kv_heads) loaded.config.pretrain.kv_heads = loaded.config.pretrain.heads;
   loaded.hash = identity_hash(section_json(loaded.config));
 
   const fs::path base = fs::absolute(base_folder.empty() ? fs::path(".") : fs::path(base_folder));

@@ -116,7 +116,6 @@ Json config_schema() {
   schema.update(section_schema(config));
   Json& properties = schema["properties"];
   schema["required"] = {"model", "data"};
-  properties["model"]["required"] = {"path"};
   properties["model"]["properties"]["rope_scaling"]["type"] = {"object", "null"};
   properties["data"]["required"] = {"books"};
   Json& books = properties["data"]["properties"]["books"];
@@ -145,7 +144,10 @@ std::string config_reference() {
       "  `window.context_tokens` to `train.prefix_tokens` where they are absent or null; the run's record lists the keys\n"
       "  that were set so.\n"
       "- `score.segment_edges` starts at 0 and increases. At least one of `score.base` and `score.adapter` is true.\n"
-      "- `lora.targets` and `lora.layers` name nothing twice and are not empty.\n";
+      "- `lora.targets` and `lora.layers` name nothing twice and are not empty.\n"
+      "- `experiment: \"pretrain\"` reads `model.tokenizer`, `data.books` without `data.exclude`, `data.validation` and the\n"
+      "  `pretrain` section, and makes a model; every other experiment reads `model.path`. Sections of other experiments\n"
+      "  are allowed and unused.\n";
   return out;
 }
 

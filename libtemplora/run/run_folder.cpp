@@ -170,8 +170,8 @@ void RunFolder::load_newest_state() {
 
 void RunFolder::cut_records(const std::map<std::string, std::uint64_t>& sizes) {
   std::vector<std::string> present;
-  for (const char* name : {kBooksName, kChunksName})
-    if (fs::exists(path_ / name)) present.emplace_back(name);
+  for (const fs::directory_entry& entry : fs::directory_iterator(path_))
+    if (entry.path().extension() == ".jsonl") present.push_back(entry.path().filename().string());
   for (const fs::directory_entry& entry : fs::directory_iterator(path_ / "nll"))
     present.push_back("nll/" + entry.path().filename().string());
   for (const std::string& name : present) {
@@ -197,17 +197,15 @@ AppendFile& RunFolder::file(const std::string& relative) {
   return open_.emplace(relative, AppendFile(path_ / relative, size)).first->second;
 }
 
-void RunFolder::append_book(const BookRecord& record) {
-  AppendFile& books = file(kBooksName);
-  books.append(dump_json(to_json(record), kBooksName) + "\n");
-  sizes_[kBooksName] = books.size();
+void RunFolder::append_line(const std::string& name, const Json& record) {
+  AppendFile& lines = file(name);
+  lines.append(dump_json(record, name) + "\n");
+  sizes_[name] = lines.size();
 }
 
-void RunFolder::append_chunk(const ChunkRecord& record) {
-  AppendFile& chunks = file(kChunksName);
-  chunks.append(dump_json(to_json(record), kChunksName) + "\n");
-  sizes_[kChunksName] = chunks.size();
-}
+void RunFolder::append_book(const BookRecord& record) { append_line(kBooksName, to_json(record)); }
+
+void RunFolder::append_chunk(const ChunkRecord& record) { append_line(kChunksName, to_json(record)); }
 
 void RunFolder::append_nll(std::int64_t book_index, Scorer scorer, std::span<const float> nll) {
   const std::string name = nll_name(book_index, scorer);

@@ -47,6 +47,8 @@ class RunFolder {
 
   void append_book(const BookRecord& record);
   void append_chunk(const ChunkRecord& record);
+  /// Appends a line to a file of the experiment's own, "steps.jsonl".
+  void append_line(const std::string& name, const Json& record);
   /// Appends NLLs of one chunk in nats.
   void append_nll(std::int64_t book_index, Scorer scorer, std::span<const float> nll);
 

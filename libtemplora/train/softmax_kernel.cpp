@@ -41,76 +41,71 @@ inline void store(std::uint16_t& to, float value) {  // round to nearest even; l
   to = std::uint16_t((bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16);
 }
 
-template <class S>
-TEMPLORA_SIMD float widen_and_max(const S* in, float* out, std::int64_t n) {
+template <class T>
+struct Raw {
+  using Type = T;
+};
+template <>
+struct Raw<at::BFloat16> {
+  using Type = std::uint16_t;
+};
+
+template <class R>
+[[gnu::always_inline]] inline double softmax_row(R* row, std::int64_t target, float* wide, std::int64_t vocab, float scale) {
   float most = -INFINITY;
 #pragma omp simd reduction(max : most)
-  for (std::int64_t i = 0; i < n; ++i) {
-    const float value = load(in[i]);
-    out[i] = value;
+  for (std::int64_t i = 0; i < vocab; ++i) {
+    const float value = load(row[i]);
+    wide[i] = value;
     most = value > most ? value : most;
   }
-  return most;
-}
-
-TEMPLORA_SIMD float exp_and_sum(float* x, float most, std::int64_t n) {
+  const float target_logit = wide[target];
   float sum = 0;
 #pragma omp simd reduction(+ : sum)
-  for (std::int64_t i = 0; i < n; ++i) {
-    const float e = exp_of_negative(x[i] - most);
-    x[i] = e;
+  for (std::int64_t i = 0; i < vocab; ++i) {
+    const float e = exp_of_negative(wide[i] - most);
+    wide[i] = e;
     sum += e;
   }
-  return sum;
-}
-
-template <class S>
-TEMPLORA_SIMD void scale_to(const float* in, S* out, float factor, std::int64_t n) {
+  const float target_share = wide[target] / sum, factor = scale / sum;
 #pragma omp simd
-  for (std::int64_t i = 0; i < n; ++i) store(out[i], in[i] * factor);
+  for (std::int64_t i = 0; i < vocab; ++i) store(row[i], wide[i] * factor);
+  store(row[target], (target_share - 1.0f) * scale);
+  return std::log(double(sum)) + double(most) - double(target_logit);
 }
 
-template <class S>
-TEMPLORA_SIMD void add_row(const S* in, float* out, std::int64_t n) {
+template <class R>
+[[gnu::always_inline]] inline void add_row(const R* in, float* out, std::int64_t n) {
 #pragma omp simd
   for (std::int64_t i = 0; i < n; ++i) out[i] += load(in[i]);
 }
 
-template <class T>
-struct Stored {
-  using Type = float;
-};
-template <>
-struct Stored<at::BFloat16> {
-  using Type = std::uint16_t;
-};
+// The clones, which cannot be templates.
+#define TEMPLORA_CLONES(R)                                                                                          \
+  TEMPLORA_SIMD double softmax_rows(R* logits, const std::int64_t* targets, float* wide, std::int64_t rows,         \
+                                    std::int64_t vocab, float scale) {                                              \
+    double total = 0;                                                                                               \
+    for (std::int64_t r = 0; r < rows; ++r) total += softmax_row(logits + r * vocab, targets[r], wide, vocab, scale); \
+    return total;                                                                                                   \
+  }                                                                                                                 \
+  TEMPLORA_SIMD void add_all_rows(const R* rows, const std::int64_t* ids, float* table, std::int64_t count,         \
+                                  std::int64_t n) {                                                                 \
+    for (std::int64_t r = 0; r < count; ++r) add_row(rows + r * n, table + ids[r] * n, n);                          \
+  }
+TEMPLORA_CLONES(float)
+TEMPLORA_CLONES(std::uint16_t)
 
 }  // namespace
 
 template <class T>
 double softmax_nll_gradient(T* logits, const std::int64_t* targets, std::int64_t rows, std::int64_t vocab, float scale) {
-  using S = typename Stored<T>::Type;
-  S* const all = reinterpret_cast<S*>(logits);
   std::vector<float> wide(static_cast<std::size_t>(vocab));
-  double total = 0;
-  for (std::int64_t r = 0; r < rows; ++r) {
-    S* const row = all + r * vocab;
-    const float most = widen_and_max(row, wide.data(), vocab);
-    const float target_logit = wide[std::size_t(targets[r])];
-    const float sum = exp_and_sum(wide.data(), most, vocab);
-    total += std::log(double(sum)) + double(most) - double(target_logit);
-    const float target_share = wide[std::size_t(targets[r])] / sum;
-    scale_to(wide.data(), row, scale / sum, vocab);
-    store(row[targets[r]], (target_share - 1.0f) * scale);
-  }
-  return total;
+  return softmax_rows(reinterpret_cast<typename Raw<T>::Type*>(logits), targets, wide.data(), rows, vocab, scale);
 }
 
 template <class T>
 void add_rows(const T* rows, const std::int64_t* ids, float* table, std::int64_t count, std::int64_t n) {
-  using S = typename Stored<T>::Type;
-  const S* const all = reinterpret_cast<const S*>(rows);
-  for (std::int64_t r = 0; r < count; ++r) add_row(all + r * n, table + ids[r] * n, n);
+  add_all_rows(reinterpret_cast<const typename Raw<T>::Type*>(rows), ids, table, count, n);
 }
 
 template double softmax_nll_gradient(float*, const std::int64_t*, std::int64_t, std::int64_t, float);

@@ -1,0 +1,285 @@
+#include "pretrain.h"
+
+#include <ATen/ops/empty.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <numbers>
+
+#include "core/log.h"
+#include "core/stop.h"
+#include "experiment/session.h"
+#include "experiment/token_corpus.h"
+#include "model/load.h"
+#include "model/tensors.h"
+#include "run/run_folder.h"
+#include "train/pretrainer.h"
+
+namespace templora {
+namespace {
+
+LlamaConfig model_shape(const PretrainConfig& p, const Tokenizer& tokenizer) {
+  LlamaConfig shape;
+  shape.vocab_size = tokenizer.size();
+  shape.hidden_size = p.hidden;
+  shape.ffn_size = p.ffn;
+  shape.layers = p.layers;
+  shape.heads = p.heads;
+  shape.kv_heads = *p.kv_heads;
+  shape.head_dim = p.hidden / p.heads;
+  shape.max_positions = p.sequence_tokens;
+  shape.rms_norm_eps = p.rms_norm_eps;
+  shape.rope_theta = p.rope_theta;
+  shape.tied_embeddings = p.tied_embeddings;
+  return shape;
+}
+
+// Sequence i is tokens [i · length, i · length + length + 1): every token but the first is predicted once.
+std::int64_t sequence_count(const TokenCorpus& corpus, std::int64_t length) {
+  return std::max<std::int64_t>(0, (std::int64_t(corpus.tokens.size()) - 1) / length);
+}
+
+at::Tensor sequences_of(const TokenCorpus& corpus, const std::vector<std::int64_t>& indices, std::int64_t length) {
+  at::Tensor out = at::empty({std::int64_t(indices.size()), length + 1}, at::TensorOptions(at::kLong));
+  std::int64_t* to = out.mutable_data_ptr<std::int64_t>();
+  for (const std::int64_t index : indices) {
+    const auto first = corpus.tokens.begin() + index * length;
+    to = std::copy(first, first + length + 1, to);
+  }
+  return out;  // [indices, length + 1]
+}
+
+struct Corpora {
+  TokenCorpus training, validation;
+};
+
+Corpora read_corpora(const Config& config, const Tokenizer& tokenizer) {
+  const std::vector<fs::path> books = without(expand_globs(config.data.books, "."), config.data.exclude);
+  const std::vector<fs::path> held_back = expand_globs(config.data.validation, ".");
+  for (const fs::path& book : books)
+    for (const fs::path& other : held_back)
+      if (fs::equivalent(book, other))
+        throw Error(Exit::usage, fmt::format("data.validation: {} is among the training books too; name it in data.exclude",
+                                             other.string()));
+  std::optional<fs::path> cache;
+  if (config.pretrain.token_cache) cache = *config.pretrain.token_cache;
+  Corpora corpora{read_corpus(books, tokenizer, config.data.strip, cache),
+                  read_corpus(held_back, tokenizer, config.data.strip, cache)};
+  const auto require_sequence = [&](const TokenCorpus& corpus, const char* key) {
+    if (sequence_count(corpus, config.pretrain.sequence_tokens) == 0)
+      throw Error(Exit::bad_input, fmt::format("{}: {} texts hold {} tokens, wanted more than pretrain.sequence_tokens = {}; give "
+                                               "more text",
+                                               key, corpus.texts, corpus.tokens.size(), config.pretrain.sequence_tokens));
+  };
+  require_sequence(corpora.training, "data.books");
+  require_sequence(corpora.validation, "data.validation");
+  log_line(fmt::format("training: {} texts, {} tokens; validation: {} texts, {} tokens", corpora.training.texts,
+                       corpora.training.tokens.size(), corpora.validation.texts, corpora.validation.tokens.size()));
+  return corpora;
+}
+
+Json run_record(const LoadedConfig& loaded, const Machine& machine, const Tokenizer& tokenizer, const Corpora& corpora,
+                std::int64_t steps) {
+  return Json{{"templora_version", TEMPLORA_VERSION},
+              {"config", loaded.effective},
+              {"identity", Json{{"config_hash", loaded.hash},
+                                {"threads", machine.threads},
+                                {"device", machine.device.is_cpu() ? "cpu" : "cuda"},
+                                {"cpu_capability", machine.cpu_capability},
+                                {"torch_version", machine.torch_version},
+                                {"tokenizer_hash", tokenizer.hash()},
+                                {"training_hash", corpora.training.hash},
+                                {"validation_hash", corpora.validation.hash}}},
+              {"steps", steps},
+              {"training_tokens", corpora.training.tokens.size()},
+              {"validation_tokens", corpora.validation.tokens.size()},
+              {"processor", machine.device_name}};
+}
+
+// Linear warm-up over steps 1 … warmup_steps, then half a cosine down to the smallest rate at the last step.
+double learning_rate(const PretrainConfig& p, std::int64_t step, std::int64_t steps) {
+  if (step <= p.warmup_steps) return p.learning_rate * double(step) / double(p.warmup_steps);
+  const double done = double(step - p.warmup_steps) / double(std::max<std::int64_t>(1, steps - p.warmup_steps));
+  const double cosine = 0.5 * (1 + std::cos(std::numbers::pi * done));
+  return p.learning_rate * (p.min_learning_rate_share + (1 - p.min_learning_rate_share) * cosine);
+}
+
+void write_model(LlamaImpl& model, const Tokenizer& tokenizer, const fs::path& tokenizer_path, const fs::path& folder) {
+  save_llama(model, folder);
+  const bool is_folder = fs::is_directory(tokenizer_path);
+  const fs::path from = is_folder ? tokenizer_path : tokenizer_path.parent_path();
+  write_file_atomically(folder / "tokenizer.model", read_file(is_folder ? from / "tokenizer.model" : tokenizer_path));
+  for (const char* name : {"tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"})
+    if (is_folder && fs::exists(from / name)) write_file_atomically(folder / name, read_file(from / name));
+  const Json generation{{"bos_token_id", tokenizer.bos_id()},
+                        {"eos_token_id", tokenizer.eos_id()},
+                        {"max_length", model.config().max_positions}};
+  write_file_atomically(folder / "generation_config.json", dump_json_pretty(generation, "generation_config.json"));
+}
+
+// One training: what the loop below works on.
+class Training {
+ public:
+  Training(const LoadedConfig& loaded, const fs::path& path, bool resume)
+      : config_(loaded.config),
+        p_(config_.pretrain),
+        machine_(set_up_machine(config_.model, config_.run)),
+        tokenizer_(open_tokenizer(config_.model)),
+        corpora_(read_corpora(config_, tokenizer_)),
+        steps_(step_count()),
+        folder_(open_folder(loaded, path, resume)),
+        order_(sequence_count(corpora_.training, p_.sequence_tokens), std::uint64_t(config_.seed)),
+        progress_(steps_ * step_tokens()),
+        trainer_(model_shape(p_, tokenizer_), config_.model.dtype == Dtype::bfloat16 ? at::kBFloat16 : at::kFloat, machine_.device,
+                 {machine_.device.is_cpu() ? std::min(machine_.threads, p_.batch_sequences / p_.micro_sequences) : 1, p_.micro_sequences,
+                  AdamOptions{p_.adam_beta1, p_.adam_beta2, p_.adam_eps, p_.weight_decay, p_.clip_norm}},
+                 std::uint64_t(config_.seed), p_.init_std) {
+    if (folder_.finished()) return;
+    if (folder_.saved_state()) restore(*folder_.saved_state(), folder_.saved_tensors());
+    // The length may be changed on the way; the record says what the schedule was from which step on.
+    folder_.append_line("schedule.jsonl", Json{{"after_step", step_}, {"steps", steps_}, {"tokens", steps_ * step_tokens()}});
+  }
+
+  void run() {
+    if (folder_.finished()) {
+      log_line(fmt::format("{} is finished; its table:", folder_.path().string()));
+      fmt::print("{}", read_file(folder_.path() / "table.md"));
+      return;
+    }
+    while (step_ < steps_) {
+      take_step();
+      const bool last = step_ == steps_;
+      if (!last && step_ % p_.validate_every_steps == 0) validate(p_.validation_tokens);
+      if (stop_requested() && !last) {
+        save();
+        throw Error(Exit::interrupted, fmt::format("stopped by {}; state saved in {}; go on with --resume --out {}", stop_signal_name(),
+                                                   folder_.path().string(), folder_.path().string()));
+      }
+      if (last || step_ % p_.save_every_steps == 0) save();
+    }
+    finish();
+  }
+
+ private:
+  std::int64_t step_tokens() const { return p_.batch_sequences * p_.sequence_tokens; }
+
+  std::int64_t step_count() const {
+    const double tokens = p_.tokens ? double(*p_.tokens)
+                                    : p_.passes * double(sequence_count(corpora_.training, p_.sequence_tokens) * p_.sequence_tokens);
+    return std::max<std::int64_t>(1, std::int64_t(tokens / double(step_tokens())));
+  }
+
+  RunFolder open_folder(const LoadedConfig& loaded, const fs::path& path, bool resume) const {
+    const Json record = run_record(loaded, machine_, tokenizer_, corpora_, steps_);
+    return resume ? RunFolder::resume(path, record) : RunFolder::create(path, record);
+  }
+
+  void take_step() {
+    const auto start = std::chrono::steady_clock::now();
+    std::vector<std::int64_t> indices;
+    for (std::int64_t i = 0; i < p_.batch_sequences; ++i) indices.push_back(order_.at(step_ * p_.batch_sequences + i));
+    const double rate = learning_rate(p_, step_ + 1, steps_);
+    const PretrainStep done = trainer_.step(sequences_of(corpora_.training, indices, p_.sequence_tokens), rate);
+    if (!std::isfinite(done.loss) || !std::isfinite(done.grad_norm))
+      throw Error(Exit::numerics, fmt::format("step {}: the loss is {}, the gradient's norm {}; lower pretrain.learning_rate, or use "
+                                              "model.dtype float32",
+                                              step_ + 1, done.loss, done.grad_norm));
+    ++step_;
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    folder_.append_line("steps.jsonl", Json{{"step", step_},
+                                            {"tokens", step_ * step_tokens()},
+                                            {"loss", done.loss},
+                                            {"learning_rate", rate},
+                                            {"grad_norm", done.grad_norm},
+                                            {"seconds", seconds}});
+    recent_loss_ = recent_loss_ ? 0.98 * *recent_loss_ + 0.02 * done.loss : done.loss;
+    progress_.update(step_ * step_tokens(), fmt::format("step {}/{} loss {:.3f}{}", step_, steps_, *recent_loss_, validation_label_));
+  }
+
+  // Reads sequences spread evenly over the held-back texts.
+  Json validate(std::int64_t tokens) {
+    const std::int64_t all = sequence_count(corpora_.validation, p_.sequence_tokens);
+    const std::int64_t count = std::clamp<std::int64_t>(tokens / p_.sequence_tokens, 1, all);
+    double nll = 0;
+    for (std::int64_t first = 0; first < count; first += p_.batch_sequences) {
+      std::vector<std::int64_t> indices;
+      for (std::int64_t i = first; i < std::min(count, first + p_.batch_sequences); ++i) indices.push_back(i * all / count);
+      nll += trainer_.total_nll(sequences_of(corpora_.validation, indices, p_.sequence_tokens));
+    }
+    const double mean = nll / double(count * p_.sequence_tokens);
+    const double tokens_per_byte = double(corpora_.validation.tokens.size()) / double(corpora_.validation.text_bytes);
+    const Json record{{"step", step_},
+                      {"tokens", step_ * step_tokens()},
+                      {"scored_tokens", count * p_.sequence_tokens},
+                      {"nll", mean},
+                      {"perplexity", std::exp(mean)},
+                      {"bits_per_byte", mean / std::numbers::ln2 * tokens_per_byte}};
+    folder_.append_line("validation.jsonl", record);
+    validation_label_ = fmt::format(" validation {:.3f} ({:.3f} bits/byte)", mean, record["bits_per_byte"].get<double>());
+    return record;
+  }
+
+  void save() {
+    folder_.save_state(Json{{"step", step_}}, [&](const fs::path& file) { save_tensors(file, trainer_.state()); });
+    write_model(trainer_.model(), tokenizer_, *config_.model.tokenizer, folder_.path() / "model");
+  }
+
+  void restore(const Json& state, const fs::path& file) {
+    step_ = state.at("step").get<std::int64_t>();
+    if (step_ < 0 || step_ > steps_)
+      throw Error(Exit::usage, fmt::format("{}: step: got {}, wanted 0 to {}, the steps of this run; raise pretrain.tokens or "
+                                           "pretrain.passes",
+                                           file.string(), step_, steps_));
+    const SafetensorsFiles files = SafetensorsFiles::open_file(file);
+    const at::NoGradGuard no_grad;
+    for (auto& [name, tensor] : trainer_.state()) {
+      const at::Tensor stored = view_of(files.at(name));
+      if (stored.sizes() != tensor.sizes() || stored.scalar_type() != tensor.scalar_type())
+        throw Error(Exit::bad_input, fmt::format("{}: {}: has another shape or dtype than this run's model", file.string(), name));
+      tensor.copy_(stored);
+    }
+    trainer_.refresh();
+    log_line(fmt::format("goes on after step {} of {}", step_, steps_));
+  }
+
+  void finish() {
+    const Json validation = validate(std::int64_t(corpora_.validation.tokens.size()));
+    const Json summary{{"steps", steps_},
+                       {"tokens", steps_ * step_tokens()},
+                       {"passes", double(steps_ * step_tokens()) / double(corpora_.training.tokens.size())},
+                       {"weights_hash", weights_hash(trainer_.model())},
+                       {"validation", validation},
+                       {"peak_rss_bytes", peak_rss_bytes()}};
+    const std::string table =
+        fmt::format("| tokens seen | passes | validation NLL | perplexity | bits per byte |\n| --- | --- | --- | --- | --- |\n"
+                    "| {} | {:.2f} | {:.4f} | {:.2f} | {:.4f} |\n",
+                    steps_ * step_tokens(), summary["passes"].get<double>(), validation["nll"].get<double>(),
+                    validation["perplexity"].get<double>(), validation["bits_per_byte"].get<double>());
+    folder_.write_summary(summary, table);
+    fmt::print("{}", table);
+  }
+
+  const Config& config_;
+  const PretrainConfig& p_;
+  Machine machine_;
+  Tokenizer tokenizer_;
+  Corpora corpora_;
+  std::int64_t steps_;
+  RunFolder folder_;
+  SequenceOrder order_;
+  Progress progress_;
+  Pretrainer trainer_;
+  std::int64_t step_ = 0;
+  std::optional<double> recent_loss_;
+  std::string validation_label_;
+};
+
+}  // namespace
+
+void run_pretrain(const LoadedConfig& config, const std::filesystem::path& folder, bool resume) {
+  Training(config, folder, resume).run();
+}
+
+}  // namespace templora
