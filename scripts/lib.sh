@@ -142,7 +142,7 @@ run_logged() {
     "$@" >> "$log" 2>&1 || status=$?
   fi
   if [ "$status" -ne 0 ]; then
-    grep -E -A 8 'error|FAILED|Error' "$log" | head -n 40 >&2 || true
+    grep -E -A 6 '^CMake Error|: (fatal )?error:|undefined reference|^ninja: error' "$log" | head -n 40 >&2 || true
     die "$what failed; the whole log is $log"
   fi
   [ $((SECONDS - start)) -lt 5 ] || say "$what: done in $((SECONDS - start)) s"
