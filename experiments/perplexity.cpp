@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "core/check.h"
+#include "core/hash.h"
 #include "core/log.h"
 #include "core/stop.h"
 #include "experiment/session.h"
@@ -57,6 +58,8 @@ Json run_record(const LoadedConfig& loaded, const Machine& machine, const std::s
                 {"torch_version", machine.torch_version},
                 {"weights_hash", weights},
                 {"tokenizer_hash", tokenizer.hash()}};
+  if (const auto& adapter = loaded.config.lora.init_from)
+    identity["init_from_hash"] = hash_hex(read_file(fs::path(*adapter) / "adapter_model.safetensors"));
   for (std::size_t i = 0; i < books.size(); ++i) identity[fmt::format("text_{}_hash", i)] = books[i].text_hash;
   return Json{{"templora_version", TEMPLORA_VERSION},
               {"config", loaded.effective},

@@ -100,7 +100,7 @@ std::string perplexity_markdown(const PerplexityTable& table, const Json& run_re
   if (!table.no_gain_possible.empty()) {
     out += "\n## No gain possible\n\nThese texts fit into one window, so nothing that the module learns is out of the "
            "model's sight. They are part of the table.\n\n";
-    for (const std::string& book : table.no_gain_possible) out += fmt::format("- {}\n", escaped(book));
+    for (const std::string& book : table.no_gain_possible) out += fmt::format("- {}: no gain possible\n", escaped(book));
   }
   out +=
       "\n## What the numbers are\n\n"

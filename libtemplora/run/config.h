@@ -234,7 +234,7 @@ void visit_fields(PretrainConfig& c, Visitor&& v) {
   v("micro_sequences", c.micro_sequences,
     FieldInfo{"sequences that a thread computes at once: bounds memory, and small ones stay in the cache", "sequences", 1, 1 << 20});
   v("passes", c.passes, FieldInfo{"times that the corpus is seen; unused where tokens is given", "", 0, 1e6, true});
-  v("tokens", c.tokens, FieldInfo{"tokens to train on; null: passes over the corpus", "tokens", 1, 1e15});
+  v("tokens", c.tokens, FieldInfo{"tokens to train on; null: passes over the corpus. A resumed run may give another number", "tokens", 1, 1e15});
   v("learning_rate", c.learning_rate, FieldInfo{"AdamW's step size after warm-up", "", 0});
   v("warmup_steps", c.warmup_steps, FieldInfo{"the rate rises linearly over these", "steps", 0});
   v("min_learning_rate_share", c.min_learning_rate_share, FieldInfo{"the cosine ends at this share of learning_rate", "", 0, 1});

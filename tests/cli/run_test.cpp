@@ -1,0 +1,160 @@
+#include <chrono>
+#include <cmath>
+#include <set>
+#include <thread>
+
+#include "catch.h"
+#include "program.h"
+
+using namespace templora;
+using namespace templora_test;
+
+namespace {
+
+// What a run's folder says about its result; times differ between runs, nothing else may.
+std::string results(const World& world, const std::string& out) {
+  return world.content(out + "/nll/0-base.f32") + world.content(out + "/nll/0-lora.f32") + world.content(out + "/table.md");
+}
+
+// Waits until the run has written `chunks` records.
+void wait_for_chunks(const World& world, const std::string& out, int chunks) {
+  for (int i = 0; i < 20000; ++i) {
+    std::ifstream records(world.folder / (out + "/chunks.jsonl"));
+    int lines = 0;
+    for (std::string line; std::getline(records, line);) ++lines;
+    if (lines >= chunks) return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
+
+}  // namespace
+
+TEST_CASE("templora run: a run's folder holds the table and what it was made of", "[cli]") {
+  const World world;
+  const Ended ended = world.run_config();
+  INFO(ended.text);
+  REQUIRE(ended.code == 0);
+  CHECK(ended.says("Temp-LoRA"));
+  const Json summary = Json::parse(world.content("out/summary.json"));
+  CHECK(summary.at("weights_hash_before") == summary.at("weights_hash_after"));
+  std::istringstream lines(world.content("out/chunks.jsonl"));
+  std::string line;
+  std::int64_t scored = 0, index = 0;
+  double base = 0, lora = 0;
+  while (std::getline(lines, line)) {
+    const Json chunk = Json::parse(line);
+    CHECK(chunk.at("chunk") == index);
+    CHECK(chunk.at("adapter_version") == index);
+    CHECK(chunk.at("train_loss").size() == 2);
+    CHECK(chunk.at("seconds").is_object());
+    const auto count = chunk.at("scored_tokens").get<std::int64_t>();
+    scored += count;
+    base += double(count) * chunk.at("base_nll").get<double>();
+    lora += double(count) * chunk.at("lora_nll").get<double>();
+    ++index;
+  }
+  CHECK(fs::file_size(world.folder / "out/nll/0-lora.f32") == std::size_t(scored) * 4);
+  CHECK(lora < base - 0.05 * double(scored));  // it learnt something
+  const Json& all = summary.at("all").back();
+  CHECK(all.at("lora").at("corpus").get<double>() == Approx(std::exp(lora / double(scored))).epsilon(1e-6));
+}
+
+TEST_CASE("templora run: the same run gives the same bits", "[cli]") {
+  const World world;
+  REQUIRE(world.run_config("a").code == 0);
+  REQUIRE(world.run_config("b").code == 0);
+  CHECK(results(world, "a") == results(world, "b"));
+}
+
+TEST_CASE("templora run: stopped by signals and resumed, it gives the bits of an undisturbed run", "[cli]") {
+  const World world;
+  REQUIRE(world.run_config("whole").code == 0);
+  int stops = 0;
+  for (int attempt = 0; attempt < 5; ++attempt) {
+    std::vector<std::string> arguments{"run", "config.json", "--out", "parts"};
+    if (attempt > 0) arguments.push_back("--resume");
+    const std::string records = attempt == 0 ? "" : world.content("parts/chunks.jsonl");
+    const int before = int(std::count(records.begin(), records.end(), '\n'));
+    const Ended ended = world.run(arguments, {}, [&](pid_t child) {
+      if (attempt == 4) return;  // the last one runs to the end
+      wait_for_chunks(world, "parts", before + 2);
+      ::kill(child, attempt % 2 == 0 ? SIGTERM : SIGINT);
+    });
+    if (ended.code == 0) break;
+    INFO(ended.text);
+    REQUIRE(ended.code == 75);
+    CHECK(ended.says("--resume"));
+    ++stops;
+  }
+  CHECK(stops >= 2);
+  CHECK(results(world, "whole") == results(world, "parts"));
+}
+
+TEST_CASE("templora run: killed and resumed, it gives the bits of an undisturbed run", "[cli]") {
+  const World world;
+  REQUIRE(world.run_config("whole").code == 0);
+  CHECK(world.run({"run", "config.json", "--out", "parts"}, {}, [&](pid_t child) {
+          wait_for_chunks(world, "parts", 8);
+          ::kill(child, SIGKILL);
+        }).code == -SIGKILL);
+  const Ended resumed = world.run({"run", "config.json", "--out", "parts", "--resume"});
+  INFO(resumed.text);
+  REQUIRE(resumed.code == 0);
+  CHECK(results(world, "whole") == results(world, "parts"));
+}
+
+TEST_CASE("templora run: resume refuses another config, thread count or text, by name", "[cli]") {
+  const World world;
+  REQUIRE(world.run({"run", "config.json", "--out", "out"}, {}, [&](pid_t child) {
+            wait_for_chunks(world, "out", 2);
+            ::kill(child, SIGTERM);
+          }).code == 75);
+  const Ended threads = world.run({"run", "config.json", "--out", "out", "--resume", "--set", "run.threads=2"});
+  CHECK(threads.code == 2);
+  CHECK(threads.says("threads"));
+  world.write("book.txt", "Another text altogether, long enough for a chunk or two of some twenty tokens each, and then some more.");
+  const Ended text = world.run({"run", "config.json", "--out", "out", "--resume"});
+  CHECK(text.code == 2);
+  CHECK(text.says("text_0_hash"));
+}
+
+TEST_CASE("templora run: an existing folder is never overwritten", "[cli]") {
+  const World world;
+  REQUIRE(world.run_config().code == 0);
+  const std::string before = results(world, "out");
+  const Ended again = world.run_config();
+  CHECK(again.code == 2);
+  CHECK(again.says("out"));
+  CHECK(results(world, "out") == before);
+}
+
+TEST_CASE("templora run: a text of one window is reported as no gain possible", "[cli]") {
+  const World world;
+  world.write("book.txt", "A short text.");
+  const Ended ended = world.run_config();
+  INFO(ended.text);
+  CHECK(ended.code == 0);
+  CHECK(ended.says("no gain possible"));
+}
+
+TEST_CASE("templora run: the last module is saved as a PEFT folder and a run can start from it", "[cli]") {
+  const World world;
+  REQUIRE(world.run({"run", "config.json", "--out", "a", "--set", "lora.save_final=true"}).code == 0);
+  CHECK(fs::exists(world.folder / "a/adapters/0/adapter_config.json"));
+  REQUIRE(world.run({"run", "config.json", "--out", "b", "--set", "lora.init_from=a/adapters/0"}).code == 0);
+  const auto first_nll = [&](const std::string& out) {
+    return Json::parse(world.content(out + "/chunks.jsonl").substr(0, world.content(out + "/chunks.jsonl").find('\n'))).at("lora_nll").get<double>();
+  };
+  CHECK(first_nll("b") < first_nll("a") - 0.05);
+}
+
+TEST_CASE("templora: help, version and schema", "[cli]") {
+  const World world;
+  CHECK(world.run({"--help"}).says("run"));
+  CHECK(world.run({"--version"}).says("templora 0."));
+  const Ended schema = world.run({"schema"});
+  CHECK(schema.code == 0);
+  CHECK(Json::parse(schema.text).at("properties").contains("window"));
+  CHECK(world.run({"no-such-command"}).code == 2);
+  CHECK(world.run({}).code == 2);
+}
