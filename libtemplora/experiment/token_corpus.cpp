@@ -4,6 +4,7 @@
 #include <fnmatch.h>
 
 #include <algorithm>
+#include <chrono>
 #include <numeric>
 #include <random>
 
@@ -16,6 +17,8 @@
 
 namespace templora {
 namespace {
+
+constexpr std::chrono::seconds kQuiet{10};  // between two lines that say how far reading has come
 
 struct Ids {
   std::vector<std::int32_t> tokens;
@@ -73,7 +76,7 @@ bool write_cached(const fs::path& file, const Ids& ids) {
 TokenCorpus read_corpus(const std::vector<fs::path>& texts, const Tokenizer& tokenizer, bool strip,
                         const std::optional<fs::path>& cache) {
   TokenCorpus corpus;
-  Progress progress(std::int64_t(texts.size()));
+  auto told = std::chrono::steady_clock::now();
   bool keep = cache.has_value();
   for (const fs::path& text : texts) {
     if (stop_requested())
@@ -90,7 +93,11 @@ TokenCorpus read_corpus(const std::vector<fs::path>& texts, const Tokenizer& tok
     }
     corpus.tokens.insert(corpus.tokens.end(), ids.tokens.begin(), ids.tokens.end());
     corpus.text_bytes += ids.text_bytes;
-    progress.update(++corpus.texts, fmt::format("reading {}", text.filename().string()));
+    ++corpus.texts;
+    if (const auto now = std::chrono::steady_clock::now(); now - told > kQuiet) {
+      told = now;
+      log_line(fmt::format("{} of {} texts read", corpus.texts, texts.size()));
+    }
   }
   corpus.hash = hash_of(corpus.tokens);
   return corpus;
