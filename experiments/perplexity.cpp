@@ -14,6 +14,7 @@
 #include "experiment/temp_lora.h"
 #include "metrics/perplexity.h"
 #include "model/load.h"
+#include "report/perplexity_plot.h"
 #include "report/perplexity_table.h"
 #include "run/run_folder.h"
 
@@ -112,6 +113,7 @@ void finish(RunFolder& folder, const std::string& hash_before, LlamaImpl& model)
   summary["chunk_seconds"] = seconds;
   summary["peak_rss_bytes"] = peak_rss_bytes();
   const std::string markdown = perplexity_markdown(table, data.run);
+  write_file_atomically(folder.path() / "perplexity.svg", perplexity_svg(data));
   folder.write_summary(summary, markdown);
   fmt::print("{}", markdown);
 }

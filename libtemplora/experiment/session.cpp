@@ -4,6 +4,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
 #include <fmt/format.h>
+#include <malloc.h>
 #include <sys/resource.h>
 #include <torch/version.h>
 
@@ -39,7 +40,15 @@ at::Device parse_device(const std::string& name) {
 
 }  // namespace
 
+void keep_freed_memory() {
+#ifdef __GLIBC__
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);  // the largest that glibc takes
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
+#endif
+}
+
 Machine set_up_machine(const ModelConfig& model, const RunConfig& run) {
+  keep_freed_memory();
   Machine machine;
   machine.device = parse_device(model.device);
   machine.threads = run.threads > 0 ? run.threads : std::max<std::int64_t>(1, std::thread::hardware_concurrency());

@@ -20,6 +20,10 @@ struct Machine {
   std::string device_name;     ///< processor model
 };
 
+/// Lets the allocator keep what is freed: each chunk frees and takes the same activations, and giving them
+/// back to the kernel in between costs 6 % of a bfloat16 chunk in page faults (2-core Zen 4, 12 layers, hidden 768).
+void keep_freed_memory();
+
 /// Sets the process up as the config says: threads, float32 products in full float32.
 /// Throws Error(resources) for a device that is not there, Error(usage) for a name that is none.
 Machine set_up_machine(const ModelConfig& model, const RunConfig& run);

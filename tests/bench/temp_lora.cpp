@@ -16,6 +16,7 @@
 #include "bench/probes.h"
 #include "core/error.h"
 #include "core/file.h"
+#include "experiment/session.h"
 #include "lora/lora_adapter.h"
 #include "model/load.h"
 #include "model/llama.h"
@@ -202,6 +203,7 @@ void serve_idle(const Arguments& arguments) {
 }
 
 void run(const Arguments& arguments) {
+  keep_freed_memory();  // as every run of the program does
   if (arguments.number("--threads") > 0) at::set_num_threads(int(arguments.number("--threads")));
   if (arguments.given("--idle")) return serve_idle(arguments);
   Loop loop(arguments);
