@@ -1,6 +1,7 @@
 #include "experiment/temp_lora.h"
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
 #include <fmt/format.h>
@@ -21,10 +22,21 @@ std::uint64_t document_seed(std::int64_t seed, std::int64_t book_index) {
   return std::uint64_t(seed) + 0x9E3779B97F4A7C15ull * std::uint64_t(book_index);
 }
 
-std::vector<float> to_host(const at::Tensor& values) {  // the one synchronisation of a chunk on CUDA
-  if (!values.defined()) return {};
-  const at::Tensor on_cpu = values.detach().to(at::kFloat).cpu().contiguous();
-  return {on_cpu.const_data_ptr<float>(), on_cpu.const_data_ptr<float>() + on_cpu.numel()};
+// Everything a chunk brings back, in one copy: on CUDA it is the chunk's only synchronisation. Undefined
+// tensors come back empty.
+std::vector<std::vector<float>> read_back(const std::vector<at::Tensor>& values) {
+  std::vector<at::Tensor> flat;
+  for (const at::Tensor& value : values)
+    if (value.defined()) flat.push_back(value.detach().to(at::kFloat).reshape({-1}));
+  const at::Tensor all = flat.empty() ? at::Tensor() : at::cat(flat).cpu();
+  std::vector<std::vector<float>> host;
+  const float* next = flat.empty() ? nullptr : all.const_data_ptr<float>();
+  for (const at::Tensor& value : values) {
+    const std::int64_t count = value.defined() ? value.numel() : 0;
+    host.emplace_back(next, next + count);
+    next += count;
+  }
+  return host;
 }
 
 std::optional<double> mean_of(const std::vector<float>& nll) {
@@ -93,14 +105,14 @@ ChunkResult TempLora::step() {
   const std::optional<ChunkUpdate> update = train_on(trained, std::move(first_forward), record);
   timer.mark("train");
 
-  result.base_nll = to_host(base);
-  result.lora_nll = to_host(lora);
+  const auto host = read_back({base, lora, update ? at::stack(update->loss) : at::Tensor(),
+                               update ? at::stack(update->grad_norm) : at::Tensor()});
+  result.base_nll = host[0];
+  result.lora_nll = host[1];
   record.base_nll = mean_of(result.base_nll);
   record.lora_nll = mean_of(result.lora_nll);
-  if (update) {
-    for (const float loss : to_host(at::stack(update->loss))) record.train_loss.push_back(loss);
-    for (const float norm : to_host(at::stack(update->grad_norm))) record.grad_norm.push_back(norm);
-  }
+  record.train_loss.assign(host[2].begin(), host[2].end());
+  record.grad_norm.assign(host[3].begin(), host[3].end());
   check_finite(result.base_nll, "the base model's NLL", record);
   check_finite(result.lora_nll, "the adapter's NLL", record);
   check_finite(record.train_loss, "the training loss", record);

@@ -107,12 +107,13 @@ LlamaImpl::LlamaImpl(const LlamaConfig& config, const at::TensorOptions& options
 }
 
 const RopeTable& LlamaImpl::rope(std::int64_t seq) {
-  // A stream repeats few lengths, mostly one; dynamic scaling makes a table valid for its own length only.
-  if (rope_seq_ != seq) {
-    rope_ = rope_table(config_, seq, options_.device());
-    rope_seq_ = seq;
-  }
-  return rope_;
+  // A stream repeats few lengths: the scoring window, the training window, the short ones at both ends of a
+  // document. A table is valid for its own length only, because dynamic scaling depends on it.
+  constexpr std::size_t kMostTables = 8;
+  if (ropes_.size() >= kMostTables && ropes_.count(seq) == 0) ropes_.clear();
+  const auto [found, fresh] = ropes_.try_emplace(seq);
+  if (fresh) found->second = rope_table(config_, seq, options_.device());
+  return found->second;
 }
 
 at::Tensor LlamaImpl::forward(const at::Tensor& tokens, std::int64_t first_row, std::int64_t rows) {

@@ -5,6 +5,7 @@
 #include <torch/nn/pimpl.h>
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -123,8 +124,7 @@ class LlamaImpl : public torch::nn::Module {
   at::Tensor head_;       ///< [vocab, hidden], undefined if tied
   std::vector<DecoderLayer> layers_;
   RmsNorm norm_{nullptr};
-  std::int64_t rope_seq_ = 0;  ///< length that rope_ was made for
-  RopeTable rope_;
+  std::map<std::int64_t, RopeTable> ropes_;  ///< by sequence length
 };
 TORCH_MODULE(Llama);
 
