@@ -17,9 +17,9 @@
 namespace templora {
 namespace {
 
-// Every document has a module of its own seed, so that one book's result does not depend on the others.
-std::uint64_t document_seed(std::int64_t seed, std::int64_t book_index) {
-  return std::uint64_t(seed) + 0x9E3779B97F4A7C15ull * std::uint64_t(book_index);
+// Every module has a seed of its own, so that one book's result does not depend on the others.
+std::uint64_t module_seed(std::int64_t seed, std::int64_t book_index, std::int64_t number) {
+  return std::uint64_t(seed) + 0x9E3779B97F4A7C15ull * std::uint64_t(book_index) + 0xD1B54A32D192ED03ull * std::uint64_t(number);
 }
 
 // Everything a chunk brings back, in one copy: on CUDA it is the chunk's only synchronisation. Undefined
@@ -66,10 +66,22 @@ TempLora::TempLora(LlamaImpl& model, const Config& config, const Book& book, std
       chunks_(cut_chunks(std::int64_t(book.tokens.size()), config.window.chunk_tokens, *config.window.first_chunk_tokens)),
       tokens_(at::tensor(at::ArrayRef<std::int64_t>(book.tokens)).to(model.options().device())),
       book_index_(book_index) {
-  if (!config.score.adapter) return;
-  adapter_ = std::make_unique<LoraAdapter>(model, config.lora, document_seed(config.seed, book_index));
-  if (config.lora.init_from) load_peft_folder(*adapter_, *config.lora.init_from);
-  trainer_ = std::make_unique<ChunkTrainer>(model, adapter_->parameters(), adam_options(config.train));
+  if (config.score.adapter) start_module(0);
+}
+
+void TempLora::start_module(std::int64_t number) {
+  trainer_.reset();
+  adapter_.reset();  // the old module goes before the new one takes its place
+  adapter_ = std::make_unique<LoraAdapter>(model_, config_.lora, module_seed(config_.seed, book_index_, number));
+  if (config_.lora.init_from) load_peft_folder(*adapter_, *config_.lora.init_from);
+  trainer_ = std::make_unique<ChunkTrainer>(model_, adapter_->parameters(), adam_options(config_.train));
+  version_ = 0;
+}
+
+// Which of the document's modules scores a chunk: 0 throughout, or counted by lora.reset_every_tokens.
+std::int64_t TempLora::module_number(std::int64_t chunk) const {
+  const std::int64_t every = config_.lora.reset_every_tokens;
+  return every == 0 ? 0 : chunks_[std::size_t(chunk)].first / every;
 }
 
 std::int64_t TempLora::tokens_done() const {
@@ -80,6 +92,8 @@ std::int64_t TempLora::tokens_done() const {
 ChunkResult TempLora::step() {
   TEMPLORA_CHECK(next_chunk_ < chunk_count(), "the document has ended");
   const Chunk& chunk = chunks_[std::size_t(next_chunk_)];
+  if (adapter_ && next_chunk_ > 0 && module_number(next_chunk_) != module_number(next_chunk_ - 1))
+    start_module(module_number(next_chunk_));
   const Window seen = window_of(chunk, *config_.window.context_tokens);
   ChunkResult result;
   ChunkRecord& record = result.record;
@@ -97,7 +111,7 @@ ChunkResult TempLora::step() {
   const at::Tensor base = score_base(chunk);
   timer.mark("score_base");
   std::optional<ScoredChunk> first_forward;
-  const at::Tensor lora = score_with_adapter(chunk, first_forward);
+  const at::Tensor lora = score_with_adapter(next_chunk_, first_forward);
   timer.mark("score");
 
   // … then train: on this chunk, or, lagging, on the one before it.
@@ -133,8 +147,8 @@ at::Tensor TempLora::score_base(const Chunk& chunk) {
   return token_nll(model_, tokens_of(seen.first, seen.length).unsqueeze(0), seen.labelled).squeeze(0);
 }
 
-at::Tensor TempLora::score_with_adapter(const Chunk& chunk, std::optional<ScoredChunk>& first_forward) {
-  const Window seen = window_of(chunk, *config_.window.context_tokens);
+at::Tensor TempLora::score_with_adapter(std::int64_t chunk, std::optional<ScoredChunk>& first_forward) {
+  const Window seen = window_of(chunks_[std::size_t(chunk)], *config_.window.context_tokens);
   if (!adapter_ || seen.labelled == 0) return {};
   adapter_->set_training(false);
   if (shares_forward(chunk)) {
@@ -145,19 +159,31 @@ at::Tensor TempLora::score_with_adapter(const Chunk& chunk, std::optional<Scored
   return token_nll(model_, tokens_of(seen.first, seen.length).unsqueeze(0), seen.labelled).squeeze(0);
 }
 
+// Whether a chunk is learnt at all, and by the module of today: a lagging step may not carry a chunk over to
+// the next module.
+bool TempLora::trains_on(std::int64_t chunk) const {
+  if (!adapter_ || !config_.train.enabled || chunk < 0) return false;
+  const Chunk& c = chunks_[std::size_t(chunk)];
+  const std::int64_t stop = config_.train.stop_after_tokens;
+  return (stop == 0 || c.first + c.count <= stop) && module_number(chunk) == module_number(next_chunk_) &&
+         window_of(c, config_.train.prefix_tokens).labelled > 0;
+}
+
 // Exact only where training would run the very same forward pass again: same tokens after clipping, no
 // dropout, and this chunk, not an earlier one, is trained on.
-bool TempLora::shares_forward(const Chunk& chunk) const {
-  return config_.train.enabled && config_.train.lag_chunks == 0 && config_.lora.dropout == 0 &&
-         window_of(chunk, *config_.window.context_tokens) == window_of(chunk, config_.train.prefix_tokens);
+bool TempLora::shares_forward(std::int64_t chunk) const {
+  const Chunk& c = chunks_[std::size_t(chunk)];
+  return trains_on(chunk) && config_.train.lag_chunks == 0 && config_.lora.dropout == 0 &&
+         window_of(c, *config_.window.context_tokens) == window_of(c, config_.train.prefix_tokens);
 }
 
 std::optional<ChunkUpdate> TempLora::train_on(std::int64_t index, std::optional<ScoredChunk> first_forward,
                                               ChunkRecord& record) {
-  if (!adapter_ || !config_.train.enabled || index < 0) return {};
+  if (!trains_on(index)) return {};
   const Window window = window_of(chunks_[std::size_t(index)], config_.train.prefix_tokens);
-  if (window.labelled == 0) return {};
-  const std::vector<double> rates = learning_rates(config_.train, index, trainer_->steps());
+  std::int64_t module_start = index;  // warm-up counts a module's own chunks
+  while (module_start > 0 && module_number(module_start - 1) == module_number(index)) --module_start;
+  const std::vector<double> rates = learning_rates(config_.train, index - module_start, trainer_->steps());
   record.trained_chunk = index;
   record.shared_forward = first_forward.has_value();
   record.learning_rate = rates.back();

@@ -55,9 +55,12 @@ class TempLora {
  private:
   at::Tensor tokens_of(std::int64_t first, std::int64_t length) const;
   at::Tensor score_base(const Chunk& chunk);
-  at::Tensor score_with_adapter(const Chunk& chunk, std::optional<ScoredChunk>& first_forward);
+  at::Tensor score_with_adapter(std::int64_t chunk, std::optional<ScoredChunk>& first_forward);
   std::optional<ChunkUpdate> train_on(std::int64_t chunk, std::optional<ScoredChunk> first_forward, ChunkRecord& record);
-  bool shares_forward(const Chunk& chunk) const;
+  void start_module(std::int64_t number);
+  std::int64_t module_number(std::int64_t chunk) const;
+  bool trains_on(std::int64_t chunk) const;
+  bool shares_forward(std::int64_t chunk) const;
 
   LlamaImpl& model_;
   const Config& config_;

@@ -68,6 +68,7 @@ struct LoraConfig {
   std::optional<std::vector<std::int64_t>> layers;
   std::optional<std::string> init_from;
   bool save_final = false;
+  std::int64_t reset_every_tokens = 0;
 };
 
 struct TrainConfig {
@@ -84,6 +85,7 @@ struct TrainConfig {
   double weight_decay = 0.0;
   Moments moments = Moments::keep;
   std::int64_t lag_chunks = 0;
+  std::int64_t stop_after_tokens = 0;
 };
 
 /// A small Llama trained from nothing: its shape, its batches, its optimizer.
@@ -190,6 +192,9 @@ void visit_fields(LoraConfig& c, Visitor&& v) {
                                     "up_proj down_proj"});
   v("layers", c.layers, FieldInfo{"indices of the layers that get an update; null: all", "", 0});
   v("init_from", c.init_from, FieldInfo{"PEFT adapter folder to start every document from; null: B = 0"});
+  v("reset_every_tokens", c.reset_every_tokens,
+    FieldInfo{"start a fresh module at the first chunk past each multiple of this position; 0: one module a document",
+              "tokens", 0});
   v("save_final", c.save_final, FieldInfo{"write each document's last module as a PEFT folder, adapters/<book index>"});
 }
 
@@ -213,6 +218,8 @@ void visit_fields(TrainConfig& c, Visitor&& v) {
   v("adam_eps", c.adam_eps, FieldInfo{"added to the root of the second moment", "", 0, 1, true});
   v("weight_decay", c.weight_decay, FieldInfo{"AdamW's decoupled decay", "", 0, 1});
   v("moments", c.moments, FieldInfo{"\"keep\" the optimizer's moments over the document or \"reset\" them per chunk"});
+  v("stop_after_tokens", c.stop_after_tokens,
+    FieldInfo{"train on chunks that end within the first tokens of each document only; 0: on all", "tokens", 0});
   v("lag_chunks", c.lag_chunks,
     FieldInfo{"0: train on a chunk before the next is scored; 1: one chunk later (the paper's parallelized "
               "deployment)", "chunks", 0, 1});

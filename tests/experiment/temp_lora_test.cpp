@@ -156,6 +156,33 @@ TEST_CASE("TempLora: a restored document goes on bit for bit", "[unit]") {
   fs::remove(file);
 }
 
+TEST_CASE("TempLora: a reset starts a fresh module, which knows nothing of what was before", "[unit]") {
+  Llama model = load_llama(goldens::folder("loop/model"), at::kFloat, at::kCPU);
+  const Config config = small_config("lora.reset_every_tokens", "96");  // every fourth chunk of 24
+  const auto results = run(*model, config, golden_book("loop/tokens.safetensors", 240));
+  for (const auto& [record, base, lora] : results) {
+    CHECK(record.adapter_version == record.chunk % 4);
+    CHECK(same_bits(base, lora) == (record.chunk % 4 == 0));  // B = 0 again
+  }
+}
+
+TEST_CASE("TempLora: with a lag, no chunk is carried over a reset", "[unit]") {
+  Llama model = load_llama(goldens::folder("loop/model"), at::kFloat, at::kCPU);
+  Config config = small_config("lora.reset_every_tokens", "96");
+  config.train.lag_chunks = 1;
+  for (const auto& result : run(*model, config, golden_book("loop/tokens.safetensors", 240)))
+    CHECK(result.record.trained_chunk.has_value() == (result.record.chunk % 4 != 0));
+}
+
+TEST_CASE("TempLora: after stop_after_tokens the module stays as it is", "[unit]") {
+  Llama model = load_llama(goldens::folder("loop/model"), at::kFloat, at::kCPU);
+  const auto results = run(*model, small_config("train.stop_after_tokens", "100"), golden_book("loop/tokens.safetensors", 240));
+  for (const auto& result : results) {
+    CHECK(result.record.train_loss.empty() == (result.record.first_token + result.record.tokens > 100));
+    CHECK(result.record.adapter_version == std::min<std::int64_t>(result.record.chunk, 4));
+  }
+}
+
 TEST_CASE("TempLora: the model is bit-identical after the document", "[unit]") {
   Llama model = load_llama(goldens::folder("loop/model"), at::kFloat, at::kCPU);
   const std::string hash = weights_hash(*model);
