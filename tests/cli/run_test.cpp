@@ -158,3 +158,11 @@ TEST_CASE("templora: help, version and schema", "[cli]") {
   CHECK(world.run({"no-such-command"}).code == 2);
   CHECK(world.run({}).code == 2);
 }
+
+TEST_CASE("templora schema: docs/config.md is what the program prints", "[cli]") {
+  const World world;
+  const Ended reference = world.run({"schema", "--markdown"});
+  CHECK(reference.code == 0);
+  // Regenerate with: ./scripts/templora schema --markdown > docs/config.md
+  CHECK(reference.text == read_file(fs::path(TEMPLORA_SOURCE_DIR) / "docs/config.md"));
+}
