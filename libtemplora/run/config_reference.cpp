@@ -95,7 +95,7 @@ void append_section(S& section, const std::string& title, const std::string& par
       append_section(member, key, key, info.help, inner);
     } else {
       const std::string default_value = field_json(member).dump();
-      const bool required = default_value == "\"\"" || default_value == "[]";
+      const bool required = key == "model.path" || key == "data.books";
       rows += fmt::format("| `{}` | {} | {} | {} | {} | {} |\n", key, cell(type_name<Member>()),
                           required ? "required" : "`" + cell(default_value) + "`", info.unit, range_cell(info),
                           cell(info.help));
