@@ -1,57 +1,15 @@
 #include "model/cpu_kernels.h"
 
 #include <ATen/Parallel.h>
-#include <c10/util/BFloat16.h>
 
 #include <cmath>
 
-// The binary must start on any x86-64 and still use what the CPU has: the compiler makes one version for
-// each level and the loader picks. Sums are written as `omp simd` reductions, which may be reordered but
-// give the same bits on the same CPU.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define TEMPLORA_SIMD __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
-#else
-#define TEMPLORA_SIMD
-#endif
+#include "model/simd.h"
 
 namespace templora::cpu {
 namespace {
 
-// exp as 2^k · p(f), f in [-1/2, 1/2]: a loop over it vectorises, one over std::exp does not. Its relative
-// error is below 2e-7, which is float32 rounding.
-inline float fast_exp(float x) {
-  x = x < -87.0f ? -87.0f : (x > 88.0f ? 88.0f : x);
-  const float k = __builtin_floorf(x * 1.44269504089f + 0.5f);
-  float f = x - k * 0.693359375f;  // ln 2 in two parts keeps the reduced argument exact
-  f = f - k * -2.12194440e-4f;
-  float p = 1.9875691500e-4f;
-  p = p * f + 1.3981999507e-3f;
-  p = p * f + 8.3334519073e-3f;
-  p = p * f + 4.1665795894e-2f;
-  p = p * f + 1.6666665459e-1f;
-  p = p * f + 5.0000001201e-1f;
-  p = p * f * f + f + 1.0f;
-  const std::int32_t bits = (static_cast<std::int32_t>(k) + 127) << 23;
-  return p * __builtin_bit_cast(float, bits);
-}
-
-inline float load(float value) { return value; }
-inline float load(std::uint16_t value) { return __builtin_bit_cast(float, std::uint32_t{value} << 16); }
-inline void store(float& target, float value) { target = value; }
-inline void store(std::uint16_t& target, float value) {  // round to nearest even; NaN stays NaN
-  const std::uint32_t bits = __builtin_bit_cast(std::uint32_t, value);
-  const std::uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
-  target = static_cast<std::uint16_t>(value != value ? 0x7fc0u : rounded);
-}
-
-template <class T>
-struct Raw {
-  using Type = T;
-};
-template <>
-struct Raw<at::BFloat16> {
-  using Type = std::uint16_t;
-};
+inline float clamped_exp(float x) { return exp_in_range(x < -87.0f ? -87.0f : (x > 88.0f ? 88.0f : x)); }
 
 template <class R>
 [[gnu::always_inline]] inline void norm_row(const R* x, const R* w, R* y, float* rstd, std::int64_t n, float eps) {
@@ -80,7 +38,7 @@ template <class R>
 #pragma omp simd
   for (std::int64_t i = 0; i < n; ++i) {
     const float g = load(gate[i]);
-    store(y[i], g / (1.0f + fast_exp(-g)) * load(up[i]));
+    store(y[i], g / (1.0f + clamped_exp(-g)) * load(up[i]));
   }
 }
 
@@ -90,7 +48,7 @@ template <class R>
 #pragma omp simd
   for (std::int64_t i = 0; i < n; ++i) {
     const float g = load(gate[i]), d = load(dy[i]);
-    const float s = 1.0f / (1.0f + fast_exp(-g));
+    const float s = 1.0f / (1.0f + clamped_exp(-g));
     store(d_up[i], d * g * s);
     store(d_gate[i], d * load(up[i]) * s * (1.0f + g * (1.0f - s)));
   }
@@ -138,15 +96,6 @@ TEMPLORA_ROW_LOOPS(float)
 TEMPLORA_ROW_LOOPS(std::uint16_t)
 
 constexpr std::int64_t kGrain = 16;  // rows: one is thousands of elements, a task should be some of them
-
-template <class T>
-auto raw(const T* p) {
-  return reinterpret_cast<const typename Raw<T>::Type*>(p);
-}
-template <class T>
-auto raw(T* p) {
-  return reinterpret_cast<typename Raw<T>::Type*>(p);
-}
 
 }  // namespace
 

@@ -142,17 +142,19 @@ LlamaConfig llama_config_from_json(const Json& json, const std::string& where, c
   config.heads = fields.size("num_attention_heads");
   config.kv_heads = fields.size("num_key_value_heads", mistral && !json.contains("num_key_value_heads") ? 8 : config.heads);
   if (!fields.has("head_dim") && config.hidden_size % config.heads != 0)
-    fields.refuse("hidden_size", fmt::format("{}", config.hidden_size), fmt::format("a multiple of num_attention_heads {}, or head_dim given", config.heads));
+    fields.refuse("hidden_size", fmt::format("{}", config.hidden_size),
+                  fmt::format("a multiple of num_attention_heads {}, or head_dim given", config.heads));
   config.head_dim = fields.size("head_dim", config.hidden_size / config.heads);
   if (config.head_dim % 2 != 0) fields.refuse("head_dim", fmt::format("{}", config.head_dim), "an even number");
   if (config.heads % config.kv_heads != 0)
-    fields.refuse("num_key_value_heads", fmt::format("{}", config.kv_heads), fmt::format("a divisor of num_attention_heads {}", config.heads));
-  config.max_positions = fields.size("max_position_embeddings", mistral ? 131072 : 2048);
-  config.rms_norm_eps = fields.positive("rms_norm_eps", 1e-6);
-  config.attention_bias = fields.boolean("attention_bias", false);
-  config.mlp_bias = fields.boolean("mlp_bias", false);
-  config.tied_embeddings = fields.boolean("tie_word_embeddings", false);
-  config.rope_theta = fields.positive("rope_theta", 10000.0);
+    fields.refuse("num_key_value_heads", fmt::format("{}", config.kv_heads),
+                  fmt::format("a divisor of num_attention_heads {}", config.heads));
+  config.max_positions = fields.size("max_position_embeddings", mistral ? 131072 : config.max_positions);
+  config.rms_norm_eps = fields.positive("rms_norm_eps", config.rms_norm_eps);
+  config.attention_bias = fields.boolean("attention_bias", config.attention_bias);
+  config.mlp_bias = fields.boolean("mlp_bias", config.mlp_bias);
+  config.tied_embeddings = fields.boolean("tie_word_embeddings", config.tied_embeddings);
+  config.rope_theta = fields.positive("rope_theta", config.rope_theta);
   if (fields.number("partial_rotary_factor", 1.0) != 1.0)
     fields.refuse("partial_rotary_factor", fields.raw("partial_rotary_factor").dump(), "1: partial rotation is not supported");
 

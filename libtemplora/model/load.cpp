@@ -70,7 +70,8 @@ Llama load_llama(const std::filesystem::path& folder, at::ScalarType dtype, cons
     throw Error(Exit::bad_input, fmt::format("{}: no such file; model.path must name a Hugging Face model folder", config_file.string()));
   const LlamaConfig config = read_llama_config(config_file, rope_scaling);
   if (config.layers > kLargestLayers)
-    throw Error(Exit::bad_input, fmt::format("{}: num_hidden_layers: got {}, wanted at most {}", config_file.string(), config.layers, kLargestLayers));
+    throw Error(Exit::bad_input, fmt::format("{}: num_hidden_layers: got {}, wanted at most {}", config_file.string(),
+                                             config.layers, kLargestLayers));
   const SafetensorsFiles files = SafetensorsFiles::open_folder(folder);
   check_tensors(files, config);
   Llama model(config, at::TensorOptions(dtype).device(device));

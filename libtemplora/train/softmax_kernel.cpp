@@ -1,54 +1,19 @@
 #include "train/softmax_kernel.h"
 
-#include <c10/util/BFloat16.h>
-
 #include <cmath>
 #include <vector>
 
-// One version for each level of x86-64, as in model/cpu_kernels.cpp.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define TEMPLORA_SIMD __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
-#else
-#define TEMPLORA_SIMD
-#endif
+#include "model/simd.h"
 
 namespace templora::cpu {
 namespace {
 
-// exp of a number that is not above 0, as 2^k · p(f): within float32 rounding; 0 below e^-87.
+// exp of a number that is not above 0; 0 below e^-87.
 inline float exp_of_negative(float x) {
   const bool tiny = x < -87.0f;
-  x = tiny ? -87.0f : x;
-  const float k = __builtin_floorf(x * 1.44269504089f + 0.5f);
-  float f = x - k * 0.693359375f;  // ln 2 in two parts
-  f = f - k * -2.12194440e-4f;
-  float p = 1.9875691500e-4f;
-  p = p * f + 1.3981999507e-3f;
-  p = p * f + 8.3334519073e-3f;
-  p = p * f + 4.1665795894e-2f;
-  p = p * f + 1.6666665459e-1f;
-  p = p * f + 5.0000001201e-1f;
-  p = p * f * f + f + 1.0f;
-  const float power = __builtin_bit_cast(float, (static_cast<std::int32_t>(k) + 127) << 23);
-  return tiny ? 0.0f : p * power;
+  const float e = exp_in_range(tiny ? -87.0f : x);
+  return tiny ? 0.0f : e;
 }
-
-inline float load(float value) { return value; }
-inline float load(std::uint16_t value) { return __builtin_bit_cast(float, std::uint32_t(value) << 16); }
-inline void store(float& to, float value) { to = value; }
-inline void store(std::uint16_t& to, float value) {  // round to nearest even; logits are finite
-  const auto bits = __builtin_bit_cast(std::uint32_t, value);
-  to = std::uint16_t((bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16);
-}
-
-template <class T>
-struct Raw {
-  using Type = T;
-};
-template <>
-struct Raw<at::BFloat16> {
-  using Type = std::uint16_t;
-};
 
 template <class R>
 [[gnu::always_inline]] inline double softmax_row(R* row, std::int64_t target, float* wide, std::int64_t vocab, float scale) {
@@ -100,12 +65,12 @@ TEMPLORA_CLONES(std::uint16_t)
 template <class T>
 double softmax_nll_gradient(T* logits, const std::int64_t* targets, std::int64_t rows, std::int64_t vocab, float scale) {
   std::vector<float> wide(static_cast<std::size_t>(vocab));
-  return softmax_rows(reinterpret_cast<typename Raw<T>::Type*>(logits), targets, wide.data(), rows, vocab, scale);
+  return softmax_rows(raw(logits), targets, wide.data(), rows, vocab, scale);
 }
 
 template <class T>
 void add_rows(const T* rows, const std::int64_t* ids, float* table, std::int64_t count, std::int64_t n) {
-  add_all_rows(reinterpret_cast<const typename Raw<T>::Type*>(rows), ids, table, count, n);
+  add_all_rows(raw(rows), ids, table, count, n);
 }
 
 template double softmax_nll_gradient(float*, const std::int64_t*, std::int64_t, std::int64_t, float);
