@@ -89,7 +89,10 @@ int main(int argc, char** argv) {
   RunArguments arguments;
   CLI::App* run_command = app.add_subcommand("run", "run the experiment of a config file");
   run_command->add_option("config", arguments.config, "JSON config file")->required();
-  run_command->add_option("--set", arguments.sets, "key=value: overrides one key; the value is JSON, else text")->type_name("KEY=VALUE")->take_all()->expected(1);
+  run_command->add_option("--set", arguments.sets, "key=value: overrides one key; the value is JSON, else text")
+      ->type_name("KEY=VALUE")
+      ->take_all()
+      ->expected(1);
   run_command->add_option("--out", arguments.out, "run folder; default runs/<config name>/<time>-<hash>");
   run_command->add_flag("--resume", arguments.resume, "go on with a stopped run");
 
@@ -115,7 +118,7 @@ int main(int argc, char** argv) {
     // LibTorch reports exhausted memory by text only.
     const std::string what = error.what_without_backtrace();
     const std::string line = what.substr(0, what.find('\n'));
-    const bool memory = what.find("memory") != std::string::npos;
+    const bool memory = what.find("memory") != std::string::npos && what.find("illegal memory access") == std::string::npos;
     return memory ? report(Exit::resources, "out of memory: " + line) : report(Exit(1), "LibTorch: " + line);
   } catch (const std::exception& error) {
     return report(Exit(1), fmt::format("unexpected error: {}", error.what()));

@@ -48,8 +48,9 @@ std::vector<fs::path> expand_globs(const std::vector<std::string>& patterns, con
   for (const std::string& pattern : patterns) {
     const std::vector<std::string> found = matches(pattern, base);
     if (found.empty()) {
-      throw Error(Exit::bad_input, fmt::format("{}: got no file of that name or pattern under {}, wanted at least one; relative paths start there",
-                                               printable(pattern), printable(base.empty() ? "." : base.string(), 1000)));
+      throw Error(Exit::bad_input,
+                  fmt::format("{}: got no file of that name or pattern under {}, wanted at least one; relative paths start there",
+                              printable(pattern), printable(base.empty() ? "." : base.string(), 1000)));
     }
     for (const std::string& name : found) {
       const fs::path path = fs::path(name).lexically_normal();

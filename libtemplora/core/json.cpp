@@ -36,7 +36,8 @@ struct CountingIterator {
 /// Builds the value while refusing what nlohmann's own parser lets pass.
 class StrictBuilder {
  public:
-  StrictBuilder(std::string_view text, const std::string& where, Exit code) : text_(text), where_(where), code_(code), furthest(text.data()) {}
+  StrictBuilder(std::string_view text, const std::string& where, Exit code)
+      : text_(text), where_(where), code_(code), furthest(text.data()) {}
 
   bool null() { return add(Json()), true; }
   bool boolean(bool value) { return add(Json(value)), true; }
@@ -140,7 +141,8 @@ class StrictBuilder {
 /// Throws for the first value that JSON cannot hold; `path` is a JSON pointer to `value`.
 void check_dumpable(const Json& value, const std::string& where, std::string& path, std::size_t depth) {
   if (depth > kMaxDepth) {
-    throw Error(Exit::bad_input, fmt::format("{}: {}: nested deeper than {} levels, wanted at most that", where, printable(path, 80), kMaxDepth));
+    throw Error(Exit::bad_input, fmt::format("{}: {}: nested deeper than {} levels, wanted at most that", where,
+                                             printable(path, 80), kMaxDepth));
   }
   if (value.is_number_float() && !std::isfinite(value.get<double>())) {
     throw Error(Exit::numerics, fmt::format("{}: {}: got {}, wanted a finite number; JSON cannot hold it", where, printable(path),

@@ -62,7 +62,8 @@ void Progress::update(std::int64_t done_tokens, std::string_view label) {
   if (!is_first && !is_last && std::chrono::duration<double>(now - last_).count() < quiet_s) return;
   last_ = now;
 
-  const double share = total_tokens_ > 0 ? std::clamp(static_cast<double>(done_tokens) / static_cast<double>(total_tokens_), 0.0, 1.0) : 1.0;
+  const auto done = static_cast<double>(done_tokens), total = static_cast<double>(total_tokens_);
+  const double share = total_tokens_ > 0 ? std::clamp(done / total, 0.0, 1.0) : 1.0;
   const double elapsed_s = std::chrono::duration<double>(now - start_).count();
   const double rate = elapsed_s > 0 ? static_cast<double>(done_tokens - first_tokens_) / elapsed_s : 0.0;
   std::string speed;  // unknown until some tokens were done

@@ -27,14 +27,15 @@ std::string processor_name() {
 at::Device parse_device(const std::string& name) {
   if (name == "auto") return at::Device(at::hasCUDA() ? at::kCUDA : at::kCPU, at::hasCUDA() ? 0 : -1);
   if (name == "cpu") return at::Device(at::kCPU);
-  const bool indexed = name.starts_with("cuda:") && name.size() > 5 && name.size() < 8 &&
+  const bool indexed = name.starts_with("cuda:") && name.size() > 5 && name.size() <= 8 &&
                        name.find_first_not_of("0123456789", 5) == std::string::npos;
   if (name != "cuda" && !indexed)
     throw Error(Exit::usage, fmt::format("model.device: got \"{}\", wanted \"auto\", \"cpu\", \"cuda\" or \"cuda:N\"", name));
   const int index = indexed ? std::stoi(name.substr(5)) : 0;
   const int count = at::hasCUDA() ? int(at::detail::getCUDAHooks().deviceCount()) : 0;
   if (index >= count)
-    throw Error(Exit::resources, fmt::format("model.device: got \"{}\", but there are {} CUDA devices; use \"cpu\" or \"auto\"", name, count));
+    throw Error(Exit::resources, fmt::format("model.device: got \"{}\", but there are {} CUDA devices; use \"cpu\" or \"auto\"",
+                                             name, count));
   return at::Device(at::kCUDA, at::DeviceIndex(index));
 }
 

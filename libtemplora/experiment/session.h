@@ -24,7 +24,8 @@ struct Machine {
 /// back to the kernel in between costs 6 % of a bfloat16 chunk in page faults (2-core Zen 4, 12 layers, hidden 768).
 void keep_freed_memory();
 
-/// Sets the process up as the config says: threads, float32 products in full float32.
+/// Sets the process up as the config says: device, threads, allocator. float32 products keep float32's precision,
+/// which is LibTorch's default.
 /// Throws Error(resources) for a device that is not there, Error(usage) for a name that is none.
 Machine set_up_machine(const ModelConfig& model, const RunConfig& run);
 

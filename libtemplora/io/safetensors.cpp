@@ -36,10 +36,12 @@ std::map<std::string, std::string> read_weight_map(const fs::path& index) {
   if (map.empty()) refuse("weight_map: is empty, wanted at least one tensor");
   std::map<std::string, std::string> out;
   for (const auto& [name, shard] : map.items()) {
-    if (!shard.is_string()) refuse(fmt::format("weight_map: {}: got a value of type {}, wanted a file name", printable(name), shard.type_name()));
+    if (!shard.is_string())
+      refuse(fmt::format("weight_map: {}: got a value of type {}, wanted a file name", printable(name), shard.type_name()));
     const auto& file = shard.get_ref<const std::string&>();
     if (file.empty() || file == "." || file == ".." || file.find_first_of(std::string_view("/\\\0", 3)) != std::string::npos) {
-      refuse(fmt::format("weight_map: {}: got shard \"{}\", wanted the plain name of a file in the same folder", printable(name), printable(file)));
+      refuse(fmt::format("weight_map: {}: got shard \"{}\", wanted the plain name of a file in the same folder",
+                         printable(name), printable(file)));
     }
     out[name] = file;
   }
@@ -57,7 +59,8 @@ SafetensorsFiles SafetensorsFiles::open_file(const fs::path& file) {
 
 SafetensorsFiles SafetensorsFiles::open_folder(const fs::path& folder) {
   std::error_code ignored;
-  if (!fs::is_directory(folder, ignored)) throw Error(Exit::bad_input, fmt::format("{}: is no folder, wanted that of a model", shown(folder)));
+  if (!fs::is_directory(folder, ignored))
+    throw Error(Exit::bad_input, fmt::format("{}: is no folder, wanted that of a model", shown(folder)));
   // Both may be there; transformers takes the single file too.
   if (has_name(folder / kSingleFile)) {
     SafetensorsFiles out = open_file(folder / kSingleFile);
@@ -78,7 +81,8 @@ SafetensorsFiles SafetensorsFiles::open_folder(const fs::path& folder) {
   std::map<const MappedFile*, std::string> shard_of;
   for (const auto& [shard, name] : first_of) {
     if (!has_name(folder / shard)) {
-      throw Error(Exit::bad_input, fmt::format("{}: is missing, {} wants it for {}; fetch it", shown(folder / shard), kIndexFile, printable(name)));
+      throw Error(Exit::bad_input, fmt::format("{}: is missing, {} wants it for {}; fetch it", shown(folder / shard),
+                                               kIndexFile, printable(name)));
     }
     out.add_file(folder / shard);
     shard_of[out.files_.back().get()] = shard;
@@ -87,8 +91,9 @@ SafetensorsFiles SafetensorsFiles::open_folder(const fs::path& folder) {
     const std::string& shard = shard_of.at(tensor.file);
     const auto wanted = weight_map.find(name);
     if (wanted == weight_map.end()) {
-      throw Error(Exit::bad_input, fmt::format("{}: {}: is not in the weight_map of {}, wanted it there; do index and shards belong together?",
-                                               shown(folder / shard), printable(name), kIndexFile));
+      throw Error(Exit::bad_input,
+                  fmt::format("{}: {}: is not in the weight_map of {}, wanted it there; do index and shards belong together?",
+                              shown(folder / shard), printable(name), kIndexFile));
     }
     if (wanted->second != shard) {
       throw Error(Exit::bad_input, fmt::format("{}: {}: got it in this shard, {} wants it in {}; do index and shards belong together?",
@@ -126,7 +131,8 @@ const TensorSpan& SafetensorsFiles::at(const std::string& name) const {
   return found->second;
 }
 
-void write_safetensors(const fs::path& file, const std::vector<TensorToWrite>& tensors, const std::map<std::string, std::string>& metadata) {
+void write_safetensors(const fs::path& file, const std::vector<TensorToWrite>& tensors,
+                       const std::map<std::string, std::string>& metadata) {
   const std::string where = shown(file);
   std::vector<const TensorToWrite*> order;
   std::set<std::string> names{"__metadata__"};

@@ -81,7 +81,8 @@ class EntryReader {
 
   std::uint64_t size(const Json& value, const char* key) const {
     if (!value.is_number_integer() || value.get<std::int64_t>() < 0) {
-      const std::string got = value.is_structured() ? value.type_name() : printable(value.dump(-1, ' ', false, Json::error_handler_t::replace), 40);
+      const auto dumped = [&] { return printable(value.dump(-1, ' ', false, Json::error_handler_t::replace), 40); };
+      const std::string got = value.is_structured() ? value.type_name() : dumped();
       refuse(fmt::format("{}: got {}, wanted integers that are not negative", key, got));
     }
     return static_cast<std::uint64_t>(value.get<std::int64_t>());
@@ -125,12 +126,14 @@ void check_coverage(const std::vector<HeaderEntry>& entries, std::uint64_t heade
   const HeaderEntry* previous = nullptr;
   for (const HeaderEntry& entry : entries) {
     if (entry.begin < covered) {
-      throw Error(Exit::bad_input, fmt::format("{}: {}: its bytes overlap those of {}, wanted tensors side by side; the file is damaged", where,
-                                               printable(entry.name), printable(previous->name)));
+      throw Error(Exit::bad_input,
+                  fmt::format("{}: {}: its bytes overlap those of {}, wanted tensors side by side; the file is damaged", where,
+                              printable(entry.name), printable(previous->name)));
     }
     if (entry.begin > covered) {
-      throw Error(Exit::bad_input, fmt::format("{}: {}: {} bytes before it belong to no tensor, wanted no holes; the file is damaged", where,
-                                               printable(entry.name), entry.begin - covered));
+      throw Error(Exit::bad_input,
+                  fmt::format("{}: {}: {} bytes before it belong to no tensor, wanted no holes; the file is damaged", where,
+                              printable(entry.name), entry.begin - covered));
     }
     covered = entry.begin + entry.bytes;
     previous = &entry;
@@ -161,7 +164,8 @@ bool tensor_bytes(StorageType type, const std::vector<std::int64_t>& shape, std:
 void refuse_lfs_pointer(std::string_view text, const std::string& where) {
   if (text.starts_with("version https://git-lfs")) {
     throw Error(Exit::bad_input,
-                fmt::format("{}: got a git-lfs pointer, a short text that stands for the file, wanted the file itself; run \"git lfs pull\" in that folder",
+                fmt::format("{}: got a git-lfs pointer, a short text that stands for the file, wanted the file itself; "
+                            "run \"git lfs pull\" in that folder",
                             where));
   }
 }

@@ -44,7 +44,8 @@ void check_config(const Json& json, const fs::path& file, const LoraConfig& conf
   if (json.contains("bias") && json.at("bias") != "none") refuse(file, "bias", json.at("bias").dump(), "\"none\"");
   wanted("r", config.rank, "lora.rank");
   if (!json.contains("lora_alpha") || !json.at("lora_alpha").is_number() || json.at("lora_alpha").get<double>() != config.alpha)
-    refuse(file, "lora_alpha", json.value("lora_alpha", Json()).dump(), fmt::format("{}; set lora.alpha to match the adapter", config.alpha));
+    refuse(file, "lora_alpha", json.value("lora_alpha", Json()).dump(),
+           fmt::format("{}; set lora.alpha to match the adapter", config.alpha));
 }
 
 }  // namespace
@@ -89,7 +90,8 @@ void load_peft_folder(LoraAdapter& adapter, const fs::path& folder) {
     if (found == files.tensors().end())
       problems.push_back(name + " is missing");
     else if (found->second.shape != target.sizes().vec())
-      problems.push_back(fmt::format("{} has shape [{}], wanted [{}]", name, fmt::join(found->second.shape, ", "), fmt::join(target.sizes().vec(), ", ")));
+      problems.push_back(fmt::format("{} has shape [{}], wanted [{}]", name, fmt::join(found->second.shape, ", "),
+                                     fmt::join(target.sizes().vec(), ", ")));
     else
       copies.emplace_back(target, &found->second);
   };

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 
@@ -166,7 +167,13 @@ LlamaConfig llama_config_from_json(const Json& json, const std::string& where, c
   } else if (fields.has("rope_scaling")) {
     config.rope_scaling = parse_rope_scaling(fields.raw("rope_scaling"), where + ": rope_scaling", config.max_positions);
   }
-  if (override) config.rope_scaling = parse_rope_scaling(*override, "model.rope_scaling", config.max_positions);
+  if (override) {
+    config.rope_scaling = parse_rope_scaling(*override, "model.rope_scaling", config.max_positions);
+    // Who stretches the positions wants to use what that makes of them.
+    const RopeScaling& scaling = config.rope_scaling;
+    const double stretched = std::min(scaling.factor * double(scaling.original_positions), double(kLargestSize));
+    if (scaling.type != RopeScaling::Type::none) config.max_positions = std::max(config.max_positions, std::int64_t(stretched));
+  }
   return config;
 }
 

@@ -32,7 +32,7 @@ struct LlamaConfig {
   std::int64_t heads = 0;
   std::int64_t kv_heads = 0;
   std::int64_t head_dim = 0;
-  std::int64_t max_positions = 2048;
+  std::int64_t max_positions = 2048;  ///< max_position_embeddings, or what an override of rope_scaling stretches it to
   double rms_norm_eps = 1e-6;
   double rope_theta = 10000.0;
   RopeScaling rope_scaling;
@@ -41,7 +41,8 @@ struct LlamaConfig {
   bool tied_embeddings = false;
 };
 
-/// Reads a Hugging Face config.json. `rope_scaling` replaces the file's own where given.
+/// Reads a Hugging Face config.json. `rope_scaling` replaces the file's own where given, and max_positions then
+/// grows to factor · original positions.
 /// Whatever this code does not compute (other architectures, sliding windows, other activations,
 /// quantised weights, other kinds of rope) is refused by name.
 /// Throws Error(bad_input) naming file, field, got and wanted.

@@ -62,7 +62,8 @@ std::string curve(const std::vector<Point>& points, const Axes& axes, const char
   for (const Point& p : points) path += fmt::format("{}{:.1f} {:.1f}", path.empty() ? "M" : " L", axes.x(p.tokens), axes.y(p.ppl));
   std::string out = fmt::format("<path class=\"curve {}\" d=\"{}\"/>\n", name, path);
   if (points.size() == 1)  // a line of one point cannot be seen
-    out += fmt::format("<circle class=\"{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3\"/>\n", name, axes.x(points[0].tokens), axes.y(points[0].ppl));
+    out += fmt::format("<circle class=\"{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3\"/>\n", name, axes.x(points[0].tokens),
+                       axes.y(points[0].ppl));
   return out;
 }
 
@@ -70,9 +71,11 @@ std::string ticks(const Axes& axes) {
   std::string out;
   const double x_step = nice_step(axes.end_tokens, 8), y_step = nice_step(axes.high - axes.low, 6);
   for (double t = 0; t <= axes.end_tokens * (1 + 1e-9); t += x_step)
-    out += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">{}</text>\n", axes.x(t), kHeight - kBottom + 18, tokens_name(t));
+    out += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">{}</text>\n", axes.x(t), kHeight - kBottom + 18,
+                       tokens_name(t));
   for (double p = std::ceil(axes.low / y_step - 1e-9) * y_step; p <= axes.high * (1 + 1e-9); p += y_step)
-    out += fmt::format("<line class=\"grid\" x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/><text x=\"{}\" y=\"{:.1f}\" text-anchor=\"end\">{:g}</text>\n",
+    out += fmt::format("<line class=\"grid\" x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/>"
+                       "<text x=\"{}\" y=\"{:.1f}\" text-anchor=\"end\">{:g}</text>\n",
                        kLeft, kWidth - kRight, axes.y(p), axes.y(p), kLeft - 8, axes.y(p) + 4, std::round(p / y_step) * y_step);
   return out;
 }
@@ -105,15 +108,16 @@ std::string perplexity_svg(const RunData& run) {
   const double step = nice_step(std::max(high - low, 0.02 * high), 6);
   const Axes axes{end_tokens, std::floor(low / step) * step, std::ceil(high / step + 1e-9) * step};
 
-  std::string out = fmt::format("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"Perplexity against position\">\n{}",
+  std::string out = fmt::format("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {}\" role=\"img\" "
+                                "aria-label=\"Perplexity against position\">\n{}",
                                 kWidth, kHeight, kStyle);
   out += fmt::format("<rect class=\"back\" width=\"{}\" height=\"{}\"/>\n", kWidth, kHeight);
   out += fmt::format("<text class=\"title\" x=\"{}\" y=\"24\">Perplexity by position in the book ({} book{})</text>\n", kLeft,
                      run.books.size(), run.books.size() == 1 ? "" : "s");
   out += ticks(axes);
   out += fmt::format("<line class=\"axis\" x1=\"{0}\" x2=\"{1}\" y1=\"{2}\" y2=\"{2}\"/>\n", kLeft, kWidth - kRight, kHeight - kBottom);
-  out += fmt::format("<text x=\"{:.1f}\" y=\"{}\" text-anchor=\"middle\">position [tokens], bins of {}</text>\n", (kLeft + kWidth - kRight) / 2,
-                     kHeight - 14, static_cast<std::int64_t>(bin_tokens));
+  out += fmt::format("<text x=\"{:.1f}\" y=\"{}\" text-anchor=\"middle\">position [tokens], bins of {}</text>\n",
+                     (kLeft + kWidth - kRight) / 2, kHeight - 14, static_cast<std::int64_t>(bin_tokens));
   out += fmt::format("<text transform=\"translate(18 {:.1f}) rotate(-90)\" text-anchor=\"middle\">perplexity per token</text>\n",
                      (kTop + kHeight - kBottom) / 2);
   out += curve(base, axes, "base") + curve(lora, axes, "lora");

@@ -241,7 +241,8 @@ void visit_fields(PretrainConfig& c, Visitor&& v) {
   v("micro_sequences", c.micro_sequences,
     FieldInfo{"sequences that a thread computes at once: bounds memory, and small ones stay in the cache", "sequences", 1, 1 << 20});
   v("passes", c.passes, FieldInfo{"times that the corpus is seen; unused where tokens is given", "", 0, 1e6, true});
-  v("tokens", c.tokens, FieldInfo{"tokens to train on; null: passes over the corpus. A resumed run may give another number", "tokens", 1, 1e15});
+  v("tokens", c.tokens,
+    FieldInfo{"tokens to train on; null: passes over the corpus. A resumed run may give another number", "tokens", 1, 1e15});
   v("learning_rate", c.learning_rate, FieldInfo{"AdamW's step size after warm-up", "", 0});
   v("warmup_steps", c.warmup_steps, FieldInfo{"the rate rises linearly over these", "steps", 0});
   v("min_learning_rate_share", c.min_learning_rate_share, FieldInfo{"the cosine ends at this share of learning_rate", "", 0, 1});
@@ -285,8 +286,9 @@ struct LoadedConfig {
   Config config;                          ///< effective: every null that a rule fills is filled
   Json effective;                         ///< the same as JSON, every key present, paths absolute
   std::vector<std::string> set_by_fidelity;  ///< keys ("train.warmup_chunks") that `fidelity` set
-  /// 12 hex digits of `effective` with the paths as they were written, without notes and
-  /// what changes no number (how often a run is saved, the sections of other experiments): the same wherever the checkout lies. Names the run folder.
+  /// 12 hex digits of `effective` with the paths as they were written, without notes and what changes no number
+  /// (how often a run is saved, the sections of other experiments): the same wherever the checkout lies. Names
+  /// the run folder.
   std::string hash;
 };
 

@@ -40,7 +40,7 @@ CASES = {
     # Right after a reset Adam's update is almost the gradient's sign, rounding noise included: a smaller rate.
     "reset": (240, {"train.moments": "reset", "window.context_tokens": 0, "train.epochs": 3,
                     "train.learning_rate": 2e-3}, dict(mlp_bias=True)),
-    "official": (3300, {"window.chunk_tokens": 512, "train.prefix_tokens": 512, "train.learning_rate": 4e-3}, {}),
+    "official": (3300, {"window.chunk_tokens": 512, "train.prefix_tokens": 512, "train.learning_rate": 8e-3}, {}),
 }
 
 

@@ -63,6 +63,18 @@ TEST_CASE("Llama: model.rope_scaling of the run replaces the model's own", "[par
   CHECK(stretched.rope_scaling.factor == scaling.at("factor").get<double>());
 }
 
+TEST_CASE("Llama: positions stretched by the run may be used", "[parity]") {
+  Json config = goldens::json("model/yarn/config.json");
+  config["rope_scaling"] = nullptr;
+  const auto positions = [&](const char* scaling) {
+    return llama_config_from_json(config, "config.json", parse_json(scaling, "scaling")).max_positions;
+  };
+  CHECK(positions(R"({"rope_type": "linear", "factor": 4})") == 4 * 128);
+  CHECK(positions(R"({"rope_type": "yarn", "factor": 8, "original_max_position_embeddings": 32})") == 8 * 32);
+  CHECK(positions(R"({"rope_type": "yarn", "factor": 2, "original_max_position_embeddings": 32})") == 128);
+  CHECK(positions(R"({"rope_type": "default"})") == 128);
+}
+
 TEST_CASE("Llama: rows asked for are those of the whole pass", "[unit]") {
   Llama model = random_model(small_config(), at::kDouble);
   const at::NoGradGuard no_grad;
