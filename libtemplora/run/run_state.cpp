@@ -46,9 +46,19 @@ void force_to_disk(const fs::path& path) {
     throw Error(Exit::resources, fmt::format("{}: cannot be forced to disk: {}", path.string(), std::strerror(failure)));
 }
 
+/// Over everything in a state's JSON part but the hash itself.
+std::string hash_of_state(Json json) {
+  json.erase("hash");
+  return hash_hex(dump_json(json, "state"));
+}
+
 std::optional<StateFile> parse_state(const fs::path& run_folder, std::int64_t number, std::string& why) {
   const std::string where = (run_folder / "state" / json_name(number)).string();
   const Json json = parse_json(read_file(where), where);
+  if (!json.is_object() || json.value("hash", "") != hash_of_state(json)) {
+    why = json_name(number) + " is not as it was saved";
+    return std::nullopt;
+  }
   StateFile state;
   state.number = number;
   state.state = json.at("state");
@@ -99,10 +109,11 @@ void write_state(const fs::path& run_folder, const StateFile& state) {
   force_to_disk(state.tensors);
   Json files = Json::object();
   for (const auto& [name, bytes] : state.sizes) files[name] = bytes;
-  const Json json = {{"state", state.state},
-                     {"tensors", state.tensors.filename().string()},
-                     {"tensors_hash", hash_of_file(state.tensors)},
-                     {"files", files}};
+  Json json = {{"state", state.state},
+               {"tensors", state.tensors.filename().string()},
+               {"tensors_hash", hash_of_file(state.tensors)},
+               {"files", files}};
+  json["hash"] = hash_of_state(json);
   write_file_atomically(run_folder / "state" / json_name(state.number), dump_json_pretty(json, "state"));
 }
 

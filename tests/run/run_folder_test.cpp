@@ -216,6 +216,11 @@ TEST_CASE("RunFolder: a damaged or half-written state gives way to the one befor
   std::int64_t expected = 4;
   SECTION("tensors changed") { std::ofstream(state / "state-1.safetensors") << "other bytes"; }
   SECTION("tensors missing") { fs::remove(state / "state-1.safetensors"); }
+  SECTION("JSON part changed") {
+    std::string json = read_file(state / "state-1.json");
+    json.replace(json.find("\"next\": 8"), 9, "\"next\": 7");
+    std::ofstream(state / "state-1.json") << json;
+  }
   SECTION("JSON part cut") { fs::resize_file(state / "state-1.json", 20); }
   SECTION("record shorter than the state says") { fs::resize_file(scratch.path / "nll/1-lora.f32", 4); }
   SECTION("tensors of a state that never got its JSON part") {
