@@ -2,24 +2,30 @@
 
 #include <CLI/CLI.hpp>
 #include <c10/util/Exception.h>
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <ctime>
 #include <filesystem>
 #include <new>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "core/error.h"
+#include "core/file_descriptor.h"
 #include "core/json.h"
 #include "core/log.h"
 #include "core/stop.h"
 #include "perplexity.h"
 #include "pretrain.h"
 #include "run/config.h"
+#include "text/utf8.h"
 
 namespace fs = std::filesystem;
 
@@ -40,6 +46,7 @@ std::vector<Override> parse_overrides(const std::vector<std::string>& sets) {
     const std::size_t equals = set.find('=');
     if (equals == std::string::npos || equals == 0)
       throw Error(Exit::usage, fmt::format("--set: got \"{}\", wanted key=value, such as train.epochs=1", set));
+    if (utf8_error(set) != kValidUtf8) throw Error(Exit::usage, fmt::format("--set: got \"{}\", wanted UTF-8", printable(set)));
     overrides.push_back({set.substr(0, equals), set.substr(equals + 1)});
   }
   return overrides;
@@ -74,6 +81,14 @@ void run(const RunArguments& arguments) {
   }
 }
 
+// A closed standard stream's number would go to the next file opened, and log lines into that run's records.
+void open_standard_streams() {
+  int fd = 0;
+  do fd = ::open("/dev/null", O_RDWR);
+  while (fd >= 0 && fd <= STDERR_FILENO);
+  if (fd > STDERR_FILENO) ::close(fd);
+}
+
 int report(Exit code, const std::string& message) {
   log_line(message);
   return int(code);
@@ -82,6 +97,7 @@ int report(Exit code, const std::string& message) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  open_standard_streams();
   CLI::App app{"templora: Temp-LoRA (arXiv 2401.11504), a temporary LoRA trained on a text as it streams by"};
   app.set_version_flag("--version", "templora " TEMPLORA_VERSION);
   app.require_subcommand(1);
@@ -107,8 +123,10 @@ int main(int argc, char** argv) {
   }
   try {
     if (run_command->parsed()) run(arguments);
-    if (schema_command->parsed())
+    if (schema_command->parsed()) {
       fmt::print("{}", reference ? config_reference() : dump_json_pretty(config_schema(), "schema"));
+      if (std::fflush(stdout) != 0) throw Error(Exit::resources, fmt::format("standard output: cannot be written: {}", errno_text(errno)));
+    }
     return int(Exit::done);
   } catch (const Error& error) {
     return report(error.exit_code(), error.what());
@@ -120,6 +138,10 @@ int main(int argc, char** argv) {
     const std::string line = what.substr(0, what.find('\n'));
     const bool memory = what.find("memory") != std::string::npos && what.find("illegal memory access") == std::string::npos;
     return memory ? report(Exit::resources, "out of memory: " + line) : report(Exit(1), "LibTorch: " + line);
+  } catch (const fs::filesystem_error& error) {
+    return report(Exit::resources, fmt::format("{}: {}", printable(error.path1().string(), 1000), error.code().message()));
+  } catch (const std::system_error& error) {
+    return report(Exit::resources, error.what());  // standard output, most likely
   } catch (const std::exception& error) {
     return report(Exit(1), fmt::format("unexpected error: {}", error.what()));
   }

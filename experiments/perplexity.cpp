@@ -57,6 +57,7 @@ Json run_record(const LoadedConfig& loaded, const Machine& machine, const std::s
                 {"device", machine.device.is_cpu() ? "cpu" : "cuda"},
                 {"cpu_capability", machine.cpu_capability},
                 {"torch_version", machine.torch_version},
+                {"model_config_hash", hash_hex(read_file(fs::path(loaded.config.model.path) / "config.json"))},
                 {"weights_hash", weights},
                 {"tokenizer_hash", tokenizer.hash()}};
   if (const auto& adapter = loaded.config.lora.init_from)
@@ -129,6 +130,8 @@ void run_perplexity(const LoadedConfig& loaded, const std::filesystem::path& pat
   const std::vector<Book> books = read_books(config, tokenizer, model->config());
   const std::string hash = weights_hash(*model);
   const Json record = run_record(loaded, machine, hash, tokenizer, books);
+  // A module that cannot be made (a layer the model has not, a damaged init_from) is found before a folder is.
+  if (config.score.adapter && !resume) TempLora(*model, config, books.front(), 0);
   RunFolder folder = resume ? RunFolder::resume(path, record) : RunFolder::create(path, record);
   if (folder.finished()) {
     log_line(fmt::format("{} is finished; its table:", path.string()));

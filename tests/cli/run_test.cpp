@@ -112,10 +112,53 @@ TEST_CASE("templora run: resume refuses another config, thread count or text, by
   const Ended threads = world.run({"run", "config.json", "--out", "out", "--resume", "--set", "run.threads=2"});
   CHECK(threads.code == 2);
   CHECK(threads.says("threads"));
+  const std::string model = world.content("model/config.json");
+  Json changed = Json::parse(model);
+  changed["rope_theta"] = 5000.0;
+  world.write("model/config.json", changed.dump());
+  const Ended theta = world.run({"run", "config.json", "--out", "out", "--resume"});
+  CHECK(theta.code == 2);
+  CHECK(theta.says("model_config_hash"));
+  world.write("model/config.json", model);
   world.write("book.txt", "Another text altogether, long enough for a chunk or two of some twenty tokens each, and then some more.");
   const Ended text = world.run({"run", "config.json", "--out", "out", "--resume"});
   CHECK(text.code == 2);
   CHECK(text.says("text_0_hash"));
+}
+
+TEST_CASE("templora run: closed or broken standard streams and a file size limit do no harm", "[cli]") {
+  const World world;
+  REQUIRE(world.run_config("whole").code == 0);
+  const Ended closed = world.run({"run", "config.json", "--out", "out"}, [] {
+    for (int fd = 0; fd < 3; ++fd) ::close(fd);
+  });
+  CHECK(closed.code == 0);
+  CHECK(results(world, "out") == results(world, "whole"));
+  const Ended broken = world.run({"run", "config.json", "--out", "broken"}, [] {
+    int ends[2];
+    if (::pipe(ends) != 0) ::_exit(126);
+    ::close(ends[0]);
+    ::dup2(ends[1], 1);
+    ::dup2(ends[1], 2);
+  });
+  CHECK(broken.code == 0);
+  CHECK(results(world, "broken") == results(world, "whole"));
+  const Ended limited = world.run({"run", "config.json", "--out", "limited"}, [] {
+    const rlimit limit{20000, 20000};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+  });
+  INFO(limited.text);
+  CHECK(limited.code == int(Exit::resources));
+}
+
+TEST_CASE("templora run: a hang-up saves the state", "[cli]") {
+  const World world;
+  const Ended hung_up = world.run({"run", "config.json", "--out", "out"}, {}, [&](pid_t child) {
+    wait_for_chunks(world, "out", 2);
+    ::kill(child, SIGHUP);
+  });
+  CHECK(hung_up.code == int(Exit::interrupted));
+  CHECK(hung_up.says("SIGHUP"));
 }
 
 TEST_CASE("templora run: an existing folder is never overwritten", "[cli]") {
