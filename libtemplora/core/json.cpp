@@ -165,7 +165,9 @@ std::string dump(const Json& value, const std::string& where, int indent) {
   try {
     return value.dump(indent);
   } catch (const Json::type_error& error) {
-    throw Error(Exit::bad_input, fmt::format("{}: a string is not UTF-8, wanted UTF-8: {}", where, printable(error.what())));
+    std::string_view what = error.what();  // "[json.exception.type_error.316] what it was"
+    if (const std::size_t end = what.find("] "); end != std::string_view::npos) what.remove_prefix(end + 2);
+    throw Error(Exit::bad_input, fmt::format("{}: a string is not UTF-8, wanted UTF-8: {}", where, printable(what)));
   }
 }
 

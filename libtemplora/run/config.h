@@ -185,8 +185,8 @@ void visit_fields(ScoreConfig& c, Visitor&& v) {
 
 template <class Visitor>
 void visit_fields(LoraConfig& c, Visitor&& v) {
-  v("rank", c.rank, FieldInfo{"inner size of the low-rank update", "", 1});
-  v("alpha", c.alpha, FieldInfo{"the update is scaled by alpha / rank", "", 0});
+  v("rank", c.rank, FieldInfo{"inner size of the low-rank update", "", 1, 1 << 20});
+  v("alpha", c.alpha, FieldInfo{"the update is scaled by alpha / rank", "", 0, 1e9});
   v("dropout", c.dropout, FieldInfo{"share of the update's inputs dropped in training", "", 0, 0.999});
   v("targets", c.targets, FieldInfo{"projections that get an update: any of q_proj k_proj v_proj o_proj gate_proj "
                                     "up_proj down_proj"});
@@ -212,7 +212,7 @@ void visit_fields(TrainConfig& c, Visitor&& v) {
   v("warmup_steps", c.warmup_steps,
     FieldInfo{"step s = 1, 2, ... runs at learning_rate * min(1, s / warmup_steps) (corrected: 2); excludes "
               "warmup_chunks", "steps", 0});
-  v("clip_norm", c.clip_norm, FieldInfo{"largest global gradient norm; 0 does not clip", "", 0});
+  v("clip_norm", c.clip_norm, FieldInfo{"largest global gradient norm; 0 does not clip", "", 0, 1e9});
   v("adam_beta1", c.adam_beta1, FieldInfo{"decay of AdamW's first moment", "", 0, 0.999999});
   v("adam_beta2", c.adam_beta2, FieldInfo{"decay of AdamW's second moment", "", 0, 0.99999999});
   v("adam_eps", c.adam_eps, FieldInfo{"added to the root of the second moment", "", 0, 1, true});
@@ -250,7 +250,7 @@ void visit_fields(PretrainConfig& c, Visitor&& v) {
   v("adam_beta2", c.adam_beta2, FieldInfo{"decay of AdamW's second moment", "", 0, 0.99999999});
   v("adam_eps", c.adam_eps, FieldInfo{"added to the root of the second moment", "", 0, 1, true});
   v("weight_decay", c.weight_decay, FieldInfo{"AdamW's decoupled decay of the matrices; norms have none", "", 0, 1});
-  v("clip_norm", c.clip_norm, FieldInfo{"largest global gradient norm; 0 does not clip", "", 0});
+  v("clip_norm", c.clip_norm, FieldInfo{"largest global gradient norm; 0 does not clip", "", 0, 1e9});
   v("save_every_steps", c.save_every_steps, FieldInfo{"steps between saved states", "steps", 1});
   v("validate_every_steps", c.validate_every_steps, FieldInfo{"steps between looks at the held-back texts", "steps", 1});
   v("validation_tokens", c.validation_tokens,

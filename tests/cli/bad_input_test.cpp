@@ -103,6 +103,12 @@ TEST_CASE("bad input: books", "[cli]") {
     world.write("book.txt", "fine so far \xff\xfe and then not");
     check_refused(world, Exit::bad_input, {"book.txt", "12"});
   }
+  SECTION("a name that is not UTF-8") {
+    const World world;
+    world.write("b\xff.txt", "Some text.");
+    world.write_config({{"data.books", {"b*.txt"}}});
+    check_refused(world, Exit::bad_input, {"b?.txt", "UTF-8", "rename"});
+  }
   SECTION("a glob that matches nothing") {
     const World world;
     world.write_config({{"data.books", {"*.nothing"}}});
@@ -125,6 +131,40 @@ TEST_CASE("bad input: a window beyond the model's positions is allowed on reques
   check_refused(world, Exit::usage, {"window.context_tokens", "allow_beyond_positions"});
   world.write_config({{"window.context_tokens", 120}, {"model.allow_beyond_positions", true}});
   CHECK(world.run_config().code == 0);
+}
+
+TEST_CASE("bad input: a module that cannot be made is found before a run folder is", "[cli]") {
+  const World world;
+  world.write_config({{"lora.layers", {7}}});
+  check_refused(world, Exit::usage, {"lora.layers", "got 7"});
+  fs::create_directory(world.folder / "adapter");
+  world.write("adapter/adapter_config.json", "{}");
+  world.write("adapter/adapter_model.safetensors", "not tensors");
+  world.write_config({{"lora.init_from", "adapter"}});
+  check_refused(world, Exit::bad_input, {"adapter"});
+}
+
+TEST_CASE("bad input: numbers that the module's arithmetic cannot hold", "[cli]") {
+  const World world;
+  world.write_config({{"lora.rank", std::int64_t{1} << 62}});
+  check_refused(world, Exit::usage, {"config.json", "lora.rank"});
+  world.write_config({{"lora.alpha", 1e308}});
+  check_refused(world, Exit::usage, {"config.json", "lora.alpha"});
+  world.write_config({{"train.clip_norm", 1e308}});
+  check_refused(world, Exit::usage, {"config.json", "train.clip_norm"});
+}
+
+TEST_CASE("bad input: arguments that no file system or record can hold", "[cli]") {
+  const World world;
+  const Ended long_name = world.run_config(std::string(300, 'x'));
+  INFO(long_name.text);
+  CHECK(long_name.code == int(Exit::resources));
+  CHECK(long_name.says("File name too long"));
+  const Ended bytes = world.run({"run", "config.json", "--set", "model.path=m\xff", "--out", "out"});
+  INFO(bytes.text);
+  CHECK(bytes.code == int(Exit::usage));
+  CHECK(bytes.says("--set: got \"model.path=m?\", wanted UTF-8"));
+  CHECK_FALSE(fs::exists(world.folder / "out"));
 }
 
 TEST_CASE("bad input: a CUDA device that is not there", "[cli]") {
