@@ -83,4 +83,7 @@ class MappedFile {
 /// Throws Error(bad_input) naming a pattern that matches nothing.
 std::vector<fs::path> expand_globs(const std::vector<std::string>& patterns, const fs::path& base);
 
+/// `text` as a pattern that stands for itself only.
+std::string glob_escaped(const std::string& text);
+
 }  // namespace templora

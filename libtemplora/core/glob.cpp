@@ -10,9 +10,7 @@
 
 namespace templora {
 
-namespace {
-
-std::string escaped(const std::string& text) {
+std::string glob_escaped(const std::string& text) {
   std::string out;
   for (const char c : text) {
     if (c == '*' || c == '?' || c == '[' || c == ']' || c == '\\') out += '\\';
@@ -21,6 +19,8 @@ std::string escaped(const std::string& text) {
   return out;
 }
 
+namespace {
+
 /// Matches of one pattern, sorted by the bytes of their names whatever the locale says.
 std::vector<std::string> matches(const std::string& pattern, const fs::path& base) {
   if (pattern.empty() || pattern.find('\0') != std::string::npos) return {};
@@ -28,7 +28,7 @@ std::vector<std::string> matches(const std::string& pattern, const fs::path& bas
   std::error_code ignored;
   if (fs::exists(literal, ignored)) return {literal.string()};
   std::string full = pattern;
-  if (!fs::path(pattern).is_absolute() && !base.empty()) full = (fs::path(escaped(base.string())) / pattern).string();
+  if (!fs::path(pattern).is_absolute() && !base.empty()) full = (fs::path(glob_escaped(base.string())) / pattern).string();
 
   glob_t found{};
   const std::unique_ptr<glob_t, void (*)(glob_t*)> freed(&found, [](glob_t* g) { ::globfree(g); });

@@ -46,15 +46,14 @@ std::optional<double> mean_of(const std::vector<float>& nll) {
 
 AdamOptions adam_options(const TrainConfig& c) { return {c.adam_beta1, c.adam_beta2, c.adam_eps, c.weight_decay, c.clip_norm}; }
 
-void check_finite(const std::vector<double>& values, const char* what, const ChunkRecord& record) {
-  for (const double value : values)
-    if (!std::isfinite(value))
-      throw Error(Exit::numerics, fmt::format("{}: chunk {}: {} is {}; lower train.learning_rate, or use model.dtype float32",
-                                              record.book, record.chunk, what, value));
-}
+constexpr const char* kTooFast = "lower train.learning_rate, or use model.dtype float32";
+constexpr const char* kBadModel = "the module has no part in it: look at the model's weights, its rope settings and model.dtype";
 
-void check_finite(const std::vector<float>& values, const char* what, const ChunkRecord& record) {
-  check_finite(std::vector<double>(values.begin(), values.end()), what, record);
+template <class T>
+void check_finite(const std::vector<T>& values, const char* what, const char* advice, const ChunkRecord& record) {
+  for (const T value : values)
+    if (!std::isfinite(value))
+      throw Error(Exit::numerics, fmt::format("{}: chunk {}: {} is {}; {}", record.book, record.chunk, what, value, advice));
 }
 
 }  // namespace
@@ -127,10 +126,10 @@ ChunkResult TempLora::step() {
   record.lora_nll = mean_of(result.lora_nll);
   record.train_loss.assign(host[2].begin(), host[2].end());
   record.grad_norm.assign(host[3].begin(), host[3].end());
-  check_finite(result.base_nll, "the base model's NLL", record);
-  check_finite(result.lora_nll, "the adapter's NLL", record);
-  check_finite(record.train_loss, "the training loss", record);
-  check_finite(record.grad_norm, "the gradient's norm", record);
+  check_finite(result.base_nll, "the base model's NLL", kBadModel, record);
+  check_finite(result.lora_nll, "the adapter's NLL", kTooFast, record);
+  check_finite(record.train_loss, "the training loss", kTooFast, record);
+  check_finite(record.grad_norm, "the gradient's norm", kTooFast, record);
   timer.mark("read");
   record.seconds = timer.seconds();
   ++next_chunk_;

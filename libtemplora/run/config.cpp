@@ -128,12 +128,13 @@ void check_rules(const Config& c, const KeySource& source) {
     fail("train.warmup_steps", "got both warmup_chunks and warmup_steps, wanted one of the two; remove one");
 }
 
-template <class Change>
-void change_paths(Config& c, Change&& change) {
+/// Calls `change` for every path, and `change_pattern` for every one that may be a glob.
+template <class Change, class ChangePattern>
+void change_paths(Config& c, Change&& change, ChangePattern&& change_pattern) {
   if (!c.model.path.empty()) change(c.model.path);
   if (c.model.tokenizer) change(*c.model.tokenizer);
-  for (std::string& book : c.data.books) change(book);
-  for (std::string& text : c.data.validation) change(text);
+  for (std::string& book : c.data.books) change_pattern(book);
+  for (std::string& text : c.data.validation) change_pattern(text);
   if (c.lora.init_from) change(*c.lora.init_from);
   if (c.pretrain.token_cache) change(*c.pretrain.token_cache);
 }
@@ -176,10 +177,17 @@ LoadedConfig parse_config(const std::string& text, const std::string& where, con
   loaded.hash = identity_hash(section_json(loaded.config));
 
   const fs::path base = fs::absolute(base_folder.empty() ? fs::path(".") : fs::path(base_folder));
-  change_paths(loaded.config, [&](std::string& path) {
-    const fs::path absolute = (base / path).lexically_normal();
-    path = (absolute.has_filename() ? absolute : absolute.parent_path()).string();  // "folder/" means "folder"
-  });
+  const auto made_absolute = [](const fs::path& folder, const std::string& path) {
+    const fs::path absolute = (folder / path).lexically_normal();
+    return (absolute.has_filename() ? absolute : absolute.parent_path()).string();  // "folder/" means "folder"
+  };
+  change_paths(
+      loaded.config, [&](std::string& path) { path = made_absolute(base, path); },
+      [&](std::string& pattern) {
+        // What exists by that very name is meant as it stands; else the folder's own brackets are no pattern.
+        const std::string literal = made_absolute(base, pattern);
+        pattern = fs::exists(literal) ? literal : made_absolute(glob_escaped(base.string()), pattern);
+      });
   loaded.effective = section_json(loaded.config);
   return loaded;
 }

@@ -201,3 +201,15 @@ TEST_CASE("bad input: a full disk ends a run with code 4, and it goes on once th
   REQUIRE(resumed.code == 0);
   CHECK(world.content("out/nll/0-lora.f32") == world.content("whole/nll/0-lora.f32"));
 }
+
+TEST_CASE("templora run: a config's folder may have brackets in its name", "[cli]") {
+  const World world;
+  fs::create_directories(world.folder / "my[1]");
+  fs::copy(world.folder / "model", world.folder / "my[1]/model", fs::copy_options::recursive);
+  fs::copy(world.folder / "book.txt", world.folder / "my[1]/book.txt");
+  world.write_config({{"data.books", {"*.txt"}}});
+  fs::copy(world.folder / "config.json", world.folder / "my[1]/config.json");
+  const Ended ended = world.run({"run", "my[1]/config.json", "--out", "out"});
+  INFO(ended.text);
+  CHECK(ended.code == 0);
+}
