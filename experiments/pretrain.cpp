@@ -233,13 +233,7 @@ class Training {
                                            "pretrain.passes",
                                            file.string(), step_, steps_));
     const SafetensorsFiles files = SafetensorsFiles::open_file(file);
-    const at::NoGradGuard no_grad;
-    for (auto& [name, tensor] : trainer_.state()) {
-      const at::Tensor stored = view_of(files.at(name));
-      if (stored.sizes() != tensor.sizes() || stored.scalar_type() != tensor.scalar_type())
-        throw Error(Exit::bad_input, fmt::format("{}: {}: has another shape or dtype than this run's model", file.string(), name));
-      tensor.copy_(stored);
-    }
+    for (const auto& [name, tensor] : trainer_.state()) copy_stored(files, name, tensor);
     trainer_.refresh();
     log_line(fmt::format("goes on after step {} of {}", step_, steps_));
   }

@@ -221,17 +221,10 @@ void TempLora::restore(const Json& state, const fs::path& file) {
   if (!adapter_) return;
   trainer_->set_steps(state.at("optimizer_steps").get<std::int64_t>());
   const SafetensorsFiles files = SafetensorsFiles::open_file(file);
-  const at::NoGradGuard no_grad;
-  const auto copy = [&](const char* name, at::Tensor target) {
-    const at::Tensor stored = view_of(files.at(name));
-    if (stored.sizes() != target.sizes() || stored.scalar_type() != target.scalar_type())
-      throw Error(Exit::bad_input, fmt::format("{}: {}: has another shape or dtype than this run's module", file.string(), name));
-    target.copy_(stored);
-  };
-  copy("lora", adapter_->parameters().value);
-  copy("exp_avg", trainer_->optimizer().exp_avg);
-  copy("exp_avg_sq", trainer_->optimizer().exp_avg_sq);
-  copy("steps", trainer_->optimizer().steps);
+  copy_stored(files, "lora", adapter_->parameters().value);
+  copy_stored(files, "exp_avg", trainer_->optimizer().exp_avg);
+  copy_stored(files, "exp_avg_sq", trainer_->optimizer().exp_avg_sq);
+  copy_stored(files, "steps", trainer_->optimizer().steps);
   adapter_->set_generator_state(view_of(files.at("generator")).clone());
 }
 

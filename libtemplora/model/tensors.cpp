@@ -1,7 +1,9 @@
 #include "model/tensors.h"
 
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
+#include <fmt/format.h>
 
 #include "core/check.h"
 
@@ -39,6 +41,14 @@ at::Tensor view_of(const TensorSpan& span) {
   const at::Tensor copy = at::empty(span.shape, at::TensorOptions(scalar_type(span.type)));
   std::copy(span.bytes.begin(), span.bytes.end(), static_cast<std::byte*>(copy.data_ptr()));
   return copy;
+}
+
+void copy_stored(const SafetensorsFiles& files, const std::string& name, at::Tensor target) {
+  const at::Tensor stored = view_of(files.at(name));
+  if (stored.sizes() != target.sizes() || stored.scalar_type() != target.scalar_type())
+    throw Error(Exit::bad_input, fmt::format("{}: {}: has another shape or dtype than this run's", files.path().string(), name));
+  const at::NoGradGuard no_grad;
+  target.copy_(stored);
 }
 
 void save_tensors(const fs::path& file, const std::vector<std::pair<std::string, at::Tensor>>& tensors,
