@@ -36,9 +36,10 @@ void check_window(const Config& config, const LlamaConfig& model) {
 }
 
 // All books are read before anything runs: bad input is found at once, and progress knows the total.
-std::vector<Book> read_books(const Config& config, const Tokenizer& tokenizer, const LlamaConfig& model) {
+std::vector<Book> read_books(const Config& config, const std::vector<std::string>& patterns, const Tokenizer& tokenizer,
+                             const LlamaConfig& model) {
   std::vector<Book> books;
-  for (const fs::path& path : expand_globs(config.data.books, ".")) {
+  for (const fs::path& path : expand_globs(patterns, ".")) {
     books.push_back(read_book(path, tokenizer, {config.data.strip, config.data.max_tokens}));
     const Book& book = books.back();
     const auto beyond = std::find_if(book.tokens.begin(), book.tokens.end(), [&](std::int64_t id) { return id >= model.vocab_size; });
@@ -51,7 +52,7 @@ std::vector<Book> read_books(const Config& config, const Tokenizer& tokenizer, c
 }
 
 Json run_record(const LoadedConfig& loaded, const Machine& machine, const std::string& weights, const Tokenizer& tokenizer,
-                const std::vector<Book>& books) {
+                const std::vector<Book>& books, const std::vector<Book>& control_books) {
   Json identity{{"config_hash", loaded.hash},
                 {"threads", machine.threads},
                 {"device", machine.device.is_cpu() ? "cpu" : "cuda"},
@@ -63,6 +64,8 @@ Json run_record(const LoadedConfig& loaded, const Machine& machine, const std::s
   if (const auto& adapter = loaded.config.lora.init_from)
     identity["init_from_hash"] = hash_hex(read_file(fs::path(*adapter) / "adapter_model.safetensors"));
   for (std::size_t i = 0; i < books.size(); ++i) identity[fmt::format("text_{}_hash", i)] = books[i].text_hash;
+  for (std::size_t i = 0; i < control_books.size(); ++i)
+    identity[fmt::format("control_text_{}_hash", i)] = control_books[i].text_hash;
   return Json{{"templora_version", TEMPLORA_VERSION},
               {"config", loaded.effective},
               {"set_by_fidelity", loaded.set_by_fidelity},
@@ -80,6 +83,17 @@ BookRecord book_record(const Config& config, const Book& book, std::int64_t inde
   record.text_hash = book.text_hash;
   record.fits_one_window = record.tokens <= *config.window.context_tokens + config.window.chunk_tokens;
   return record;
+}
+
+ControlLessons lessons_for(const Config& config, const std::vector<Book>& books, const std::vector<Book>& control_books,
+                           std::int64_t index) {
+  ControlLessons lessons;
+  const Book& book = books[std::size_t(index)];
+  const auto chunks = cut_chunks(std::int64_t(book.tokens.size()), config.window.chunk_tokens, *config.window.first_chunk_tokens);
+  for (const Control control : config.control)
+    lessons[scorer_of(control)] =
+        control_lessons(control, control_books.empty() ? books : control_books, book, index, chunks, config.seed);
+  return lessons;
 }
 
 // Running totals for the progress line.
@@ -127,9 +141,12 @@ void run_perplexity(const LoadedConfig& loaded, const std::filesystem::path& pat
   const Tokenizer tokenizer = open_tokenizer(config.model);
   Llama model = open_model(config.model, machine);
   check_window(config, model->config());
-  const std::vector<Book> books = read_books(config, tokenizer, model->config());
+  const std::vector<Book> books = read_books(config, config.data.books, tokenizer, model->config());
+  const std::vector<Book> control_books =
+      config.control.empty() ? std::vector<Book>() : read_books(config, config.data.control_books, tokenizer, model->config());
+  for (std::size_t i = 0; i < books.size(); ++i) lessons_for(config, books, control_books, std::int64_t(i));  // all have lessons
   const std::string hash = weights_hash(*model);
-  const Json record = run_record(loaded, machine, hash, tokenizer, books);
+  const Json record = run_record(loaded, machine, hash, tokenizer, books, control_books);
   // A module that cannot be made (a layer the model has not, a damaged init_from) is found before a folder is.
   if (config.score.adapter && !resume) TempLora(*model, config, books.front(), 0);
   RunFolder folder = resume ? RunFolder::resume(path, record) : RunFolder::create(path, record);
@@ -148,7 +165,7 @@ void run_perplexity(const LoadedConfig& loaded, const std::filesystem::path& pat
 
   for (; index < std::int64_t(books.size()); ++index) {
     const Book& book = books[std::size_t(index)];
-    TempLora document(*model, config, book, index);
+    TempLora document(*model, config, book, index, lessons_for(config, books, control_books, index));
     if (saved && saved->at("book_index") == index)
       document.restore(*saved, folder.saved_tensors());
     else
@@ -161,6 +178,7 @@ void run_perplexity(const LoadedConfig& loaded, const std::filesystem::path& pat
       const ChunkResult result = document.step();
       if (config.score.base) folder.append_nll(index, Scorer::base, result.base_nll);
       if (config.score.adapter) folder.append_nll(index, Scorer::lora, result.lora_nll);
+      for (const auto& [scorer, nll] : result.control_nll) folder.append_nll(index, scorer, nll);
       folder.append_chunk(result.record);
       running.add(result.record);
       progress.update(before + document.tokens_done(), fmt::format("{} chunk {}/{}{}", book.name, document.next_chunk(),

@@ -10,7 +10,7 @@
 #include <numeric>
 
 #include "core/check.h"
-#include "experiment/window.h"
+#include "experiment/phase_timer.h"
 #include "model/tensors.h"
 #include "train/warmup.h"
 
@@ -49,32 +49,51 @@ AdamOptions adam_options(const TrainConfig& c) { return {c.adam_beta1, c.adam_be
 constexpr const char* kTooFast = "lower train.learning_rate, or use model.dtype float32";
 constexpr const char* kBadModel = "the module has no part in it: look at the model's weights, its rope settings and model.dtype";
 
-template <class T>
-void check_finite(const std::vector<T>& values, const char* what, const char* advice, const ChunkRecord& record) {
-  for (const T value : values)
+void check_finite(const std::vector<float>& values, const std::string& what, const char* advice, const ChunkRecord& record) {
+  for (const float value : values)
     if (!std::isfinite(value))
       throw Error(Exit::numerics, fmt::format("{}: chunk {}: {} is {}; {}", record.book, record.chunk, what, value, advice));
 }
 
+/// A module's turn in the model's slots.
+class AttachedTurn {
+ public:
+  explicit AttachedTurn(LoraAdapter& adapter) : adapter_(adapter) { adapter_.attach(); }
+  ~AttachedTurn() { adapter_.detach(); }
+  AttachedTurn(const AttachedTurn&) = delete;
+  AttachedTurn& operator=(const AttachedTurn&) = delete;
+
+ private:
+  LoraAdapter& adapter_;
+};
+
 }  // namespace
 
-TempLora::TempLora(LlamaImpl& model, const Config& config, const Book& book, std::int64_t book_index)
+TempLora::TempLora(LlamaImpl& model, const Config& config, const Book& book, std::int64_t book_index, ControlLessons controls)
     : model_(model),
       config_(config),
       book_(book),
       chunks_(cut_chunks(std::int64_t(book.tokens.size()), config.window.chunk_tokens, *config.window.first_chunk_tokens)),
       tokens_(at::tensor(at::ArrayRef<std::int64_t>(book.tokens)).to(model.options().device())),
       book_index_(book_index) {
-  if (config.score.adapter) start_module(0);
+  if (!config.score.adapter) return;
+  learners_.push_back({Scorer::lora, {}, nullptr, nullptr, 0});
+  for (auto& [scorer, lessons] : controls) {
+    TEMPLORA_CHECK(lessons.size() == chunks_.size(), "a control has one lesson a chunk");
+    learners_.push_back({scorer, std::move(lessons), nullptr, nullptr, 0});
+  }
+  for (Learner& learner : learners_) start_module(learner, 0);
 }
 
-void TempLora::start_module(std::int64_t number) {
-  trainer_.reset();
-  adapter_.reset();  // the old module goes before the new one takes its place
-  adapter_ = std::make_unique<LoraAdapter>(model_, config_.lora, module_seed(config_.seed, book_index_, number));
-  if (config_.lora.init_from) load_peft_folder(*adapter_, *config_.lora.init_from);
-  trainer_ = std::make_unique<ChunkTrainer>(model_, adapter_->parameters(), adam_options(config_.train));
-  version_ = 0;
+// All learners start with the same weights: what they differ in is what they learn.
+void TempLora::start_module(Learner& learner, std::int64_t number) {
+  learner.trainer.reset();
+  learner.adapter.reset();  // the old module goes before the new one takes its place
+  learner.adapter = std::make_unique<LoraAdapter>(model_, config_.lora, module_seed(config_.seed, book_index_, number));
+  learner.adapter->detach();
+  if (config_.lora.init_from) load_peft_folder(*learner.adapter, *config_.lora.init_from);
+  learner.trainer = std::make_unique<ChunkTrainer>(model_, learner.adapter->parameters(), adam_options(config_.train));
+  learner.version = 0;
 }
 
 // Which of the document's modules scores a chunk: 0 throughout, or counted by lora.reset_every_tokens.
@@ -91,8 +110,6 @@ std::int64_t TempLora::tokens_done() const {
 ChunkResult TempLora::step() {
   TEMPLORA_CHECK(next_chunk_ < chunk_count(), "the document has ended");
   const Chunk& chunk = chunks_[std::size_t(next_chunk_)];
-  if (adapter_ && next_chunk_ > 0 && module_number(next_chunk_) != module_number(next_chunk_ - 1))
-    start_module(module_number(next_chunk_));
   const Window seen = window_of(chunk, *config_.window.context_tokens);
   ChunkResult result;
   ChunkRecord& record = result.record;
@@ -103,33 +120,56 @@ ChunkResult TempLora::step() {
   record.tokens = chunk.count;
   record.scored_tokens = seen.labelled;
   record.context_tokens = seen.length - chunk.count;
-  record.adapter_version = version_;
 
-  // Score, with a module that has seen nothing of this chunk …
   PhaseTimer timer(model_.options().device());
-  const at::Tensor base = score_base(chunk);
+  const at::Tensor base = score_base(seen);
   timer.mark("score_base");
-  std::optional<ScoredChunk> first_forward;
-  const at::Tensor lora = score_with_adapter(next_chunk_, first_forward);
-  timer.mark("score");
+  std::vector<Turn> turns;
+  for (Learner& learner : learners_) {
+    const bool control = learner.scorer != Scorer::lora;
+    if (next_chunk_ > 0 && module_number(next_chunk_) != module_number(next_chunk_ - 1))
+      start_module(learner, module_number(next_chunk_));
+    if (!control) record.adapter_version = learner.version;
+    const AttachedTurn attached(*learner.adapter);
+    Turn& turn = turns.emplace_back();
 
-  // … then train: on this chunk, or, lagging, on the one before it.
-  const std::int64_t trained = next_chunk_ - config_.train.lag_chunks;
-  const std::optional<ChunkUpdate> update = train_on(trained, std::move(first_forward), record);
-  timer.mark("train");
+    // Score, with a module that has seen nothing of this chunk …
+    std::optional<ScoredChunk> first_forward;
+    turn.nll = score(learner, seen, first_forward);
+    timer.mark(control ? "score_controls" : "score");
 
-  const auto host = read_back({base, lora, update ? at::stack(update->loss) : at::Tensor(),
-                               update ? at::stack(update->grad_norm) : at::Tensor()});
+    // … then train: on this chunk, or, lagging, on the one before it; a control on its lesson instead.
+    turn.update = train(learner, next_chunk_ - config_.train.lag_chunks, std::move(first_forward), record);
+    timer.mark(control ? "train_controls" : "train");
+  }
+
+  std::vector<at::Tensor> on_device{base};
+  for (const Turn& turn : turns) {
+    on_device.push_back(turn.nll);
+    on_device.push_back(turn.update ? at::stack(turn.update->loss) : at::Tensor());
+    on_device.push_back(turn.update ? at::stack(turn.update->grad_norm) : at::Tensor());
+  }
+  const auto host = read_back(on_device);
   result.base_nll = host[0];
-  result.lora_nll = host[1];
   record.base_nll = mean_of(result.base_nll);
-  record.lora_nll = mean_of(result.lora_nll);
-  record.train_loss.assign(host[2].begin(), host[2].end());
-  record.grad_norm.assign(host[3].begin(), host[3].end());
   check_finite(result.base_nll, "the base model's NLL", kBadModel, record);
-  check_finite(result.lora_nll, "the adapter's NLL", kTooFast, record);
-  check_finite(record.train_loss, "the training loss", kTooFast, record);
-  check_finite(record.grad_norm, "the gradient's norm", kTooFast, record);
+  for (std::size_t i = 0; i < learners_.size(); ++i) {
+    const std::vector<float>&nll = host[1 + 3 * i], &loss = host[2 + 3 * i], &norm = host[3 + 3 * i];
+    const Scorer scorer = learners_[i].scorer;
+    const std::string whose = scorer == Scorer::lora ? "the adapter's" : fmt::format("the control {}'s", scorer_name(scorer));
+    check_finite(nll, whose + " NLL", kTooFast, record);
+    check_finite(loss, whose + " training loss", kTooFast, record);
+    check_finite(norm, whose + " gradient norm", kTooFast, record);
+    if (scorer == Scorer::lora) {
+      result.lora_nll = nll;
+      record.lora_nll = mean_of(nll);
+      record.train_loss.assign(loss.begin(), loss.end());
+      record.grad_norm.assign(norm.begin(), norm.end());
+    } else {
+      result.control_nll[scorer] = nll;
+      record.controls[scorer].nll = mean_of(nll);
+    }
+  }
   timer.mark("read");
   record.seconds = timer.seconds();
   ++next_chunk_;
@@ -138,20 +178,18 @@ ChunkResult TempLora::step() {
 
 at::Tensor TempLora::tokens_of(std::int64_t first, std::int64_t length) const { return tokens_.narrow(0, first, length); }
 
-at::Tensor TempLora::score_base(const Chunk& chunk) {
-  const Window seen = window_of(chunk, *config_.window.context_tokens);
+at::Tensor TempLora::score_base(const Window& seen) {
   if (!config_.score.base || seen.labelled == 0) return {};
   const at::NoGradGuard no_grad;
   const AdapterOff off(model_);
   return token_nll(model_, tokens_of(seen.first, seen.length).unsqueeze(0), seen.labelled).squeeze(0);
 }
 
-at::Tensor TempLora::score_with_adapter(std::int64_t chunk, std::optional<ScoredChunk>& first_forward) {
-  const Window seen = window_of(chunks_[std::size_t(chunk)], *config_.window.context_tokens);
-  if (!adapter_ || seen.labelled == 0) return {};
-  adapter_->set_training(false);
-  if (shares_forward(chunk)) {
-    first_forward = trainer_->forward(tokens_of(seen.first, seen.length), seen.labelled);
+at::Tensor TempLora::score(Learner& learner, const Window& seen, std::optional<ScoredChunk>& first_forward) {
+  if (seen.labelled == 0) return {};
+  learner.adapter->set_training(false);
+  if (shares_forward(learner, next_chunk_)) {
+    first_forward = learner.trainer->forward(tokens_of(seen.first, seen.length), seen.labelled);
     return first_forward->nll.detach();
   }
   const at::NoGradGuard no_grad;
@@ -161,7 +199,7 @@ at::Tensor TempLora::score_with_adapter(std::int64_t chunk, std::optional<Scored
 // Whether a chunk is learnt at all, and by the module of today: a lagging step may not carry a chunk over to
 // the next module.
 bool TempLora::trains_on(std::int64_t chunk) const {
-  if (!adapter_ || !config_.train.enabled || chunk < 0) return false;
+  if (!config_.train.enabled || chunk < 0) return false;
   const Chunk& c = chunks_[std::size_t(chunk)];
   const std::int64_t stop = config_.train.stop_after_tokens;
   return (stop == 0 || c.first + c.count <= stop) && module_number(chunk) == module_number(next_chunk_) &&
@@ -169,67 +207,88 @@ bool TempLora::trains_on(std::int64_t chunk) const {
 }
 
 // Exact only where training would run the very same forward pass again: same tokens after clipping, no
-// dropout, and this chunk, not an earlier one, is trained on.
-bool TempLora::shares_forward(std::int64_t chunk) const {
+// dropout, and this chunk, not an earlier one or a control's lesson, is trained on.
+bool TempLora::shares_forward(const Learner& learner, std::int64_t chunk) const {
   const Chunk& c = chunks_[std::size_t(chunk)];
-  return trains_on(chunk) && config_.train.lag_chunks == 0 && config_.lora.dropout == 0 &&
+  return learner.lessons.empty() && trains_on(chunk) && config_.train.lag_chunks == 0 && config_.lora.dropout == 0 &&
          window_of(c, *config_.window.context_tokens) == window_of(c, config_.train.prefix_tokens);
 }
 
-std::optional<ChunkUpdate> TempLora::train_on(std::int64_t index, std::optional<ScoredChunk> first_forward,
-                                              ChunkRecord& record) {
+std::optional<ChunkUpdate> TempLora::train(Learner& learner, std::int64_t index, std::optional<ScoredChunk> first_forward,
+                                           ChunkRecord& record) {
   if (!trains_on(index)) return {};
-  const Window window = window_of(chunks_[std::size_t(index)], config_.train.prefix_tokens);
   std::int64_t module_start = index;  // warm-up counts a module's own chunks
   while (module_start > 0 && module_number(module_start - 1) == module_number(index)) --module_start;
-  const std::vector<double> rates = learning_rates(config_.train, index - module_start, trainer_->steps());
-  record.trained_chunk = index;
-  record.shared_forward = first_forward.has_value();
-  record.learning_rate = rates.back();
-  if (config_.train.moments == Moments::reset) trainer_->optimizer().reset();
-  adapter_->set_training(true);
-  ChunkUpdate update = trainer_->update(tokens_of(window.first, window.length), window.labelled, rates, std::move(first_forward));
-  adapter_->set_training(false);
-  ++version_;
+  const std::vector<double> rates = learning_rates(config_.train, index - module_start, learner.trainer->steps());
+
+  at::Tensor tokens;
+  Window window;
+  if (learner.lessons.empty()) {
+    window = window_of(chunks_[std::size_t(index)], config_.train.prefix_tokens);
+    tokens = tokens_of(window.first, window.length);
+    record.trained_chunk = index;
+    record.shared_forward = first_forward.has_value();
+    record.learning_rate = rates.back();
+  } else {
+    const Lesson& lesson = learner.lessons[std::size_t(index)];
+    window = window_of(lesson.chunk, config_.train.prefix_tokens);
+    if (window.labelled == 0) return {};
+    tokens = at::tensor(at::ArrayRef<std::int64_t>(lesson.book->tokens.data() + window.first, std::size_t(window.length)))
+                 .to(model_.options().device());
+    ControlRecord& control = record.controls[learner.scorer];
+    control.trained_book = lesson.book->name;
+    control.trained_token = lesson.chunk.first;
+  }
+  if (config_.train.moments == Moments::reset) learner.trainer->optimizer().reset();
+  learner.adapter->set_training(true);
+  ChunkUpdate update = learner.trainer->update(tokens, window.labelled, rates, std::move(first_forward));
+  learner.adapter->set_training(false);
+  ++learner.version;
   return update;
 }
 
 Json TempLora::state() const {
-  return Json{{"book_index", book_index_},
-              {"next_chunk", next_chunk_},
-              {"adapter_version", version_},
-              {"optimizer_steps", trainer_ ? trainer_->steps() : 0}};
+  Json state{{"book_index", book_index_}, {"next_chunk", next_chunk_}};
+  Json& modules = state["modules"] = Json::object();
+  for (const Learner& learner : learners_)
+    modules[scorer_name(learner.scorer)] = {{"adapter_version", learner.version}, {"optimizer_steps", learner.trainer->steps()}};
+  return state;
 }
 
 void TempLora::save_tensors_to(const fs::path& file) const {
   std::vector<std::pair<std::string, at::Tensor>> tensors;
-  if (adapter_) {
-    tensors = {{"lora", adapter_->parameters().value},
-               {"exp_avg", trainer_->optimizer().exp_avg},
-               {"exp_avg_sq", trainer_->optimizer().exp_avg_sq},
-               {"steps", trainer_->optimizer().steps},
-               {"generator", adapter_->generator_state()}};
+  for (const Learner& learner : learners_) {
+    const std::string module = scorer_name(learner.scorer);
+    tensors.push_back({module + ".weights", learner.adapter->parameters().value});
+    tensors.push_back({module + ".exp_avg", learner.trainer->optimizer().exp_avg});
+    tensors.push_back({module + ".exp_avg_sq", learner.trainer->optimizer().exp_avg_sq});
+    tensors.push_back({module + ".steps", learner.trainer->optimizer().steps});
+    tensors.push_back({module + ".generator", learner.adapter->generator_state()});
   }
   save_tensors(file, tensors);
 }
 
 void TempLora::restore(const Json& state, const fs::path& file) {
   next_chunk_ = state.at("next_chunk").get<std::int64_t>();
-  version_ = state.at("adapter_version").get<std::int64_t>();
   if (next_chunk_ < 0 || next_chunk_ > chunk_count())
     throw Error(Exit::bad_input, fmt::format("{}: next_chunk: got {}, wanted 0 to {}", file.string(), next_chunk_, chunk_count()));
-  if (!adapter_) return;
-  trainer_->set_steps(state.at("optimizer_steps").get<std::int64_t>());
+  if (learners_.empty()) return;
   const SafetensorsFiles files = SafetensorsFiles::open_file(file);
-  copy_stored(files, "lora", adapter_->parameters().value);
-  copy_stored(files, "exp_avg", trainer_->optimizer().exp_avg);
-  copy_stored(files, "exp_avg_sq", trainer_->optimizer().exp_avg_sq);
-  copy_stored(files, "steps", trainer_->optimizer().steps);
-  adapter_->set_generator_state(view_of(files.at("generator")).clone());
+  for (Learner& learner : learners_) {
+    const std::string module = scorer_name(learner.scorer);
+    const Json& saved = state.at("modules").at(module);
+    learner.version = saved.at("adapter_version").get<std::int64_t>();
+    learner.trainer->set_steps(saved.at("optimizer_steps").get<std::int64_t>());
+    copy_stored(files, module + ".weights", learner.adapter->parameters().value);
+    copy_stored(files, module + ".exp_avg", learner.trainer->optimizer().exp_avg);
+    copy_stored(files, module + ".exp_avg_sq", learner.trainer->optimizer().exp_avg_sq);
+    copy_stored(files, module + ".steps", learner.trainer->optimizer().steps);
+    learner.adapter->set_generator_state(view_of(files.at(module + ".generator")).clone());
+  }
 }
 
 void TempLora::save_adapter(const fs::path& folder) const {
-  if (adapter_) save_peft_folder(*adapter_, folder, config_.model.path);
+  if (!learners_.empty()) save_peft_folder(*learners_.front().adapter, folder, config_.model.path);
 }
 
 }  // namespace templora

@@ -10,7 +10,8 @@
 
 #include "core/file.h"
 #include "core/json.h"
-#include "experiment/phase_timer.h"
+#include "experiment/controls.h"
+#include "experiment/window.h"
 #include "lora/lora_adapter.h"
 #include "model/llama.h"
 #include "run/config.h"
@@ -25,16 +26,18 @@ struct ChunkResult {
   ChunkRecord record;
   std::vector<float> base_nll;  ///< empty if score.base is off
   std::vector<float> lora_nll;  ///< empty if score.adapter is off
+  std::map<Scorer, std::vector<float>> control_nll;  ///< of the controls that there are
 };
 
 /// One document's stream through a model with a temporary module (the paper's algorithm 1): the module is
 /// created with this object, trained once after each chunk, and discarded with it. The model is used, never
-/// changed.
+/// changed. Controls are further modules that start alike and live alike, but learn their own lessons.
 class TempLora {
  public:
   /// Starts document number `book_index` of a run. Same seed and index, same module, whatever ran before.
-  /// The book must outlive this object. Throws Error(usage / bad_input) as LoraAdapter and its loaders do.
-  TempLora(LlamaImpl& model, const Config& config, const Book& book, std::int64_t book_index);
+  /// The book and the controls' books must outlive this object, and a control has a lesson for each chunk.
+  /// Throws Error(usage / bad_input) as LoraAdapter and its loaders do.
+  TempLora(LlamaImpl& model, const Config& config, const Book& book, std::int64_t book_index, ControlLessons controls = {});
 
   std::int64_t chunk_count() const { return std::int64_t(chunks_.size()); }
   std::int64_t next_chunk() const { return next_chunk_; }
@@ -53,25 +56,37 @@ class TempLora {
   void save_adapter(const fs::path& folder) const;
 
  private:
+  /// One module with its optimizer and what it learns from.
+  struct Learner {
+    Scorer scorer = Scorer::lora;
+    std::vector<Lesson> lessons;            // a control's, one a chunk; none: the document's own chunks
+    std::unique_ptr<LoraAdapter> adapter;   // attached during its turn only
+    std::unique_ptr<ChunkTrainer> trainer;
+    std::int64_t version = 0;               // chunks that the module was trained on
+  };
+  /// What a learner's turn at a chunk left on the device.
+  struct Turn {
+    at::Tensor nll;
+    std::optional<ChunkUpdate> update;
+  };
+
   at::Tensor tokens_of(std::int64_t first, std::int64_t length) const;
-  at::Tensor score_base(const Chunk& chunk);
-  at::Tensor score_with_adapter(std::int64_t chunk, std::optional<ScoredChunk>& first_forward);
-  std::optional<ChunkUpdate> train_on(std::int64_t chunk, std::optional<ScoredChunk> first_forward, ChunkRecord& record);
-  void start_module(std::int64_t number);
+  at::Tensor score_base(const Window& seen);
+  at::Tensor score(Learner& learner, const Window& seen, std::optional<ScoredChunk>& first_forward);
+  std::optional<ChunkUpdate> train(Learner& learner, std::int64_t chunk, std::optional<ScoredChunk> first_forward, ChunkRecord& record);
+  void start_module(Learner& learner, std::int64_t number);
   std::int64_t module_number(std::int64_t chunk) const;
   bool trains_on(std::int64_t chunk) const;
-  bool shares_forward(std::int64_t chunk) const;
+  bool shares_forward(const Learner& learner, std::int64_t chunk) const;
 
   LlamaImpl& model_;
   const Config& config_;
   const Book& book_;
   std::vector<Chunk> chunks_;
   at::Tensor tokens_;  // [book tokens] int64 on the model's device
-  std::unique_ptr<LoraAdapter> adapter_;   // none where score.adapter is off
-  std::unique_ptr<ChunkTrainer> trainer_;
+  std::vector<Learner> learners_;  // the temporary module, then the controls; none where score.adapter is off
   std::int64_t book_index_ = 0;
   std::int64_t next_chunk_ = 0;
-  std::int64_t version_ = 0;  // chunks that the module was trained on
 };
 
 }  // namespace templora

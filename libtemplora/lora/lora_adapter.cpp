@@ -72,13 +72,19 @@ LoraAdapter::LoraAdapter(LlamaImpl& model, const LoraConfig& config, std::uint64
     groups_[i]->b = parameters_.leaves[2 * i + 1];
   }
   init_weights(seed);
+  attach();
+}
+
+LoraAdapter::~LoraAdapter() { detach(); }
+
+void LoraAdapter::attach() {
   for (const auto& group : groups_) {
     TEMPLORA_CHECK(group->site.projections->adapter == nullptr, "a projection has one adapter slot and it is taken");
     group->site.projections->adapter = group.get();
   }
 }
 
-LoraAdapter::~LoraAdapter() {
+void LoraAdapter::detach() {
   for (const auto& group : groups_)
     if (group->site.projections->adapter == group.get()) group->site.projections->adapter = nullptr;
 }

@@ -27,6 +27,11 @@ class LoraAdapter {
   LoraAdapter(const LoraAdapter&) = delete;
   LoraAdapter& operator=(const LoraAdapter&) = delete;
 
+  /// Several modules of one model take turns: detach() leaves the slots, attach() takes them again, which must
+  /// then be free. A module that is not attached keeps its weights and takes no part.
+  void attach();
+  void detach();
+
   /// What the optimizer updates.
   FlatParameters& parameters() { return parameters_; }
 

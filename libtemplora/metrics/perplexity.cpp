@@ -120,6 +120,28 @@ std::optional<double> change_over(const std::vector<const BookSums*>& books, std
   return from && to ? change_percent(from->corpus, to->corpus) : std::nullopt;
 }
 
+double percent_of(double nll_difference) { return 100.0 * (std::exp(nll_difference) - 1.0); }
+
+/// Each scorer against the base, book by book.
+std::map<Scorer, BookMean> over_books(const std::vector<const BookSums*>& books, std::size_t row) {
+  std::map<Scorer, std::vector<double>> differences;
+  for (const BookSums* book : books) {
+    const auto base = book->scorers.find(Scorer::base);
+    if (base == book->scorers.end() || base->second.rows[row].tokens == 0) continue;
+    const auto mean = [row](const ScorerSums& sums) { return sums.rows[row].nll / static_cast<double>(sums.rows[row].tokens); };
+    for (const auto& [scorer, sums] : book->scorers)
+      if (scorer != Scorer::base && sums.rows[row].tokens > 0) differences[scorer].push_back(mean(sums) - mean(base->second));
+  }
+  std::map<Scorer, BookMean> means;
+  for (const auto& [scorer, values] : differences) {
+    BookMean mean = mean_over_books(values);
+    mean.mean = percent_of(mean.mean);
+    if (mean.low) mean.low = percent_of(*mean.low), mean.high = percent_of(*mean.high);
+    means.emplace(scorer, std::move(mean));
+  }
+  return means;
+}
+
 std::vector<SegmentRow> rows_of(const std::vector<const BookSums*>& books, const std::vector<std::int64_t>& edges) {
   std::vector<SegmentRow> rows;
   for (std::size_t s = 0; s <= edges.size(); ++s) {
@@ -142,6 +164,9 @@ std::vector<SegmentRow> rows_of(const std::vector<const BookSums*>& books, const
     }
     row.base = sums[Scorer::base].perplexity();
     row.lora = sums[Scorer::lora].perplexity();
+    for (const Scorer control : kControlScorers)
+      if (const auto found = sums[control].perplexity()) row.controls[control] = *found;
+    row.over_books = over_books(books, s);
     if (row.base && row.lora) {
       row.change_corpus_percent = change_percent(row.base->corpus, row.lora->corpus);
       row.change_chunk_mean_percent = change_percent(row.base->chunk_mean, row.lora->chunk_mean);
@@ -166,6 +191,10 @@ std::optional<double> official(const std::vector<BookSums>& books, Scorer scorer
 }
 
 }  // namespace
+
+std::optional<double> change_percent(const std::optional<Perplexity>& from, const std::optional<Perplexity>& to) {
+  return from && to ? change_percent(from->corpus, to->corpus) : std::nullopt;
+}
 
 PerplexityTable perplexity_table(const RunData& run) {
   const Settings settings = settings_of(run.run);
@@ -214,9 +243,14 @@ Json perplexity_json(const std::optional<Perplexity>& p) {
   return {{"corpus", p->corpus}, {"chunk_mean", p->chunk_mean}, {"tokens", p->tokens}};
 }
 
+Json book_mean_json(const BookMean& mean) {
+  return {{"change_percent", mean.mean}, {"low", optional_json(mean.low)}, {"high", optional_json(mean.high)},
+          {"books", mean.books},         {"method", mean.method}};
+}
+
 Json rows_json(const std::vector<SegmentRow>& rows) {
   Json json = Json::array();
-  for (const SegmentRow& row : rows)
+  for (const SegmentRow& row : rows) {
     json.push_back({{"label", row.label},
                     {"first_token", row.first_token},
                     {"end_token", optional_json(row.end_token)},
@@ -227,6 +261,13 @@ Json rows_json(const std::vector<SegmentRow>& rows) {
                     {"change_corpus_percent", optional_json(row.change_corpus_percent)},
                     {"change_chunk_mean_percent", optional_json(row.change_chunk_mean_percent)},
                     {"first_segment_change_percent", optional_json(row.first_segment_change_percent)}});
+    Json& object = json.back();
+    for (const auto& [scorer, perplexity] : row.controls) {
+      object[scorer_name(scorer)] = perplexity_json(perplexity);
+      object[fmt::format("{}_change_corpus_percent", scorer_name(scorer))] = optional_json(change_percent(row.base, perplexity));
+    }
+    for (const auto& [scorer, mean] : row.over_books) object["over_books"][scorer_name(scorer)] = book_mean_json(mean);
+  }
   return json;
 }
 

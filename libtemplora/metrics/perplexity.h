@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "metrics/interval.h"
 #include "run/run_folder.h"
 
 namespace templora {
@@ -28,7 +30,14 @@ struct SegmentRow {
   /// The first segment's change, of only those books that reach this segment: tells a growing gain from a
   /// change of books.
   std::optional<double> first_segment_change_percent;
+  std::map<Scorer, Perplexity> controls;  ///< of the controls that the run has
+  /// By scorer, controls included: the mean over books of mean NLL minus the base's, as a change of perplexity in
+  /// percent. Every book counts alike, so that it is not the change of the corpus.
+  std::map<Scorer, BookMean> over_books;
 };
+
+/// 100 · (to / from - 1).
+std::optional<double> change_percent(const std::optional<Perplexity>& from, const std::optional<Perplexity>& to);
 
 struct PerplexityTable {
   std::vector<SegmentRow> all;                                       ///< one per segment, then "all"

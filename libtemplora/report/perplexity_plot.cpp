@@ -84,10 +84,13 @@ constexpr const char* kStyle = R"(<style>
   .back { fill: #fff } text { fill: #333; font: 13px system-ui, sans-serif } .title { font-size: 15px; font-weight: 600 }
   .grid { stroke: #ddd } .axis { stroke: #888 }
   .curve { fill: none; stroke-width: 2; stroke-linejoin: round } .base { stroke: #7a7a7a } .lora { stroke: #0b6fb8 }
+  .other_book { stroke: #c2560c } .mixed_books { stroke: #3f8a3c }
   circle.base { fill: #7a7a7a } circle.lora { fill: #0b6fb8 }
+  circle.other_book { fill: #c2560c } circle.mixed_books { fill: #3f8a3c }
   @media (prefers-color-scheme: dark) {
     .back { fill: #16181c } text { fill: #ddd } .grid { stroke: #33373d } .axis { stroke: #777 }
-    .base { stroke: #a0a0a0 } .lora { stroke: #5db4f0 } circle.base { fill: #a0a0a0 } circle.lora { fill: #5db4f0 }
+    .base { stroke: #a0a0a0 } .lora { stroke: #5db4f0 } .other_book { stroke: #f0965a } .mixed_books { stroke: #7cc878 }
+    circle.base { fill: #a0a0a0 } circle.lora { fill: #5db4f0 }
   }
 </style>
 )";
@@ -99,11 +102,12 @@ std::string perplexity_svg(const RunData& run) {
   for (const ChunkRecord& chunk : run.chunks) longest = std::max(longest, chunk.first_token + chunk.tokens);
   const auto end_tokens = static_cast<double>(longest);
   const double bin_tokens = std::max(1.0, std::ceil(end_tokens / kBins));
-  const std::vector<Point> base = binned(run, Scorer::base, bin_tokens), lora = binned(run, Scorer::lora, bin_tokens);
+  std::vector<std::pair<Scorer, std::vector<Point>>> curves;
+  for (const Scorer scorer : kScorers) curves.emplace_back(scorer, binned(run, scorer, bin_tokens));
 
   double low = INFINITY, high = 0;
-  for (const auto* points : {&base, &lora})
-    for (const Point& p : *points) low = std::min(low, p.ppl), high = std::max(high, p.ppl);
+  for (const auto& [scorer, points] : curves)
+    for (const Point& p : points) low = std::min(low, p.ppl), high = std::max(high, p.ppl);
   if (!std::isfinite(low)) low = 1, high = 2;
   const double step = nice_step(std::max(high - low, 0.02 * high), 6);
   const Axes axes{end_tokens, std::floor(low / step) * step, std::ceil(high / step + 1e-9) * step};
@@ -120,13 +124,14 @@ std::string perplexity_svg(const RunData& run) {
                      (kLeft + kWidth - kRight) / 2, kHeight - 14, static_cast<std::int64_t>(bin_tokens));
   out += fmt::format("<text transform=\"translate(18 {:.1f}) rotate(-90)\" text-anchor=\"middle\">perplexity per token</text>\n",
                      (kTop + kHeight - kBottom) / 2);
-  out += curve(base, axes, "base") + curve(lora, axes, "lora");
+  for (const auto& [scorer, points] : curves) out += curve(points, axes, scorer_name(scorer));
   double legend_x = kLeft;
-  for (const auto& [points, name, label] : {std::tuple{&base, "base", "base"}, std::tuple{&lora, "lora", "Temp-LoRA"}}) {
-    if (points->empty()) continue;
+  for (const auto& [scorer, points] : curves) {
+    if (points.empty()) continue;
+    const char* name = scorer_name(scorer);
     out += fmt::format("<line class=\"curve {0}\" x1=\"{1}\" x2=\"{2}\" y1=\"40\" y2=\"40\"/><text x=\"{3}\" y=\"44\">{4}</text>\n", name,
-                       legend_x, legend_x + 22, legend_x + 28, label);
-    legend_x += 90;
+                       legend_x, legend_x + 22, legend_x + 28, scorer == Scorer::lora ? "Temp-LoRA" : name);
+    legend_x += scorer == Scorer::base ? 80 : 115;
   }
   return out + "</svg>\n";
 }

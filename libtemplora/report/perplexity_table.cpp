@@ -68,17 +68,82 @@ void append_all(const std::vector<SegmentRow>& rows, std::string& out) {
                        change(row.first_segment_change_percent));
 }
 
+/// Scorers besides the base that some row has, in their fixed order.
+std::vector<Scorer> learners_of(const std::vector<SegmentRow>& rows) {
+  std::vector<Scorer> found;
+  for (const Scorer scorer : kScorers)
+    for (const SegmentRow& row : rows)
+      if (row.over_books.contains(scorer)) {
+        found.push_back(scorer);
+        break;
+      }
+  return found;
+}
+
+const char* title(Scorer scorer) { return scorer == Scorer::lora ? "Temp-LoRA" : scorer_name(scorer); }
+
+std::string interval(const BookMean& mean) {
+  const std::string ends = mean.low ? fmt::format(" [{:+.2f}, {:+.2f}]", *mean.low, *mean.high) : "";
+  return fmt::format("{:+.2f}{}", mean.mean, ends);
+}
+
+/// Controls beside the module, each against the base on the same tokens.
+void append_controls(const std::vector<SegmentRow>& rows, std::string& out) {
+  std::string head = "| segment | base PPL | Temp-LoRA change % |", line = "| --- | ---: | ---: |", body;
+  for (const Scorer control : kControlScorers)
+    if (!rows.empty() && rows.back().controls.contains(control)) {
+      head += fmt::format(" {0} PPL | {0} change % |", scorer_name(control));
+      line += " ---: | ---: |";
+    }
+  for (const SegmentRow& row : rows) {
+    body += fmt::format("| {} | {} | {} |", row.label, corpus(row.base), change(row.change_corpus_percent));
+    for (const Scorer control : kControlScorers) {
+      if (!rows.back().controls.contains(control)) continue;
+      const auto found = row.controls.find(control);
+      const auto perplexity = found == row.controls.end() ? std::nullopt : std::optional(found->second);
+      body += fmt::format(" {} | {} |", corpus(perplexity), change(change_percent(row.base, perplexity)));
+    }
+    body += '\n';
+  }
+  out += "\n## Controls\n\nModules that learnt other texts, scored on the same tokens.\n\n" + head + '\n' + line + '\n' + body;
+}
+
+/// The change of each scorer as a mean over books.
+void append_over_books(const std::vector<SegmentRow>& rows, std::string& out) {
+  const std::vector<Scorer> learners = learners_of(rows);
+  std::string head = "| segment | books |", line = "| --- | ---: |", body;
+  for (const Scorer scorer : learners) head += fmt::format(" {} |", title(scorer)), line += " ---: |";
+  for (const SegmentRow& row : rows) {
+    body += fmt::format("| {} | {} |", row.label, row.books);
+    for (const Scorer scorer : learners)
+      body += fmt::format(" {} |", row.over_books.contains(scorer) ? interval(row.over_books.at(scorer)) : kDash);
+    body += '\n';
+  }
+  out += "\n## Mean over books\n\nChange of PPL against the base in percent, every book counting alike, with the 95 % interval over "
+         "books where there are enough (bootstrap-t from 8, sign-flip test at 6 and 7).\n\n" +
+         head + '\n' + line + '\n' + body;
+}
+
 /// One table for all books: a line for each segment that a book reaches, then its whole.
 void append_books(const PerplexityTable& table, std::string& out) {
   out +=
-      "| book | segment | tokens | base PPL | Temp-LoRA PPL | change % | change % (chunk mean) |\n"
-      "| --- | --- | ---: | ---: | ---: | ---: | ---: |\n";
+      "| book | segment | tokens | base PPL | Temp-LoRA PPL | change % | change % (chunk mean) |";
+  const auto controls = table.all.empty() ? std::map<Scorer, Perplexity>() : table.all.back().controls;
+  for (const auto& [control, perplexity] : controls) out += fmt::format(" {} change % |", scorer_name(control));
+  out += "\n| --- | --- | ---: | ---: | ---: | ---: | ---: |";
+  for (std::size_t i = 0; i < controls.size(); ++i) out += " ---: |";
+  out += '\n';
   for (const auto& [name, rows] : table.books)
     for (const SegmentRow& row : rows) {
       if (row.tokens == 0 && row.label != "all") continue;
-      out += fmt::format("| {} | {} | {} | {} | {} | {} | {} |\n", escaped(name), row.label, grouped(row.tokens),
+      out += fmt::format("| {} | {} | {} | {} | {} | {} | {} |", escaped(name), row.label, grouped(row.tokens),
                          corpus(row.base), corpus(row.lora), change(row.change_corpus_percent),
                          change(row.change_chunk_mean_percent));
+      for (const auto& [control, perplexity] : controls) {
+        const auto found = row.controls.find(control);
+        out += fmt::format(" {} |", change(found == row.controls.end() ? std::nullopt : change_percent(row.base, found->second)));
+      }
+      out += '\n';
     }
 }
 
@@ -93,6 +158,8 @@ std::string perplexity_markdown(const PerplexityTable& table, const Json& run_re
   if (table.official_base || table.official_lora)
     out += fmt::format("\nAs the released code prints it: base {}, Temp-LoRA {}.\n", cell(table.official_base, "{:.3f}"),
                        cell(table.official_lora, "{:.3f}"));
+  if (!table.all.empty() && !table.all.back().controls.empty()) append_controls(table.all, out);
+  if (table.books.size() > 1 && !learners_of(table.all).empty()) append_over_books(table.all, out);
   if (!table.books.empty()) {
     out += "\n## Each book\n\n";
     append_books(table, out);

@@ -109,6 +109,10 @@ void check_rules(const Config& c, const KeySource& source) {
   if (c.data.books.empty()) fail("data.books", "got no books, wanted an array of at least one path or glob");
   if (!c.score.base && !c.score.adapter)
     fail("score.adapter", "got false beside score.base false, wanted at least one of the two true");
+  if (!c.control.empty() && !c.score.adapter) fail("control", "got controls beside score.adapter false, wanted score.adapter true");
+  if (repeats(c.control)) fail("control", "got a control twice, wanted each once");
+  if (std::count(c.control.begin(), c.control.end(), Control::mixed_books) > 0 && c.data.control_books.empty())
+    fail("data.control_books", "got no texts beside control \"mixed_books\", wanted an array of at least one path or glob");
   const auto& edges = c.score.segment_edges;
   const bool increasing = std::adjacent_find(edges.begin(), edges.end(), std::greater_equal<>()) == edges.end();
   if (edges.empty() || edges[0] != 0 || !increasing)
@@ -135,15 +139,20 @@ void change_paths(Config& c, Change&& change, ChangePattern&& change_pattern) {
   if (c.model.tokenizer) change(*c.model.tokenizer);
   for (std::string& book : c.data.books) change_pattern(book);
   for (std::string& text : c.data.validation) change_pattern(text);
+  for (std::string& text : c.data.control_books) change_pattern(text);
   if (c.lora.init_from) change(*c.lora.init_from);
   if (c.pretrain.token_cache) change(*c.pretrain.token_cache);
 }
 
 std::string identity_hash(Json effective) {
   effective.erase("notes");
+  if (effective["control"].empty()) {  // a run without controls is the run that it was before there were any
+    effective.erase("control");
+    effective["data"].erase("control_books");
+  }
   effective["run"].erase("save_every_chunks");  // how often a run is saved changes none of its numbers
   if (effective["experiment"] == "pretrain") {
-    for (const char* other : {"window", "score", "lora", "train", "fidelity"}) effective.erase(other);
+    for (const char* other : {"window", "score", "lora", "train", "fidelity", "control"}) effective.erase(other);
     // A longer or shorter training may go on from a state: only the rest of its schedule differs.
     for (const char* harmless : {"save_every_steps", "token_cache", "tokens", "passes"}) effective["pretrain"].erase(harmless);
   } else {

@@ -26,6 +26,8 @@ enum class ExperimentKind { perplexity, pretrain };
 enum class Fidelity { corrected, official };
 enum class Dtype { float32, bfloat16 };
 enum class Moments { keep, reset };
+/// What a control's module learns instead of the text that it scores.
+enum class Control { other_book, mixed_books };
 
 /// The base model: a Hugging Face folder.
 struct ModelConfig {
@@ -44,6 +46,7 @@ struct DataConfig {
   bool strip = true;
   std::vector<std::string> exclude;     // pretrain
   std::vector<std::string> validation;  // pretrain
+  std::vector<std::string> control_books;
 };
 
 /// How a text is cut and what the model sees when a chunk is scored; W = context_tokens + chunk_tokens.
@@ -129,6 +132,7 @@ struct Config {
   ExperimentKind experiment = ExperimentKind::perplexity;
   std::int64_t seed = 42;
   Fidelity fidelity = Fidelity::corrected;
+  std::vector<Control> control;
   ModelConfig model;
   DataConfig data;
   WindowConfig window;
@@ -164,6 +168,8 @@ void visit_fields(DataConfig& c, Visitor&& v) {
   v("strip", c.strip, FieldInfo{"remove outer white space of each book before it is tokenised"});
   v("exclude", c.exclude, FieldInfo{"pretrain: file names or globs of file names among the books that are left out"});
   v("validation", c.validation, FieldInfo{"pretrain: held-back text files or globs, relative to this config"});
+  v("control_books", c.control_books,
+    FieldInfo{"texts or globs that controls learn from; none: other_book takes the run's own other books"});
 }
 
 template <class Visitor>
@@ -270,6 +276,9 @@ void visit_fields(Config& c, Visitor&& v) {
   v("seed", c.seed, FieldInfo{"seeds the module's initial weights and dropout", "", 0});
   v("fidelity", c.fidelity,
     FieldInfo{"\"official\" sets the defaults that reproduce the released code's numbers; given keys win"});
+  v("control", c.control,
+    FieldInfo{"further modules that learn from other texts, each a column: \"other_book\" learns the chunks of one other "
+              "book in order, \"mixed_books\" chunks drawn from all data.control_books; a name or an array of names"});
   v("model", c.model, FieldInfo{"the base model"});
   v("data", c.data, FieldInfo{"the texts"});
   v("window", c.window, FieldInfo{"how texts are cut"});

@@ -42,6 +42,12 @@ struct EnumNames<Moments> {
                                      std::pair{std::string_view("reset"), Moments::reset}};
 };
 
+template <>
+struct EnumNames<Control> {
+  static constexpr std::array values{std::pair{std::string_view("other_book"), Control::other_book},
+                                     std::pair{std::string_view("mixed_books"), Control::mixed_books}};
+};
+
 /// The name that a config file uses for an enum value.
 template <class E>
 std::string_view enum_name(E value) {
@@ -133,6 +139,10 @@ Json field_json(const T& value) {
     return value ? field_json(*value) : Json(nullptr);
   } else if constexpr (NamedEnum<T>) {
     return std::string(enum_name(value));
+  } else if constexpr (ArrayOf<T>::yes) {
+    Json array = Json::array();
+    for (const auto& item : value) array.push_back(field_json(item));
+    return array;
   } else {
     return Json(value);
   }

@@ -130,9 +130,13 @@ struct FieldReader {
 
   template <class T>
   void read(const Json& json, std::vector<T>& out) const {
+    out.clear();
+    if constexpr (NamedEnum<T>) {  // one name stands for an array of it
+      if (json.is_string()) return read(json, out.emplace_back());
+      if (!json.is_array()) refuse(source, key, shown(json), fmt::format("one of {} or an array of them", enum_name_list<T>()));
+    }
     if (!json.is_array())
       refuse(source, key, shown(json), std::is_same_v<T, std::string> ? "an array of strings" : "an array of integers");
-    out.clear();
     for (std::size_t i = 0; i < json.size(); ++i) {
       const std::string item = fmt::format("{}[{}]", key, i);
       FieldReader{source, item, info}.read(json[i], out.emplace_back());

@@ -17,8 +17,9 @@ template <class T>
 Json value_schema(const FieldInfo& info) {
   Json schema = Json::object();
   if constexpr (ArrayOf<T>::yes) {
-    schema["type"] = "array";
-    schema["items"] = value_schema<typename ArrayOf<T>::Value>(info);
+    const Json item = value_schema<typename ArrayOf<T>::Value>(info);
+    const Json array{{"type", "array"}, {"items", item}};
+    schema = NamedEnum<typename ArrayOf<T>::Value> ? Json{{"anyOf", Json::array({item, array})}} : array;
   } else if constexpr (NamedEnum<T>) {
     schema["enum"] = Json::array();
     for (const auto& [name, value] : EnumNames<T>::values) schema["enum"].push_back(std::string(name));
@@ -62,6 +63,8 @@ Json section_schema(S& section) {
 template <class T>
 std::string type_name() {
   if constexpr (OptionalOf<T>::yes) return type_name<typename OptionalOf<T>::Value>() + " or null";
+  else if constexpr (NamedEnum<typename ArrayOf<T>::Value> && ArrayOf<T>::yes)
+    return type_name<typename ArrayOf<T>::Value>() + " or an array of them";
   else if constexpr (ArrayOf<T>::yes) return "array of " + type_name<typename ArrayOf<T>::Value>() + "s";
   else if constexpr (NamedEnum<T>) return enum_name_list<T>();
   else if constexpr (std::is_same_v<T, bool>) return "true or false";
@@ -144,6 +147,8 @@ std::string config_reference() {
       "  `window.context_tokens` to `train.prefix_tokens` where they are absent or null; the run's record lists the keys\n"
       "  that were set so.\n"
       "- `score.segment_edges` starts at 0 and increases. At least one of `score.base` and `score.adapter` is true.\n"
+      "- `control` wants `score.adapter` and names nothing twice; `mixed_books` wants `data.control_books`, and `other_book`\n"
+      "  wants them or a run of at least two different books. See [controls.md](controls.md).\n"
       "- `lora.targets` and `lora.layers` name nothing twice and are not empty.\n"
       "- `experiment: \"pretrain\"` reads `model.tokenizer`, `data.books` without `data.exclude`, `data.validation` and the\n"
       "  `pretrain` section, and makes a model; every other experiment reads `model.path`. Sections of other experiments\n"

@@ -48,23 +48,47 @@ void require_not_negative(const std::string& where, std::initializer_list<std::p
 
 }  // namespace
 
+const char* scorer_name(Scorer scorer) {
+  switch (scorer) {
+    case Scorer::base: return "base";
+    case Scorer::lora: return "lora";
+    case Scorer::other_book: return "other_book";
+    case Scorer::mixed_books: return "mixed_books";
+  }
+  return "";
+}
+
+std::optional<double> mean_nll(const ChunkRecord& record, Scorer scorer) {
+  if (scorer == Scorer::base) return record.base_nll;
+  if (scorer == Scorer::lora) return record.lora_nll;
+  const auto control = record.controls.find(scorer);
+  return control == record.controls.end() ? std::nullopt : control->second.nll;
+}
+
 Json to_json(const ChunkRecord& r) {
-  return {{"book", r.book},
-          {"book_index", r.book_index},
-          {"chunk", r.chunk},
-          {"first_token", r.first_token},
-          {"tokens", r.tokens},
-          {"scored_tokens", r.scored_tokens},
-          {"context_tokens", r.context_tokens},
-          {"base_nll", optional_json(r.base_nll)},
-          {"lora_nll", optional_json(r.lora_nll)},
-          {"train_loss", r.train_loss},
-          {"grad_norm", r.grad_norm},
-          {"trained_chunk", optional_json(r.trained_chunk)},
-          {"adapter_version", r.adapter_version},
-          {"shared_forward", r.shared_forward},
-          {"learning_rate", r.learning_rate},
-          {"seconds", r.seconds}};
+  Json json{{"book", r.book},
+            {"book_index", r.book_index},
+            {"chunk", r.chunk},
+            {"first_token", r.first_token},
+            {"tokens", r.tokens},
+            {"scored_tokens", r.scored_tokens},
+            {"context_tokens", r.context_tokens},
+            {"base_nll", optional_json(r.base_nll)},
+            {"lora_nll", optional_json(r.lora_nll)},
+            {"train_loss", r.train_loss},
+            {"grad_norm", r.grad_norm},
+            {"trained_chunk", optional_json(r.trained_chunk)},
+            {"adapter_version", r.adapter_version},
+            {"shared_forward", r.shared_forward},
+            {"learning_rate", r.learning_rate},
+            {"seconds", r.seconds}};
+  for (const auto& [scorer, control] : r.controls) {
+    const std::string name = scorer_name(scorer);
+    json[name + "_nll"] = optional_json(control.nll);
+    json[name + "_trained"] =
+        control.trained_book.empty() ? Json(nullptr) : Json{{"book", control.trained_book}, {"first_token", control.trained_token}};
+  }
+  return json;
 }
 
 ChunkRecord chunk_record_from_json(const Json& json, const std::string& where) {
@@ -86,6 +110,17 @@ ChunkRecord chunk_record_from_json(const Json& json, const std::string& where) {
   get(json, where, "shared_forward", r.shared_forward);
   get(json, where, "learning_rate", r.learning_rate);
   get(json, where, "seconds", r.seconds);
+  for (const Scorer scorer : kControlScorers) {
+    const std::string name = scorer_name(scorer);
+    if (!json.contains(name + "_nll")) continue;
+    ControlRecord& control = r.controls[scorer];
+    get(json, where, (name + "_nll").c_str(), control.nll);
+    const auto trained = json.find(name + "_trained");
+    if (trained == json.end() || trained->is_null()) continue;
+    require_object(*trained, fmt::format("{}: {}_trained", where, name));
+    get(*trained, where, "book", control.trained_book);
+    get(*trained, where, "first_token", control.trained_token);
+  }
   require_not_negative(where, {{"book_index", r.book_index}, {"chunk", r.chunk}, {"first_token", r.first_token},
                                {"tokens", r.tokens}, {"scored_tokens", r.scored_tokens}});
   if (r.scored_tokens > r.tokens)

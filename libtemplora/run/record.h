@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -9,6 +10,19 @@
 #include "core/json.h"
 
 namespace templora {
+
+/// Whose NLL it is: the base model's, the temporary module's, or that of a control's module.
+enum class Scorer { base, lora, other_book, mixed_books };
+inline constexpr std::array kScorers{Scorer::base, Scorer::lora, Scorer::other_book, Scorer::mixed_books};
+inline constexpr std::array kControlScorers{Scorer::other_book, Scorer::mixed_books};
+const char* scorer_name(Scorer scorer);  ///< "base", "lora", "other_book", "mixed_books": as in file names and keys
+
+/// What a control's module did at one chunk.
+struct ControlRecord {
+  std::optional<double> nll;    ///< mean over the chunk's scored tokens, nats
+  std::string trained_book;     ///< text that it was trained on afterwards; empty where it was not
+  std::int64_t trained_token = 0;  ///< first token there
+};
 
 /// One line of chunks.jsonl.
 struct ChunkRecord {
@@ -21,6 +35,7 @@ struct ChunkRecord {
   std::int64_t context_tokens = 0;      ///< tokens that the model saw before the chunk
   std::optional<double> base_nll;       ///< mean over scored tokens, nats
   std::optional<double> lora_nll;
+  std::map<Scorer, ControlRecord> controls;  ///< of the controls that the run has
   std::vector<double> train_loss;       ///< one a training step made after this chunk was scored, nats
   std::vector<double> grad_norm;        ///< before clipping, one a step
   std::optional<std::int64_t> trained_chunk;  ///< chunk that those steps trained on (lags by train.lag_chunks)
@@ -31,6 +46,8 @@ struct ChunkRecord {
 };
 
 Json to_json(const ChunkRecord& record);
+/// Mean NLL of a scorer at a chunk, if it has one.
+std::optional<double> mean_nll(const ChunkRecord& record, Scorer scorer);
 /// Throws Error(bad_input) naming `where` and the field.
 ChunkRecord chunk_record_from_json(const Json& json, const std::string& where);
 

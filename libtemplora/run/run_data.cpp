@@ -43,7 +43,7 @@ std::vector<float> read_nll(const fs::path& path, Scorer scorer, const std::vect
   const std::vector<float> values = read_floats(path);
   std::size_t at = 0;
   for (const ChunkRecord* chunk : chunks) {
-    const auto& mean = scorer == Scorer::base ? chunk->base_nll : chunk->lora_nll;
+    const std::optional<double> mean = mean_nll(*chunk, scorer);
     const auto count = static_cast<std::size_t>(chunk->scored_tokens);
     if (!mean && count > 0) disagree(path.string(), fmt::format("chunk {} has no {}_nll", chunk->chunk, scorer_name(scorer)));
     if (values.size() - at < count)
@@ -98,10 +98,10 @@ RunData read_run(const fs::path& path) {
     book->second.push_back(&chunk);
   }
   for (const auto& [book_index, chunks] : chunks_of)
-    for (const Scorer scorer : {Scorer::base, Scorer::lora}) {
+    for (const Scorer scorer : kScorers) {
       const fs::path file = path / "nll" / fmt::format("{}-{}.f32", book_index, scorer_name(scorer));
       bool scored = false;
-      for (const ChunkRecord* chunk : chunks) scored |= (scorer == Scorer::base ? chunk->base_nll : chunk->lora_nll).has_value();
+      for (const ChunkRecord* chunk : chunks) scored |= mean_nll(*chunk, scorer).has_value();
       if (scored || fs::exists(file)) data.nll[book_index][scorer] = read_nll(file, scorer, chunks);
     }
   return data;

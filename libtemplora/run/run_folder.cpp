@@ -72,8 +72,6 @@ void create_folder(const fs::path& path) {
 
 }  // namespace
 
-const char* scorer_name(Scorer scorer) { return scorer == Scorer::base ? "base" : "lora"; }
-
 /// Held while a process writes to the folder; the kernel drops it however the process ends.
 struct RunFolder::Lock {
   explicit Lock(const fs::path& folder) {

@@ -15,10 +15,6 @@
 
 namespace templora {
 
-/// Which scorer a per-token NLL belongs to.
-enum class Scorer { base, lora };
-const char* scorer_name(Scorer scorer);  ///< "base", "lora"
-
 /// A run's folder while it is written: run.json (config, versions, device, hashes; written first),
 /// books.jsonl, chunks.jsonl, nll/<book_index>-<scorer>.f32 (raw little-endian float32, one value a scored
 /// token, in order), state/ (for resume), summary.json and table.md at the end. See docs/formats.md.

@@ -209,3 +209,42 @@ TEST_CASE("templora schema: docs/config.md is what the program prints", "[cli]")
   // Regenerate with: ./scripts/templora schema --markdown > docs/config.md
   CHECK(reference.text == read_file(fs::path(TEMPLORA_SOURCE_DIR) / "docs/config.md"));
 }
+
+TEST_CASE("templora run: controls are columns of their own, killed and resumed with the same result", "[cli]") {
+  const World world;
+  std::string other;
+  for (int i = 0; i < 90; ++i) other += "A lazy dog sleeps, and fox " + std::to_string(3 * i) + " goes round it.\n";
+  world.write("other.txt", other);
+  const std::vector<std::pair<std::string, Json>> changes{
+      {"control", {"other_book", "mixed_books"}}, {"data.books", {"book.txt", "other.txt"}}, {"data.control_books", {"*.txt"}}};
+  world.write_config(changes);
+  const Ended whole = world.run_config();
+  INFO(whole.text);
+  REQUIRE(whole.code == 0);
+  CHECK(whole.says("mixed_books change %"));
+  const Json all = Json::parse(world.content("out/summary.json")).at("all").back();
+  CHECK(all.at("other_book").at("tokens") == all.at("lora").at("tokens"));
+  CHECK(all.at("other_book").at("corpus") != all.at("mixed_books").at("corpus"));
+  CHECK(all.at("lora").at("corpus").get<double>() < all.at("other_book").at("corpus").get<double>());
+
+  const Ended stopped = world.run({"run", "config.json", "--out", "again"}, {}, [&](pid_t child) {
+    wait_for_chunks(world, "again", 5);
+    ::kill(child, SIGKILL);
+  });
+  REQUIRE(stopped.code == -SIGKILL);
+  const Ended resumed = world.run({"run", "config.json", "--out", "again", "--resume"});
+  INFO(resumed.text);
+  REQUIRE(resumed.code == 0);
+  CHECK(results(world, "again") == results(world, "out"));
+  for (const char* file : {"/nll/0-other_book.f32", "/nll/1-mixed_books.f32"})
+    CHECK(world.content(std::string("again") + file) == world.content(std::string("out") + file));
+}
+
+TEST_CASE("templora run: a control without another text is refused before a folder is made", "[cli]") {
+  const World world;
+  world.write_config({{"control", "other_book"}});
+  const Ended ended = world.run_config();
+  CHECK(ended.code == 2);
+  CHECK(ended.says("data.control_books"));
+  CHECK_FALSE(fs::exists(world.folder / "out"));
+}

@@ -160,9 +160,9 @@ TEST_CASE("TempLora: a reset starts a fresh module, which knows nothing of what 
   Llama model = load_llama(goldens::folder("loop/model"), at::kFloat, at::kCPU);
   const Config config = small_config("lora.reset_every_tokens", "96");  // every fourth chunk of 24
   const auto results = run(*model, config, golden_book("loop/tokens.safetensors", 240));
-  for (const auto& [record, base, lora] : results) {
-    CHECK(record.adapter_version == record.chunk % 4);
-    CHECK(same_bits(base, lora) == (record.chunk % 4 == 0));  // B = 0 again
+  for (const ChunkResult& result : results) {
+    CHECK(result.record.adapter_version == result.record.chunk % 4);
+    CHECK(same_bits(result.base_nll, result.lora_nll) == (result.record.chunk % 4 == 0));  // B = 0 again
   }
 }
 

@@ -66,3 +66,12 @@ TEST_CASE("perplexity_svg: one chunk, one scorer or nothing still gives a pictur
   }
   CHECK(perplexity_svg(one).find("Temp-LoRA") == std::string::npos);
 }
+
+TEST_CASE("perplexity_svg: a control has a curve and a legend of its own, and only then", "[unit]") {
+  RunData run = made_run(6, 0.01);
+  CHECK(perplexity_svg(run).find("class=\"curve other_book\"") == std::string::npos);
+  run.nll[0][Scorer::other_book] = run.nll[0][Scorer::base];
+  const std::string svg = perplexity_svg(run);
+  CHECK(svg.find("class=\"curve other_book\" d=") != std::string::npos);
+  CHECK(svg.find(">other_book</text>") != std::string::npos);
+}

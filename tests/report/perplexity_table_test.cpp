@@ -116,3 +116,21 @@ TEST_CASE("perplexity_markdown: a record without settings still gives a table", 
   CHECK(perplexity_markdown(perplexity_table(run), Json::object()).find("Δ –") != std::string::npos);
   CHECK(perplexity_markdown(PerplexityTable{}, nullptr).find("| segment |") != std::string::npos);
 }
+
+TEST_CASE("perplexity_markdown: controls and means over books have tables of their own, with the summary's numbers", "[unit]") {
+  RunData run = made_run();
+  for (std::int64_t book = 0; book < 2; ++book)
+    for (const float nll : run.nll[book][Scorer::base]) run.nll[book][Scorer::other_book].push_back(nll + 0.01f);
+  const PerplexityTable table = perplexity_table(run);
+  const std::string text = perplexity_markdown(table, run.run);
+  const std::string controls = text.substr(text.find("## Controls"));
+  CHECK(controls.find("| other_book PPL | other_book change % |") != std::string::npos);
+  CHECK(controls.find("mixed_books") == std::string::npos);
+  const auto all = line_of(controls, "all");
+  REQUIRE(all.size() == 5);
+  CHECK(all[4] == "+1.01");  // 100 (e^0.01 - 1)
+  const std::string over_books = text.substr(text.find("## Mean over books"));
+  CHECK(line_of(over_books, "all").back() == "+1.01");  // two books: no interval
+  CHECK(to_json(table).at("all").back().at("over_books").at("other_book").at("books") == 2);
+  CHECK(perplexity_markdown(perplexity_table(made_run()), run.run).find("## Controls") == std::string::npos);
+}

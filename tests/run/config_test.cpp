@@ -133,6 +133,24 @@ TEST_CASE("Config: enums go by name and the error lists the names", "[unit]") {
   contains(refused_set("fidelity", "3"), "\"corrected\", \"official\"");
 }
 
+TEST_CASE("Config: control takes a name or an array of names, and mixed_books wants its books", "[unit]") {
+  CHECK(with({{"control", "other_book"}}).config.control == std::vector{Control::other_book});
+  const auto both = with({{"control", R"(["mixed_books", "other_book"])"}, {"data.control_books", R"(["c.txt"])"}});
+  CHECK(both.config.control.size() == 2);
+  CHECK(both.effective.at("control") == Json({"mixed_books", "other_book"}));
+  CHECK(both.config.data.control_books[0] == "/base/c.txt");
+  contains(refused_set("control", "another_book"), "\"other_book\", \"mixed_books\"");
+  contains(refused_set("control", R"(["other_book", "other_book"])"), "twice");
+  contains(refused_set("control", "3"), "or an array of them");
+  contains(refused_set("control", "mixed_books"), "data.control_books");
+  contains(refusal(kMinimal, {{"control", "other_book"}, {"score.adapter", "false"}}), "score.adapter");
+}
+
+TEST_CASE("Config: a run without controls keeps its hash whatever control_books says", "[unit]") {
+  CHECK(with({{"data.control_books", R"(["c.txt"])"}}).hash == with({}).hash);
+  CHECK(with({{"control", "other_book"}}).hash != with({}).hash);
+}
+
 TEST_CASE("Config: keys given twice are refused", "[unit]") {
   contains(refusal(R"({"seed": 1, "seed": 2})"), "seed");
 }

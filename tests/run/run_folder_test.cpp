@@ -40,6 +40,7 @@ ChunkRecord chunk_of(std::int64_t book, std::int64_t chunk) {
   r.lora_nll = 1.0;
   r.train_loss = {3.5, 3.25};
   r.trained_chunk = chunk;
+  r.controls[Scorer::other_book] = {1.5, chunk == 0 ? "" : "other.txt", chunk * kTokens};
   r.seconds = {{"score", 0.5}, {"train", 1.5}};
   return r;
 }
@@ -57,6 +58,7 @@ void append(RunFolder& folder, std::int64_t book, std::int64_t chunk) {
   const std::vector<float> lora(static_cast<std::size_t>(record.scored_tokens), 1.0f);
   folder.append_nll(book, Scorer::base, base);
   folder.append_nll(book, Scorer::lora, lora);
+  folder.append_nll(book, Scorer::other_book, std::vector<float>(lora.size(), 1.5f));
   folder.append_chunk(record);
 }
 
@@ -121,6 +123,11 @@ TEST_CASE("RunFolder: what was appended is read back", "[unit]") {
   CHECK(to_json(run.chunks[7]) == to_json(chunk_of(1, 1)));
   CHECK(run.nll.at(1).at(Scorer::base).size() == kChunks * kTokens - 1);
   CHECK(run.nll.at(0).at(Scorer::base)[4] == 3.0f);
+  CHECK(run.nll.at(1).at(Scorer::other_book).size() == kChunks * kTokens - 1);
+  CHECK_FALSE(run.nll.at(1).contains(Scorer::mixed_books));
+  CHECK(run.chunks.at(0).controls.at(Scorer::other_book).trained_book.empty());
+  CHECK(run.chunks.at(2).controls.at(Scorer::other_book).trained_book == "other.txt");
+  CHECK(run.chunks.at(2).controls.at(Scorer::other_book).trained_token == 2 * kTokens);
 }
 
 TEST_CASE("RunFolder: a folder with anything in it is not overwritten", "[unit]") {
