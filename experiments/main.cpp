@@ -22,10 +22,10 @@
 #include "core/json.h"
 #include "core/log.h"
 #include "core/stop.h"
+#include "core/utf8.h"
 #include "perplexity.h"
 #include "pretrain.h"
 #include "run/config.h"
-#include "text/utf8.h"
 
 namespace fs = std::filesystem;
 

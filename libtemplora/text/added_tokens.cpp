@@ -1,7 +1,7 @@
 #include "text/added_tokens.h"
 
 
-#include "text/utf8.h"
+#include "core/utf8.h"
 
 namespace templora {
 

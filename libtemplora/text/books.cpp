@@ -9,7 +9,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/hash.h"
-#include "text/utf8.h"
+#include "core/utf8.h"
 
 namespace templora {
 

@@ -11,10 +11,10 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/hash.h"
+#include "core/utf8.h"
 #include "text/added_tokens.h"
 #include "text/piece_model.h"
 #include "text/tokenizer_files.h"
-#include "text/utf8.h"
 
 namespace templora {
 
