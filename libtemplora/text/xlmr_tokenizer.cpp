@@ -7,7 +7,7 @@
 #include "core/check.h"
 #include "core/error.h"
 #include "core/file.h"
-#include "text/utf8.h"
+#include "core/utf8.h"
 
 namespace templora {
 namespace {
