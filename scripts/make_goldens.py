@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Makes tests/goldens from transformers, PEFT and torch on small random models.
 
-    python scripts/make_goldens.py [model] [lora] [loop] [official] [comet]
+    python scripts/make_goldens.py [model] [lora] [loop] [official] [bleu] [comet]
 
 Needs transformers 4.57, peft and torch (scripts/parity makes such an environment). All of it runs on one
 thread in float32 with eager attention. Layouts of the files: docs of each maker in scripts/reference.
-`comet` is made only when it is named: it also needs unbabel-comet 2.2.7 (docs/comet.md says how to install it).
+`bleu` and `comet` are made only when they are named: they also need sacrebleu 2.6.0, and unbabel-comet 2.2.7
+(docs/comet.md says how to install it).
 """
 
 import json
@@ -19,7 +20,7 @@ import transformers
 
 SEED = 20240121
 KINDS = ["model", "lora", "loop", "official"]
-ON_REQUEST = ["comet"]
+ON_REQUEST = ["bleu", "comet"]
 
 
 def main() -> int:
