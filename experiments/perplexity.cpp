@@ -90,9 +90,12 @@ ControlLessons lessons_for(const Config& config, const std::vector<Book>& books,
   ControlLessons lessons;
   const Book& book = books[std::size_t(index)];
   const auto chunks = cut_chunks(std::int64_t(book.tokens.size()), config.window.chunk_tokens, *config.window.first_chunk_tokens);
-  for (const Control control : config.control)
-    lessons[scorer_of(control)] =
-        control_lessons(control, control_books.empty() ? books : control_books, book, index, chunks, config.seed);
+  const bool has_others =
+      std::any_of(books.begin(), books.end(), [&](const Book& other) { return other.text_hash != book.text_hash; });
+  for (const Control control : config.control) {
+    const bool own = control_books.empty() || (control == Control::other_book && has_others);
+    lessons[scorer_of(control)] = control_lessons(control, own ? books : control_books, book, index, chunks, config.seed);
+  }
   return lessons;
 }
 

@@ -169,7 +169,7 @@ void visit_fields(DataConfig& c, Visitor&& v) {
   v("exclude", c.exclude, FieldInfo{"pretrain: file names or globs of file names among the books that are left out"});
   v("validation", c.validation, FieldInfo{"pretrain: held-back text files or globs, relative to this config"});
   v("control_books", c.control_books,
-    FieldInfo{"texts or globs that controls learn from; none: other_book takes the run's own other books"});
+    FieldInfo{"texts or globs that mixed_books learns from, and other_book in a run of a single book"});
 }
 
 template <class Visitor>

@@ -148,7 +148,7 @@ std::string config_reference() {
       "  that were set so.\n"
       "- `score.segment_edges` starts at 0 and increases. At least one of `score.base` and `score.adapter` is true.\n"
       "- `control` wants `score.adapter` and names nothing twice; `mixed_books` wants `data.control_books`, and `other_book`\n"
-      "  wants them or a run of at least two different books. See [controls.md](controls.md).\n"
+      "  takes the run's own other books, or those where it has none. See [controls.md](controls.md).\n"
       "- `lora.targets` and `lora.layers` name nothing twice and are not empty.\n"
       "- `experiment: \"pretrain\"` reads `model.tokenizer`, `data.books` without `data.exclude`, `data.validation` and the\n"
       "  `pretrain` section, and makes a model; every other experiment reads `model.path`. Sections of other experiments\n"
