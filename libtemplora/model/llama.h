@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "model/kv_slots.h"
 #include "model/llama_config.h"
 #include "model/projections.h"
 #include "model/rope.h"
@@ -89,6 +90,12 @@ class LlamaImpl : public torch::nn::Module {
   at::Tensor embed(const at::Tensor& tokens);
   /// x: [batch, seq, hidden] → [batch, rows, hidden].
   at::Tensor decode(const at::Tensor& x, std::int64_t first_row, std::int64_t rows);
+
+  /// The pass over tokens that follow what `slots` hold: their keys and values are written behind it and its
+  /// lengths go up. Rows are packed by `segments`, each of another sequence; a row sees its own sequence up to
+  /// itself. Never builds a graph. Room must be there: lengths + tokens at most the capacity.
+  /// tokens: [Σ segment tokens] int64 on the model's device → [asked rows, hidden], undefined for Rows::none.
+  at::Tensor forward_cached(const at::Tensor& tokens, const std::vector<Segment>& segments, KvSlots& slots, Rows rows);
 
   /// hidden: [..., hidden] → [..., vocab] in the model's dtype.
   at::Tensor logits(const at::Tensor& hidden);

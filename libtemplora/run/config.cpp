@@ -93,6 +93,30 @@ void check_pretrain_rules(const Config& c, Fail&& fail) {
                                                  p.batch_sequences));
 }
 
+template <class Fail>
+void check_cache_rules(const Config& c, Fail&& fail) {
+  const std::int64_t chunk = c.window.chunk_tokens, context = c.window.context_tokens.value_or(c.train.prefix_tokens);
+  const std::int64_t window = c.cache.window_tokens.value_or(context + chunk);
+  switch (c.cache.policy) {
+    case CachePolicy::rebuild: return;
+    case CachePolicy::refill:
+      if (c.cache.refill_tokens > window - 2 * chunk)
+        fail("cache.refill_tokens",
+             fmt::format("got {}, wanted at most window_tokens - 2 * chunk_tokens = {} - 2 * {}, since above it nothing is "
+                         "ever reused; lower it, or raise cache.window_tokens",
+                         c.cache.refill_tokens, window, chunk));
+      return;
+    case CachePolicy::every_k:
+      if (c.cache.rebuild_every_chunks < 2)
+        fail("cache.rebuild_every_chunks", "got 1, wanted at least 2, since 1 reuses nothing; use policy \"rebuild\"");
+      return;
+    case CachePolicy::last_n:
+      if (window <= chunk + c.cache.sink_tokens)
+        fail("cache.window_tokens", fmt::format("got {}, wanted more than chunk_tokens + sink_tokens = {} + {}", window, chunk,
+                                                c.cache.sink_tokens));
+  }
+}
+
 /// The rules that no single field can state.
 void check_rules(const Config& c, const KeySource& source) {
   const auto fail = [&](const std::string& key, const std::string& what) {
@@ -130,6 +154,12 @@ void check_rules(const Config& c, const KeySource& source) {
                                     Json(*c.lora.layers).dump()));
   if (c.train.warmup_chunks && c.train.warmup_steps)
     fail("train.warmup_steps", "got both warmup_chunks and warmup_steps, wanted one of the two; remove one");
+  check_cache_rules(c, fail);
+  if (c.generate.prompt && c.generate.prompt_file)
+    fail("generate.prompt_file", "got a prompt too, wanted one of the two; remove one");
+  if (c.generate.min_new_tokens > c.generate.max_new_tokens)
+    fail("generate.min_new_tokens", fmt::format("got {}, wanted at most max_new_tokens = {}", c.generate.min_new_tokens,
+                                                c.generate.max_new_tokens));
 }
 
 /// Calls `change` for every path, and `change_pattern` for every one that may be a glob.
@@ -142,6 +172,7 @@ void change_paths(Config& c, Change&& change, ChangePattern&& change_pattern) {
   for (std::string& text : c.data.control_books) change_pattern(text);
   if (c.lora.init_from) change(*c.lora.init_from);
   if (c.pretrain.token_cache) change(*c.pretrain.token_cache);
+  if (c.generate.prompt_file) change(*c.generate.prompt_file);
 }
 
 std::string identity_hash(Json effective) {
@@ -149,6 +180,11 @@ std::string identity_hash(Json effective) {
   if (effective["control"].empty()) {  // a run without controls is the run that it was before there were any
     effective.erase("control");
     effective["data"].erase("control_books");
+  }
+  if (effective["experiment"] == "perplexity" || effective["experiment"] == "pretrain") {
+    effective.erase("generate");
+    // Without a kept cache, none of its keys has a part in the numbers.
+    if (effective["experiment"] == "pretrain" || effective["cache"]["policy"] == "rebuild") effective.erase("cache");
   }
   effective["run"].erase("save_every_chunks");  // how often a run is saved changes none of its numbers
   if (effective["experiment"] == "pretrain") {

@@ -28,6 +28,8 @@ enum class Dtype { float32, bfloat16 };
 enum class Moments { keep, reset };
 /// What a control's module learns instead of the text that it scores.
 enum class Control { other_book, mixed_books };
+enum class Schedule { cascaded, parallelized };
+enum class CachePolicy { rebuild, refill, every_k, last_n };
 
 /// The base model: a Hugging Face folder.
 struct ModelConfig {
@@ -121,6 +123,34 @@ struct PretrainConfig {
   std::optional<std::string> token_cache;
 };
 
+/// How text is decoded, and how much of it.
+struct GenerateConfig {
+  std::int64_t max_new_tokens = 256;
+  std::int64_t min_new_tokens = 0;
+  double temperature = 0;  // 0: greedy
+  std::int64_t top_k = 0;
+  double top_p = 1;
+  double min_p = 0;
+  double repetition_penalty = 1;
+  std::vector<std::string> stop;
+  std::optional<std::string> prompt;
+  std::optional<std::string> prompt_file;
+  std::int64_t tokens = 4096;
+  Schedule schedule = Schedule::cascaded;
+};
+
+/// Which keys and values are kept when the module changes; R = refill_tokens, W = window_tokens.
+struct CacheConfig {
+  CachePolicy policy = CachePolicy::rebuild;
+  std::int64_t refill_tokens = 1024;           // R
+  std::optional<std::int64_t> window_tokens;   // W; null: window.context_tokens + window.chunk_tokens
+  std::int64_t rebuild_every_chunks = 2;       // every_k
+  std::int64_t sink_tokens = 0;                // last_n
+  bool measure_staleness = false;
+  std::int64_t staleness_every_chunks = 10;
+  std::int64_t prefill_block_tokens = 512;
+};
+
 /// Where and how often a run keeps its state.
 struct RunConfig {
   std::int64_t save_every_chunks = 50;
@@ -140,6 +170,8 @@ struct Config {
   LoraConfig lora;
   TrainConfig train;
   PretrainConfig pretrain;
+  GenerateConfig generate;
+  CacheConfig cache;
   RunConfig run;
   /// Free for the reader: where a config comes from, what the paper printed (`paper_value`, null where
   /// unknown). Kept in the record, never interpreted.
@@ -265,6 +297,46 @@ void visit_fields(PretrainConfig& c, Visitor&& v) {
 }
 
 template <class Visitor>
+void visit_fields(GenerateConfig& c, Visitor&& v) {
+  v("max_new_tokens", c.max_new_tokens, FieldInfo{"most tokens of one answer (translation)", "tokens", 1, kMostTokens});
+  v("min_new_tokens", c.min_new_tokens,
+    FieldInfo{"no stop token and no stop string ends an answer before it has so many", "tokens", 0, kMostTokens});
+  v("temperature", c.temperature, FieldInfo{"logits are divided by it before sampling; 0 is greedy", "", 0, 1e6});
+  v("top_k", c.top_k, FieldInfo{"sample among the k likeliest tokens; 0: all", "", 0, kMostTokens});
+  v("top_p", c.top_p, FieldInfo{"sample among the likeliest tokens that make up this probability; 1: all", "", 0, 1});
+  v("min_p", c.min_p, FieldInfo{"leave out tokens less likely than this times the likeliest; 0: none", "", 0, 1});
+  v("repetition_penalty", c.repetition_penalty,
+    FieldInfo{"divides positive and multiplies negative logits of tokens in the prompt and the answer; 1: off", "", 0, 1e6,
+              true});
+  v("stop", c.stop, FieldInfo{"an answer ends where one of these strings appears in it"});
+  v("prompt", c.prompt, FieldInfo{"generation: the text that is continued; excludes prompt_file"});
+  v("prompt_file", c.prompt_file, FieldInfo{"generation: a UTF-8 file with the prompt, relative to this config"});
+  v("tokens", c.tokens, FieldInfo{"generation: length of the text to write, without the prompt", "tokens", 1, kMostTokens});
+  v("schedule", c.schedule,
+    FieldInfo{"generation: \"cascaded\" trains between chunks, \"parallelized\" on the chunk before while the next is "
+              "written"});
+}
+
+template <class Visitor>
+void visit_fields(CacheConfig& c, Visitor&& v) {
+  v("policy", c.policy,
+    FieldInfo{"keys and values after an update: \"rebuild\" computes all anew; \"refill\" grows from R tokens until the "
+              "next chunk would pass W, then rebuilds from the last R (the paper's cache reuse); \"every_k\" rebuilds "
+              "from the last context_tokens every rebuild_every_chunks updates; \"last_n\" keeps the sinks and the "
+              "last positions for ever, each rotated by its slot"});
+  v("refill_tokens", c.refill_tokens, FieldInfo{"refill: R, last tokens that a rebuild computes", "tokens", 1, kMostTokens});
+  v("window_tokens", c.window_tokens,
+    FieldInfo{"W: most tokens that the model sees at once; null: window.context_tokens + window.chunk_tokens", "tokens", 1,
+              kMostTokens});
+  v("rebuild_every_chunks", c.rebuild_every_chunks, FieldInfo{"every_k: updates between rebuilds", "chunks", 1});
+  v("sink_tokens", c.sink_tokens, FieldInfo{"last_n: first positions of the text that are always kept", "tokens", 0, kMostTokens});
+  v("measure_staleness", c.measure_staleness,
+    FieldInfo{"also score chunks with fresh keys and values under the same mask, and record the difference"});
+  v("staleness_every_chunks", c.staleness_every_chunks, FieldInfo{"chunks between these measurements", "chunks", 1});
+  v("prefill_block_tokens", c.prefill_block_tokens, FieldInfo{"rows of one forward pass that fills the cache", "tokens", 1, kMostTokens});
+}
+
+template <class Visitor>
 void visit_fields(RunConfig& c, Visitor&& v) {
   v("save_every_chunks", c.save_every_chunks, FieldInfo{"chunks between saved states", "chunks", 1});
   v("threads", c.threads, FieldInfo{"CPU threads; 0: one per core. Part of a run's identity", "", 0, 4096});
@@ -286,6 +358,8 @@ void visit_fields(Config& c, Visitor&& v) {
   v("lora", c.lora, FieldInfo{"the temporary module"});
   v("train", c.train, FieldInfo{"how the module learns"});
   v("pretrain", c.pretrain, FieldInfo{"a model trained from nothing"});
+  v("generate", c.generate, FieldInfo{"how text is decoded"});
+  v("cache", c.cache, FieldInfo{"keys and values that are kept between chunks"});
   v("run", c.run, FieldInfo{"the run itself"});
   v("notes", c.notes, FieldInfo{"anything, kept in the record and never interpreted"});
 }

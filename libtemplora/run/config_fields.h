@@ -48,6 +48,20 @@ struct EnumNames<Control> {
                                      std::pair{std::string_view("mixed_books"), Control::mixed_books}};
 };
 
+template <>
+struct EnumNames<Schedule> {
+  static constexpr std::array values{std::pair{std::string_view("cascaded"), Schedule::cascaded},
+                                     std::pair{std::string_view("parallelized"), Schedule::parallelized}};
+};
+
+template <>
+struct EnumNames<CachePolicy> {
+  static constexpr std::array values{std::pair{std::string_view("rebuild"), CachePolicy::rebuild},
+                                     std::pair{std::string_view("refill"), CachePolicy::refill},
+                                     std::pair{std::string_view("every_k"), CachePolicy::every_k},
+                                     std::pair{std::string_view("last_n"), CachePolicy::last_n}};
+};
+
 /// The name that a config file uses for an enum value.
 template <class E>
 std::string_view enum_name(E value) {

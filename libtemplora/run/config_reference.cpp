@@ -150,6 +150,11 @@ std::string config_reference() {
       "- `control` wants `score.adapter` and names nothing twice; `mixed_books` wants `data.control_books`, and `other_book`\n"
       "  takes the run's own other books, or those where it has none. See [controls.md](controls.md).\n"
       "- `lora.targets` and `lora.layers` name nothing twice and are not empty.\n"
+      "- With W = `cache.window_tokens`, or `window.context_tokens` + `window.chunk_tokens` where it is null: `cache.policy`\n"
+      "  `refill` wants `cache.refill_tokens` of at most W - 2 * `window.chunk_tokens`, since above that nothing is ever\n"
+      "  reused; `last_n` wants W above `window.chunk_tokens` + `cache.sink_tokens`; `every_k` wants\n"
+      "  `cache.rebuild_every_chunks` of at least 2.\n"
+      "- `generate.prompt` and `generate.prompt_file` exclude each other.\n"
       "- `experiment: \"pretrain\"` reads `model.tokenizer`, `data.books` without `data.exclude`, `data.validation` and the\n"
       "  `pretrain` section, and makes a model; every other experiment reads `model.path`. Sections of other experiments\n"
       "  are allowed and unused.\n";

@@ -219,6 +219,33 @@ TEST_CASE("Config: the hash follows what is run, not where the checkout lies", "
   CHECK(with({{"run.threads", "2"}}).hash != hash);
 }
 
+TEST_CASE("Config: keys of other experiments and of a cache that is not kept leave the hash alone", "[unit]") {
+  const std::string hash = parse(kMinimal).hash;
+  CHECK(hash == "ca638d8a23e5");  // as it was before these sections existed
+  CHECK(with({{"generate.temperature", "0.5"}}).hash == hash);
+  CHECK(with({{"cache.refill_tokens", "512"}}).hash == hash);
+  CHECK(with({{"cache.policy", "every_k"}}).hash != hash);
+}
+
+TEST_CASE("Config: cache policies that would reuse nothing are refused", "[unit]") {
+  const std::vector<Override> refill = {{"cache.policy", "refill"}, {"window.chunk_tokens", "100"}, {"window.context_tokens", "700"}};
+  const auto refill_with = [&](const char* key, const char* value) {
+    std::vector<Override> all = refill;
+    all.push_back({key, value});
+    return all;
+  };
+  contains(refusal(kMinimal, refill_with("cache.refill_tokens", "601")), "cache.refill_tokens: got 601, wanted at most");
+  CHECK(parse(kMinimal, refill_with("cache.refill_tokens", "600")).config.cache.refill_tokens == 600);
+  contains(refusal(kMinimal, refill_with("cache.window_tokens", "1223")), "cache.refill_tokens");
+  CHECK(parse(kMinimal, refill_with("cache.window_tokens", "1224")).config.cache.window_tokens == 1224);
+  contains(refusal(kMinimal, {{"cache.policy", "every_k"}, {"cache.rebuild_every_chunks", "1"}}), "at least 2");
+  contains(refusal(kMinimal, {{"cache.policy", "last_n"}, {"cache.window_tokens", "1028"}, {"cache.sink_tokens", "4"}}),
+           "cache.window_tokens");
+  contains(refusal(kMinimal, {{"generate.prompt", "a"}, {"generate.prompt_file", "b"}}), "remove one");
+  contains(refused_set("generate.min_new_tokens", "257"), "max_new_tokens = 256");
+  contains(refused_set("generate.schedule", "both"), "\"cascaded\", \"parallelized\"");
+}
+
 TEST_CASE("Config: schema and reference name every key", "[unit]") {
   const Json schema = config_schema();
   const LoadedConfig loaded = parse(kMinimal);
