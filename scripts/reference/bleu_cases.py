@@ -145,7 +145,7 @@ EDGE_CORPORA = [
 
 
 def every_character(first: int, last: int) -> tuple[list[str], list[list[str]]]:
-    """Each character of the range between letters, between digits, and beside sigmas."""
+    """Each character of the range between letters, between digits, and beside sigmas; 32 of them a segment."""
     chars = [chr(c) for c in range(first, last) if not 0xD800 <= c < 0xE000]
-    hyp = [f"a{c}b 1{c}2 Σ{c}Σ a{c}Σ" for c in chars]
+    hyp = [" ".join(f"a{c}b 1{c}2 Σ{c}Σ a{c}Σ" for c in chars[i:i + 32]) for i in range(0, len(chars), 32)]
     return hyp, [[text.lower()] for text in hyp]
