@@ -1,0 +1,173 @@
+#include "text/translation_prompt.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "catch.h"
+#include "core/error.h"
+#include "core/file.h"
+#include "core/json.h"
+
+// Goldens come from scripts/reference/prompts_goldens.py.
+
+using namespace templora;
+
+namespace {
+
+const fs::path kSource = TEMPLORA_SOURCE_DIR;
+const fs::path kTokenizers = kSource / "tests/text/goldens/tokenizers";
+const fs::path kShared = kSource / "../shared/data";
+constexpr std::int64_t kAll = 1 << 20;
+
+using Ids = std::vector<std::int64_t>;
+
+Json golden(const std::string& name) {
+  const fs::path path = kSource / "tests/goldens/prompts" / name;
+  return parse_json(read_file(path), path.string());
+}
+
+std::vector<SentencePair> pairs_of(const Json& json) {
+  std::vector<SentencePair> pairs;
+  for (const Json& pair : json) pairs.push_back({pair.at("zh").get<std::string>(), pair.at("en").get<std::string>()});
+  return pairs;
+}
+
+std::vector<SentencePair> joined(std::vector<SentencePair> a, const std::vector<SentencePair>& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
+std::string fnv(const Ids& ids) {
+  std::uint32_t value = 2166136261u;
+  for (const std::int64_t id : ids)
+    for (int shift = 0; shift < 32; shift += 8) value = (value ^ std::uint32_t((id >> shift) & 0xFF)) * 16777619u;
+  return fmt::format("{:08x}", value);
+}
+
+std::string refusal(const std::function<void()>& make) {
+  try {
+    make();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+}  // namespace
+
+TEST_CASE("TranslationPrompts: prompts, references and lessons have the ids of the released loop", "[parity]") {
+  const Json expected = golden("expected.json");
+  const std::vector<SentencePair> context = pairs_of(expected.at("context")), chunk = pairs_of(expected.at("chunk"));
+  const std::vector<SentencePair> all = joined(context, chunk);
+  for (const Json& entry : expected.at("cases")) {
+    const std::string tokenizer_name = entry.at("tokenizer"), chat = entry.at("template");
+    const bool official = entry.at("official");
+    CAPTURE(tokenizer_name, chat, official);
+    const Tokenizer tokenizer(kTokenizers / tokenizer_name);
+    const TranslationPrompts prompts(tokenizer, chat_template(chat), kTranslateIntoEnglish, official);
+    for (const auto& item : entry.at("prompts").items()) {
+      const auto i = std::size_t(std::stoul(item.key()));
+      CAPTURE(i);
+      CHECK(prompts.prompt(std::span(all).first(context.size() + i), chunk[i].zh, kAll).ids == item.value().get<Ids>());
+    }
+    for (std::size_t i = 0; i < chunk.size(); ++i) CHECK(prompts.reference(chunk[i].en) == entry.at("references")[i].get<Ids>());
+    const TranslationLesson lesson = prompts.lesson(all, chunk.size(), kAll);
+    CHECK(lesson.ids == entry.at("lesson").get<Ids>());
+    CHECK(lesson.labelled == entry.at("labelled").get<std::int64_t>());
+  }
+  CHECK(expected.at("cases").size() == 18);
+}
+
+TEST_CASE("TranslationPrompts: Yi's ids of the shared novels are those of the released loop", "[parity]") {
+  if (!fs::exists(kShared / "tokenizers/yi-6b-chat") || !fs::exists(kShared / "guofeng")) {
+    WARN("skipped: ../shared/data is not there");
+    return;
+  }
+  const Tokenizer tokenizer(kShared / "tokenizers/yi-6b-chat");
+  for (const Json& entry : golden("shared-yi-6b-chat.json")) {
+    const TranslationPrompts prompts(tokenizer, chat_template("chatml"), kTranslateIntoEnglish, entry.at("official"));
+    const Novel novel = read_novel(kShared / "guofeng" / entry.at("novel").get<std::string>(), entry.at("context"), 0);
+    for (std::size_t c = 0; c < entry.at("chunks").size(); ++c) {
+      const Json& wanted = entry.at("chunks")[c];
+      const NovelChunk& chunk = novel.chunks[c];
+      const std::vector<SentencePair> all = joined(chunk.context, chunk.pairs);
+      Ids made, references;
+      for (std::size_t i = 0; i < chunk.pairs.size(); ++i) {
+        const Ids ids = prompts.prompt(std::span(all).first(chunk.context.size() + i), chunk.pairs[i].zh, kAll).ids;
+        made.insert(made.end(), ids.begin(), ids.end());
+        const Ids reference = prompts.reference(chunk.pairs[i].en);
+        references.insert(references.end(), reference.begin(), reference.end());
+      }
+      const TranslationLesson lesson = prompts.lesson(all, chunk.pairs.size(), kAll);
+      CAPTURE(entry.at("novel").get<std::string>(), c);
+      CHECK(fnv(made) == wanted.at("prompts").get<std::string>());
+      CHECK(fnv(references) == wanted.at("references").get<std::string>());
+      CHECK(fnv(lesson.ids) == wanted.at("lesson").get<std::string>());
+      CHECK(lesson.labelled == wanted.at("labelled").get<std::int64_t>());
+    }
+  }
+}
+
+TEST_CASE("TranslationPrompts: corrected ids of a sentence are the same in prompts, references and lessons", "[unit]") {
+  const Tokenizer tokenizer(kTokenizers / "bare");
+  const TranslationPrompts prompts(tokenizer, chat_template("plain"), kTranslateIntoEnglish, false);
+  const std::vector<SentencePair> pairs{{"one", "The voice of him"}, {"two", " that crieth"}};
+  const Ids reference = prompts.reference(pairs[1].en);
+  Ids scored = prompts.prompt(std::span(pairs).first(1), pairs[1].zh, kAll).ids;
+  scored.insert(scored.end(), reference.begin(), reference.end());
+  const TranslationLesson lesson = prompts.lesson(pairs, 1, kAll);
+  // What is trained on is what was scored, and the tail.
+  REQUIRE(lesson.ids.size() >= scored.size());
+  CHECK(Ids(lesson.ids.begin(), lesson.ids.begin() + std::ptrdiff_t(scored.size())) == scored);
+  CHECK(lesson.labelled == std::int64_t(lesson.ids.size() - scored.size() + reference.size()));
+}
+
+TEST_CASE("TranslationPrompts: what is longer than the window loses its oldest pairs, both sides", "[unit]") {
+  const Tokenizer tokenizer(kTokenizers / "no-prefix");
+  const TranslationPrompts prompts(tokenizer, chat_template("chatml"), kTranslateIntoEnglish, true);
+  std::vector<SentencePair> pairs;
+  for (int i = 0; i < 9; ++i) pairs.push_back({fmt::format("zh {}", i), fmt::format("The sun also ariseth, {}.", i)});
+  const auto length_without = [&](std::size_t cut) {
+    return std::int64_t(prompts.prompt(std::span(pairs).subspan(cut), "last", kAll).ids.size());
+  };
+  for (const std::size_t cut : {0u, 1u, 4u, 9u}) {
+    const TranslationPrompt fitted = prompts.prompt(pairs, "last", length_without(cut));
+    CHECK(fitted.cut_pairs == std::int64_t(cut));
+    CHECK(fitted.ids == prompts.prompt(std::span(pairs).subspan(cut), "last", kAll).ids);
+    if (cut > 0) CHECK(prompts.prompt(pairs, "last", length_without(cut) + 1).cut_pairs == std::int64_t(cut));
+  }
+  CHECK(refusal([&] { prompts.prompt(pairs, "last", length_without(9) - 1); }).find("translation.window_tokens") != std::string::npos);
+
+  const TranslationLesson whole = prompts.lesson(pairs, 3, kAll);
+  const auto lesson_without = [&](std::size_t cut, std::size_t chunk) { return prompts.lesson(std::span(pairs).subspan(cut), chunk, kAll); };
+  CHECK(prompts.lesson(pairs, 3, std::int64_t(whole.ids.size())).cut_pairs == 0);
+  const TranslationLesson less = prompts.lesson(pairs, 3, std::int64_t(whole.ids.size()) - 1);
+  CHECK(less.cut_pairs == 1);
+  CHECK(less.ids == lesson_without(1, 3).ids);
+  CHECK(less.labelled == whole.labelled);
+  const TranslationLesson least = prompts.lesson(pairs, 3, std::int64_t(lesson_without(8, 1).ids.size()));
+  CHECK(least.cut_pairs == 8);
+  CHECK(least.labelled == lesson_without(8, 1).labelled);
+  CHECK_FALSE(refusal([&] { prompts.lesson(pairs, 3, 5); }).empty());
+}
+
+TEST_CASE("TranslationPrompts: a template whose marks the tokenizer does not know is refused by name", "[unit]") {
+  const Tokenizer tokenizer(kTokenizers / "bare");
+  for (const auto& [chat, mark] : {std::pair{"chatml", "<|im_start|>"}, std::pair{"llama3", "<|start_header_id|>"}}) {
+    const std::string what = refusal([&, chat = chat] { TranslationPrompts(tokenizer, chat_template(chat), "Translate.", true); });
+    INFO(what);
+    CHECK(what.find(mark) != std::string::npos);
+    CHECK(what.find("translation.prompt") != std::string::npos);
+  }
+  CHECK(refusal([&] { TranslationPrompts(tokenizer, chat_template("plain"), "Translate.", true); }).empty());
+}
+
+TEST_CASE("TranslationPrompts: a generated text loses its end mark and outer white space", "[unit]") {
+  const Tokenizer tokenizer(kTokenizers / "no-prefix");
+  const TranslationPrompts prompts(tokenizer, chat_template("chatml"), kTranslateIntoEnglish, true);
+  CHECK(prompts.clean(tokenizer.encode(" The sun ariseth. <|im_end|>\n", false)) == "The sun ariseth.");
+  CHECK(prompts.clean({}) == "");
+  CHECK(prompts.line_ids("<|im_end|>") == Ids{tokenizer.token_id("<|im_end|>")});
+  CHECK(prompts.line_ids("\n").size() == 1);
+}
