@@ -55,7 +55,8 @@ Config loop_config() {
 TEST_CASE("CUDA: float32 logits equal transformers' for every supported config", "[gpu]") {
   if (!has_gpu()) return;
   at::globalContext().setAllowTF32CuBLAS(false);
-  for (const Json& variant : goldens::json("model/index.json").at("variants")) {
+  const Json index = goldens::json("model/index.json");  // a loop over part of a temporary would outlive it
+  for (const Json& variant : index.at("variants")) {
     const std::string name = variant.at("name");
     Llama model = load_llama(goldens::folder("model/" + name), at::kFloat, kGpu);
     const at::NoGradGuard no_grad;

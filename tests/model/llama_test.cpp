@@ -36,7 +36,8 @@ Llama random_model(const LlamaConfig& config, at::ScalarType dtype = at::kFloat)
 }  // namespace
 
 TEST_CASE("Llama: logits equal transformers' for every supported config", "[parity]") {
-  for (const Json& variant : goldens::json("model/index.json").at("variants")) {
+  const Json index = goldens::json("model/index.json");  // a loop over part of a temporary would outlive it
+  for (const Json& variant : index.at("variants")) {
     const std::string name = variant.at("name");
     Llama model = load_llama(goldens::folder("model/" + name), at::kFloat, at::kCPU);
     const at::NoGradGuard no_grad;
