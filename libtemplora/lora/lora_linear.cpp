@@ -6,6 +6,8 @@
 #include <ATen/ops/mm.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "model/few_rows.h"
+
 namespace templora {
 namespace {
 
@@ -98,11 +100,27 @@ struct LoraLinear : Function<LoraLinear> {
   }
 };
 
+// The same for few rows without a graph: A and B are read as the float32 masters that they are.
+at::Tensor few_rows_lora(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& a,
+                         const at::Tensor& b, const std::vector<LoraPart>& parts, double scale) {
+  const std::int64_t rank = b.size(1);
+  at::Tensor y = few_rows_linear(x, weight, bias, weight.scalar_type());          // [S, out]
+  const at::Tensor h = few_rows_linear(x.to(at::kFloat), a, {}, at::kFloat);      // [S, n·r]
+  std::int64_t b_row = 0;
+  for (std::size_t p = 0; p < parts.size(); ++p) {
+    few_rows_add(y.narrow(1, parts[p].first_row, parts[p].rows), h.narrow(1, std::int64_t(p) * rank, rank),
+                 b.narrow(0, b_row, parts[p].rows), scale);
+    b_row += parts[p].rows;
+  }
+  return y;
+}
+
 }  // namespace
 
 at::Tensor lora_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& a,
                        const at::Tensor& b, const std::vector<LoraPart>& parts, double scale, double dropout,
                        const std::optional<at::Generator>& generator) {
+  if (dropout == 0 && has_few_rows(x, weight)) return few_rows_lora(x, weight, bias, a, b, parts, scale);
   std::vector<std::int64_t> flat;
   for (const LoraPart& part : parts) flat.insert(flat.end(), {part.first_row, part.rows});
   return LoraLinear::apply(x, a, b, weight, bias.defined() ? std::optional(bias) : std::nullopt, flat, scale, dropout,

@@ -1,5 +1,6 @@
 #include "model/llama.h"
 
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
@@ -28,19 +29,6 @@ AttentionImpl::AttentionImpl(const LlamaConfig& c, const at::TensorOptions& opti
       kv_heads_(c.kv_heads),
       head_dim_(c.head_dim) {}
 
-namespace {
-
-// Key and value heads repeated for the query heads that share them. Some attention kernels fall back to
-// a slow path when asked to do this themselves, see design notes in docs/architecture.md.
-at::Tensor repeat_heads(const at::Tensor& x, std::int64_t times) {  // x: [batch, kv_heads, seq, head_dim]
-  if (times == 1) return x;
-  return x.unsqueeze(2)
-      .expand({x.size(0), x.size(1), times, x.size(2), x.size(3)})
-      .reshape({x.size(0), x.size(1) * times, x.size(2), x.size(3)});  // [batch, heads, seq, head_dim]
-}
-
-}  // namespace
-
 at::Tensor AttentionImpl::forward(const at::Tensor& x, const RopeTable& rope, std::int64_t first_row, std::int64_t rows) {
   const std::int64_t batch = x.size(0), seq = x.size(1);
   const at::Tensor all = qkv.forward(x).view({batch, seq, heads_ + 2 * kv_heads_, head_dim_});
@@ -53,6 +41,17 @@ at::Tensor AttentionImpl::forward(const at::Tensor& x, const RopeTable& rope, st
                          .transpose(1, 2);                                               // [batch, seq, heads, head_dim]
   if (rows != seq) mixed = mixed.narrow(1, first_row, rows);                             // [batch, rows, heads, head_dim]
   return out.forward(mixed.reshape({batch, rows, heads_ * head_dim_}));                  // [batch, rows, hidden]
+}
+
+at::Tensor AttentionImpl::forward_cached(const at::Tensor& x, const RopeTable& rope, const CachedPass& pass,
+                                         std::size_t layer, Rows rows) {
+  const at::Tensor all = qkv.forward(x).view({1, x.size(0), heads_ + 2 * kv_heads_, head_dim_});
+  const at::Tensor turned = rotate(all.narrow(2, 0, heads_ + kv_heads_), rope).squeeze(0);  // [rows, heads + kv_heads, head_dim]
+  const at::Tensor plain = all.squeeze(0);
+  store_rows(pass, layer, turned.narrow(1, heads_, kv_heads_), plain.narrow(1, heads_, kv_heads_),
+             plain.narrow(1, heads_ + kv_heads_, kv_heads_));
+  if (rows == Rows::none) return {};
+  return out.forward(cached_attention(pass, layer, turned.narrow(1, 0, heads_), rows));     // [asked rows, hidden]
 }
 
 MlpImpl::MlpImpl(const LlamaConfig& c, const at::TensorOptions& options)
@@ -73,6 +72,14 @@ at::Tensor DecoderLayerImpl::forward(const at::Tensor& x, const RopeTable& rope,
   const at::Tensor residual = rows == x.size(1) ? x : x.narrow(1, first_row, rows);
   const at::Tensor attended = residual + self_attn->forward(input_layernorm->forward(x), rope, first_row, rows);
   return attended + mlp->forward(post_attention_layernorm->forward(attended));  // [batch, rows, hidden]
+}
+
+at::Tensor DecoderLayerImpl::forward_cached(const at::Tensor& x, const RopeTable& rope, const CachedPass& pass,
+                                            std::size_t layer, Rows rows) {
+  const at::Tensor mixed = self_attn->forward_cached(input_layernorm->forward(x), rope, pass, layer, rows);
+  if (rows == Rows::none) return {};
+  const at::Tensor attended = (rows == Rows::last ? x.index_select(0, pass.last_rows) : x) + mixed;
+  return attended + mlp->forward(post_attention_layernorm->forward(attended));  // [asked rows, hidden]
 }
 
 namespace {
@@ -135,6 +142,20 @@ at::Tensor LlamaImpl::decode(const at::Tensor& embedded, std::int64_t first_row,
     x = layers_[i]->forward(x, table, last ? first_row : 0, last ? rows : seq);
   }
   return norm_->forward(x);  // [batch, rows, hidden]
+}
+
+at::Tensor LlamaImpl::forward_cached(const at::Tensor& tokens, const std::vector<Segment>& segments, KvSlots& slots,
+                                     Rows rows) {
+  const at::NoGradGuard no_grad;
+  const CachedPass pass = cached_pass(segments, slots, options_);
+  TEMPLORA_CHECK(tokens.dim() == 1 && tokens.size(0) == pass.row_slots.size(0), "tokens must be those of the segments");
+  const RopeTable& table = rope(slots.capacity);
+  const RopeTable turns{table.cos.index_select(0, pass.row_slots), table.sin.index_select(0, pass.row_slots)};
+  at::Tensor x = at::embedding(embedding_, tokens);  // [rows, hidden]
+  for (std::size_t i = 0; i < layers_.size(); ++i)
+    x = layers_[i]->forward_cached(x, turns, pass, i, i + 1 == layers_.size() ? rows : Rows::all);
+  for (const Segment& segment : segments) slots.lengths[std::size_t(segment.sequence)] += segment.tokens;
+  return rows == Rows::none ? at::Tensor() : norm_->forward(x);  // [asked rows, hidden]
 }
 
 at::Tensor LlamaImpl::logits(const at::Tensor& hidden) { return at::linear(hidden, head_weight()); }

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "model/cached_attention.h"
 #include "model/kv_slots.h"
 #include "model/llama_config.h"
 #include "model/projections.h"
@@ -40,6 +41,10 @@ class AttentionImpl : public torch::nn::Module {
   /// only: what they attend to is computed for all, what follows attention is not.
   at::Tensor forward(const at::Tensor& x, const RopeTable& rope, std::int64_t first_row, std::int64_t rows);
 
+  /// The same over a cache: keys and values of x's rows are stored, the asked rows attend.
+  /// x: [rows, hidden]; rope: of the rows' positions → [asked rows, hidden], undefined for Rows::none.
+  at::Tensor forward_cached(const at::Tensor& x, const RopeTable& rope, const CachedPass& pass, std::size_t layer, Rows rows);
+
   Projections qkv;  ///< q_proj, k_proj, v_proj
   Projections out;  ///< o_proj
 
@@ -65,6 +70,8 @@ class DecoderLayerImpl : public torch::nn::Module {
   DecoderLayerImpl(const LlamaConfig& config, const at::TensorOptions& options);
   /// x: [batch, seq, hidden] → [batch, rows, hidden].
   at::Tensor forward(const at::Tensor& x, const RopeTable& rope, std::int64_t first_row, std::int64_t rows);
+  /// x: [rows, hidden] → [asked rows, hidden], undefined for Rows::none.
+  at::Tensor forward_cached(const at::Tensor& x, const RopeTable& rope, const CachedPass& pass, std::size_t layer, Rows rows);
 
   RmsNorm input_layernorm{nullptr};
   Attention self_attn{nullptr};

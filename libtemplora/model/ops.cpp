@@ -1,5 +1,6 @@
 #include "model/ops.h"
 
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
@@ -33,23 +34,29 @@ void for_storage(const at::Tensor& x, F&& body) {
 
 at::ScalarType statistics_type(const at::Tensor& x) { return x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat; }
 
+// The normed x, and 1 / rms of each row.
+std::pair<at::Tensor, at::Tensor> normed(const at::Tensor& x, const at::Tensor& weight, double eps) {
+  const std::int64_t hidden = x.size(-1), rows = x.numel() / hidden;
+  at::Tensor y, rstd;
+  if (has_cpu_loops(x)) {
+    y = at::empty_like(x);
+    rstd = at::empty({rows}, x.options().dtype(at::kFloat));
+    for_storage(x, [&](auto t) {
+      using T = decltype(t);
+      cpu::rms_norm_forward(x.const_data_ptr<T>(), weight.const_data_ptr<T>(), y.mutable_data_ptr<T>(),
+                            rstd.mutable_data_ptr<float>(), rows, hidden, float(eps));
+    });
+  } else {
+    const at::Tensor wide = x.to(statistics_type(x));
+    rstd = (wide.square().mean(-1, /*keepdim=*/true) + eps).rsqrt_();
+    y = (wide * rstd).to(x.scalar_type()) * weight;
+  }
+  return {y, rstd};
+}
+
 struct RmsNorm : Function<RmsNorm> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight, double eps) {
-    const std::int64_t hidden = x.size(-1), rows = x.numel() / hidden;
-    at::Tensor y, rstd;  // rstd: [rows]
-    if (has_cpu_loops(x)) {
-      y = at::empty_like(x);
-      rstd = at::empty({rows}, x.options().dtype(at::kFloat));
-      for_storage(x, [&](auto t) {
-        using T = decltype(t);
-        cpu::rms_norm_forward(x.const_data_ptr<T>(), weight.const_data_ptr<T>(), y.mutable_data_ptr<T>(),
-                              rstd.mutable_data_ptr<float>(), rows, hidden, float(eps));
-      });
-    } else {
-      const at::Tensor wide = x.to(statistics_type(x));
-      rstd = (wide.square().mean(-1, /*keepdim=*/true) + eps).rsqrt_();
-      y = (wide * rstd).to(x.scalar_type()) * weight;
-    }
+    auto [y, rstd] = normed(x, weight, eps);
     ctx->save_for_backward({x, weight, rstd});
     return y;
   }
@@ -81,23 +88,23 @@ struct RmsNorm : Function<RmsNorm> {
   }
 };
 
+at::Tensor gated(const at::Tensor& gate_up) {
+  const std::int64_t ffn = gate_up.size(-1) / 2, rows = gate_up.numel() / (2 * ffn);
+  if (!has_cpu_loops(gate_up)) return at::silu(gate_up.narrow(-1, 0, ffn)).mul_(gate_up.narrow(-1, ffn, ffn));
+  auto sizes = gate_up.sizes().vec();
+  sizes.back() = ffn;
+  at::Tensor y = at::empty(sizes, gate_up.options());
+  for_storage(gate_up, [&](auto t) {
+    using T = decltype(t);
+    cpu::swiglu_forward(gate_up.const_data_ptr<T>(), y.mutable_data_ptr<T>(), rows, ffn);
+  });
+  return y;
+}
+
 struct Swiglu : Function<Swiglu> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& gate_up) {
-    const std::int64_t ffn = gate_up.size(-1) / 2, rows = gate_up.numel() / (2 * ffn);
-    auto sizes = gate_up.sizes().vec();
-    sizes.back() = ffn;
-    at::Tensor y;
-    if (has_cpu_loops(gate_up)) {
-      y = at::empty(sizes, gate_up.options());
-      for_storage(gate_up, [&](auto t) {
-        using T = decltype(t);
-        cpu::swiglu_forward(gate_up.const_data_ptr<T>(), y.mutable_data_ptr<T>(), rows, ffn);
-      });
-    } else {
-      y = at::silu(gate_up.narrow(-1, 0, ffn)).mul_(gate_up.narrow(-1, ffn, ffn));
-    }
     ctx->save_for_backward({gate_up});
-    return y;
+    return gated(gate_up);
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
@@ -153,14 +160,20 @@ struct Rotate : Function<Rotate> {
 
 }  // namespace
 
+// Without a graph there is nothing to save, and a node's upkeep would cost more than the work on a single row.
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
+  if (!at::GradMode::is_enabled()) return normed(x.contiguous(), weight, eps).first;
   return RmsNorm::apply(x.contiguous(), weight, eps);
 }
 
-at::Tensor swiglu(const at::Tensor& gate_up) { return Swiglu::apply(gate_up.contiguous()); }
+at::Tensor swiglu(const at::Tensor& gate_up) {
+  if (!at::GradMode::is_enabled()) return gated(gate_up.contiguous());
+  return Swiglu::apply(gate_up.contiguous());
+}
 
 at::Tensor rotate(const at::Tensor& heads, const RopeTable& rope) {
   TEMPLORA_CHECK(heads.dim() == 4 && heads.size(1) == rope.cos.size(0), "rotate: [batch, seq, heads, head_dim] wanted");
+  if (!at::GradMode::is_enabled()) return rotated(heads, rope.cos, rope.sin, 1.0f);
   return Rotate::apply(heads, rope.cos, rope.sin);
 }
 
