@@ -72,6 +72,7 @@ class KvCache {
 
  private:
   void allocate(std::int64_t capacity);
+  void make_room(const std::vector<Append>& appends);
   std::vector<std::vector<at::Tensor>*> buffers();
 
   LlamaConfig config_;
@@ -80,19 +81,5 @@ class KvCache {
   KvSlots slots_;
   std::vector<std::vector<std::int64_t>> versions_;  // by sequence, then slot
 };
-
-/// Number of leading tokens that all texts share, at most `limit`.
-std::int64_t common_prefix(const std::vector<std::vector<std::int64_t>>& texts, std::int64_t limit);
-
-/// Fills a fresh cache, one sequence for each text, with all tokens of each text but the last, which the next
-/// decoding or scoring step feeds. The longest common prefix is computed once and copied.
-/// → the length of that prefix.
-std::int64_t prefill(LlamaImpl& model, KvCache& cache, const std::vector<std::vector<std::int64_t>>& texts,
-                     std::int64_t version);
-
-/// NLLs of continuations, nats. The cache holds everything before texts[i][0]; tokens 1 … n-1 of each text are
-/// scored, and all but its last are appended as `version` (the last one opens the next text).
-/// → for each text [n - 1], float32 (float64 for a float64 model).
-std::vector<at::Tensor> score(LlamaImpl& model, KvCache& cache, const std::vector<Append>& texts, std::int64_t version);
 
 }  // namespace templora

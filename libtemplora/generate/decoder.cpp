@@ -1,0 +1,147 @@
+#include "generate/decoder.h"
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/argmax.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/tensor.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <unordered_set>
+
+#include "core/check.h"
+#include "core/error.h"
+#include "model/few_rows.h"
+
+namespace templora {
+namespace {
+
+// One sequence while it is decoded.
+struct Sequence {
+  std::int64_t index;
+  std::vector<std::int64_t> next;                // to be fed
+  std::vector<std::int64_t> seen;                // every token that occurred, once
+  std::unordered_set<std::int64_t> seen_lookup;
+
+  void see(std::int64_t token) {
+    if (seen_lookup.insert(token).second) seen.push_back(token);
+  }
+};
+
+// Rows of unequal length are filled up with a token of their own, which changes nothing.
+at::Tensor seen_tokens(const std::vector<Sequence>& active, const at::Device& device) {
+  std::size_t most = 0;
+  for (const Sequence& s : active) most = std::max(most, s.seen.size());
+  std::vector<std::int64_t> flat;
+  for (const Sequence& s : active) {
+    flat.insert(flat.end(), s.seen.begin(), s.seen.end());
+    flat.insert(flat.end(), most - s.seen.size(), s.seen[0]);
+  }
+  return at::tensor(at::ArrayRef<std::int64_t>(flat)).view({std::int64_t(active.size()), std::int64_t(most)}).to(device);
+}
+
+std::vector<std::int64_t> choose(at::Tensor logits, const std::vector<Sequence>& active, bool may_stop,
+                                 const DecodeOptions& options, SamplingStreams& streams) {
+  const SamplingOptions& sampling = options.sampling;
+  if (sampling.repetition_penalty != 1)
+    logits = repetition_penalty(logits, seen_tokens(active, logits.device()), sampling.repetition_penalty);
+  if (!may_stop) logits = suppress(logits, options.stop_tokens);
+  at::Tensor chosen;  // [active]
+  if (sampling.temperature == 0) {
+    chosen = logits.argmax(1);
+  } else {
+    std::vector<double> uniform;
+    for (const Sequence& s : active) uniform.push_back(streams.next(s.index));
+    chosen = sample(warp(logits, sampling), at::tensor(at::ArrayRef<double>(uniform)).to(logits.device()));
+  }
+  const at::Tensor host = chosen.cpu();  // on CUDA the step's only synchronisation: the stop test needs the token
+  const auto* first = host.const_data_ptr<std::int64_t>();
+  return {first, first + host.numel()};
+}
+
+std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter, std::uint32_t key0, std::uint32_t key1) {
+  for (int round = 0; round < 10; ++round) {
+    const std::uint64_t a = std::uint64_t{0xD2511F53u} * counter[0], b = std::uint64_t{0xCD9E8D57u} * counter[2];
+    counter = {std::uint32_t(b >> 32) ^ counter[1] ^ key0, std::uint32_t(b), std::uint32_t(a >> 32) ^ counter[3] ^ key1,
+               std::uint32_t(a)};
+    key0 += 0x9E3779B9u;
+    key1 += 0xBB67AE85u;
+  }
+  return counter;
+}
+
+}  // namespace
+
+SamplingStreams::SamplingStreams(std::uint64_t seed, std::int64_t sequences) : seed_(seed), drawn_(std::size_t(sequences)) {}
+
+double SamplingStreams::next(std::int64_t sequence) {
+  const std::uint64_t count = std::uint64_t(drawn_.at(std::size_t(sequence))++), stream = std::uint64_t(sequence);
+  const auto words = philox({std::uint32_t(count), std::uint32_t(count >> 32), std::uint32_t(stream), std::uint32_t(stream >> 32)},
+                            std::uint32_t(seed_), std::uint32_t(seed_ >> 32));
+  // 48 bits: times a sum below 2 the product still rounds to less than the sum.
+  return double((std::uint64_t(words[0]) << 16) | (words[1] >> 16)) * 0x1p-48;
+}
+
+void SamplingStreams::set_drawn(std::vector<std::int64_t> drawn) {
+  TEMPLORA_CHECK(drawn.size() == drawn_.size(), "one count a stream");
+  drawn_ = std::move(drawn);
+}
+
+at::Tensor next_logits(LlamaImpl& model, const at::Tensor& hidden) {
+  const at::NoGradGuard no_grad;
+  const at::Tensor& head = model.head_weight();
+  if (has_few_rows(hidden, head)) return few_rows_linear(hidden, head, {}, at::kFloat);
+  return at::linear(hidden, head).to(at::kFloat);
+}
+
+std::vector<Decoded> decode(LlamaImpl& model, KvCache& cache, const std::vector<std::vector<std::int64_t>>& prompts,
+                            const DecodeOptions& options, SamplingStreams& streams) {
+  const at::NoGradGuard no_grad;
+  std::vector<Decoded> results(prompts.size());
+  std::vector<Sequence> active;
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    const std::int64_t index = std::int64_t(i), held = cache.length(index);
+    if (prompts[i].empty())
+      throw Error(Exit::usage, fmt::format("prompt {}: got no tokens, wanted at least one to go on from", i));
+    TEMPLORA_CHECK(held < std::int64_t(prompts[i].size()), "the cache holds a beginning of the prompt, not all of it");
+    Sequence& s = active.emplace_back();
+    s.index = index;
+    s.next.assign(prompts[i].begin() + std::ptrdiff_t(held), prompts[i].end());
+    for (const std::int64_t token : prompts[i]) s.see(token);
+  }
+
+  for (std::int64_t count = 0; count < options.max_new_tokens && !active.empty(); ++count) {
+    if (options.interrupted && options.interrupted()) {
+      for (const Sequence& s : active) results[std::size_t(s.index)].finish = Finish::interrupted;
+      break;
+    }
+    std::vector<Append> fed;
+    for (Sequence& s : active) fed.push_back({s.index, std::move(s.next)});
+    const at::Tensor logits = next_logits(model, cache.append(model, fed, Rows::last, options.version));  // [active, vocab]
+    const bool may_stop = count >= options.min_new_tokens;
+    const std::vector<std::int64_t> chosen = choose(logits, active, may_stop, options, streams);
+
+    std::vector<Sequence> going_on;
+    for (std::size_t a = 0; a < active.size(); ++a) {
+      Sequence& s = active[a];
+      Decoded& result = results[std::size_t(s.index)];
+      const std::int64_t token = chosen[a];
+      result.tokens.push_back(token);
+      if (options.on_token) options.on_token(s.index, token);
+      if (std::count(options.stop_tokens.begin(), options.stop_tokens.end(), token) > 0) {
+        result.finish = Finish::stop_token;
+      } else if (options.stop && count + 1 >= options.min_new_tokens && options.stop(s.index, result.tokens)) {
+        result.finish = Finish::stop_test;
+      } else {
+        s.see(token);
+        s.next = {token};
+        going_on.push_back(std::move(s));
+      }
+    }
+    active = std::move(going_on);
+  }
+  return results;
+}
+
+}  // namespace templora

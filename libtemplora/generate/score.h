@@ -1,0 +1,21 @@
+#pragma once
+
+#include "generate/kv_cache.h"
+
+namespace templora {
+
+/// Number of leading tokens that all texts share, at most `limit`.
+std::int64_t common_prefix(const std::vector<std::vector<std::int64_t>>& texts, std::int64_t limit);
+
+/// Fills a fresh cache, one sequence for each text, with all tokens of each text but the last, which the next
+/// decoding or scoring step feeds. The longest common prefix is computed once and copied.
+/// → the length of that prefix.
+std::int64_t prefill(LlamaImpl& model, KvCache& cache, const std::vector<std::vector<std::int64_t>>& texts,
+                     std::int64_t version);
+
+/// NLLs of continuations, nats. The cache holds everything before texts[i][0]; tokens 1 … n-1 of each text are
+/// scored, and all but its last are appended as `version` (the last one opens the next text).
+/// → for each text [n - 1], float32 (float64 for a float64 model).
+std::vector<at::Tensor> score(LlamaImpl& model, KvCache& cache, const std::vector<Append>& texts, std::int64_t version);
+
+}  // namespace templora
