@@ -23,6 +23,8 @@
 #include "core/log.h"
 #include "core/stop.h"
 #include "core/utf8.h"
+#include "generation.h"
+#include "model/llama_config.h"
 #include "perplexity.h"
 #include "pretrain.h"
 #include "run/config.h"
@@ -70,15 +72,41 @@ fs::path default_folder(const RunArguments& arguments, const LoadedConfig& confi
   return *std::max_element(candidates.begin(), candidates.end());
 }
 
-void run(const RunArguments& arguments) {
-  const LoadedConfig config = load_config(arguments.config, parse_overrides(arguments.sets));
+void run(const LoadedConfig& config, const RunArguments& arguments) {
   const fs::path folder = arguments.out.empty() ? default_folder(arguments, config) : fs::path(arguments.out);
   install_stop_handlers();
   log_line(fmt::format("run folder: {}", folder.string()));
   switch (config.config.experiment) {
     case ExperimentKind::perplexity: run_perplexity(config, folder, arguments.resume); break;
     case ExperimentKind::pretrain: run_pretrain(config, folder, arguments.resume); break;
+    case ExperimentKind::generation: run_generation(config, folder, arguments.resume); break;
   }
+}
+
+void run(const RunArguments& arguments) {
+  run(load_config(arguments.config, parse_overrides(arguments.sets)), arguments);
+}
+
+struct GenerateArguments {
+  std::string model, prompt, prompt_file, from_snapshot;
+  std::int64_t tokens = 0;
+};
+
+// A config without a file. The windows are as long as the model's positions allow, up to the paper's chunk.
+void generate(const GenerateArguments& arguments, const RunArguments& run_arguments) {
+  constexpr std::int64_t kMostChunkTokens = 1024;
+  const LlamaConfig model = read_llama_config(fs::path(arguments.model) / "config.json");
+  const std::int64_t chunk = std::clamp<std::int64_t>(model.max_positions / 2, 1, kMostChunkTokens);
+  Json config{{"experiment", "generation"},
+              {"model", {{"path", arguments.model}}},
+              {"window", {{"chunk_tokens", chunk}}},
+              {"train", {{"prefix_tokens", chunk}}},
+              {"generate", Json::object()}};
+  if (!arguments.prompt.empty()) config["generate"]["prompt"] = arguments.prompt;
+  if (!arguments.prompt_file.empty()) config["generate"]["prompt_file"] = arguments.prompt_file;
+  if (!arguments.from_snapshot.empty()) config["generate"]["from_snapshot"] = arguments.from_snapshot;
+  if (arguments.tokens > 0) config["generate"]["tokens"] = arguments.tokens;
+  run(parse_config(dump_json(config, "templora generate"), "templora generate", ".", parse_overrides(run_arguments.sets)), run_arguments);
 }
 
 // A closed standard stream's number would go to the next file opened, and log lines into that run's records.
@@ -112,6 +140,17 @@ int main(int argc, char** argv) {
   run_command->add_option("--out", arguments.out, "run folder; default runs/<config name>/<time>-<hash>");
   run_command->add_flag("--resume", arguments.resume, "go on with a stopped run");
 
+  GenerateArguments generation;
+  CLI::App* generate_command = app.add_subcommand("generate", "write a text with a model that learns what it writes");
+  generate_command->add_option("--model", generation.model, "Hugging Face model folder")->required();
+  generate_command->add_option("--prompt", generation.prompt, "text to continue");
+  generate_command->add_option("--prompt-file", generation.prompt_file, "file with the text to continue");
+  generate_command->add_option("--from-snapshot", generation.from_snapshot, "snapshot folder of another generation to branch off from");
+  generate_command->add_option("--tokens", generation.tokens, "tokens to write; default: generate.tokens")->check(CLI::PositiveNumber);
+  generate_command->add_option("--set", arguments.sets, "key=value: sets any config key")->type_name("KEY=VALUE")->take_all()->expected(1);
+  generate_command->add_option("--out", arguments.out, "run folder; default runs/generate/<time>-<hash>");
+  generate_command->add_flag("--resume", arguments.resume, "go on with a stopped run");
+
   bool reference = false;
   CLI::App* schema_command = app.add_subcommand("schema", "print the JSON schema of config files");
   schema_command->add_flag("--markdown", reference, "print the reference page of all keys instead");
@@ -123,6 +162,10 @@ int main(int argc, char** argv) {
   }
   try {
     if (run_command->parsed()) run(arguments);
+    if (generate_command->parsed()) {
+      arguments.config = "generate";
+      generate(generation, arguments);
+    }
     if (schema_command->parsed()) {
       fmt::print("{}", reference ? config_reference() : dump_json_pretty(config_schema(), "schema"));
       if (std::fflush(stdout) != 0) throw Error(Exit::resources, fmt::format("standard output: cannot be written: {}", errno_text(errno)));

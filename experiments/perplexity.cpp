@@ -21,20 +21,6 @@
 namespace templora {
 namespace {
 
-void check_window(const Config& config, const LlamaConfig& model) {
-  if (config.model.allow_beyond_positions) return;
-  const auto check = [&](const char* keys, std::int64_t length) {
-    if (length > model.max_positions)
-      throw Error(Exit::usage, fmt::format("{}: got {} tokens, but the model has {} positions; shorten the window, stretch it with "
-                                           "model.rope_scaling, or set model.allow_beyond_positions",
-                                           keys, length, model.max_positions));
-  };
-  check("window.context_tokens + window.chunk_tokens", *config.window.context_tokens + config.window.chunk_tokens);
-  if (config.score.adapter && config.train.enabled)
-    check("train.prefix_tokens + window.chunk_tokens", config.train.prefix_tokens + config.window.chunk_tokens);
-  check("window.first_chunk_tokens", *config.window.first_chunk_tokens);
-}
-
 // All books are read before anything runs: bad input is found at once, and progress knows the total.
 std::vector<Book> read_books(const Config& config, const std::vector<std::string>& patterns, const Tokenizer& tokenizer,
                              const LlamaConfig& model) {
@@ -54,10 +40,6 @@ std::vector<Book> read_books(const Config& config, const std::vector<std::string
 Json run_record(const LoadedConfig& loaded, const Machine& machine, const std::string& weights, const Tokenizer& tokenizer,
                 const std::vector<Book>& books, const std::vector<Book>& control_books) {
   Json identity{{"config_hash", loaded.hash},
-                {"threads", machine.threads},
-                {"device", machine.device.is_cpu() ? "cpu" : "cuda"},
-                {"cpu_capability", machine.cpu_capability},
-                {"torch_version", machine.torch_version},
                 {"model_config_hash", hash_hex(read_file(fs::path(loaded.config.model.path) / "config.json"))},
                 {"weights_hash", weights},
                 {"tokenizer_hash", tokenizer.hash()}};
@@ -66,6 +48,7 @@ Json run_record(const LoadedConfig& loaded, const Machine& machine, const std::s
   for (std::size_t i = 0; i < books.size(); ++i) identity[fmt::format("text_{}_hash", i)] = books[i].text_hash;
   for (std::size_t i = 0; i < control_books.size(); ++i)
     identity[fmt::format("control_text_{}_hash", i)] = control_books[i].text_hash;
+  identity.update(identity_of(machine));
   return Json{{"templora_version", TEMPLORA_VERSION},
               {"config", loaded.effective},
               {"set_by_fidelity", loaded.set_by_fidelity},
@@ -143,7 +126,7 @@ void run_perplexity(const LoadedConfig& loaded, const std::filesystem::path& pat
   const Machine machine = set_up_machine(config.model, config.run);
   const Tokenizer tokenizer = open_tokenizer(config.model);
   Llama model = open_model(config.model, machine);
-  check_window(config, model->config());
+  check_windows(config, model->config());
   const std::vector<Book> books = read_books(config, config.data.books, tokenizer, model->config());
   const std::vector<Book> control_books =
       config.control.empty() ? std::vector<Book>() : read_books(config, config.data.control_books, tokenizer, model->config());
@@ -188,8 +171,7 @@ void run_perplexity(const LoadedConfig& loaded, const std::filesystem::path& pat
                                                                    document.chunk_count(), running.text()));
       if (stop_requested()) {
         save();
-        throw Error(Exit::interrupted, fmt::format("stopped by {}; state saved in {}; go on with --resume --out {}", stop_signal_name(),
-                                                   path.string(), path.string()));
+        end_stopped(path);
       }
       if (document.next_chunk() % config.run.save_every_chunks == 0) save();
     }

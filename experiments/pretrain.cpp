@@ -82,16 +82,14 @@ Corpora read_corpora(const Config& config, const Tokenizer& tokenizer) {
 
 Json run_record(const LoadedConfig& loaded, const Machine& machine, const Tokenizer& tokenizer, const Corpora& corpora,
                 std::int64_t steps) {
+  Json identity{{"config_hash", loaded.hash},
+                {"tokenizer_hash", tokenizer.hash()},
+                {"training_hash", corpora.training.hash},
+                {"validation_hash", corpora.validation.hash}};
+  identity.update(identity_of(machine));
   return Json{{"templora_version", TEMPLORA_VERSION},
               {"config", loaded.effective},
-              {"identity", Json{{"config_hash", loaded.hash},
-                                {"threads", machine.threads},
-                                {"device", machine.device.is_cpu() ? "cpu" : "cuda"},
-                                {"cpu_capability", machine.cpu_capability},
-                                {"torch_version", machine.torch_version},
-                                {"tokenizer_hash", tokenizer.hash()},
-                                {"training_hash", corpora.training.hash},
-                                {"validation_hash", corpora.validation.hash}}},
+              {"identity", identity},
               {"steps", steps},
               {"training_tokens", corpora.training.tokens.size()},
               {"validation_tokens", corpora.validation.tokens.size()},
@@ -154,8 +152,7 @@ class Training {
       if (!last && step_ % p_.validate_every_steps == 0) validate(p_.validation_tokens);
       if (stop_requested() && !last) {
         save();
-        throw Error(Exit::interrupted, fmt::format("stopped by {}; state saved in {}; go on with --resume --out {}", stop_signal_name(),
-                                                   folder_.path().string(), folder_.path().string()));
+        end_stopped(folder_.path());
       }
       if (last || step_ % p_.save_every_steps == 0) save();
     }

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "core/error.h"
+#include "core/stop.h"
 #include "model/load.h"
 
 namespace templora {
@@ -58,6 +59,36 @@ Machine set_up_machine(const ModelConfig& model, const RunConfig& run) {
   machine.torch_version = TORCH_VERSION;
   machine.device_name = processor_name();
   return machine;
+}
+
+Json identity_of(const Machine& machine) {
+  return Json{{"threads", machine.threads},
+              {"device", machine.device.is_cpu() ? "cpu" : "cuda"},
+              {"cpu_capability", machine.cpu_capability},
+              {"torch_version", machine.torch_version}};
+}
+
+void check_windows(const Config& config, const LlamaConfig& model) {
+  if (config.model.allow_beyond_positions) return;
+  const auto check = [&](const char* keys, std::int64_t length) {
+    if (length > model.max_positions)
+      throw Error(Exit::usage, fmt::format("{}: got {} tokens, but the model has {} positions; shorten the window, stretch it with "
+                                           "model.rope_scaling, or set model.allow_beyond_positions",
+                                           keys, length, model.max_positions));
+  };
+  const std::int64_t chunk = config.window.chunk_tokens, context = *config.window.context_tokens;
+  check("window.context_tokens + window.chunk_tokens", context + chunk);
+  check("window.first_chunk_tokens", *config.window.first_chunk_tokens);
+  if (config.score.adapter && config.train.enabled) check("train.prefix_tokens + window.chunk_tokens", config.train.prefix_tokens + chunk);
+  if (config.cache.policy == CachePolicy::every_k)
+    check("window.context_tokens + cache.rebuild_every_chunks * window.chunk_tokens", context + config.cache.rebuild_every_chunks * chunk);
+  if (config.cache.policy == CachePolicy::refill || config.cache.policy == CachePolicy::last_n)
+    check("cache.window_tokens", config.cache.window_tokens.value_or(context + chunk));
+}
+
+void end_stopped(const std::filesystem::path& folder) {
+  throw Error(Exit::interrupted, fmt::format("stopped by {}; state saved in {}; go on with --resume --out {}", stop_signal_name(),
+                                             folder.string(), folder.string()));
 }
 
 Llama open_model(const ModelConfig& config, const Machine& machine) {

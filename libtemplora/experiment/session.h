@@ -2,6 +2,7 @@
 
 #include <c10/core/Device.h>
 
+#include <filesystem>
 #include <string>
 
 #include "core/json.h"
@@ -28,6 +29,16 @@ void keep_freed_memory();
 /// which is LibTorch's default.
 /// Throws Error(resources) for a device that is not there, Error(usage) for a name that is none.
 Machine set_up_machine(const ModelConfig& model, const RunConfig& run);
+
+/// The machine's part of a run's identity: what decides its bits.
+Json identity_of(const Machine& machine);
+
+/// Throws Error(usage) where a window, cache or training sequence of the config is longer than the model's
+/// positions and model.allow_beyond_positions is off.
+void check_windows(const Config& config, const LlamaConfig& model);
+
+/// Ends a run that was asked to stop and has saved its state. Throws Error(interrupted), which says how to go on.
+[[noreturn]] void end_stopped(const std::filesystem::path& folder);
 
 /// Opens the model in the config's dtype on the machine's device. Throws as load_llama does.
 Llama open_model(const ModelConfig& config, const Machine& machine);

@@ -76,13 +76,20 @@ TempLora::TempLora(LlamaImpl& model, const Config& config, const Book& book, std
       chunks_(cut_chunks(std::int64_t(book.tokens.size()), config.window.chunk_tokens, *config.window.first_chunk_tokens)),
       tokens_(at::tensor(at::ArrayRef<std::int64_t>(book.tokens)).to(model.options().device())),
       book_index_(book_index) {
+  const bool keeps = config.cache.policy != CachePolicy::rebuild;
+  if (keeps && config.score.base) base_cache_ = std::make_unique<ContextCache>(model, config);
   if (!config.score.adapter) return;
-  learners_.push_back({Scorer::lora, {}, nullptr, nullptr, 0});
+  learners_.emplace_back();
   for (auto& [scorer, lessons] : controls) {
     TEMPLORA_CHECK(lessons.size() == chunks_.size(), "a control has one lesson a chunk");
-    learners_.push_back({scorer, std::move(lessons), nullptr, nullptr, 0});
+    Learner& learner = learners_.emplace_back();
+    learner.scorer = scorer;
+    learner.lessons = std::move(lessons);
   }
-  for (Learner& learner : learners_) start_module(learner, 0);
+  for (Learner& learner : learners_) {
+    start_module(learner, 0);
+    if (keeps) learner.cache = std::make_unique<ContextCache>(model, config);
+  }
 }
 
 // All learners start with the same weights: what they differ in is what they learn.
@@ -122,7 +129,7 @@ ChunkResult TempLora::step() {
   record.context_tokens = seen.length - chunk.count;
 
   PhaseTimer timer(model_.options().device());
-  const at::Tensor base = score_base(seen);
+  const at::Tensor base = score_base(seen, record);
   timer.mark("score_base");
   std::vector<Turn> turns;
   for (Learner& learner : learners_) {
@@ -135,7 +142,7 @@ ChunkResult TempLora::step() {
 
     // Score, with a module that has seen nothing of this chunk …
     std::optional<ScoredChunk> first_forward;
-    turn.nll = score(learner, seen, first_forward);
+    turn.nll = score(learner, seen, first_forward, record);
     timer.mark(control ? "score_controls" : "score");
 
     // … then train: on this chunk, or, lagging, on the one before it; a control on its lesson instead.
@@ -178,16 +185,33 @@ ChunkResult TempLora::step() {
 
 at::Tensor TempLora::tokens_of(std::int64_t first, std::int64_t length) const { return tokens_.narrow(0, first, length); }
 
-at::Tensor TempLora::score_base(const Window& seen) {
-  if (!config_.score.base || seen.labelled == 0) return {};
-  const at::NoGradGuard no_grad;
+// With kept keys and values the policy decides what is in sight, alike for every scorer.
+at::Tensor TempLora::score_cached(ContextCache& cache, std::int64_t version, ChunkRecord& record) {
+  const Chunk& chunk = chunks_[std::size_t(next_chunk_)];
+  record.context_tokens = cache.open(book_.tokens, chunk.first, chunk.count, version);
+  const at::Tensor nll = cache.score(book_.tokens, chunk, version);
+  record.scored_tokens = nll.defined() ? nll.numel() : 0;
+  return nll;
+}
+
+at::Tensor TempLora::score_base(const Window& seen, ChunkRecord& record) {
+  if (!config_.score.base) return {};
   const AdapterOff off(model_);
+  if (base_cache_) return score_cached(*base_cache_, 0, record);
+  if (seen.labelled == 0) return {};
+  const at::NoGradGuard no_grad;
   return token_nll(model_, tokens_of(seen.first, seen.length).unsqueeze(0), seen.labelled).squeeze(0);
 }
 
-at::Tensor TempLora::score(Learner& learner, const Window& seen, std::optional<ScoredChunk>& first_forward) {
-  if (seen.labelled == 0) return {};
+at::Tensor TempLora::score(Learner& learner, const Window& seen, std::optional<ScoredChunk>& first_forward, ChunkRecord& record) {
   learner.adapter->set_training(false);
+  if (learner.cache) {
+    const at::Tensor nll = score_cached(*learner.cache, learner.version, record);
+    if (learner.scorer == Scorer::lora && config_.cache.measure_staleness && next_chunk_ % config_.cache.staleness_every_chunks == 0)
+      record.staleness = learner.cache->measure_staleness(book_.tokens, chunks_[std::size_t(next_chunk_)], learner.version);
+    return nll;
+  }
+  if (seen.labelled == 0) return {};
   if (shares_forward(learner, next_chunk_)) {
     first_forward = learner.trainer->forward(tokens_of(seen.first, seen.length), seen.labelled);
     return first_forward->nll.detach();
@@ -210,7 +234,7 @@ bool TempLora::trains_on(std::int64_t chunk) const {
 // dropout, and this chunk, not an earlier one or a control's lesson, is trained on.
 bool TempLora::shares_forward(const Learner& learner, std::int64_t chunk) const {
   const Chunk& c = chunks_[std::size_t(chunk)];
-  return learner.lessons.empty() && trains_on(chunk) && config_.train.lag_chunks == 0 && config_.lora.dropout == 0 &&
+  return !learner.cache && learner.lessons.empty() && trains_on(chunk) && config_.train.lag_chunks == 0 && config_.lora.dropout == 0 &&
          window_of(c, *config_.window.context_tokens) == window_of(c, config_.train.prefix_tokens);
 }
 
@@ -252,6 +276,9 @@ Json TempLora::state() const {
   Json& modules = state["modules"] = Json::object();
   for (const Learner& learner : learners_)
     modules[scorer_name(learner.scorer)] = {{"adapter_version", learner.version}, {"optimizer_steps", learner.trainer->steps()}};
+  if (base_cache_) state["base_cache"] = base_cache_->state();
+  for (const Learner& learner : learners_)
+    if (learner.cache) modules[scorer_name(learner.scorer)]["cache"] = learner.cache->state();
   return state;
 }
 
@@ -265,6 +292,12 @@ void TempLora::save_tensors_to(const fs::path& file) const {
     tensors.push_back({module + ".steps", learner.trainer->optimizer().steps});
     tensors.push_back({module + ".generator", learner.adapter->generator_state()});
   }
+  const auto add_cache = [&](const std::string& owner, const ContextCache* cache) {
+    if (!cache) return;
+    for (const auto& [name, tensor] : cache->tensors()) tensors.push_back({owner + ".cache." + name, tensor});
+  };
+  add_cache("base", base_cache_.get());
+  for (const Learner& learner : learners_) add_cache(scorer_name(learner.scorer), learner.cache.get());
   save_tensors(file, tensors);
 }
 
@@ -272,8 +305,11 @@ void TempLora::restore(const Json& state, const fs::path& file) {
   next_chunk_ = state.at("next_chunk").get<std::int64_t>();
   if (next_chunk_ < 0 || next_chunk_ > chunk_count())
     throw Error(Exit::bad_input, fmt::format("{}: next_chunk: got {}, wanted 0 to {}", file.string(), next_chunk_, chunk_count()));
-  if (learners_.empty()) return;
   const SafetensorsFiles files = SafetensorsFiles::open_file(file);
+  const auto restore_cache = [&](const std::string& owner, ContextCache* cache, const Json& saved) {
+    if (cache) cache->restore(saved, book_.tokens, [&](const std::string& name) { return view_of(files.at(owner + ".cache." + name)).clone(); });
+  };
+  if (base_cache_) restore_cache("base", base_cache_.get(), state.at("base_cache"));
   for (Learner& learner : learners_) {
     const std::string module = scorer_name(learner.scorer);
     const Json& saved = state.at("modules").at(module);
@@ -284,6 +320,7 @@ void TempLora::restore(const Json& state, const fs::path& file) {
     copy_stored(files, module + ".exp_avg_sq", learner.trainer->optimizer().exp_avg_sq);
     copy_stored(files, module + ".steps", learner.trainer->optimizer().steps);
     learner.adapter->set_generator_state(view_of(files.at(module + ".generator")).clone());
+    if (learner.cache) restore_cache(module, learner.cache.get(), saved.at("cache"));
   }
 }
 

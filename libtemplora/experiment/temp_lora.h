@@ -10,6 +10,7 @@
 
 #include "core/file.h"
 #include "core/json.h"
+#include "experiment/context_cache.h"
 #include "experiment/controls.h"
 #include "experiment/window.h"
 #include "lora/lora_adapter.h"
@@ -62,6 +63,7 @@ class TempLora {
     std::vector<Lesson> lessons;            // a control's, one a chunk; none: the document's own chunks
     std::unique_ptr<LoraAdapter> adapter;   // attached during its turn only
     std::unique_ptr<ChunkTrainer> trainer;
+    std::unique_ptr<ContextCache> cache;    // none where cache.policy is rebuild: windows are computed anew
     std::int64_t version = 0;               // chunks that the module was trained on
   };
   /// What a learner's turn at a chunk left on the device.
@@ -71,8 +73,9 @@ class TempLora {
   };
 
   at::Tensor tokens_of(std::int64_t first, std::int64_t length) const;
-  at::Tensor score_base(const Window& seen);
-  at::Tensor score(Learner& learner, const Window& seen, std::optional<ScoredChunk>& first_forward);
+  at::Tensor score_base(const Window& seen, ChunkRecord& record);
+  at::Tensor score(Learner& learner, const Window& seen, std::optional<ScoredChunk>& first_forward, ChunkRecord& record);
+  at::Tensor score_cached(ContextCache& cache, std::int64_t version, ChunkRecord& record);
   std::optional<ChunkUpdate> train(Learner& learner, std::int64_t chunk, std::optional<ScoredChunk> first_forward, ChunkRecord& record);
   void start_module(Learner& learner, std::int64_t number);
   std::int64_t module_number(std::int64_t chunk) const;
@@ -84,6 +87,7 @@ class TempLora {
   const Book& book_;
   std::vector<Chunk> chunks_;
   at::Tensor tokens_;  // [book tokens] int64 on the model's device
+  std::unique_ptr<ContextCache> base_cache_;  // as Learner::cache: the base sees the same tokens
   std::vector<Learner> learners_;  // the temporary module, then the controls; none where score.adapter is off
   std::int64_t book_index_ = 0;
   std::int64_t next_chunk_ = 0;

@@ -194,6 +194,21 @@ std::vector<std::pair<std::string, at::Tensor>> LlamaImpl::storage_tensors() {
   return tensors;
 }
 
+void LlamaImpl::use_weights_of(LlamaImpl& other) {
+  const auto mine = storage_tensors(), theirs = other.storage_tensors();
+  for (std::size_t i = 0; i < mine.size(); ++i) mine[i].second.set_data(theirs[i].second);
+  const auto named = named_parameters();
+  for (const auto& item : other.named_parameters()) named[item.key()].set_data(item.value());
+  options_ = other.options_;
+}
+
+Llama share_weights(LlamaImpl& model) {
+  // Made on the CPU first, where memory that nobody touches costs nothing.
+  Llama graph(model.config(), model.options().device(at::kCPU));
+  graph->use_weights_of(model);
+  return graph;
+}
+
 AdapterOff::AdapterOff(LlamaImpl& model) {
   for (const LlamaImpl::Site& site : model.adapter_sites()) {
     slots_.emplace_back(site.projections, site.projections->adapter);

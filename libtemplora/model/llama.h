@@ -121,6 +121,9 @@ class LlamaImpl : public torch::nn::Module {
   /// what a hash covers.
   std::vector<std::pair<std::string, at::Tensor>> storage_tensors();
 
+  /// Points every tensor at `other`'s, of the same config: two graphs over the same weights.
+  void use_weights_of(LlamaImpl& other);
+
   /// The groups that an adapter can be put on, in layer order: qkv, out, gate_up, down of each.
   struct Site {
     std::int64_t layer;
@@ -141,6 +144,10 @@ class LlamaImpl : public torch::nn::Module {
   std::map<std::int64_t, RopeTable> ropes_;  ///< by sequence length
 };
 TORCH_MODULE(Llama);
+
+/// A second graph over the same weights, which are neither copied nor owned twice, with adapter slots of its own:
+/// what one graph learns while the other writes.
+Llama share_weights(LlamaImpl& model);
 
 /// While it lives, the model computes without any adapter: the base model's pass.
 class AdapterOff {

@@ -95,6 +95,10 @@ void check_pretrain_rules(const Config& c, Fail&& fail) {
 
 template <class Fail>
 void check_cache_rules(const Config& c, Fail&& fail) {
+  if (c.cache.policy != CachePolicy::rebuild && c.lora.reset_every_tokens > 0)
+    fail("lora.reset_every_tokens", "got a reset beside a kept cache, wanted cache.policy \"rebuild\": a fresh module shares no keys");
+  if (c.cache.measure_staleness && c.cache.policy == CachePolicy::rebuild)
+    fail("cache.measure_staleness", "got true beside cache.policy \"rebuild\", where nothing is old; choose another policy");
   const std::int64_t chunk = c.window.chunk_tokens, context = c.window.context_tokens.value_or(c.train.prefix_tokens);
   const std::int64_t window = c.cache.window_tokens.value_or(context + chunk);
   switch (c.cache.policy) {
@@ -130,7 +134,7 @@ void check_rules(const Config& c, const KeySource& source) {
     fail("model.device", fmt::format("got \"{}\", wanted \"auto\", \"cpu\", \"cuda\" or \"cuda:N\"", c.model.device));
   if (c.model.rope_scaling && !c.model.rope_scaling->is_object())
     fail("model.rope_scaling", "got no object, wanted an object as Hugging Face writes it, or null");
-  if (c.data.books.empty()) fail("data.books", "got no books, wanted an array of at least one path or glob");
+  if (c.data.books.empty() && c.experiment != ExperimentKind::generation) fail("data.books", "got no books, wanted an array of at least one path or glob");
   if (!c.score.base && !c.score.adapter)
     fail("score.adapter", "got false beside score.base false, wanted at least one of the two true");
   if (!c.control.empty() && !c.score.adapter) fail("control", "got controls beside score.adapter false, wanted score.adapter true");
@@ -155,6 +159,11 @@ void check_rules(const Config& c, const KeySource& source) {
   if (c.train.warmup_chunks && c.train.warmup_steps)
     fail("train.warmup_steps", "got both warmup_chunks and warmup_steps, wanted one of the two; remove one");
   check_cache_rules(c, fail);
+  const int prompts = c.generate.prompt.has_value() + c.generate.prompt_file.has_value() + c.generate.from_snapshot.has_value();
+  if (c.experiment == ExperimentKind::generation && prompts == 0)
+    fail("generate.prompt", "got nothing, wanted a prompt, a prompt_file or a snapshot to go on from");
+  if (c.generate.from_snapshot && prompts > 1)
+    fail("generate.from_snapshot", "got a prompt too, wanted one of the two; a snapshot brings its text");
   if (c.generate.prompt && c.generate.prompt_file)
     fail("generate.prompt_file", "got a prompt too, wanted one of the two; remove one");
   if (c.generate.min_new_tokens > c.generate.max_new_tokens)
@@ -173,6 +182,7 @@ void change_paths(Config& c, Change&& change, ChangePattern&& change_pattern) {
   if (c.lora.init_from) change(*c.lora.init_from);
   if (c.pretrain.token_cache) change(*c.pretrain.token_cache);
   if (c.generate.prompt_file) change(*c.generate.prompt_file);
+  if (c.generate.from_snapshot) change(*c.generate.from_snapshot);
 }
 
 std::string identity_hash(Json effective) {
@@ -187,6 +197,8 @@ std::string identity_hash(Json effective) {
     if (effective["experiment"] == "pretrain" || effective["cache"]["policy"] == "rebuild") effective.erase("cache");
   }
   effective["run"].erase("save_every_chunks");  // how often a run is saved changes none of its numbers
+  if (effective["experiment"] == "generation")
+    effective["generate"].erase("snapshot_every_chunks");
   if (effective["experiment"] == "pretrain") {
     for (const char* other : {"window", "score", "lora", "train", "fidelity", "control"}) effective.erase(other);
     // A longer or shorter training may go on from a state: only the rest of its schedule differs.

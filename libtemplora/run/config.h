@@ -22,7 +22,7 @@ struct FieldInfo {
 /// No sequence is longer: keeps sums of token counts far from overflow.
 inline constexpr double kMostTokens = 1 << 30;
 
-enum class ExperimentKind { perplexity, pretrain };
+enum class ExperimentKind { perplexity, pretrain, generation };
 enum class Fidelity { corrected, official };
 enum class Dtype { float32, bfloat16 };
 enum class Moments { keep, reset };
@@ -137,6 +137,9 @@ struct GenerateConfig {
   std::optional<std::string> prompt_file;
   std::int64_t tokens = 4096;
   Schedule schedule = Schedule::cascaded;
+  bool learn_prompt = false;
+  std::int64_t snapshot_every_chunks = 0;
+  std::optional<std::string> from_snapshot;
 };
 
 /// Which keys and values are kept when the module changes; R = refill_tokens, W = window_tokens.
@@ -315,6 +318,12 @@ void visit_fields(GenerateConfig& c, Visitor&& v) {
   v("schedule", c.schedule,
     FieldInfo{"generation: \"cascaded\" trains between chunks, \"parallelized\" on the chunk before while the next is "
               "written"});
+  v("learn_prompt", c.learn_prompt, FieldInfo{"generation: train on the prompt's chunks before anything is written"});
+  v("snapshot_every_chunks", c.snapshot_every_chunks,
+    FieldInfo{"generation: keep what is needed to branch off there, snapshots/<chunk>, the module as a PEFT folder; 0: never",
+              "chunks", 0});
+  v("from_snapshot", c.from_snapshot,
+    FieldInfo{"generation: a snapshot folder to go on from, text, module and all; replaces the prompt"});
 }
 
 template <class Visitor>

@@ -21,7 +21,8 @@ struct EnumNames;
 template <>
 struct EnumNames<ExperimentKind> {
   static constexpr std::array values{std::pair{std::string_view("perplexity"), ExperimentKind::perplexity},
-                                     std::pair{std::string_view("pretrain"), ExperimentKind::pretrain}};
+                                     std::pair{std::string_view("pretrain"), ExperimentKind::pretrain},
+                                     std::pair{std::string_view("generation"), ExperimentKind::generation}};
 };
 
 template <>

@@ -82,6 +82,11 @@ Json to_json(const ChunkRecord& r) {
             {"shared_forward", r.shared_forward},
             {"learning_rate", r.learning_rate},
             {"seconds", r.seconds}};
+  if (r.staleness)
+    json["staleness"] = {{"nll_difference", r.staleness->nll_difference},
+                         {"kl", r.staleness->kl},
+                         {"oldest_versions", r.staleness->oldest_versions},
+                         {"mean_versions", r.staleness->mean_versions}};
   for (const auto& [scorer, control] : r.controls) {
     const std::string name = scorer_name(scorer);
     json[name + "_nll"] = optional_json(control.nll);
@@ -110,6 +115,15 @@ ChunkRecord chunk_record_from_json(const Json& json, const std::string& where) {
   get(json, where, "shared_forward", r.shared_forward);
   get(json, where, "learning_rate", r.learning_rate);
   get(json, where, "seconds", r.seconds);
+  if (const auto staleness = json.find("staleness"); staleness != json.end() && !staleness->is_null()) {
+    const std::string inner = where + ": staleness";
+    require_object(*staleness, inner);
+    r.staleness.emplace();
+    get(*staleness, inner, "nll_difference", r.staleness->nll_difference);
+    get(*staleness, inner, "kl", r.staleness->kl);
+    get(*staleness, inner, "oldest_versions", r.staleness->oldest_versions);
+    get(*staleness, inner, "mean_versions", r.staleness->mean_versions);
+  }
   for (const Scorer scorer : kControlScorers) {
     const std::string name = scorer_name(scorer);
     if (!json.contains(name + "_nll")) continue;
@@ -126,6 +140,47 @@ ChunkRecord chunk_record_from_json(const Json& json, const std::string& where) {
   if (r.scored_tokens > r.tokens)
     throw Error(Exit::bad_input, fmt::format("{}: scored_tokens: got {}, wanted at most tokens, {}", where,
                                              r.scored_tokens, r.tokens));
+  return r;
+}
+
+Json to_json(const GenerationRecord& r) {
+  return {{"chunk", r.chunk},
+          {"first_token", r.first_token},
+          {"tokens", r.tokens},
+          {"context_tokens", r.context_tokens},
+          {"adapter_version", r.adapter_version},
+          {"base_nll", optional_json(r.base_nll)},
+          {"lora_nll", optional_json(r.lora_nll)},
+          {"repeated_4grams", r.repeated_4grams},
+          {"distinct", r.distinct},
+          {"trained_chunk", optional_json(r.trained_chunk)},
+          {"train_loss", r.train_loss},
+          {"grad_norm", r.grad_norm},
+          {"learning_rate", r.learning_rate},
+          {"seconds", r.seconds},
+          {"text", r.text},
+          {"token_ids", r.token_ids}};
+}
+
+GenerationRecord generation_record_from_json(const Json& json, const std::string& where) {
+  require_object(json, where);
+  GenerationRecord r;
+  get(json, where, "chunk", r.chunk);
+  get(json, where, "first_token", r.first_token);
+  get(json, where, "tokens", r.tokens);
+  get(json, where, "context_tokens", r.context_tokens);
+  get(json, where, "adapter_version", r.adapter_version);
+  get(json, where, "base_nll", r.base_nll);
+  get(json, where, "lora_nll", r.lora_nll);
+  get(json, where, "repeated_4grams", r.repeated_4grams);
+  get(json, where, "distinct", r.distinct);
+  get(json, where, "trained_chunk", r.trained_chunk);
+  get(json, where, "train_loss", r.train_loss);
+  get(json, where, "grad_norm", r.grad_norm);
+  get(json, where, "learning_rate", r.learning_rate);
+  get(json, where, "seconds", r.seconds);
+  get(json, where, "text", r.text);
+  get(json, where, "token_ids", r.token_ids);
   return r;
 }
 

@@ -24,6 +24,14 @@ struct ControlRecord {
   std::int64_t trained_token = 0;  ///< first token there
 };
 
+/// What old keys and values cost at one chunk: the same tokens scored with kept ones and with fresh ones.
+struct StalenessRecord {
+  double nll_difference = 0;         ///< mean NLL with kept minus with fresh ones, nats: positive where age hurts
+  double kl = 0;                     ///< mean over tokens of KL(fresh ‖ kept) of the next-token distributions, nats
+  std::int64_t oldest_versions = 0;  ///< updates since the oldest slot in sight was made
+  double mean_versions = 0;          ///< the same as a mean over slots
+};
+
 /// One line of chunks.jsonl.
 struct ChunkRecord {
   std::string book;                     ///< file name
@@ -36,6 +44,7 @@ struct ChunkRecord {
   std::optional<double> base_nll;       ///< mean over scored tokens, nats
   std::optional<double> lora_nll;
   std::map<Scorer, ControlRecord> controls;  ///< of the controls that the run has
+  std::optional<StalenessRecord> staleness;  ///< of the module, at the chunks where it was measured
   std::vector<double> train_loss;       ///< one a training step made after this chunk was scored, nats
   std::vector<double> grad_norm;        ///< before clipping, one a step
   std::optional<std::int64_t> trained_chunk;  ///< chunk that those steps trained on (lags by train.lag_chunks)
@@ -50,6 +59,28 @@ Json to_json(const ChunkRecord& record);
 std::optional<double> mean_nll(const ChunkRecord& record, Scorer scorer);
 /// Throws Error(bad_input) naming `where` and the field.
 ChunkRecord chunk_record_from_json(const Json& json, const std::string& where);
+
+/// One line of chunks.jsonl of a generation.
+struct GenerationRecord {
+  std::int64_t chunk = 0;           ///< index in the text, counted from the prompt's own chunks where those were learnt
+  std::int64_t first_token = 0;     ///< position in the text, prompt included
+  std::int64_t tokens = 0;
+  std::int64_t context_tokens = 0;  ///< tokens in sight when the chunk was begun
+  std::int64_t adapter_version = 0;  ///< chunks that the writing module had learnt
+  std::optional<double> base_nll;   ///< mean over the chunk by the base model behind the last window.context_tokens, nats
+  std::optional<double> lora_nll;   ///< the same by the module that wrote it
+  double repeated_4grams = 0;       ///< share of 4-grams that were in the text before
+  std::vector<double> distinct;     ///< distinct n-grams over n-grams of the chunk, n = 1, 2, 3, 4
+  std::optional<std::int64_t> trained_chunk;
+  std::vector<double> train_loss, grad_norm;
+  double learning_rate = 0;
+  std::map<std::string, double> seconds;
+  std::string text;                 ///< what the chunk's tokens say; characters across its ends may be cut
+  std::vector<std::int64_t> token_ids;
+};
+
+Json to_json(const GenerationRecord& record);
+GenerationRecord generation_record_from_json(const Json& json, const std::string& where);
 
 /// One line of books.jsonl, written when a book is opened.
 struct BookRecord {

@@ -5,10 +5,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <fstream>
 #include <functional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "../core/fixtures.h"
@@ -103,6 +105,17 @@ class World {
   }
 
   Ended run_config(const std::string& out = "out") const { return run({"run", "config.json", "--out", out}); }
+
+  /// Waits until the run in folder `out` has written `chunks` records.
+  void wait_for_chunks(const std::string& out, int chunks) const {
+    for (int i = 0; i < 20000; ++i) {
+      std::ifstream records(folder / (out + "/chunks.jsonl"));
+      int lines = 0;
+      for (std::string line; std::getline(records, line);) ++lines;
+      if (lines >= chunks) return;
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }
 
   std::string content(const std::string& name) const { return read_file(folder / name); }
 

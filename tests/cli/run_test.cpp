@@ -1,7 +1,5 @@
-#include <chrono>
 #include <cmath>
 #include <set>
-#include <thread>
 
 #include "catch.h"
 #include "program.h"
@@ -14,17 +12,6 @@ namespace {
 // What a run's folder says about its result; times differ between runs, nothing else may.
 std::string results(const World& world, const std::string& out) {
   return world.content(out + "/nll/0-base.f32") + world.content(out + "/nll/0-lora.f32") + world.content(out + "/table.md");
-}
-
-// Waits until the run has written `chunks` records.
-void wait_for_chunks(const World& world, const std::string& out, int chunks) {
-  for (int i = 0; i < 20000; ++i) {
-    std::ifstream records(world.folder / (out + "/chunks.jsonl"));
-    int lines = 0;
-    for (std::string line; std::getline(records, line);) ++lines;
-    if (lines >= chunks) return;
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
 }
 
 }  // namespace
@@ -77,7 +64,7 @@ TEST_CASE("templora run: stopped by signals and resumed, it gives the bits of an
     const int before = int(std::count(records.begin(), records.end(), '\n'));
     const Ended ended = world.run(arguments, {}, [&](pid_t child) {
       if (attempt == 4) return;  // the last one runs to the end
-      wait_for_chunks(world, "parts", before + 2);
+      world.wait_for_chunks("parts", before + 2);
       ::kill(child, attempt % 2 == 0 ? SIGTERM : SIGINT);
     });
     if (ended.code == 0) break;
@@ -94,7 +81,7 @@ TEST_CASE("templora run: killed and resumed, it gives the bits of an undisturbed
   const World world;
   REQUIRE(world.run_config("whole").code == 0);
   CHECK(world.run({"run", "config.json", "--out", "parts"}, {}, [&](pid_t child) {
-          wait_for_chunks(world, "parts", 8);
+          world.wait_for_chunks("parts", 8);
           ::kill(child, SIGKILL);
         }).code == -SIGKILL);
   const Ended resumed = world.run({"run", "config.json", "--out", "parts", "--resume"});
@@ -106,7 +93,7 @@ TEST_CASE("templora run: killed and resumed, it gives the bits of an undisturbed
 TEST_CASE("templora run: resume refuses another config, thread count or text, by name", "[cli]") {
   const World world;
   REQUIRE(world.run({"run", "config.json", "--out", "out"}, {}, [&](pid_t child) {
-            wait_for_chunks(world, "out", 2);
+            world.wait_for_chunks("out", 2);
             ::kill(child, SIGTERM);
           }).code == 75);
   const Ended threads = world.run({"run", "config.json", "--out", "out", "--resume", "--set", "run.threads=2"});
@@ -154,7 +141,7 @@ TEST_CASE("templora run: closed or broken standard streams and a file size limit
 TEST_CASE("templora run: a hang-up saves the state", "[cli]") {
   const World world;
   const Ended hung_up = world.run({"run", "config.json", "--out", "out"}, {}, [&](pid_t child) {
-    wait_for_chunks(world, "out", 2);
+    world.wait_for_chunks("out", 2);
     ::kill(child, SIGHUP);
   });
   CHECK(hung_up.code == int(Exit::interrupted));
@@ -228,7 +215,7 @@ TEST_CASE("templora run: controls are columns of their own, killed and resumed w
   CHECK(all.at("lora").at("corpus").get<double>() < all.at("other_book").at("corpus").get<double>());
 
   const Ended stopped = world.run({"run", "config.json", "--out", "again"}, {}, [&](pid_t child) {
-    wait_for_chunks(world, "again", 5);
+    world.wait_for_chunks("again", 5);
     ::kill(child, SIGKILL);
   });
   REQUIRE(stopped.code == -SIGKILL);

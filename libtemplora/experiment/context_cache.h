@@ -1,0 +1,75 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/json.h"
+#include "generate/kv_cache.h"
+#include "model/llama.h"
+#include "run/config.h"
+#include "run/record.h"
+#include "text/books.h"
+
+namespace templora {
+
+/// What one scorer or writer sees before a chunk, kept as keys and values from chunk to chunk by `cache.policy`.
+/// A slot keeps the version of the module that made it. The module that is attached when a method is called
+/// computes; `version` is its number.
+class ContextCache {
+ public:
+  /// Throws Error(usage) where the model cannot keep keys (dynamic rope), Error(resources) without memory.
+  ContextCache(LlamaImpl& model, const Config& config);
+
+  /// Makes ready for the `next` tokens that follow the first `end` of `text`: forgets, rebuilds or moves what the
+  /// policy says. Afterwards the cache holds every visible token but the last one, which the next pass feeds.
+  /// `text` may have grown since the last call, but not changed. → tokens in sight before the chunk.
+  std::int64_t open(const std::vector<std::int64_t>& text, std::int64_t end, std::int64_t next, std::int64_t version);
+
+  /// Tokens that the next chunk sees before it.
+  std::int64_t context_tokens() const { return std::int64_t(visible_.size()); }
+  const std::vector<std::int64_t>& visible() const { return visible_; }
+
+  /// After open(): NLLs of the chunk's tokens, nats, [count] float32 (count - 1 without context: then its first
+  /// token has nothing before it); undefined where that is none. Keeps the chunk in the cache.
+  at::Tensor score(const std::vector<std::int64_t>& text, const Chunk& chunk, std::int64_t version);
+
+  /// After a chunk was written by decoding with cache(), which keeps all but its last token.
+  void written(const std::vector<std::int64_t>& text, std::int64_t end);
+
+  /// After score(): the same tokens once more with keys and values that today's module made, under the same mask.
+  /// Nothing is changed. None without context.
+  std::optional<StalenessRecord> measure_staleness(const std::vector<std::int64_t>& text, const Chunk& chunk,
+                                                   std::int64_t version);
+
+  KvCache& cache() { return cache_; }
+
+  /// For resume, bit for bit.
+  Json state() const;
+  std::vector<std::pair<std::string, at::Tensor>> tensors() const { return cache_.tensors(); }
+  void restore(const Json& state, const std::vector<std::int64_t>& text,
+               const std::function<at::Tensor(const std::string&)>& stored);
+
+ private:
+  void rebuild(const std::vector<std::int64_t>& text, std::int64_t begin, std::int64_t end, std::int64_t version);
+  void feed(const std::vector<std::int64_t>& text, std::int64_t end, std::int64_t version);
+  void trim(std::int64_t next);
+  bool must_rebuild(std::int64_t end, std::int64_t next) const;
+
+  LlamaImpl& model_;
+  const Config& config_;
+  std::int64_t window_tokens_;  // W
+  KvCache cache_;
+  std::vector<std::int64_t> positions_;  // in the text, of every visible token: those held, then the last one
+  std::vector<std::int64_t> visible_;    // their ids
+  std::int64_t updates_at_rebuild_ = 0;
+  std::vector<std::int64_t> ages_;       // of the slots that the chunk sees, in versions; set by open()
+  at::Tensor hidden_;                    // [scored rows, hidden] of the last score()
+};
+
+}  // namespace templora

@@ -1,0 +1,287 @@
+#include "experiment/generation.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/tensor.h>
+#include <fmt/format.h>
+
+#include <cmath>
+#include <exception>
+#include <thread>
+
+#include "core/check.h"
+#include "experiment/phase_timer.h"
+#include "experiment/window.h"
+#include "model/tensors.h"
+#include "train/warmup.h"
+
+namespace templora {
+namespace {
+
+constexpr const char* kTooFast = "lower train.learning_rate, or use model.dtype float32";
+
+void check_finite(double value, const char* what, std::int64_t chunk) {
+  if (!std::isfinite(value)) throw Error(Exit::numerics, fmt::format("chunk {}: {} is {}; {}", chunk, what, value, kTooFast));
+}
+
+std::vector<double> host_values(const std::vector<at::Tensor>& scalars) {
+  if (scalars.empty()) return {};
+  const at::Tensor all = at::stack(scalars).to(at::kDouble).cpu();
+  return {all.const_data_ptr<double>(), all.const_data_ptr<double>() + all.numel()};
+}
+
+}  // namespace
+
+/// The module that learns, in a graph of its own where it learns while another one writes.
+struct Generation::Module {
+  Module(LlamaImpl& model, const Config& config)
+      : second_graph(config.generate.schedule == Schedule::parallelized ? share_weights(model) : Llama(nullptr)),
+        graph(second_graph ? *second_graph : model),
+        adapter(graph, config.lora, std::uint64_t(config.seed)),
+        writer(second_graph ? std::make_unique<LoraAdapter>(model, config.lora, std::uint64_t(config.seed)) : nullptr),
+        trainer(graph, adapter.parameters(),
+                {config.train.adam_beta1, config.train.adam_beta2, config.train.adam_eps, config.train.weight_decay,
+                 config.train.clip_norm}) {
+    if (config.lora.init_from) load_peft_folder(adapter, *config.lora.init_from);
+    publish();
+  }
+
+  /// Gives the writing graph the weights that were learnt so far, into the same memory.
+  void publish() {
+    if (writer) writer->parameters().value.copy_(adapter.parameters().value);
+    published = version;
+  }
+
+  Llama second_graph;
+  LlamaImpl& graph;
+  LoraAdapter adapter;
+  std::unique_ptr<LoraAdapter> writer;  // none: `adapter` writes itself
+  ChunkTrainer trainer;
+  std::int64_t version = 0;    // chunks learnt
+  std::int64_t published = 0;  // of them, known to the writer
+};
+
+struct Generation::Update {
+  std::int64_t chunk;
+  double learning_rate;
+  ChunkUpdate update;
+};
+
+Generation::Generation(LlamaImpl& model, const Config& config, std::vector<std::int64_t> prompt, std::int64_t end_token)
+    : model_(model),
+      config_(config),
+      text_(std::move(prompt)),
+      prompt_tokens_(std::int64_t(text_.size())),
+      end_token_(end_token),
+      module_(config.score.adapter ? std::make_unique<Module>(model, config) : nullptr),
+      context_(model, config),
+      streams_(std::uint64_t(config.seed), 1) {
+  TEMPLORA_CHECK(!text_.empty(), "a text starts from at least one token");
+  repetition_.add_context(text_);
+  if (config.generate.learn_prompt) learn_prompt();
+}
+
+Generation::~Generation() = default;
+
+// The prompt's own chunks, in order, as if they had been written.
+void Generation::learn_prompt() {
+  if (!module_ || !config_.train.enabled) return;
+  for (const Chunk& chunk : cut_chunks(prompt_tokens_, config_.window.chunk_tokens, config_.window.chunk_tokens)) {
+    chunks_.push_back(chunk);
+    train(std::int64_t(chunks_.size()) - 1);
+  }
+  module_->publish();
+}
+
+std::int64_t Generation::lag() const { return config_.generate.schedule == Schedule::parallelized ? 1 : config_.train.lag_chunks; }
+
+at::Tensor Generation::tokens_of(std::int64_t first, std::int64_t length) const {
+  return at::tensor(at::ArrayRef<std::int64_t>(text_.data() + first, std::size_t(length))).to(model_.options().device());
+}
+
+// The life of a chunk.
+WrittenChunk Generation::step() {
+  TEMPLORA_CHECK(!finished(), "the text has its length");
+  const std::int64_t index = next_chunk(), first = std::int64_t(text_.size());
+  const std::int64_t left = config_.generate.tokens - (first - prompt_tokens_);
+  WrittenChunk result;
+  GenerationRecord& record = result.record;
+  PhaseTimer timer(model_.options().device());
+  const bool parallel = module_ && module_->writer != nullptr;
+  record.adapter_version = module_ ? module_->version : 0;
+
+  // Parallelized: the chunk before this one is learnt meanwhile, from a text that no longer changes.
+  std::optional<Update> update;
+  std::exception_ptr failure;
+  std::thread learning;
+  if (parallel) {
+    module_->publish();
+    learning = std::thread([&, chunk = index - 1] {
+      try {
+        at::init_num_threads();  // a thread starts with OpenMP's own count, not with the run's
+        update = train(chunk);
+      } catch (...) {
+        failure = std::current_exception();
+      }
+    });
+  }
+  std::vector<std::int64_t> written;
+  std::exception_ptr writing_failure;
+  try {
+    written = write(std::min(left, config_.window.chunk_tokens));
+  } catch (...) {
+    writing_failure = std::current_exception();
+  }
+  if (learning.joinable()) learning.join();
+  if (writing_failure) std::rethrow_exception(writing_failure);
+  if (failure) std::rethrow_exception(failure);
+  timer.mark(parallel ? "write_and_train" : "write");
+
+  record.context_tokens = context_.context_tokens();
+  text_.insert(text_.end(), written.begin(), written.end());
+  context_.written(text_, std::int64_t(text_.size()));
+  const Chunk chunk{first, std::int64_t(written.size())};
+  chunks_.push_back(chunk);
+  const TextStatistics statistics = repetition_.add_chunk(written);
+  record.chunk = index;
+  record.first_token = chunk.first;
+  record.tokens = chunk.count;
+  record.repeated_4grams = statistics.repeated_4grams;
+  record.distinct.assign(std::begin(statistics.distinct), std::end(statistics.distinct));
+  if (config_.score.base) record.base_nll = window_nll(chunk, false);
+  if (module_) record.lora_nll = window_nll(chunk, true);
+  timer.mark("score");
+
+  if (!parallel) {
+    update = train(index - lag());
+    timer.mark("train");
+  }
+  if (update) {
+    record.trained_chunk = update->chunk;
+    record.learning_rate = update->learning_rate;
+    record.train_loss = host_values(update->update.loss);
+    record.grad_norm = host_values(update->update.grad_norm);
+    for (const double loss : record.train_loss) check_finite(loss, "the training loss", index);
+    for (const double norm : record.grad_norm) check_finite(norm, "the gradient's norm", index);
+  }
+  timer.mark("read");
+  record.seconds = timer.seconds();
+  result.tokens = std::move(written);
+  return result;
+}
+
+std::vector<std::int64_t> Generation::write(std::int64_t tokens) {
+  const std::int64_t version = module_ ? (module_->writer ? module_->published : module_->version) : 0;
+  context_.open(text_, std::int64_t(text_.size()), tokens, version);
+  DecodeOptions options;
+  const GenerateConfig& g = config_.generate;
+  options.sampling = {g.temperature, g.top_k, g.top_p, g.min_p, g.repetition_penalty};
+  options.max_new_tokens = options.min_new_tokens = tokens;
+  if (end_token_ >= 0) options.stop_tokens = {end_token_};
+  options.version = version;
+  std::vector<std::int64_t> written(text_.begin() + prompt_tokens_, text_.end());
+  options.on_token = [&](std::int64_t, std::int64_t token) {
+    written.push_back(token);
+    if (on_token) on_token(token);
+    finished_ = finished_ || (stop && stop(written));
+  };
+  options.interrupted = [&] { return finished_; };
+  return decode(model_, context_.cache(), {context_.visible()}, options, streams_).front().tokens;
+}
+
+// Mean NLL of a written chunk behind its last context_tokens, in one pass without a cache.
+std::optional<double> Generation::window_nll(const Chunk& chunk, bool with_adapter) {
+  const Window seen = window_of(chunk, *config_.window.context_tokens);
+  if (seen.labelled == 0) return {};
+  const at::NoGradGuard no_grad;
+  std::optional<AdapterOff> off;
+  if (!with_adapter) off.emplace(model_);
+  const double nll = token_nll(model_, tokens_of(seen.first, seen.length).unsqueeze(0), seen.labelled).mean().item<double>();
+  check_finite(nll, with_adapter ? "the module's NLL" : "the base model's NLL", next_chunk() - 1);
+  return nll;
+}
+
+std::optional<Generation::Update> Generation::train(std::int64_t index) {
+  if (!module_ || !config_.train.enabled || index < learnt_) return {};
+  learnt_ = index + 1;
+  const Chunk& chunk = chunks_[std::size_t(index)];
+  const std::int64_t stop_after = config_.train.stop_after_tokens;
+  if (stop_after > 0 && chunk.first + chunk.count > stop_after) return {};
+  const Window window = window_of(chunk, config_.train.prefix_tokens);
+  if (window.labelled == 0) return {};
+  const std::vector<double> rates = learning_rates(config_.train, module_->version, module_->trainer.steps());
+  if (config_.train.moments == Moments::reset) module_->trainer.optimizer().reset();
+  module_->adapter.set_training(true);
+  Update done{index, rates.back(), module_->trainer.update(tokens_of(window.first, window.length), window.labelled, rates)};
+  module_->adapter.set_training(false);
+  ++module_->version;
+  return done;
+}
+
+Json Generation::state() const {
+  Json chunks = Json::array();
+  for (const Chunk& chunk : chunks_) chunks.push_back({chunk.first, chunk.count});
+  Json state{{"text", text_},
+             {"prompt_tokens", prompt_tokens_},
+             {"chunks", chunks},
+             {"learnt", learnt_},
+             {"finished", finished_},
+             {"drawn", streams_.drawn()},
+             {"cache", context_.state()}};
+  if (module_) state["module"] = {{"version", module_->version}, {"optimizer_steps", module_->trainer.steps()}};
+  return state;
+}
+
+void Generation::save_tensors_to(const fs::path& file) const {
+  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  for (const auto& [name, tensor] : context_.tensors()) tensors.push_back({"cache." + name, tensor});
+  if (module_) {
+    AdamW& optimizer = module_->trainer.optimizer();
+    tensors.push_back({"lora.weights", module_->adapter.parameters().value});
+    tensors.push_back({"lora.exp_avg", optimizer.exp_avg});
+    tensors.push_back({"lora.exp_avg_sq", optimizer.exp_avg_sq});
+    tensors.push_back({"lora.steps", optimizer.steps});
+    tensors.push_back({"lora.generator", module_->adapter.generator_state()});
+  }
+  save_tensors(file, tensors);
+}
+
+void Generation::restore(const Json& state, const fs::path& file) {
+  const SafetensorsFiles files = SafetensorsFiles::open_file(file);
+  text_ = state.at("text").get<std::vector<std::int64_t>>();
+  prompt_tokens_ = state.at("prompt_tokens").get<std::int64_t>();
+  finished_ = state.at("finished").get<bool>();
+  learnt_ = state.at("learnt").get<std::int64_t>();
+  chunks_.clear();
+  repetition_ = {};
+  for (const Json& chunk : state.at("chunks")) {
+    const Chunk c{chunk.at(0).get<std::int64_t>(), chunk.at(1).get<std::int64_t>()};
+    if (c.first < 0 || c.count < 1 || c.first + c.count > std::int64_t(text_.size()))
+      throw Error(Exit::bad_input, fmt::format("{}: a chunk lies outside the saved text; start the run anew", file.string()));
+    chunks_.push_back(c);
+  }
+  // The prompt counts as it did: in one piece, whether or not its chunks were learnt.
+  repetition_.add_context(std::span(text_).first(std::size_t(prompt_tokens_)));
+  for (const Chunk& c : chunks_)
+    if (c.first >= prompt_tokens_) repetition_.add_chunk(std::span(text_).subspan(std::size_t(c.first), std::size_t(c.count)));
+  streams_.set_drawn(state.at("drawn").get<std::vector<std::int64_t>>());
+  context_.restore(state.at("cache"), text_, [&](const std::string& name) { return view_of(files.at("cache." + name)).clone(); });
+  if (!module_) return;
+  const Json& saved = state.at("module");
+  module_->version = saved.at("version").get<std::int64_t>();
+  module_->trainer.set_steps(saved.at("optimizer_steps").get<std::int64_t>());
+  AdamW& optimizer = module_->trainer.optimizer();
+  copy_stored(files, "lora.weights", module_->adapter.parameters().value);
+  copy_stored(files, "lora.exp_avg", optimizer.exp_avg);
+  copy_stored(files, "lora.exp_avg_sq", optimizer.exp_avg_sq);
+  copy_stored(files, "lora.steps", optimizer.steps);
+  module_->adapter.set_generator_state(view_of(files.at("lora.generator")).clone());
+  module_->publish();
+}
+
+void Generation::save_adapter(const fs::path& folder) const {
+  if (module_) save_peft_folder(module_->adapter, folder, config_.model.path);
+}
+
+}  // namespace templora

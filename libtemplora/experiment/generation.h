@@ -1,0 +1,91 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/file.h"
+#include "core/json.h"
+#include "experiment/context_cache.h"
+#include "generate/decoder.h"
+#include "lora/lora_adapter.h"
+#include "metrics/text_statistics.h"
+#include "model/llama.h"
+#include "run/config.h"
+#include "run/record.h"
+#include "train/chunk_trainer.h"
+
+namespace templora {
+
+/// What came out of one chunk: its record and its tokens.
+struct WrittenChunk {
+  GenerationRecord record;
+  std::vector<std::int64_t> tokens;
+};
+
+/// One text that a model with a temporary module writes, chunk by chunk, learning each chunk that it wrote.
+///
+/// cascaded: write chunk c, train on it, go on. parallelized: train on chunk c - 1 while chunk c is written, in a
+/// second graph over the same weights and on a second thread; the module that writes is replaced between chunks.
+/// That is a fixed lag of one chunk: the result is that of cascaded with train.lag_chunks 1, bit for bit on the CPU.
+class Generation {
+ public:
+  /// `prompt` opens the text and is not empty; `end_token` (-1: none) is never written.
+  Generation(LlamaImpl& model, const Config& config, std::vector<std::int64_t> prompt, std::int64_t end_token);
+  ~Generation();
+
+  /// Asked whether the text is finished, with all tokens written so far, after each of them (stop strings).
+  std::function<bool(const std::vector<std::int64_t>& written)> stop;
+  /// Told each token as it is chosen.
+  std::function<void(std::int64_t token)> on_token;
+
+  bool finished() const { return finished_ || std::int64_t(text_.size()) - prompt_tokens_ >= config_.generate.tokens; }
+
+  /// Writes a chunk, then trains. Throws Error(numerics) where an NLL, loss or gradient is not finite.
+  WrittenChunk step();
+
+  /// Prompt and everything written.
+  const std::vector<std::int64_t>& text() const { return text_; }
+  std::int64_t prompt_tokens() const { return prompt_tokens_; }
+  std::int64_t next_chunk() const { return std::int64_t(chunks_.size()); }
+
+  /// State between two chunks; with it, a new object goes on bit for bit.
+  Json state() const;
+  void save_tensors_to(const fs::path& file) const;
+  void restore(const Json& state, const fs::path& tensors);
+
+  /// Writes the module as it stands as a PEFT folder; nothing where there is none.
+  void save_adapter(const fs::path& folder) const;
+
+ private:
+  struct Module;
+  struct Update;
+
+  std::vector<std::int64_t> write(std::int64_t tokens);
+  void learn_prompt();
+  std::optional<Update> train(std::int64_t chunk);
+  std::optional<double> window_nll(const Chunk& chunk, bool with_adapter);
+  at::Tensor tokens_of(std::int64_t first, std::int64_t length) const;
+  std::int64_t lag() const;
+
+  LlamaImpl& model_;
+  const Config& config_;
+  std::vector<std::int64_t> text_;
+  std::int64_t prompt_tokens_;
+  std::int64_t end_token_;
+  std::vector<Chunk> chunks_;          // written so far
+  std::unique_ptr<Module> module_;     // what learns; none where score.adapter is off
+  ContextCache context_;
+  SamplingStreams streams_;
+  RepetitionCounter repetition_;
+  std::int64_t learnt_ = 0;            // chunks that were offered to the module
+  bool finished_ = false;
+};
+
+}  // namespace templora

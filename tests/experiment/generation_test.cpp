@@ -1,0 +1,140 @@
+#include "experiment/generation.h"
+
+#include <ATen/Parallel.h>
+#include <unistd.h>
+
+#include "../model/goldens.h"
+#include "catch.h"
+#include "model/load.h"
+
+using namespace templora;
+
+namespace {
+
+const std::vector<std::int64_t> kPrompt{5, 17, 3, 42, 8, 29, 11};
+
+Config config_of(const std::vector<Override>& overrides = {}) {
+  std::vector<Override> all{{"experiment", "generation"},     {"generate.prompt", "x"},      {"generate.tokens", "60"},
+                            {"window.chunk_tokens", "16"},    {"train.prefix_tokens", "16"}, {"lora.rank", "4"},
+                            {"lora.alpha", "16"},             {"lora.dropout", "0.1"},       {"train.learning_rate", "0.02"}};
+  all.insert(all.end(), overrides.begin(), overrides.end());
+  return parse_config(R"({"model": {"path": "m"}})", "test", "/tmp", all).config;
+}
+
+Llama small_model() { return load_llama(goldens::folder("loop/model"), at::kFloat, at::kCPU); }
+
+std::vector<WrittenChunk> write_all(LlamaImpl& model, const Config& config) {
+  Generation generation(model, config, kPrompt, -1);
+  std::vector<WrittenChunk> chunks;
+  while (!generation.finished()) chunks.push_back(generation.step());
+  return chunks;
+}
+
+std::vector<std::int64_t> text_of(const std::vector<WrittenChunk>& chunks) {
+  std::vector<std::int64_t> text;
+  for (const WrittenChunk& chunk : chunks) text.insert(text.end(), chunk.tokens.begin(), chunk.tokens.end());
+  return text;
+}
+
+}  // namespace
+
+TEST_CASE("Generation: with learning off it is plain generation, token for token", "[unit]") {
+  Llama model = small_model();
+  // Nothing is cut off: one window holds the whole text, so that chunks make no difference.
+  const Config config = config_of({{"train.enabled", "false"}, {"window.context_tokens", "100"}});
+  KvCache cache(*model, {1, 128, false, 512});
+  SamplingStreams streams(42, 1);
+  DecodeOptions options;
+  options.max_new_tokens = options.min_new_tokens = 60;
+  const auto plain = decode(*model, cache, {kPrompt}, options, streams).front().tokens;
+  CHECK(text_of(write_all(*model, config)) == plain);
+  CHECK(text_of(write_all(*model, config_of({{"score.adapter", "false"}, {"window.context_tokens", "100"}}))) == plain);
+}
+
+TEST_CASE("Generation: learning changes what is written, from the second chunk on, and the model stays as it was", "[unit]") {
+  Llama model = small_model();
+  const std::string hash = weights_hash(*model);
+  const auto plain = write_all(*model, config_of({{"train.enabled", "false"}, {"generate.temperature", "1"}}));
+  const auto learnt = write_all(*model, config_of({{"generate.temperature", "1"}}));
+  REQUIRE(learnt.size() == 4);
+  CHECK(learnt[0].tokens == plain[0].tokens);
+  CHECK(text_of(learnt) != text_of(plain));
+  CHECK(learnt.back().record.tokens == 60 - 3 * 16);
+  CHECK(*learnt[3].record.lora_nll < *learnt[3].record.base_nll);
+  CHECK(weights_hash(*model) == hash);
+}
+
+TEST_CASE("Generation: parallelized is a serial run with a lag of one chunk, bit for bit", "[unit]") {
+  Llama model = small_model();
+  at::set_num_threads(2);
+  for (const char* temperature : {"0", "1"}) {
+    const auto serial = write_all(*model, config_of({{"train.lag_chunks", "1"}, {"generate.temperature", temperature}}));
+    const auto parallel = write_all(*model, config_of({{"generate.schedule", "parallelized"}, {"generate.temperature", temperature}}));
+    REQUIRE(serial.size() == parallel.size());
+    for (std::size_t i = 0; i < serial.size(); ++i) {
+      CHECK(serial[i].tokens == parallel[i].tokens);
+      CHECK(serial[i].record.lora_nll == parallel[i].record.lora_nll);
+      CHECK(serial[i].record.train_loss == parallel[i].record.train_loss);
+      CHECK(serial[i].record.adapter_version == parallel[i].record.adapter_version);
+      CHECK(parallel[i].record.adapter_version == std::max<std::int64_t>(0, std::int64_t(i) - 1));
+    }
+    if (*temperature == '1')  // a random model's greedy text repeats one token whatever it learns
+      CHECK(text_of(serial) != text_of(write_all(*model, config_of({{"generate.temperature", temperature}}))));
+  }
+}
+
+TEST_CASE("Generation: it goes on bit for bit from a saved state, with every schedule and cache", "[unit]") {
+  Llama model = small_model();
+  const std::vector<std::vector<Override>> ways{
+      {},
+      {{"generate.schedule", "parallelized"}},
+      {{"cache.policy", "refill"}, {"cache.refill_tokens", "8"}, {"cache.window_tokens", "64"}},
+      {{"cache.policy", "last_n"}, {"cache.window_tokens", "40"}, {"cache.sink_tokens", "2"}}};
+  const fs::path file = fs::temp_directory_path() / ("templora-generation-" + std::to_string(::getpid()) + ".safetensors");
+  for (const auto& way : ways) {
+    std::vector<Override> overrides{{"generate.temperature", "0.8"}, {"generate.top_k", "20"}};
+    overrides.insert(overrides.end(), way.begin(), way.end());
+    const Config config = config_of(overrides);
+    const auto whole = write_all(*model, config);
+    Json state;
+    {
+      Generation first(*model, config, kPrompt, -1);
+      first.step();
+      first.step();
+      state = first.state();
+      first.save_tensors_to(file);
+    }
+    Generation second(*model, config, kPrompt, -1);
+    second.restore(state, file);
+    for (std::size_t i = 2; i < whole.size(); ++i) {
+      const WrittenChunk chunk = second.step();
+      INFO("way " << (way.empty() ? "plain" : way[0].value) << " chunk " << i);
+      CHECK(chunk.tokens == whole[i].tokens);
+      CHECK(chunk.record.lora_nll == whole[i].record.lora_nll);
+      CHECK(chunk.record.repeated_4grams == whole[i].record.repeated_4grams);
+    }
+  }
+  fs::remove(file);
+}
+
+TEST_CASE("Generation: a learnt prompt is learnt once, and what is written differs", "[unit]") {
+  Llama model = small_model();
+  const auto chunks = write_all(*model, config_of({{"generate.learn_prompt", "true"}}));
+  CHECK(chunks[0].record.adapter_version == 1);
+  CHECK(chunks[0].record.chunk == 1);
+  const auto lagging = write_all(*model, config_of({{"generate.learn_prompt", "true"}, {"generate.schedule", "parallelized"}}));
+  CHECK(lagging[0].tokens == chunks[0].tokens);
+  CHECK_FALSE(lagging[0].record.trained_chunk);  // the prompt's chunk was learnt before
+}
+
+TEST_CASE("Generation: a stop test ends the text where it says so", "[unit]") {
+  Llama model = small_model();
+  const Config config = config_of();
+  Generation generation(*model, config, kPrompt, -1);
+  generation.stop = [](const std::vector<std::int64_t>& written) { return written.size() == 20; };
+  std::size_t told = 0;
+  generation.on_token = [&](std::int64_t) { ++told; };
+  while (!generation.finished()) generation.step();
+  CHECK(generation.text().size() == kPrompt.size() + 20);
+  CHECK(told == 20);
+}
