@@ -24,7 +24,7 @@ VARIANTS = {
     "no_context": {"window.context_tokens": 0},
     "no_prefix": {"train.prefix_tokens": 0},
     "no_context_no_prefix": {"window.context_tokens": 0, "train.prefix_tokens": 0},
-    "moments_reset": {"train.moments": "reset"},
+    "moments_reset": {"train.moments": "reset"},  # see TOLERANCES
     "lag": {"train.lag_chunks": 1},
     "first_chunk_short": {"window.first_chunk_tokens": 8},
     "first_chunk_long": {"window.first_chunk_tokens": 50},
@@ -37,6 +37,11 @@ VARIANTS = {
     "no_clip": {"train.clip_norm": 0.0},
     "adam": {"train.adam_beta1": 0.8, "train.adam_beta2": 0.95, "train.adam_eps": 1e-5},
 }
+
+# A fresh AdamW's first step moves every weight by its whole rate, in the direction of the gradient's sign, however
+# small the gradient. Rounding decides some of these signs: weights that start with a relative difference of 1e-7
+# part by 2e-4 in the loss and 2e-3 in single tokens over the ten chunks, in the reference itself.
+TOLERANCES = {"moments_reset": 5e-4}
 
 
 def rounded(value):
@@ -75,7 +80,7 @@ def make(root: Path, seed: int) -> dict:
         if sum(abs(m) >= 0.05 for m in moved) < 6 or rounding > 2e-5:
             raise ValueError(f"loop {name}: moved {moved}, rounding {rounding:.1e}: a useless golden")
         variants.append({"name": name, "tokens": count, "settings": {**DEFAULTS, **changes},
-                         "float32_rounding": rounding, "tolerance": 1e-4, "chunks": rounded(rows)})
+                         "float32_rounding": rounding, "tolerance": TOLERANCES.get(name, 1e-4), "chunks": rounded(rows)})
     (root / "expected.json").write_text(
         "{\"variants\": [\n" + ",\n".join(json.dumps(v, separators=(",", ":")) for v in variants) + "\n]}\n")
     return {"model": "loop/model", "adapter": "loop/adapter", "rank": 4, "alpha": 16,
