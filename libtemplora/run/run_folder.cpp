@@ -156,7 +156,10 @@ void RunFolder::load_newest_state() {
     if (!found) log_line(fmt::format("{}: state {} is not used: {}", path_.string(), *number, why));
   }
   next_state_ = found ? found->number + 1 : 0;
-  if (!found && !numbers.empty()) log_line(fmt::format("{}: no saved state fits; the run starts over", path_.string()));
+  if (!found && !numbers.empty())
+    throw Error(Exit::bad_input, fmt::format("{}: none of the saved states can be used, and nothing was changed; delete this folder to "
+                                             "start over, or start another run",
+                                             states.string()));
   // Newer states go first: what they say about the records stops being true when these are cut.
   remove_states(states, [&](std::int64_t number) { return !found || number > found->number; });
   cut_records(found ? found->sizes : std::map<std::string, std::uint64_t>{});

@@ -30,7 +30,8 @@ class RunFolder {
 
   /// A run to go on with: run.json's `identity` (config hash, threads, CPU capability, torch version, weight
   /// hash, text hashes) must equal `run_record`'s, else Error(usage) that names each difference. Files are cut
-  /// back to what the newest complete state says; a run with no state yet starts over in place, and so does one
+  /// back to what the newest complete state says (Error(bad_input), and nothing changed, where there are states but none
+  /// can be used); a run with no state yet starts over in place, and so does one
   /// that was stopped before run.json was written.
   /// A finished run (summary.json there) is reported by `finished()`, and left alone.
   static RunFolder resume(const fs::path& path, const Json& run_record);

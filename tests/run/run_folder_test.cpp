@@ -201,6 +201,21 @@ TEST_CASE("RunFolder: without a state the run starts over in place", "[unit]") {
   CHECK(files_in(scratch.path / "nll") == 0);
 }
 
+TEST_CASE("RunFolder: where no saved state can be used, resuming is refused and nothing is lost", "[unit]") {
+  Scratch scratch;
+  {
+    RunFolder folder = RunFolder::create(scratch.path, record_of());
+    go_on(folder, 9, 4, false);
+  }
+  const fs::path state = scratch.path / "state";
+  for (const auto& entry : fs::directory_iterator(state))
+    if (entry.path().extension() == ".json") fs::resize_file(entry.path(), 30);
+  const std::string before = read_file(scratch.path / "chunks.jsonl");
+  CHECK_THROWS_WITH(RunFolder::resume(scratch.path, record_of()), Catch::Matchers::Contains("none of the saved states"));
+  CHECK(read_file(scratch.path / "chunks.jsonl") == before);
+  CHECK(fs::exists(state / "state-1.safetensors"));
+}
+
 TEST_CASE("RunFolder: a finished run is reported and left alone", "[unit]") {
   Scratch scratch;
   {
