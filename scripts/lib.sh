@@ -185,9 +185,7 @@ build_target() {
 
 ensure_program() { is_built .built-program "${program_sources[@]}" || build_target .built-program templora; }
 
-# The King James text and the stand-in model, which the default config reads.
+# The King James text, which the default config reads.
 ensure_defaults() {
   [ -e "$build/data/kjv.txt" ] || "$root/scripts/make_bible" || true
-  [ "$build/standin-model/model.safetensors" -nt "$root/scripts/make_standin_model.py" ] ||
-    python3 "$root/scripts/make_standin_model.py" "$build/standin-model"
 }

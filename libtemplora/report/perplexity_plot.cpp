@@ -76,7 +76,7 @@ std::string ticks(const Axes& axes) {
   for (double p = std::ceil(axes.low / y_step - 1e-9) * y_step; p <= axes.high * (1 + 1e-9); p += y_step)
     out += fmt::format("<line class=\"grid\" x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/>"
                        "<text x=\"{}\" y=\"{:.1f}\" text-anchor=\"end\">{:g}</text>\n",
-                       kLeft, kWidth - kRight, axes.y(p), axes.y(p), kLeft - 8, axes.y(p) + 4, std::round(p / y_step) * y_step);
+                       kLeft, kWidth - kRight, axes.y(p), axes.y(p), kLeft - 8, axes.y(p) + 4, std::round(p / y_step) * y_step + 0.0);  // no "-0"
   return out;
 }
 
