@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 #include <utility>
 #ifdef TEMPLORA_BF16_PAIRS
 #include <immintrin.h>
@@ -75,9 +76,11 @@ TEMPLORA_INLINE void lane_sums(Floats* sums, float* out) {
   }
 }
 
-// `n` matrix rows times `m` rows of x, every product in a register of its own.
+// `n` matrix rows times `m` rows of x, every product in a register of its own. The hardware follows n short rows
+// side by side badly, so data of the next block is asked for on the way, from `fetch` on and 2^slower times slower
+// than this block is read: into the second-level cache, as the first also has to hold x.
 template <int n, int m, class W>
-TEMPLORA_INLINE void block(const W* w, std::int64_t k, const float* x, std::int64_t x_stride, float* out,
+TEMPLORA_INLINE void block(const W* w, std::int64_t k, const W* fetch, int slower, const float* x, std::int64_t x_stride, float* out,
                            std::int64_t out_stride) {
   Floats sums[n * m] = {};
   const std::int64_t whole = k / kLanes * kLanes;
@@ -85,6 +88,7 @@ TEMPLORA_INLINE void block(const W* w, std::int64_t k, const float* x, std::int6
     Floats xs[m];
     for (int r = 0; r < m; ++r) xs[r] = load(x + r * x_stride + i);
     for (int c = 0; c < n; ++c) {
+      __builtin_prefetch(fetch + c * k + (i >> slower), 0, 2);
       const Floats row = load(w + c * k + i);
       for (int r = 0; r < m; ++r) sums[r * n + c] += row * xs[r];
     }
@@ -103,7 +107,7 @@ TEMPLORA_INLINE void block(const W* w, std::int64_t k, const float* x, std::int6
 #ifdef TEMPLORA_BF16_PAIRS
 // One instruction multiplies 32 pairs and adds neighbours in float32.
 template <int n, int m>
-TEMPLORA_INLINE void block(const Bf16* w, std::int64_t k, const Bf16* x, std::int64_t x_stride, float* out,
+TEMPLORA_INLINE void block(const Bf16* w, std::int64_t k, const Bf16* fetch, int slower, const Bf16* x, std::int64_t x_stride, float* out,
                            std::int64_t out_stride) {
   const auto pairs = [](const Bf16* p) { return reinterpret_cast<__m512bh>(_mm512_loadu_si512(p)); };
   __m512 dots[n * m];
@@ -113,6 +117,7 @@ TEMPLORA_INLINE void block(const Bf16* w, std::int64_t k, const Bf16* x, std::in
     __m512bh xs[m];
     for (int r = 0; r < m; ++r) xs[r] = pairs(x + r * x_stride + i);
     for (int c = 0; c < n; ++c) {
+      __builtin_prefetch(fetch + c * k + (i >> slower), 0, 2);
       const __m512bh row = pairs(w + c * k + i);
       for (int r = 0; r < m; ++r) dots[r * n + c] = _mm512_dpbf16_ps(dots[r * n + c], row, xs[r]);
     }
@@ -138,11 +143,18 @@ TEMPLORA_INLINE void block(const Bf16* w, std::int64_t k, const Bf16* x, std::in
 template <int n, class W, class X>
 TEMPLORA_INLINE void block_rows(const W* w, std::int64_t k, const X* x, std::int64_t x_stride, std::int64_t rows,
                                 float* out, std::int64_t out_stride) {
-  std::int64_t r = 0;
-  if constexpr (kLanes == 16)
-    for (; r + 4 <= rows; r += 4) block<n, 4>(w, k, x + r * x_stride, x_stride, out + r * out_stride, out_stride);
-  for (; r + 2 <= rows; r += 2) block<n, 2>(w, k, x + r * x_stride, x_stride, out + r * out_stride, out_stride);
-  for (; r < rows; ++r) block<n, 1>(w, k, x + r * x_stride, x_stride, out + r * out_stride, out_stride);
+  std::int64_t r = 0, number = 0;
+  const int slower = rows >= 16 ? 2 : rows >= 8 ? 1 : 0;  // several rounds share in fetching the next block
+  const auto some = [&](auto m) {
+    constexpr int count = decltype(m)::value;
+    for (; r + count <= rows; r += count, ++number) {
+      const W* fetch = number < (1 << slower) ? w + n * k + number * (k >> slower) : w;
+      block<n, count>(w, k, fetch, slower, x + r * x_stride, x_stride, out + r * out_stride, out_stride);
+    }
+  };
+  if constexpr (kLanes == 16) some(std::integral_constant<int, 4>());
+  some(std::integral_constant<int, 2>());
+  some(std::integral_constant<int, 1>());
 }
 
 template <class W, class X>
@@ -150,7 +162,7 @@ TEMPLORA_INLINE void all_dots(const W* w, std::int64_t n, std::int64_t k, const 
                               std::int64_t rows, float* out, std::int64_t out_stride) {
   std::int64_t c = 0;
   if (rows == 1)
-    for (; c + 8 <= n; c += 8) block<8, 1>(w + c * k, k, x, x_stride, out + c, out_stride);
+    for (; c + 8 <= n; c += 8) block<8, 1>(w + c * k, k, w + (c + 8) * k, 0, x, x_stride, out + c, out_stride);
   else
     for (; c + 4 <= n; c += 4) block_rows<4>(w + c * k, k, x, x_stride, rows, out + c, out_stride);
   for (; c < n; ++c) block_rows<1>(w + c * k, k, x, x_stride, rows, out + c, out_stride);
