@@ -28,6 +28,7 @@
 #include "perplexity.h"
 #include "pretrain.h"
 #include "run/config.h"
+#include "translation.h"
 
 namespace fs = std::filesystem;
 
@@ -80,6 +81,7 @@ void run(const LoadedConfig& config, const RunArguments& arguments) {
     case ExperimentKind::perplexity: run_perplexity(config, folder, arguments.resume); break;
     case ExperimentKind::pretrain: run_pretrain(config, folder, arguments.resume); break;
     case ExperimentKind::generation: run_generation(config, folder, arguments.resume); break;
+    case ExperimentKind::translation: run_translation(config, folder, arguments.resume); break;
   }
 }
 

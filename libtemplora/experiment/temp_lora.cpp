@@ -1,59 +1,18 @@
 #include "experiment/temp_lora.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/cat.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
 #include <fmt/format.h>
 
-#include <cmath>
-#include <numeric>
-
 #include "core/check.h"
+#include "experiment/chunk_values.h"
 #include "experiment/phase_timer.h"
 #include "model/tensors.h"
 #include "train/warmup.h"
 
 namespace templora {
 namespace {
-
-// Every module has a seed of its own, so that one book's result does not depend on the others.
-std::uint64_t module_seed(std::int64_t seed, std::int64_t book_index, std::int64_t number) {
-  return std::uint64_t(seed) + 0x9E3779B97F4A7C15ull * std::uint64_t(book_index) + 0xD1B54A32D192ED03ull * std::uint64_t(number);
-}
-
-// Everything a chunk brings back, in one copy: on CUDA it is the chunk's only synchronisation. Undefined
-// tensors come back empty.
-std::vector<std::vector<float>> read_back(const std::vector<at::Tensor>& values) {
-  std::vector<at::Tensor> flat;
-  for (const at::Tensor& value : values)
-    if (value.defined()) flat.push_back(value.detach().to(at::kFloat).reshape({-1}));
-  const at::Tensor all = flat.empty() ? at::Tensor() : at::cat(flat).cpu();
-  std::vector<std::vector<float>> host;
-  const float* next = flat.empty() ? nullptr : all.const_data_ptr<float>();
-  for (const at::Tensor& value : values) {
-    const std::int64_t count = value.defined() ? value.numel() : 0;
-    host.emplace_back(next, next + count);
-    next += count;
-  }
-  return host;
-}
-
-std::optional<double> mean_of(const std::vector<float>& nll) {
-  if (nll.empty()) return {};
-  return std::accumulate(nll.begin(), nll.end(), 0.0) / double(nll.size());
-}
-
-AdamOptions adam_options(const TrainConfig& c) { return {c.adam_beta1, c.adam_beta2, c.adam_eps, c.weight_decay, c.clip_norm}; }
-
-constexpr const char* kTooFast = "lower train.learning_rate, or use model.dtype float32";
-constexpr const char* kBadModel = "the module has no part in it: look at the model's weights, its rope settings and model.dtype";
-
-void check_finite(const std::vector<float>& values, const std::string& what, const char* advice, const ChunkRecord& record) {
-  for (const float value : values)
-    if (!std::isfinite(value))
-      throw Error(Exit::numerics, fmt::format("{}: chunk {}: {} is {}; {}", record.book, record.chunk, what, value, advice));
-}
 
 /// A module's turn in the model's slots.
 class AttachedTurn {

@@ -51,18 +51,23 @@ void apply_override(Json& json, const Override& override_) {
 std::vector<std::string> fill_defaults(Config& c) {
   std::vector<std::string> set;
   const bool official = c.fidelity == Fidelity::official;
+  const bool windows = c.experiment != ExperimentKind::translation;  // whose chunks are ready-made
   if (!c.train.warmup_chunks && !c.train.warmup_steps) {
     (official ? c.train.warmup_chunks : c.train.warmup_steps) = kWarmup;
     if (official) set.push_back("train.warmup_chunks");
   }
   if (!c.window.first_chunk_tokens) {
     c.window.first_chunk_tokens = official ? kOfficialFirstChunkTokens : c.window.chunk_tokens;
-    if (official) set.push_back("window.first_chunk_tokens");
+    if (official && windows) set.push_back("window.first_chunk_tokens");
   }
   if (!c.window.context_tokens) {
     // The released code scores on the window it trains on, whatever it is told; so does our default.
     c.window.context_tokens = c.train.prefix_tokens;
-    if (official) set.push_back("window.context_tokens");
+    if (official && windows) set.push_back("window.context_tokens");
+  }
+  if (!c.translation.tokenization) {
+    c.translation.tokenization = official ? Tokenization::official : Tokenization::corrected;
+    if (official && c.experiment == ExperimentKind::translation) set.push_back("translation.tokenization");
   }
   return set;
 }
@@ -121,6 +126,18 @@ void check_cache_rules(const Config& c, Fail&& fail) {
   }
 }
 
+template <class Fail>
+void check_translation_rules(const Config& c, Fail&& fail) {
+  if (c.data.novels.empty()) fail("data.novels", "got no novels, wanted an array of at least one path or glob");
+  const auto want_zero = [&](const char* key, std::int64_t value) {
+    if (value != 0) fail(key, fmt::format("got {}, wanted 0: the translation experiment does not know it", value));
+  };
+  want_zero("train.lag_chunks", c.train.lag_chunks);
+  want_zero("train.stop_after_tokens", c.train.stop_after_tokens);
+  want_zero("lora.reset_every_tokens", c.lora.reset_every_tokens);
+  if (!c.control.empty()) fail("control", "got controls, wanted none: the translation experiment does not know them");
+}
+
 /// The rules that no single field can state.
 void check_rules(const Config& c, const KeySource& source) {
   const auto fail = [&](const std::string& key, const std::string& what) {
@@ -134,7 +151,10 @@ void check_rules(const Config& c, const KeySource& source) {
     fail("model.device", fmt::format("got \"{}\", wanted \"auto\", \"cpu\", \"cuda\" or \"cuda:N\"", c.model.device));
   if (c.model.rope_scaling && !c.model.rope_scaling->is_object())
     fail("model.rope_scaling", "got no object, wanted an object as Hugging Face writes it, or null");
-  if (c.data.books.empty() && c.experiment != ExperimentKind::generation) fail("data.books", "got no books, wanted an array of at least one path or glob");
+  if (c.experiment == ExperimentKind::translation)
+    check_translation_rules(c, fail);
+  else if (c.data.books.empty() && c.experiment != ExperimentKind::generation)
+    fail("data.books", "got no books, wanted an array of at least one path or glob");
   if (!c.score.base && !c.score.adapter)
     fail("score.adapter", "got false beside score.base false, wanted at least one of the two true");
   if (!c.control.empty() && !c.score.adapter) fail("control", "got controls beside score.adapter false, wanted score.adapter true");
@@ -183,6 +203,8 @@ void change_paths(Config& c, Change&& change, ChangePattern&& change_pattern) {
   if (c.pretrain.token_cache) change(*c.pretrain.token_cache);
   if (c.generate.prompt_file) change(*c.generate.prompt_file);
   if (c.generate.from_snapshot) change(*c.generate.from_snapshot);
+  for (std::string& novel : c.data.novels) change_pattern(novel);
+  if (c.translation.comet_model) change(*c.translation.comet_model);
 }
 
 std::string identity_hash(Json effective) {
@@ -206,6 +228,15 @@ std::string identity_hash(Json effective) {
   } else {
     effective.erase("pretrain");
     for (const char* other : {"exclude", "validation"}) effective["data"].erase(other);
+  }
+  if (effective["experiment"] == "translation") {
+    for (const char* other : {"window", "cache"}) effective.erase(other);
+    effective["score"].erase("segment_edges");
+    for (const char* other : {"books", "max_tokens", "strip"}) effective["data"].erase(other);
+    for (const char* other : {"prompt", "prompt_file", "tokens", "schedule", "from_snapshot", "snapshot_every_chunks"}) effective["generate"].erase(other);
+  } else {
+    effective.erase("translation");
+    for (const char* other : {"novels", "max_chunks"}) effective["data"].erase(other);
   }
   return hash_hex(dump_json(effective, "config")).substr(0, 12);
 }

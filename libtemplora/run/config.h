@@ -22,9 +22,12 @@ struct FieldInfo {
 /// No sequence is longer: keeps sums of token counts far from overflow.
 inline constexpr double kMostTokens = 1 << 30;
 
-enum class ExperimentKind { perplexity, pretrain, generation };
+enum class ExperimentKind { perplexity, pretrain, generation, translation };
 enum class Fidelity { corrected, official };
 enum class Dtype { float32, bfloat16 };
+enum class NovelContext { k1, k3 };
+enum class Tokenization { official, corrected };
+enum class PromptKind { chatml, llama2, llama3, plain };
 enum class Moments { keep, reset };
 /// What a control's module learns instead of the text that it scores.
 enum class Control { other_book, mixed_books };
@@ -49,6 +52,8 @@ struct DataConfig {
   std::vector<std::string> exclude;     // pretrain
   std::vector<std::string> validation;  // pretrain
   std::vector<std::string> control_books;
+  std::vector<std::string> novels;      // translation
+  std::int64_t max_chunks = 0;          // translation
 };
 
 /// How a text is cut and what the model sees when a chunk is scored; W = context_tokens + chunk_tokens.
@@ -62,6 +67,24 @@ struct ScoreConfig {
   bool base = true;
   bool adapter = true;
   std::vector<std::int64_t> segment_edges = {0, 100000, 200000, 300000, 400000, 500000};
+};
+
+/// What a translator sees as the English of earlier sentences: the reference with this probability, else what it
+/// wrote itself. In a file 1 may be written "reference" and 0 "own".
+struct History {
+  double reference_share = 1;
+};
+
+/// How novels are translated and compared.
+struct TranslationConfig {
+  NovelContext context = NovelContext::k1;
+  History history;
+  std::optional<Tokenization> tokenization;   // null: as `fidelity` says
+  PromptKind prompt = PromptKind::chatml;
+  std::optional<std::string> instruction;     // null: kTranslateIntoEnglish
+  std::optional<std::int64_t> window_tokens;  // null: the model's positions
+  std::int64_t batch_sentences = 32;
+  std::optional<std::string> comet_model;
 };
 
 /// The temporary module.
@@ -170,6 +193,7 @@ struct Config {
   DataConfig data;
   WindowConfig window;
   ScoreConfig score;
+  TranslationConfig translation;
   LoraConfig lora;
   TrainConfig train;
   PretrainConfig pretrain;
@@ -205,6 +229,8 @@ void visit_fields(DataConfig& c, Visitor&& v) {
   v("validation", c.validation, FieldInfo{"pretrain: held-back text files or globs, relative to this config"});
   v("control_books", c.control_books,
     FieldInfo{"texts or globs that mixed_books learns from, and other_book in a run of a single book"});
+  v("novels", c.novels, FieldInfo{"translation: GuoFeng files (.train, .eval) or globs, relative to this config"});
+  v("max_chunks", c.max_chunks, FieldInfo{"translation: keep the first chunks of each novel only; 0 keeps all", "chunks", 0});
 }
 
 template <class Visitor>
@@ -222,6 +248,25 @@ void visit_fields(ScoreConfig& c, Visitor&& v) {
   v("base", c.base, FieldInfo{"score every chunk with the base model too"});
   v("adapter", c.adapter, FieldInfo{"score every chunk with the temporary module"});
   v("segment_edges", c.segment_edges, FieldInfo{"token positions where the table's segments begin", "tokens", 0});
+}
+
+template <class Visitor>
+void visit_fields(TranslationConfig& c, Visitor&& v) {
+  v("context", c.context, FieldInfo{"which of a chunk's ready contexts is used: \"k1\" is up to 1000 tokens, \"k3\" up to 3000"});
+  v("history", c.history,
+    FieldInfo{"English of the earlier sentences, in prompts and training text: \"reference\" (the released setting), "
+              "\"own\" (what the model wrote), or a probability of the reference, drawn from seed for each pair", "", 0, 1});
+  v("tokenization", c.tokenization,
+    FieldInfo{"\"official\" tokenises training text sentence by sentence, but a prompt as one string; \"corrected\" gives "
+              "a sentence the same ids everywhere; null: as fidelity says"});
+  v("prompt", c.prompt, FieldInfo{"chat template: \"chatml\" is Yi's, \"plain\" is for base models"});
+  v("instruction", c.instruction, FieldInfo{"first line of the prompt; null: translate the text below into English, in Chinese"});
+  v("window_tokens", c.window_tokens,
+    FieldInfo{"longest sequence; where the history does not fit, its oldest pairs are cut; null: the model's positions",
+              "tokens", 2, kMostTokens});
+  v("batch_sentences", c.batch_sentences,
+    FieldInfo{"most sentences that are translated at once; bounds memory, and more are faster", "sentences", 1, 4096});
+  v("comet_model", c.comet_model, FieldInfo{"folder of COMET weights that scripts/convert_comet.py made (docs/comet.md); null: no COMET"});
 }
 
 template <class Visitor>
@@ -364,6 +409,7 @@ void visit_fields(Config& c, Visitor&& v) {
   v("data", c.data, FieldInfo{"the texts"});
   v("window", c.window, FieldInfo{"how texts are cut"});
   v("score", c.score, FieldInfo{"what is scored"});
+  v("translation", c.translation, FieldInfo{"how novels are translated"});
   v("lora", c.lora, FieldInfo{"the temporary module"});
   v("train", c.train, FieldInfo{"how the module learns"});
   v("pretrain", c.pretrain, FieldInfo{"a model trained from nothing"});

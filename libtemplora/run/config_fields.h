@@ -22,7 +22,8 @@ template <>
 struct EnumNames<ExperimentKind> {
   static constexpr std::array values{std::pair{std::string_view("perplexity"), ExperimentKind::perplexity},
                                      std::pair{std::string_view("pretrain"), ExperimentKind::pretrain},
-                                     std::pair{std::string_view("generation"), ExperimentKind::generation}};
+                                     std::pair{std::string_view("generation"), ExperimentKind::generation},
+                                     std::pair{std::string_view("translation"), ExperimentKind::translation}};
 };
 
 template <>
@@ -35,6 +36,26 @@ template <>
 struct EnumNames<Dtype> {
   static constexpr std::array values{std::pair{std::string_view("float32"), Dtype::float32},
                                      std::pair{std::string_view("bfloat16"), Dtype::bfloat16}};
+};
+
+template <>
+struct EnumNames<NovelContext> {
+  static constexpr std::array values{std::pair{std::string_view("k1"), NovelContext::k1},
+                                     std::pair{std::string_view("k3"), NovelContext::k3}};
+};
+
+template <>
+struct EnumNames<Tokenization> {
+  static constexpr std::array values{std::pair{std::string_view("official"), Tokenization::official},
+                                     std::pair{std::string_view("corrected"), Tokenization::corrected}};
+};
+
+template <>
+struct EnumNames<PromptKind> {
+  static constexpr std::array values{std::pair{std::string_view("chatml"), PromptKind::chatml},
+                                     std::pair{std::string_view("llama2"), PromptKind::llama2},
+                                     std::pair{std::string_view("llama3"), PromptKind::llama3},
+                                     std::pair{std::string_view("plain"), PromptKind::plain}};
 };
 
 template <>
@@ -158,6 +179,9 @@ Json field_json(const T& value) {
     Json array = Json::array();
     for (const auto& item : value) array.push_back(field_json(item));
     return array;
+  } else if constexpr (std::is_same_v<T, History>) {
+    if (value.reference_share == 1) return "reference";
+    return value.reference_share == 0 ? Json("own") : Json(value.reference_share);
   } else {
     return Json(value);
   }

@@ -117,6 +117,19 @@ struct FieldReader {
     if (out.empty()) refuse(source, key, "an empty string", "a non-empty string");
   }
 
+  // A number may come as text, as from a shell.
+  void read(const Json& json, History& out) const {
+    Json number = json;
+    if (json == "reference" || json == "own") number = json == "own" ? 0 : 1;
+    try {
+      if (number.is_string()) number = parse_json(number.get_ref<const std::string&>(), key);
+    } catch (const Error&) {  // refused below
+    }
+    if (!number.is_number() || !(number.get<double>() >= info.min && number.get<double>() <= info.max))
+      refuse(source, key, shown(json), "\"reference\", \"own\" or a probability " + range_text(info));
+    out.reference_share = number.get<double>();
+  }
+
   template <NamedEnum E>
   void read(const Json& json, E& out) const {
     if (json.is_string())

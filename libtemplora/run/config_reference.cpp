@@ -23,6 +23,8 @@ Json value_schema(const FieldInfo& info) {
   } else if constexpr (NamedEnum<T>) {
     schema["enum"] = Json::array();
     for (const auto& [name, value] : EnumNames<T>::values) schema["enum"].push_back(std::string(name));
+  } else if constexpr (std::is_same_v<T, History>) {
+    schema["anyOf"] = {{{"enum", {"reference", "own"}}}, {{"type", "number"}, {"minimum", info.min}, {"maximum", info.max}}};
   } else if constexpr (std::is_same_v<T, bool>) {
     schema["type"] = "boolean";
   } else if constexpr (std::is_same_v<T, std::string>) {
@@ -67,6 +69,7 @@ std::string type_name() {
     return type_name<typename ArrayOf<T>::Value>() + " or an array of them";
   else if constexpr (ArrayOf<T>::yes) return "array of " + type_name<typename ArrayOf<T>::Value>() + "s";
   else if constexpr (NamedEnum<T>) return enum_name_list<T>();
+  else if constexpr (std::is_same_v<T, History>) return "\"reference\", \"own\", number";
   else if constexpr (std::is_same_v<T, bool>) return "true or false";
   else if constexpr (std::is_same_v<T, std::string>) return "string";
   else if constexpr (std::is_same_v<T, double>) return "number";
@@ -98,7 +101,7 @@ void append_section(S& section, const std::string& title, const std::string& par
       append_section(member, key, key, info.help, inner);
     } else {
       const std::string default_value = field_json(member).dump();
-      const bool required = key == "model.path" || key == "data.books";
+      const bool required = key == "model.path";
       rows += fmt::format("| `{}` | {} | {} | {} | {} | {} |\n", key, cell(type_name<Member>()),
                           required ? "required" : "`" + cell(default_value) + "`", info.unit, range_cell(info),
                           cell(info.help));
@@ -120,10 +123,6 @@ Json config_schema() {
   Json& properties = schema["properties"];
   schema["required"] = {"model", "data"};
   properties["model"]["properties"]["rope_scaling"]["type"] = {"object", "null"};
-  properties["data"]["required"] = {"books"};
-  Json& books = properties["data"]["properties"]["books"];
-  books.erase("default");
-  books["minItems"] = 1;
   Json& lora = properties["lora"]["properties"];
   lora["targets"]["items"] = {{"enum", LoraConfig{}.targets}};
   lora["targets"]["minItems"] = 1;
@@ -155,6 +154,10 @@ std::string config_reference() {
       "  reused; `last_n` wants W above `window.chunk_tokens` + `cache.sink_tokens`; `every_k` wants\n"
       "  `cache.rebuild_every_chunks` of at least 2.\n"
       "- `generate.prompt` and `generate.prompt_file` exclude each other.\n"
+      "- `experiment: \"translation\"` reads `data.novels` and `data.max_chunks` instead of the other keys of `data`, and\n"
+      "  not the `window` section. `translation.tokenization` is `official` or `corrected` as `fidelity` is, where it is\n"
+      "  absent. Without `generate.stop` a translation ends at the template's end mark or a line end. It knows no\n"
+      "  `train.lag_chunks`, `train.stop_after_tokens` and `lora.reset_every_tokens`. Other experiments want `data.books`.\n"
       "- `experiment: \"pretrain\"` reads `model.tokenizer`, `data.books` without `data.exclude`, `data.validation` and the\n"
       "  `pretrain` section, and makes a model; every other experiment reads `model.path`. Sections of other experiments\n"
       "  are allowed and unused.\n";

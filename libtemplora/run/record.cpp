@@ -184,6 +184,57 @@ GenerationRecord generation_record_from_json(const Json& json, const std::string
   return r;
 }
 
+Json to_json(const PairRecord& r) {
+  return {{"novel", r.novel},
+          {"novel_index", r.novel_index},
+          {"chunk", r.chunk},
+          {"pair", r.pair},
+          {"zh", r.zh},
+          {"en", r.en},
+          {"skipped", r.skipped},
+          {"reference_history", r.reference_history},
+          {"reference_tokens", r.reference_tokens},
+          {"base_nll", optional_json(r.base_nll)},
+          {"lora_nll", optional_json(r.lora_nll)},
+          {"base_text", optional_json(r.base_text)},
+          {"lora_text", optional_json(r.lora_text)},
+          {"base_ids", r.base_ids},
+          {"lora_ids", r.lora_ids},
+          {"base_stopped", r.base_stopped},
+          {"lora_stopped", r.lora_stopped},
+          {"base_prompt_tokens", r.base_prompt_tokens},
+          {"lora_prompt_tokens", r.lora_prompt_tokens},
+          {"cut_pairs", r.cut_pairs}};
+}
+
+PairRecord pair_record_from_json(const Json& json, const std::string& where) {
+  require_object(json, where);
+  PairRecord r;
+  get(json, where, "novel", r.novel);
+  get(json, where, "novel_index", r.novel_index);
+  get(json, where, "chunk", r.chunk);
+  get(json, where, "pair", r.pair);
+  get(json, where, "zh", r.zh);
+  get(json, where, "en", r.en);
+  get(json, where, "skipped", r.skipped);
+  get(json, where, "reference_history", r.reference_history);
+  get(json, where, "reference_tokens", r.reference_tokens);
+  get(json, where, "base_nll", r.base_nll);
+  get(json, where, "lora_nll", r.lora_nll);
+  get(json, where, "base_text", r.base_text);
+  get(json, where, "lora_text", r.lora_text);
+  get(json, where, "base_ids", r.base_ids);
+  get(json, where, "lora_ids", r.lora_ids);
+  get(json, where, "base_stopped", r.base_stopped);
+  get(json, where, "lora_stopped", r.lora_stopped);
+  get(json, where, "base_prompt_tokens", r.base_prompt_tokens);
+  get(json, where, "lora_prompt_tokens", r.lora_prompt_tokens);
+  get(json, where, "cut_pairs", r.cut_pairs);
+  require_not_negative(where, {{"novel_index", r.novel_index}, {"chunk", r.chunk}, {"pair", r.pair},
+                               {"reference_tokens", r.reference_tokens}, {"cut_pairs", r.cut_pairs}});
+  return r;
+}
+
 Json to_json(const BookRecord& r) {
   return {{"book", r.book},           {"book_index", r.book_index}, {"tokens", r.tokens},
           {"text_bytes", r.text_bytes}, {"words", r.words},         {"text_hash", r.text_hash},

@@ -82,6 +82,33 @@ struct GenerationRecord {
 Json to_json(const GenerationRecord& record);
 GenerationRecord generation_record_from_json(const Json& json, const std::string& where);
 
+/// One line of pairs.jsonl: a sentence pair of a translation run.
+struct PairRecord {
+  std::string novel;                    ///< file name
+  std::int64_t novel_index = 0;         ///< position in the run's list of novels
+  std::int64_t chunk = 0;               ///< index in the novel
+  std::int64_t pair = 0;                ///< index in the chunk
+  std::string zh, en;                   ///< as in the file
+  bool skipped = false;                 ///< a side is empty: neither translated nor scored
+  bool reference_history = true;        ///< later sentences see the reference, else what was written here
+  std::int64_t reference_tokens = 0;    ///< scored
+  std::optional<double> base_nll;       ///< mean over the reference's tokens, nats
+  std::optional<double> lora_nll;
+  std::optional<std::string> base_text; ///< end mark and outer white space removed
+  std::optional<std::string> lora_text;
+  std::vector<std::int64_t> base_ids;   ///< as generated, stop token included
+  std::vector<std::int64_t> lora_ids;
+  bool base_stopped = false;            ///< met a stop before generate.max_new_tokens
+  bool lora_stopped = false;
+  std::int64_t base_prompt_tokens = 0;
+  std::int64_t lora_prompt_tokens = 0;
+  std::int64_t cut_pairs = 0;           ///< oldest pairs that the window had no room for (the larger of the two prompts')
+};
+
+Json to_json(const PairRecord& record);
+/// Throws Error(bad_input) naming `where` and the field.
+PairRecord pair_record_from_json(const Json& json, const std::string& where);
+
 /// One line of books.jsonl, written when a book is opened.
 struct BookRecord {
   std::string book;

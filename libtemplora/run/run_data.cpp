@@ -107,4 +107,11 @@ RunData read_run(const fs::path& path) {
   return data;
 }
 
+std::vector<PairRecord> read_pairs(const fs::path& path) {
+  std::vector<PairRecord> pairs;
+  for_each_line(path / "pairs.jsonl",
+                [&](const Json& json, const std::string& where) { pairs.push_back(pair_record_from_json(json, where)); });
+  return pairs;
+}
+
 }  // namespace templora

@@ -95,4 +95,7 @@ struct RunData {
 /// that was stopped may have to be resumed first.
 RunData read_run(const fs::path& path);
 
+/// pairs.jsonl of a translation run. Throws Error(bad_input) naming file and line.
+std::vector<PairRecord> read_pairs(const fs::path& path);
+
 }  // namespace templora

@@ -271,3 +271,33 @@ TEST_CASE("Config: schema and reference name every key", "[unit]") {
   CHECK(layers.at("anyOf")[0].at("type") == "array");
   CHECK(layers.at("anyOf")[1].at("type") == "null");
 }
+
+TEST_CASE("Config: translation reads novels, and its history is a word or a probability", "[unit]") {
+  const std::string minimal = R"({"experiment": "translation", "model": {"path": "m"}, "data": {"novels": ["n/*.train"]}})";
+  const LoadedConfig loaded = parse(minimal);
+  CHECK(loaded.config.data.novels == std::vector<std::string>{"/base/n/*.train"});
+  CHECK(loaded.config.translation.tokenization == Tokenization::corrected);
+  CHECK(loaded.effective.at("translation").at("history") == "reference");
+  const auto share = [&](const std::string& value) {
+    return parse(minimal, {{"translation.history", value}}).config.translation.history.reference_share;
+  };
+  CHECK(share("own") == 0);
+  CHECK(share("reference") == 1);
+  CHECK(share("0.25") == 0.25);
+  CHECK(share("\"0.25\"") == 0.25);
+  const LoadedConfig quarter = parse(minimal, {{"translation.history", "0.25"}});
+  CHECK(parse(quarter.effective.dump()).effective == quarter.effective);
+  CHECK(quarter.hash != loaded.hash);
+  for (const char* wrong : {"1.5", "-0.1", "never", "null", "[1]", "\"nan\""})
+    contains(refusal(minimal, {{"translation.history", wrong}}), "translation.history");
+
+  const LoadedConfig official = parse(minimal, {{"fidelity", "official"}});
+  CHECK(official.set_by_fidelity == std::vector<std::string>{"train.warmup_chunks", "translation.tokenization"});
+  CHECK(official.config.translation.tokenization == Tokenization::official);
+  contains(refusal(R"({"experiment": "translation", "model": {"path": "m"}})"), "data.novels");
+  contains(refusal(minimal, {{"train.lag_chunks", "1"}}), "train.lag_chunks");
+  contains(refused_set("data.books", "[]"), "data.books");
+  // Keys of the other experiments leave the hash alone.
+  CHECK(parse(minimal, {{"window.chunk_tokens", "7"}}).hash == loaded.hash);
+  CHECK(with({{"translation.context", "k3"}}).hash == parse(kMinimal).hash);
+}

@@ -1,0 +1,235 @@
+#include "translation.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "comet/comet.h"
+#include "core/check.h"
+#include "core/hash.h"
+#include "core/log.h"
+#include "core/stop.h"
+#include "core/utf8.h"
+#include "experiment/session.h"
+#include "experiment/translation.h"
+#include "metrics/translation.h"
+#include "model/load.h"
+#include "report/translation_table.h"
+#include "run/config_fields.h"
+#include "run/run_folder.h"
+
+namespace templora {
+namespace {
+
+constexpr std::int64_t kMostPromptTokens = std::int64_t(kMostTokens);
+
+/// A novel and what its references amount to.
+struct Source {
+  Novel novel;
+  BookRecord record;
+};
+
+// All novels are read and encoded before anything runs: bad input is found at once, and progress knows the total.
+Source read_source(const fs::path& path, const Config& config, const TranslationPrompts& prompts, const LlamaConfig& model,
+                   std::int64_t index) {
+  Source source{read_novel(path, std::string(enum_name(config.translation.context)), config.data.max_chunks), {}};
+  BookRecord& record = source.record;
+  record.book = source.novel.name;
+  record.book_index = index;
+  record.text_hash = source.novel.text_hash;
+  const auto check = [&](const std::vector<std::int64_t>& ids, std::size_t chunk, std::size_t pair, const char* side) {
+    for (const std::int64_t id : ids)
+      if (id >= model.vocab_size)
+        throw Error(Exit::bad_input, fmt::format("{}: record {}: inference[{}].{}: token {} is beyond the model's vocabulary of {}; does "
+                                                 "the tokenizer belong to the model?",
+                                                 path.string(), chunk, pair, side, id, model.vocab_size));
+  };
+  for (std::size_t c = 0; c < source.novel.chunks.size(); ++c)
+    for (std::size_t i = 0; i < source.novel.chunks[c].pairs.size(); ++i) {
+      const SentencePair& pair = source.novel.chunks[c].pairs[i];
+      check(prompts.prompt({}, pair.zh, kMostPromptTokens).ids, c, i, "zh");
+      const std::vector<std::int64_t> reference = prompts.reference(pair.en);
+      check(reference, c, i, "en");
+      if (has_empty_side(pair)) continue;
+      record.tokens += std::int64_t(reference.size());
+      record.text_bytes += std::int64_t(pair.en.size());
+      record.words += count_words(pair.en);
+    }
+  return source;
+}
+
+std::vector<Source> read_sources(const Config& config, const TranslationPrompts& prompts, const LlamaConfig& model) {
+  std::vector<Source> sources;
+  for (const fs::path& path : expand_globs(config.data.novels, "."))
+    sources.push_back(read_source(path, config, prompts, model, std::int64_t(sources.size())));
+  return sources;
+}
+
+Json run_record(const LoadedConfig& loaded, const Machine& machine, const std::string& weights, const Tokenizer& tokenizer,
+                const std::vector<Source>& sources) {
+  Json identity{{"config_hash", loaded.hash},
+                {"model_config_hash", hash_hex(read_file(fs::path(loaded.config.model.path) / "config.json"))},
+                {"weights_hash", weights},
+                {"tokenizer_hash", tokenizer.hash()}};
+  if (const auto& adapter = loaded.config.lora.init_from)
+    identity["init_from_hash"] = hash_hex(read_file(fs::path(*adapter) / "adapter_model.safetensors"));
+  for (std::size_t i = 0; i < sources.size(); ++i) identity[fmt::format("text_{}_hash", i)] = sources[i].record.text_hash;
+  identity.update(identity_of(machine));
+  return Json{{"templora_version", TEMPLORA_VERSION},
+              {"config", loaded.effective},
+              {"set_by_fidelity", loaded.set_by_fidelity},
+              {"identity", identity},
+              {"processor", machine.device_name}};
+}
+
+Json chunk_line(const TranslatedChunk& chunk) {
+  Json line = to_json(chunk.record);
+  line["pairs"] = chunk.pairs.size();
+  line["lesson_tokens"] = chunk.lesson_tokens;
+  line["labelled_tokens"] = chunk.labelled_tokens;
+  line["lesson_cut_pairs"] = chunk.lesson_cut_pairs;
+  return line;
+}
+
+// Why there will be no COMET; "" where its weights are there, which are read once to find a damaged folder now and
+// not after days of translating.
+std::string comet_note(const Config& config) {
+  const std::string how = "docs/comet.md says how to get and convert weights";
+  if (!config.translation.comet_model) return "no COMET: translation.comet_model is null; " + how;
+  const std::string missing = Comet::missing(*config.translation.comet_model);
+  if (!missing.empty()) return "no COMET: " + missing;
+  const Comet comet(*config.translation.comet_model);
+  return "";
+}
+
+CometScores comet_scores(const std::vector<PairRecord>& pairs, const std::string& folder, const at::Device& device) {
+  CometScores scores{std::vector<double>(pairs.size()), std::vector<double>(pairs.size())};
+  std::vector<CometSegment> segments;
+  std::vector<double*> places;
+  for (std::size_t i = 0; i < pairs.size(); ++i)
+    for (const auto& [text, place] : {std::pair{&pairs[i].base_text, &scores.base[i]}, std::pair{&pairs[i].lora_text, &scores.lora[i]}}) {
+      if (!*text) continue;
+      segments.push_back({std::string(strip(pairs[i].zh)), **text, std::string(strip(pairs[i].en))});
+      places.push_back(place);
+    }
+  const std::vector<double> found = Comet(folder, device).scores(segments);
+  for (std::size_t i = 0; i < found.size(); ++i) *places[i] = found[i];
+  return scores;
+}
+
+void finish(RunFolder& folder, const Config& config, const std::string& hash_before, LlamaImpl& model) {
+  const std::string hash_after = weights_hash(model);
+  TEMPLORA_CHECK(hash_after == hash_before, "the base model's weights changed during the run");
+  const RunData data = read_run(folder.path());
+  const std::vector<PairRecord> pairs = read_pairs(folder.path());
+  const std::string note = comet_note(config);
+  std::optional<CometScores> comet;
+  if (note.empty()) comet = comet_scores(pairs, *config.translation.comet_model, model.options().device());
+  TranslationTable table = translation_table(pairs, comet);
+  table.comet_note = note;
+  std::map<std::string, double> seconds;
+  for (const ChunkRecord& chunk : data.chunks)
+    for (const auto& [phase, spent] : chunk.seconds) seconds[phase] += spent;
+  Json summary = to_json(table);
+  summary["weights_hash_before"] = hash_before;
+  summary["weights_hash_after"] = hash_after;
+  summary["phase_seconds"] = seconds;
+  summary["peak_rss_bytes"] = peak_rss_bytes();
+  const std::string markdown = translation_markdown(table, data.run);
+  folder.write_summary(summary, markdown);
+  fmt::print("{}", markdown);
+}
+
+// Running totals for the progress line.
+class Running {
+ public:
+  void add(const ChunkRecord& record) {
+    tokens_ += double(record.scored_tokens);
+    base_ += record.base_nll.value_or(0) * double(record.scored_tokens);
+    lora_ += record.lora_nll.value_or(0) * double(record.scored_tokens);
+    text_.clear();
+    if (record.base_nll) text_ += fmt::format(" base {:.2f}", std::exp(base_ / tokens_));
+    if (record.lora_nll) text_ += fmt::format(" lora {:.2f}", std::exp(lora_ / tokens_));
+  }
+  const std::string& text() const { return text_; }
+
+ private:
+  double tokens_ = 0, base_ = 0, lora_ = 0;
+  std::string text_;
+};
+
+void report_cut(const TranslatedChunk& chunk) {
+  std::int64_t cut = 0;
+  for (const PairRecord& pair : chunk.pairs) cut += pair.cut_pairs > 0;
+  if (cut > 0 || chunk.lesson_cut_pairs > 0)
+    log_line(fmt::format("{}: chunk {}: the window had no room for the whole history of {} of {} pairs, nor for the oldest {} pairs of "
+                         "the training text; they were cut from the left",
+                         chunk.record.book, chunk.record.chunk, cut, chunk.pairs.size(), chunk.lesson_cut_pairs));
+}
+
+}  // namespace
+
+void run_translation(const LoadedConfig& loaded, const std::filesystem::path& path, bool resume) {
+  const Config& config = loaded.config;
+  const Machine machine = set_up_machine(config.model, config.run);
+  const Tokenizer tokenizer = open_tokenizer(config.model);
+  const TranslationPrompts prompts(tokenizer, chat_template(enum_name(config.translation.prompt)),
+                                   config.translation.instruction.value_or(kTranslateIntoEnglish),
+                                   config.translation.tokenization == Tokenization::official);
+  Llama model = open_model(config.model, machine);
+  const std::vector<Source> sources = read_sources(config, prompts, model->config());
+  const std::string hash = weights_hash(*model);
+  const Json record = run_record(loaded, machine, hash, tokenizer, sources);
+  // What no run can start with is found before a folder is made.
+  if (!resume) NovelTranslation(*model, config, tokenizer, prompts, sources.front().novel, 0);
+  if (const std::string note = comet_note(config); !note.empty()) log_line(note);
+  RunFolder folder = resume ? RunFolder::resume(path, record) : RunFolder::create(path, record);
+  if (folder.finished()) {
+    log_line(fmt::format("{} is finished; its table:", path.string()));
+    fmt::print("{}", read_file(path / "table.md"));
+    return;
+  }
+
+  std::int64_t total = 0, done = 0;
+  for (const Source& source : sources) total += source.record.tokens;
+  Progress progress(total);
+  const std::optional<Json> saved = folder.saved_state();
+  std::int64_t index = saved ? saved->at("book_index").get<std::int64_t>() : 0;
+  for (std::int64_t i = 0; i < index; ++i) done += sources[std::size_t(i)].record.tokens;
+  if (saved) done += saved->at("first_token").get<std::int64_t>();
+
+  for (; index < std::int64_t(sources.size()); ++index) {
+    const Source& source = sources[std::size_t(index)];
+    NovelTranslation novel(*model, config, tokenizer, prompts, source.novel, index);
+    if (saved && saved->at("book_index") == index)
+      novel.restore(*saved, folder.saved_tensors());
+    else
+      folder.append_book(source.record);
+    const auto save = [&] {
+      folder.save_state(novel.state(), [&](const fs::path& file) { novel.save_tensors_to(file); });
+    };
+    Running running;
+    while (novel.next_chunk() < novel.chunk_count()) {
+      if (const std::optional<TranslatedChunk> chunk = novel.step(stop_requested)) {
+        if (config.score.base) folder.append_nll(index, Scorer::base, chunk->base_nll);
+        if (config.score.adapter) folder.append_nll(index, Scorer::lora, chunk->lora_nll);
+        for (const PairRecord& pair : chunk->pairs) folder.append_line("pairs.jsonl", to_json(pair));
+        folder.append_line("chunks.jsonl", chunk_line(*chunk));
+        report_cut(*chunk);
+        running.add(chunk->record);
+        done += chunk->record.tokens;
+        progress.update(done, fmt::format("{} chunk {}/{}{}", source.novel.name, novel.next_chunk(), novel.chunk_count(), running.text()));
+      }
+      if (stop_requested()) {
+        save();
+        end_stopped(path);
+      }
+      if (novel.next_chunk() % config.run.save_every_chunks == 0) save();
+    }
+    save();
+    if (config.lora.save_final) novel.save_adapter(path / "adapters" / std::to_string(index));
+  }
+  finish(folder, config, hash, *model);
+}
+
+}  // namespace templora

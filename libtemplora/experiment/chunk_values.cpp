@@ -1,0 +1,47 @@
+#include "experiment/chunk_values.h"
+
+#include <ATen/ops/cat.h>
+#include <fmt/format.h>
+
+#include <cmath>
+#include <numeric>
+
+#include "core/error.h"
+
+namespace templora {
+
+std::uint64_t module_seed(std::int64_t seed, std::int64_t text_index, std::int64_t number) {
+  return std::uint64_t(seed) + 0x9E3779B97F4A7C15ull * std::uint64_t(text_index) + 0xD1B54A32D192ED03ull * std::uint64_t(number);
+}
+
+std::vector<std::vector<float>> read_back(const std::vector<at::Tensor>& values) {
+  std::vector<at::Tensor> flat;
+  for (const at::Tensor& value : values)
+    if (value.defined()) flat.push_back(value.detach().to(at::kFloat).reshape({-1}));
+  const at::Tensor all = flat.empty() ? at::Tensor() : at::cat(flat).cpu();
+  std::vector<std::vector<float>> host;
+  const float* next = flat.empty() ? nullptr : all.const_data_ptr<float>();
+  for (const at::Tensor& value : values) {
+    const std::int64_t count = value.defined() ? value.numel() : 0;
+    host.emplace_back(next, next + count);
+    next += count;
+  }
+  return host;
+}
+
+std::optional<double> mean_of(const std::vector<float>& nll) {
+  if (nll.empty()) return {};
+  return std::accumulate(nll.begin(), nll.end(), 0.0) / double(nll.size());
+}
+
+AdamOptions adam_options(const TrainConfig& c) {
+  return {c.adam_beta1, c.adam_beta2, c.adam_eps, c.weight_decay, c.clip_norm};
+}
+
+void check_finite(const std::vector<float>& values, const std::string& what, const char* advice, const ChunkRecord& record) {
+  for (const float value : values)
+    if (!std::isfinite(value))
+      throw Error(Exit::numerics, fmt::format("{}: chunk {}: {} is {}; {}", record.book, record.chunk, what, value, advice));
+}
+
+}  // namespace templora

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "run/config.h"
+#include "run/record.h"
+#include "train/adamw.h"
+
+// What every experiment that learns chunk by chunk does with a chunk's numbers.
+
+namespace templora {
+
+/// Seed of the `number`-th module of a text: every module has its own, so that one text's result does not depend
+/// on the others.
+std::uint64_t module_seed(std::int64_t seed, std::int64_t text_index, std::int64_t number);
+
+AdamOptions adam_options(const TrainConfig& config);
+
+/// Everything a chunk brings back, in one copy: on CUDA it is the chunk's only synchronisation. Undefined
+/// tensors come back empty.
+std::vector<std::vector<float>> read_back(const std::vector<at::Tensor>& values);
+
+/// Nothing where there is no value.
+std::optional<double> mean_of(const std::vector<float>& nll);
+
+/// Advice where the module's, and where the base model's numbers are not finite.
+inline constexpr const char* kTooFast = "lower train.learning_rate, or use model.dtype float32";
+inline constexpr const char* kBadModel =
+    "the module has no part in it: look at the model's weights, its rope settings and model.dtype";
+
+/// Throws Error(numerics) naming text, chunk and what it is.
+void check_finite(const std::vector<float>& values, const std::string& what, const char* advice, const ChunkRecord& record);
+
+}  // namespace templora

@@ -1,0 +1,74 @@
+#include "experiment/sentence_batch.h"
+
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+
+#include "core/check.h"
+#include "generate/score.h"
+
+namespace templora {
+namespace {
+
+KvCacheOptions room_for(const std::vector<SentenceTask>& tasks, const DecodeOptions& options) {
+  KvCacheOptions room;
+  room.sequences = std::int64_t(tasks.size());
+  room.capacity = 0;
+  for (const SentenceTask& task : tasks)
+    room.capacity = std::max(room.capacity, std::int64_t(task.prompt.size()) +
+                                                std::max(options.max_new_tokens, std::int64_t(task.reference.size())));
+  return room;
+}
+
+/// Each prompt's last id, which the prefill left out, and its reference.
+std::vector<Append> references_of(const std::vector<SentenceTask>& tasks) {
+  std::vector<Append> texts;
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    if (tasks[i].reference.empty()) continue;
+    Append text{std::int64_t(i), {tasks[i].prompt.back()}};
+    text.tokens.insert(text.tokens.end(), tasks[i].reference.begin(), tasks[i].reference.end());
+    texts.push_back(std::move(text));
+  }
+  return texts;
+}
+
+}  // namespace
+
+std::optional<std::vector<SentenceAnswer>> answer(LlamaImpl& model, const std::vector<SentenceTask>& tasks,
+                                                  const DecodeOptions& options, std::uint64_t seed, PhaseTimer& timer,
+                                                  const std::string& who) {
+  std::vector<SentenceAnswer> answers(tasks.size());
+  if (tasks.empty()) return answers;
+  const at::NoGradGuard no_grad;
+  std::vector<std::vector<std::int64_t>> prompts;
+  for (const SentenceTask& task : tasks) {
+    TEMPLORA_CHECK(!task.prompt.empty(), "a prompt without a token");
+    prompts.push_back(task.prompt);
+  }
+  KvCache cache(model, room_for(tasks, options));
+  prefill(model, cache, prompts, options.version);
+  timer.mark(who + "_prefill");
+
+  const std::vector<Append> references = references_of(tasks);
+  if (!references.empty()) {
+    const std::vector<at::Tensor> scored = score(model, cache, references, options.version);
+    for (std::size_t r = 0; r < references.size(); ++r) {
+      const std::int64_t sequence = references[r].sequence;
+      answers[std::size_t(sequence)].nll = scored[r];
+      cache.truncate(sequence, std::int64_t(prompts[std::size_t(sequence)].size()) - 1);
+    }
+  }
+  timer.mark(who + "_score");
+
+  SamplingStreams streams(seed, std::int64_t(tasks.size()));
+  const std::vector<Decoded> decoded = decode(model, cache, prompts, options, streams);
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    if (decoded[i].finish == Finish::interrupted) return {};
+    answers[i].ids = decoded[i].tokens;
+    answers[i].stopped = decoded[i].finish != Finish::length;
+  }
+  timer.mark(who + "_decode");
+  return answers;
+}
+
+}  // namespace templora

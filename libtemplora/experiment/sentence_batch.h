@@ -1,0 +1,38 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "experiment/phase_timer.h"
+#include "generate/decoder.h"
+#include "model/llama.h"
+
+namespace templora {
+
+/// A prompt and the reference that it is scored against.
+struct SentenceTask {
+  std::vector<std::int64_t> prompt;     ///< at least one id
+  std::vector<std::int64_t> reference;
+};
+
+/// What a model made of a task.
+struct SentenceAnswer {
+  std::vector<std::int64_t> ids;  ///< as generated, a stop token included
+  bool stopped = false;           ///< met a stop before the longest length
+  at::Tensor nll;                 ///< [reference tokens], nats, on the model's device; undefined where there are none
+};
+
+/// Scores each task's reference and generates a continuation of each prompt, the tasks as one batch. What all prompts
+/// begin with is computed once, and scoring and generation share the prompt's keys and values. The adapter that is
+/// attached computes with. `seed` is that of sampling. Phases `<who>_prefill`, `_score` and `_decode` are marked on
+/// `timer`. → one answer a task, or nothing where options.interrupted said so.
+std::optional<std::vector<SentenceAnswer>> answer(LlamaImpl& model, const std::vector<SentenceTask>& tasks,
+                                                  const DecodeOptions& options, std::uint64_t seed, PhaseTimer& timer,
+                                                  const std::string& who);
+
+}  // namespace templora

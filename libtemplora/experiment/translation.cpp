@@ -1,0 +1,234 @@
+#include "experiment/translation.h"
+
+#include <ATen/ops/stack.h>
+#include <ATen/ops/tensor.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "core/check.h"
+#include "core/error.h"
+#include "core/utf8.h"
+#include "experiment/chunk_values.h"
+#include "train/warmup.h"
+
+namespace templora {
+namespace {
+
+/// A number in [0, 1) that depends on the seed and the pair only (splitmix64's finisher).
+double draw(std::int64_t seed, std::int64_t novel, std::int64_t pair) {
+  std::uint64_t x = module_seed(seed, novel + 1, pair + 1);
+  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ull;
+  x = (x ^ (x >> 27)) * 0x94D049BB133111EBull;
+  return double((x ^ (x >> 31)) >> 11) * 0x1p-53;
+}
+
+SamplingOptions sampling_of(const GenerateConfig& c) {
+  SamplingOptions options;
+  options.temperature = c.temperature;
+  options.top_k = c.top_k;
+  options.top_p = c.top_p;
+  options.min_p = c.min_p;
+  options.repetition_penalty = c.repetition_penalty;
+  return options;
+}
+
+std::int64_t window_of(const Config& config, const LlamaConfig& model) {
+  const std::int64_t window = config.translation.window_tokens.value_or(model.max_positions);
+  if (window > model.max_positions && !config.model.allow_beyond_positions)
+    throw Error(Exit::usage, fmt::format("translation.window_tokens: got {}, but the model has {} positions; lower it, stretch "
+                                         "them with model.rope_scaling, or set model.allow_beyond_positions",
+                                         window, model.max_positions));
+  if (config.generate.max_new_tokens >= window)
+    throw Error(Exit::usage, fmt::format("generate.max_new_tokens: got {}, wanted less than the window of {}, which holds the "
+                                         "prompt too",
+                                         config.generate.max_new_tokens, window));
+  return window;
+}
+
+}  // namespace
+
+NovelTranslation::NovelTranslation(LlamaImpl& model, const Config& config, const Tokenizer& tokenizer,
+                                   const TranslationPrompts& prompts, const Novel& novel, std::int64_t novel_index)
+    : model_(model), config_(config), tokenizer_(tokenizer), prompts_(prompts), novel_(novel),
+      window_(window_of(config, model.config())), novel_index_(novel_index) {
+  decoding_.sampling = sampling_of(config.generate);
+  decoding_.max_new_tokens = config.generate.max_new_tokens;
+  decoding_.min_new_tokens = config.generate.min_new_tokens;
+  const std::vector<std::string> stops = config.generate.stop.empty() ? prompts.stops() : config.generate.stop;
+  for (const std::string& stop : stops) {
+    const std::vector<std::int64_t> ids = prompts.line_ids(stop);
+    if (ids.size() == 1)
+      decoding_.stop_tokens.push_back(ids[0]);
+    else
+      stop_texts_.push_back(stop);
+  }
+  if (!stop_texts_.empty())
+    decoding_.stop = [this](std::int64_t, const std::vector<std::int64_t>& ids) {
+      const std::string text = tokenizer_.decode(ids, false);
+      return std::any_of(stop_texts_.begin(), stop_texts_.end(), [&](const std::string& stop) { return text.find(stop) != std::string::npos; });
+    };
+  for (const NovelChunk& chunk : novel.chunks) longest_context_ = std::max(longest_context_, chunk.context.size());
+  if (!config.score.adapter) return;
+  adapter_ = std::make_unique<LoraAdapter>(model, config.lora, module_seed(config.seed, novel_index, 0));
+  if (config.lora.init_from) load_peft_folder(*adapter_, *config.lora.init_from);
+  trainer_ = std::make_unique<ChunkTrainer>(model, adapter_->parameters(), adam_options(config.train));
+}
+
+// The life of a chunk.
+std::optional<TranslatedChunk> NovelTranslation::step(const std::function<bool()>& interrupted) {
+  TEMPLORA_CHECK(next_chunk_ < chunk_count(), "the novel has ended");
+  const NovelChunk& chunk = novel_.chunks[std::size_t(next_chunk_)];
+  TranslatedChunk result;
+  result.record.book = novel_.name;
+  result.record.book_index = novel_index_;
+  result.record.chunk = next_chunk_;
+  result.record.first_token = first_token_;
+  result.record.adapter_version = version_;
+
+  // Translate and score, with a module that has seen nothing of this chunk …
+  PhaseTimer timer(model_.options().device());
+  std::optional<Work> base, lora;
+  if (config_.score.base) {
+    base = translate(Who::base, chunk, base, timer, interrupted);
+    if (!base) return {};
+  }
+  if (adapter_) {
+    lora = translate(Who::lora, chunk, base, timer, interrupted);
+    if (!lora) return {};
+  }
+
+  // … then learn what the module takes for this chunk.
+  std::optional<ChunkUpdate> update;
+  if (lora && config_.train.enabled) update = train(*lora, result);
+  timer.mark("train");
+
+  std::vector<at::Tensor> values;
+  for (const auto* work : {&base, &lora})
+    for (std::size_t i = 0; i < chunk.pairs.size(); ++i) values.push_back(*work ? (*work)->answers[i].nll : at::Tensor());
+  values.push_back(update ? at::stack(update->loss) : at::Tensor());
+  values.push_back(update ? at::stack(update->grad_norm) : at::Tensor());
+  fill_records(chunk, base, lora, read_back(values), result);
+  timer.mark("read");
+  result.record.seconds = timer.seconds();
+
+  if (base) remember(base_memory_, base->history);
+  if (lora) remember(lora_memory_, lora->history);
+  first_token_ += result.record.tokens;
+  first_pair_ += std::int64_t(chunk.pairs.size());
+  ++next_chunk_;
+  return result;
+}
+
+std::optional<NovelTranslation::Work> NovelTranslation::translate(Who who, const NovelChunk& chunk, const std::optional<Work>& base,
+                                                                  PhaseTimer& timer, const std::function<bool()>& interrupted) {
+  std::optional<AdapterOff> off;
+  if (who == Who::base) off.emplace(model_);
+  const std::size_t count = chunk.pairs.size();
+  Work work{context_of(chunk, who == Who::base ? base_memory_ : lora_memory_), chunk.pairs, std::vector<SentenceTask>(count),
+            std::vector<std::int64_t>(count), std::vector<SentenceAnswer>(count), std::vector<std::string>(count)};
+  if (independent() && base) {  // both see the same: no need to tokenise it twice
+    work.tasks = base->tasks;
+    work.cut_pairs = base->cut_pairs;
+  } else if (independent()) {
+    make_tasks(chunk, 0, count, work);
+  }
+  const std::size_t batch = independent() ? std::size_t(config_.translation.batch_sentences) : 1;
+  for (std::size_t first = 0; first < count; first += batch)
+    if (!translate_pairs(who, chunk, first, std::min(count, first + batch), work, timer, interrupted)) return {};
+  return work;
+}
+
+void NovelTranslation::make_tasks(const NovelChunk& chunk, std::size_t first, std::size_t end, Work& work) const {
+  std::vector<SentencePair> seen = work.context;
+  seen.insert(seen.end(), work.history.begin(), work.history.begin() + std::ptrdiff_t(first));
+  for (std::size_t i = first; i < end; seen.push_back(work.history[i++])) {
+    if (has_empty_side(chunk.pairs[i])) continue;
+    work.tasks[i].reference = prompts_.reference(chunk.pairs[i].en);
+    const std::int64_t behind = std::max(decoding_.max_new_tokens, std::int64_t(work.tasks[i].reference.size()));
+    TranslationPrompt prompt = prompts_.prompt(seen, chunk.pairs[i].zh, window_ - behind);
+    work.tasks[i].prompt = std::move(prompt.ids);
+    work.cut_pairs[i] = prompt.cut_pairs;
+  }
+}
+
+bool NovelTranslation::translate_pairs(Who who, const NovelChunk& chunk, std::size_t first, std::size_t end, Work& work,
+                                       PhaseTimer& timer, const std::function<bool()>& interrupted) {
+  if (!independent()) make_tasks(chunk, first, end, work);
+  timer.mark("prompts");
+  std::vector<SentenceTask> tasks;
+  std::vector<std::size_t> which;
+  for (std::size_t i = first; i < end; ++i) {
+    if (work.tasks[i].prompt.empty()) continue;
+    tasks.push_back(work.tasks[i]);
+    which.push_back(i);
+  }
+
+  DecodeOptions options = decoding_;
+  options.interrupted = interrupted;
+  options.version = who == Who::base ? 0 : version_;
+  const std::uint64_t seed = module_seed(config_.seed, novel_index_, first_pair_ + std::int64_t(first)) + (who == Who::base ? 1 : 2);
+  std::optional<std::vector<SentenceAnswer>> answers = answer(model_, tasks, options, seed, timer, who == Who::base ? "base" : "lora");
+  if (!answers) return false;
+  for (std::size_t a = 0; a < which.size(); ++a) {
+    const std::size_t i = which[a];
+    work.answers[i] = std::move((*answers)[a]);
+    work.texts[i] = text_of(work.answers[i].ids);
+    if (!sees_reference(std::size_t(first_pair_) + i)) work.history[i].en = work.texts[i];
+  }
+  return true;
+}
+
+bool NovelTranslation::sees_reference(std::size_t pair) const {
+  return draw(config_.seed, novel_index_, std::int64_t(pair)) < config_.translation.history.reference_share;
+}
+
+// The stop that ended an answer is no part of the translation, be it a token or a string.
+std::string NovelTranslation::text_of(std::vector<std::int64_t> ids) const {
+  const auto& stops = decoding_.stop_tokens;
+  if (!ids.empty() && std::find(stops.begin(), stops.end(), ids.back()) != stops.end()) ids.pop_back();
+  std::string text = prompts_.clean(ids);
+  for (const std::string& stop : stop_texts_) text = text.substr(0, text.find(stop));
+  return std::string(strip(text));
+}
+
+// A file's context repeats the pairs before the chunk with their references; a translator's own English takes their
+// place where the Chinese says that it is the same pair.
+std::vector<SentencePair> NovelTranslation::context_of(const NovelChunk& chunk, const Memory& memory) const {
+  std::vector<SentencePair> context = chunk.context;
+  for (std::size_t back = 1; back <= std::min(context.size(), memory.size()); ++back) {
+    const SentencePair& own = memory[memory.size() - back];
+    SentencePair& given = context[context.size() - back];
+    if (given.zh == own.zh) given.en = own.en;
+  }
+  return context;
+}
+
+void NovelTranslation::remember(Memory& memory, const std::vector<SentencePair>& pairs) const {
+  if (independent()) return;  // the file's contexts say it all
+  memory.insert(memory.end(), pairs.begin(), pairs.end());
+  if (memory.size() > longest_context_)
+    memory.erase(memory.begin(), memory.end() - std::ptrdiff_t(longest_context_));
+}
+
+std::optional<ChunkUpdate> NovelTranslation::train(const Work& work, TranslatedChunk& result) {
+  std::vector<SentencePair> pairs = work.context;
+  pairs.insert(pairs.end(), work.history.begin(), work.history.end());
+  const TranslationLesson lesson = prompts_.lesson(pairs, work.history.size(), window_);
+  result.lesson_tokens = std::int64_t(lesson.ids.size());
+  result.labelled_tokens = lesson.labelled;
+  result.lesson_cut_pairs = lesson.cut_pairs;
+
+  const std::vector<double> rates = learning_rates(config_.train, next_chunk_, trainer_->steps());
+  result.record.trained_chunk = next_chunk_;
+  result.record.learning_rate = rates.back();
+  if (config_.train.moments == Moments::reset) trainer_->optimizer().reset();
+  const at::Tensor tokens = at::tensor(at::ArrayRef<std::int64_t>(lesson.ids)).to(model_.options().device());
+  adapter_->set_training(true);
+  ChunkUpdate update = trainer_->update(tokens, lesson.labelled, rates);
+  adapter_->set_training(false);
+  ++version_;
+  return update;
+}
+
+}  // namespace templora

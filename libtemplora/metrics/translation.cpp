@@ -1,0 +1,112 @@
+#include "metrics/translation.h"
+
+#include <cmath>
+#include <numeric>
+#include <span>
+
+#include "core/check.h"
+
+namespace templora {
+namespace {
+
+/// One of the two translators' part of a record.
+struct Side {
+  const std::optional<double> PairRecord::*nll;
+  const std::optional<std::string> PairRecord::*text;
+  const bool PairRecord::*stopped;
+};
+
+const Side kBase{&PairRecord::base_nll, &PairRecord::base_text, &PairRecord::base_stopped};
+const Side kLora{&PairRecord::lora_nll, &PairRecord::lora_text, &PairRecord::lora_stopped};
+
+std::optional<TranslationScores> scores_of(const std::vector<const PairRecord*>& pairs, const Side& side,
+                                           const std::vector<double>& comet) {
+  TranslationScores scores;
+  std::vector<std::string> hypotheses, references;
+  std::vector<std::vector<std::string>> reference_lists;
+  double nll = 0, weighted = 0, tokens = 0;
+  for (const PairRecord* pair : pairs) {
+    if (!(pair->*side.text) || !(pair->*side.nll)) continue;
+    const auto count = double(pair->reference_tokens);
+    nll += *(pair->*side.nll) * count;
+    weighted += std::exp(*(pair->*side.nll)) * count;
+    tokens += count;
+    hypotheses.push_back(*(pair->*side.text));
+    references.push_back(pair->en);
+    reference_lists.push_back({pair->en});
+    scores.not_stopped += pair->*side.stopped ? 0 : 1;
+  }
+  if (hypotheses.empty()) return {};
+  scores.perplexity = std::exp(nll / tokens);
+  scores.sentence_perplexity = weighted / tokens;
+  scores.bleu = corpus_bleu(hypotheses, reference_lists);
+  scores.chrf = corpus_chrf(hypotheses, reference_lists);
+  scores.released_bleu = released_bleu(hypotheses, references);
+  if (!comet.empty()) scores.comet = std::accumulate(comet.begin(), comet.end(), 0.0) / double(comet.size());
+  return scores;
+}
+
+TranslationRow row_of(const std::string& label, std::span<const PairRecord> pairs, std::size_t first, const std::optional<CometScores>& comet) {
+  TranslationRow row;
+  row.label = label;
+  std::vector<const PairRecord*> translated;
+  std::vector<double> base_comet, lora_comet;
+  for (std::size_t i = 0; i < pairs.size(); ++i) {
+    const PairRecord& pair = pairs[i];
+    if (pair.cut_pairs > 0) ++row.cut_pairs;
+    if (pair.skipped) {
+      ++row.skipped;
+      continue;
+    }
+    ++row.pairs;
+    row.tokens += pair.reference_tokens;
+    translated.push_back(&pair);
+    if (comet && pair.base_text) base_comet.push_back(comet->base[first + i]);
+    if (comet && pair.lora_text) lora_comet.push_back(comet->lora[first + i]);
+  }
+  row.base = scores_of(translated, kBase, base_comet);
+  row.lora = scores_of(translated, kLora, lora_comet);
+  return row;
+}
+
+Json to_json(const std::optional<TranslationScores>& scores) {
+  if (!scores) return nullptr;
+  return {{"perplexity", scores->perplexity},
+          {"sentence_perplexity", scores->sentence_perplexity},
+          {"bleu", scores->bleu.score},
+          {"bleu_signature", scores->bleu.signature},
+          {"chrf2", scores->chrf.score},
+          {"chrf2_signature", scores->chrf.signature},
+          {"released_bleu", scores->released_bleu},
+          {"comet", scores->comet ? Json(*scores->comet) : Json(nullptr)},
+          {"not_stopped", scores->not_stopped}};
+}
+
+Json to_json(const TranslationRow& row) {
+  return {{"label", row.label},         {"pairs", row.pairs},         {"skipped", row.skipped},  {"tokens", row.tokens},
+          {"cut_pairs", row.cut_pairs}, {"base", to_json(row.base)}, {"lora", to_json(row.lora)}};
+}
+
+}  // namespace
+
+TranslationTable translation_table(const std::vector<PairRecord>& pairs, const std::optional<CometScores>& comet) {
+  if (comet)
+    TEMPLORA_CHECK(comet->base.size() == pairs.size() && comet->lora.size() == pairs.size(), "one COMET score a record");
+  TranslationTable table;
+  table.all = row_of("all", pairs, 0, comet);
+  for (std::size_t first = 0; first < pairs.size();) {
+    std::size_t end = first;
+    while (end < pairs.size() && pairs[end].novel_index == pairs[first].novel_index) ++end;
+    table.novels.push_back(row_of(pairs[first].novel, std::span(pairs).subspan(first, end - first), first, comet));
+    first = end;
+  }
+  return table;
+}
+
+Json to_json(const TranslationTable& table) {
+  Json novels = Json::array();
+  for (const TranslationRow& row : table.novels) novels.push_back(to_json(row));
+  return {{"all", to_json(table.all)}, {"novels", novels}, {"comet_note", table.comet_note}};
+}
+
+}  // namespace templora

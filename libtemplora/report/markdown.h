@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "core/json.h"
+
+// Pieces of Markdown tables.
+
+namespace templora {
+
+/// Stands where there is no value.
+inline constexpr const char* kDash = "–";
+
+/// A number in a format of fmt's, or a dash.
+std::string cell(const std::optional<double>& value, const char* format);
+
+/// Digits in groups of three: 1,234,567.
+std::string grouped(std::int64_t n);
+
+/// Text from outside as it may stand in a Markdown cell or line.
+std::string escaped(const std::string& text);
+
+/// A setting as it stands in a run's effective config; a dash where the record lacks it.
+std::string setting(const Json& config, const char* section, const char* name);
+
+}  // namespace templora

@@ -1,0 +1,241 @@
+#include "experiment/translation.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cmath>
+
+#include "../model/goldens.h"
+#include "catch.h"
+#include "core/utf8.h"
+#include "model/load.h"
+#include "run/config_fields.h"
+
+// Goldens come from scripts/reference/translation_goldens.py.
+
+using namespace templora;
+
+namespace {
+
+struct Setting {
+  Config config;
+  Tokenizer tokenizer;
+  TranslationPrompts prompts;
+  Novel novel;
+
+  Setting(const Json& variant, const std::vector<Override>& more = {})
+      : config(config_of(variant, more)),
+        tokenizer(fs::path(TEMPLORA_SOURCE_DIR) / "tests/text/goldens/tokenizers" / variant.at("tokenizer").get<std::string>()),
+        prompts(tokenizer, chat_template(enum_name(config.translation.prompt)), kTranslateIntoEnglish, variant.at("official")),
+        novel(read_novel(goldens::folder("translation/novel.train"), std::string(enum_name(config.translation.context)),
+                         config.data.max_chunks)) {}
+
+  static Config config_of(const Json& variant, const std::vector<Override>& more) {
+    const Json& settings = variant.at("settings");
+    std::vector<Override> overrides{{"lora.rank", "4"}, {"lora.alpha", "16"}, {"lora.dropout", "0"},
+                                    {"lora.init_from", goldens::folder("translation/adapter").string()},
+                                    {"translation.prompt", variant.at("template")}};
+    for (const auto& [key, value] : settings.items()) {
+      const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
+      const bool translation = key == "context" || key == "history";
+      overrides.push_back({key.find('.') != std::string::npos ? key : (translation ? "translation." : "generate.") + key, text});
+    }
+    overrides.insert(overrides.end(), more.begin(), more.end());
+    return parse_config(R"({"experiment": "translation", "model": {"path": "m"}, "data": {"novels": ["n"]}})", "test", "/tmp", overrides).config;
+  }
+};
+
+Json variant_named(const std::string& name) {
+  const Json expected = goldens::json("translation/expected.json");
+  for (const Json& variant : expected.at("variants"))
+    if (variant.at("name") == name) return variant;
+  FAIL("no variant " << name);
+  return {};
+}
+
+Llama open() { return load_llama(goldens::folder("translation/model"), at::kFloat, at::kCPU); }
+
+std::vector<TranslatedChunk> run(LlamaImpl& model, const Setting& setting) {
+  NovelTranslation novel(model, setting.config, setting.tokenizer, setting.prompts, setting.novel, 0);
+  std::vector<TranslatedChunk> chunks;
+  while (novel.next_chunk() < novel.chunk_count()) chunks.push_back(novel.step().value());
+  return chunks;
+}
+
+// Records without times, as text.
+std::string lines_of(const std::vector<TranslatedChunk>& chunks) {
+  std::string text;
+  for (const TranslatedChunk& chunk : chunks) {
+    for (const PairRecord& pair : chunk.pairs) text += to_json(pair).dump() + "\n";
+    Json record = to_json(chunk.record);
+    record.erase("seconds");
+    text += record.dump() + "\n";
+  }
+  return text;
+}
+
+// `ids` are of the answer `wanted`, or leave it where the reference's own choice was nearly a tie.
+void check_ids(const std::vector<std::int64_t>& ids, const Json& wanted) {
+  if (ids != wanted.at("ids").get<std::vector<std::int64_t>>()) CHECK(wanted.at("smallest_gap").get<double>() < 1e-4);
+}
+
+}  // namespace
+
+TEST_CASE("NovelTranslation: every answer and reference score equals the released loop on transformers + PEFT", "[parity]") {
+  Llama model = open();
+  const double tolerance = 1e-4;
+  const Json expected = goldens::json("translation/expected.json");
+  CHECK(expected.at("variants").size() == 6);
+  for (const Json& variant : expected.at("variants")) {
+    const Setting setting(variant);
+    const std::vector<TranslatedChunk> chunks = run(*model, setting);
+    REQUIRE(chunks.size() == variant.at("chunks").size());
+    double moved = 0;
+    for (std::size_t c = 0; c < chunks.size(); ++c) {
+      const Json& wanted = variant.at("chunks")[c];
+      INFO(variant.at("name") << " chunk " << c);
+      CHECK(chunks[c].lesson_tokens == wanted.at("lesson_tokens"));
+      CHECK(chunks[c].labelled_tokens == wanted.at("labelled_tokens"));
+      for (std::size_t e = 0; e < 2; ++e) {
+        CHECK(std::abs(chunks[c].record.train_loss[e] - wanted.at("train_loss")[e].get<double>()) <= tolerance);
+        CHECK(chunks[c].record.grad_norm[e] == Approx(wanted.at("grad_norm")[e].get<double>()).epsilon(1e-3));
+      }
+      for (std::size_t i = 0; i < chunks[c].pairs.size(); ++i) {
+        INFO("pair " << i);
+        const PairRecord& pair = chunks[c].pairs[i];
+        const Json &base = wanted.at("base")[i], &lora = wanted.at("lora")[i];
+        CHECK(pair.skipped == base.is_null());
+        if (pair.skipped) continue;
+        CHECK(pair.reference_tokens == base.at("reference_tokens"));
+        CHECK(pair.base_prompt_tokens == base.at("prompt_tokens"));
+        CHECK(pair.lora_prompt_tokens == lora.at("prompt_tokens"));
+        CHECK(std::abs(*pair.base_nll - base.at("nll").get<double>()) <= tolerance);
+        CHECK(std::abs(*pair.lora_nll - lora.at("nll").get<double>()) <= tolerance);
+        check_ids(pair.base_ids, base);
+        check_ids(pair.lora_ids, lora);
+        if (pair.base_ids == base.at("ids").get<std::vector<std::int64_t>>()) CHECK(*pair.base_text == base.at("text").get<std::string>());
+        moved = std::max(moved, std::abs(*pair.base_nll - *pair.lora_nll));
+      }
+    }
+    CHECK(moved >= 0.03);  // a module that does nothing would agree too
+  }
+}
+
+TEST_CASE("NovelTranslation: restored between chunks, it goes on bit for bit", "[unit]") {
+  Llama model = open();
+  for (const char* history : {"reference", "own", "0.5"}) {
+    const Setting setting(variant_named("official_k1"), {{"translation.history", history}, {"lora.dropout", "0.1"}});
+    const std::string whole = lines_of(run(*model, setting));
+    std::vector<TranslatedChunk> parts;
+    Json state;
+    const fs::path tensors = fs::temp_directory_path() / fmt::format("templora-translation-{}.safetensors", ::getpid());
+    while (parts.size() < setting.novel.chunks.size()) {
+      NovelTranslation novel(*model, setting.config, setting.tokenizer, setting.prompts, setting.novel, 0);
+      if (!parts.empty()) novel.restore(state, tensors);
+      parts.push_back(novel.step().value());
+      state = Json::parse(novel.state().dump());
+      novel.save_tensors_to(tensors);
+    }
+    fs::remove(tensors);
+    CHECK(lines_of(parts) == whole);
+  }
+}
+
+TEST_CASE("NovelTranslation: an interrupted chunk leaves no trace", "[unit]") {
+  Llama model = open();
+  const Setting setting(variant_named("own"));
+  const std::string undisturbed = lines_of(run(*model, setting));
+  NovelTranslation novel(*model, setting.config, setting.tokenizer, setting.prompts, setting.novel, 0);
+  int asked = 0;
+  CHECK_FALSE(novel.step([&] { return ++asked == 60; }).has_value());
+  CHECK(asked == 60);
+  CHECK(novel.next_chunk() == 0);
+  std::vector<TranslatedChunk> chunks;
+  while (novel.next_chunk() < novel.chunk_count()) chunks.push_back(novel.step().value());
+  CHECK(lines_of(chunks) == undisturbed);
+}
+
+TEST_CASE("NovelTranslation: sentences translated at once are those translated one by one", "[unit]") {
+  Llama model = open();
+  const Json variant = variant_named("official_k1");
+  const std::vector<TranslatedChunk> at_once = run(*model, Setting(variant));
+  const std::vector<TranslatedChunk> single = run(*model, Setting(variant, {{"translation.batch_sentences", "1"}}));
+  for (std::size_t c = 0; c < at_once.size(); ++c)
+    for (std::size_t i = 0; i < at_once[c].pairs.size(); ++i) {
+      CHECK(at_once[c].pairs[i].lora_text == single[c].pairs[i].lora_text);
+      CHECK(at_once[c].pairs[i].base_nll.value_or(0) == Approx(single[c].pairs[i].base_nll.value_or(0)).epsilon(1e-5));
+    }
+}
+
+TEST_CASE("NovelTranslation: a mixture draws the reference or the own text by seed, for both translators alike", "[unit]") {
+  Llama model = open();
+  const auto draws = [&](const char* seed) {
+    std::string drawn;
+    for (const TranslatedChunk& chunk : run(*model, Setting(variant_named("official_k1"), {{"translation.history", "0.5"}, {"seed", seed}})))
+      for (const PairRecord& pair : chunk.pairs) drawn += pair.reference_history ? 'r' : 'o';
+    return drawn;
+  };
+  const std::string first = draws("1");
+  CHECK(first == draws("1"));
+  CHECK(first.find('r') != std::string::npos);
+  CHECK(first.find('o') != std::string::npos);
+  CHECK(draws("2") != first);
+}
+
+TEST_CASE("NovelTranslation: a history longer than the window is cut from the left and counted", "[unit]") {
+  Llama model = open();
+  const Setting setting(variant_named("corrected_k3"), {{"translation.window_tokens", "160"}});
+  std::int64_t cut = 0, lesson_cut = 0;
+  for (const TranslatedChunk& chunk : run(*model, setting)) {
+    CHECK(chunk.lesson_tokens <= 160);
+    lesson_cut += chunk.lesson_cut_pairs;
+    for (const PairRecord& pair : chunk.pairs) {
+      cut += pair.cut_pairs;
+      CHECK(pair.lora_prompt_tokens + setting.config.generate.max_new_tokens <= 160);
+    }
+  }
+  CHECK(cut > 0);
+  CHECK(lesson_cut > 0);
+  const Setting narrow(variant_named("corrected_k3"), {{"translation.window_tokens", "30"}});
+  CHECK_THROWS_AS(run(*model, narrow), Error);
+  const Setting beyond(variant_named("corrected_k3"), {{"translation.window_tokens", "4000"}});
+  CHECK_THROWS_AS(run(*model, beyond), Error);
+}
+
+TEST_CASE("NovelTranslation: stop strings end an answer and are cut off; one that is never met ends it at the length", "[unit]") {
+  Llama model = open();
+  const Json variant = variant_named("official_k1");
+  const std::vector<TranslatedChunk> free = run(*model, Setting(variant, {{"generate.stop", R"(["never in a thousand years"])"}}));
+  for (const PairRecord& pair : free[0].pairs) {
+    CHECK_FALSE(pair.base_stopped);
+    CHECK(pair.base_ids.size() == 24);
+  }
+  // One stop that is a single token, and one that is not.
+  const std::string text = *free[0].pairs[0].base_text;
+  std::vector<std::size_t> starts;
+  for (std::size_t at = 0; at < text.size(); at += code_point_at(text, at).bytes) starts.push_back(at);
+  REQUIRE(starts.size() > 5);
+  for (const std::size_t length : {1, 3}) {
+    const std::string stop = text.substr(starts[2], starts[2 + length] - starts[2]);
+    INFO("stop " << stop);
+    const std::vector<TranslatedChunk> stopped = run(*model, Setting(variant, {{"generate.stop", Json::array({stop}).dump()}}));
+    CHECK(*stopped[0].pairs[0].base_text == strip(text.substr(0, text.find(stop))));
+    CHECK(stopped[0].pairs[0].base_stopped);
+    CHECK(stopped[0].pairs[0].base_ids.size() < 24);
+  }
+}
+
+TEST_CASE("NovelTranslation: without the adapter only the base translates, and the other way round", "[unit]") {
+  Llama model = open();
+  const Json variant = variant_named("official_k1");
+  const TranslatedChunk both = run(*model, Setting(variant))[1];
+  const TranslatedChunk base = run(*model, Setting(variant, {{"score.adapter", "false"}}))[1];
+  const TranslatedChunk lora = run(*model, Setting(variant, {{"score.base", "false"}}))[1];
+  CHECK(base.pairs[0].base_text == both.pairs[0].base_text);
+  CHECK_FALSE(base.pairs[0].lora_text.has_value());
+  CHECK(base.record.train_loss.empty());
+  CHECK(lora.pairs[0].lora_text == both.pairs[0].lora_text);
+  CHECK(lora.pairs[0].lora_nll == both.pairs[0].lora_nll);
+  CHECK_FALSE(lora.pairs[0].base_nll.has_value());
+  CHECK(lora.pairs[0].reference_tokens == both.pairs[0].reference_tokens);
+}
