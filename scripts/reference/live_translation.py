@@ -144,6 +144,10 @@ def run_case(name: str, args, folder: Path, tokenizer, novels: list[tuple[str, l
                     apart = next((t for t, (a, b) in enumerate(zip(our[f"{who}_ids"], wanted["ids"])) if a != b), None)
                     tie = apart is not None and wanted["gaps"][apart] < TIE
                     ties, wrong = ties + tie, wrong + (not tie)
+                    if not tie:
+                        where = "same ids" if apart is None else f"token {apart}, gap {wanted['gaps'][apart]:.1e}"
+                        print(f"{name}: {our['novel']} chunk {our['chunk']} pair {our['pair']} {who}: {where}: got "
+                              f"{our[f'{who}_text']!r}, wanted {wanted['text']!r}", flush=True)
                 if chunk["base"][i]:
                     moved = max(moved, abs(chunk["base"][i]["nll"] - chunk["lora"][i]["nll"]))
     reference_seconds = time.monotonic() - began
