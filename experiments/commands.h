@@ -1,0 +1,25 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "run/config.h"
+
+namespace CLI {
+class App;
+}
+
+namespace templora {
+
+// Each adds one subcommand, which runs while the command line is parsed and throws Error where it fails.
+void add_run_command(CLI::App& app);
+void add_generate_command(CLI::App& app);
+void add_schema_command(CLI::App& app);
+
+/// The arguments of --set. Throws Error(usage) naming the one that is not key=value.
+std::vector<Override> parse_overrides(const std::vector<std::string>& sets);
+
+/// Writes a command's result to standard output. Throws Error(resources) where it cannot be written.
+void print_out(const std::string& text);
+
+}  // namespace templora
