@@ -183,11 +183,8 @@ bool NovelTranslation::sees_reference(std::size_t pair) const {
   return draw(config_.seed, novel_index_, std::int64_t(pair)) < config_.translation.history.reference_share;
 }
 
-// The stop that ended an answer is no part of the translation, be it a token or a string.
-std::string NovelTranslation::text_of(std::vector<std::int64_t> ids) const {
-  const auto& stops = decoding_.stop_tokens;
-  if (!ids.empty() && std::find(stops.begin(), stops.end(), ids.back()) != stops.end()) ids.pop_back();
-  std::string text = prompts_.clean(ids);
+std::string NovelTranslation::text_of(const std::vector<std::int64_t>& ids) const {
+  std::string text = prompts_.clean(ids, decoding_.stop_tokens);
   for (const std::string& stop : stop_texts_) text = text.substr(0, text.find(stop));
   return std::string(strip(text));
 }

@@ -148,8 +148,12 @@ std::vector<std::string> TranslationPrompts::stops() const {
   return chat_.tail == kLineEnd ? std::vector<std::string>{chat_.tail} : std::vector<std::string>{chat_.tail, std::string(kLineEnd)};
 }
 
-std::string TranslationPrompts::clean(const std::vector<std::int64_t>& generated) const {
-  std::string text = tokenizer_.decode(generated, false);
+std::string TranslationPrompts::clean(std::span<const std::int64_t> generated, std::span<const std::int64_t> stop_tokens) const {
+  Ids ids(generated.begin(), generated.end());
+  // The tail is taken off as text: the tokenizer spaces the special tokens before it differently where it is missing.
+  const bool stopped = !ids.empty() && std::find(stop_tokens.begin(), stop_tokens.end(), ids.back()) != stop_tokens.end();
+  if (stopped && tail_ids_ != Ids{ids.back()}) ids.pop_back();
+  std::string text = tokenizer_.decode(ids, false);
   if (!strip(chat_.tail).empty())
     for (std::size_t at = text.find(chat_.tail); at != std::string::npos; at = text.find(chat_.tail, at)) text.erase(at, chat_.tail.size());
   return std::string(strip(text));

@@ -72,8 +72,9 @@ class TranslationPrompts {
   /// Where a translation ends unless told otherwise: the tail, a line end.
   std::vector<std::string> stops() const;
 
-  /// A generated text as it is compared and kept: decoded, without the tail, without outer white space.
-  std::string clean(const std::vector<std::int64_t>& generated) const;
+  /// A generated text as it is compared and kept: decoded, without the tail and the token of `stop_tokens` that ended
+  /// it, without outer white space.
+  std::string clean(std::span<const std::int64_t> generated, std::span<const std::int64_t> stop_tokens) const;
 
  private:
   using Ids = std::vector<std::int64_t>;

@@ -166,8 +166,21 @@ TEST_CASE("TranslationPrompts: a template whose marks the tokenizer does not kno
 TEST_CASE("TranslationPrompts: a generated text loses its end mark and outer white space", "[unit]") {
   const Tokenizer tokenizer(kTokenizers / "no-prefix");
   const TranslationPrompts prompts(tokenizer, chat_template("chatml"), kTranslateIntoEnglish, true);
-  CHECK(prompts.clean(tokenizer.encode(" The sun ariseth. <|im_end|>\n", false)) == "The sun ariseth.");
-  CHECK(prompts.clean({}) == "");
+  CHECK(prompts.clean(tokenizer.encode(" The sun ariseth. <|im_end|>\n", false), {}) == "The sun ariseth.");
+  CHECK(prompts.clean({}, {}) == "");
   CHECK(prompts.line_ids("<|im_end|>") == Ids{tokenizer.token_id("<|im_end|>")});
   CHECK(prompts.line_ids("\n").size() == 1);
+}
+
+TEST_CASE("TranslationPrompts: a spelled-out mark keeps the spaces that the tokenizer writes before the end mark", "[unit]") {
+  const Tokenizer tokenizer(kTokenizers / "no-prefix");
+  const TranslationPrompts prompts(tokenizer, chat_template("chatml"), kTranslateIntoEnglish, true);
+  const std::int64_t start = tokenizer.token_id("<|im_start|>"), end = tokenizer.token_id("<|im_end|>");
+  Ids ids{start};
+  for (const std::int64_t id : tokenizer.encode(" The sun.", false)) ids.push_back(id);
+  CHECK(prompts.clean(ids, Ids{end}) == "<|im_start|> The sun.");
+  const std::int64_t last = ids.back();
+  CHECK(prompts.clean(ids, Ids{last}) == "<|im_start|> The sun");  // any other stop is no part of the text
+  ids.push_back(end);
+  CHECK(prompts.clean(ids, Ids{end}) == "<|im_start|>  The sun.");
 }
