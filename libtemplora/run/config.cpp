@@ -138,6 +138,30 @@ void check_translation_rules(const Config& c, Fail&& fail) {
   if (!c.control.empty()) fail("control", "got controls, wanted none: the translation experiment does not know them");
 }
 
+template <class Fail>
+void check_train_rules(const Config& c, Fail&& fail) {
+  const TrainConfig& t = c.train;
+  if (t.optimizer != OptimizerKind::adamw && t.weight_decay > 0)
+    fail("train.weight_decay", fmt::format("got {} beside train.optimizer \"{}\", wanted 0: it is AdamW's; use train.decay_to_start",
+                                           t.weight_decay, enum_name(t.optimizer)));
+  if (t.optimizer == OptimizerKind::adamw && t.decay_to_start > 0)
+    fail("train.decay_to_start", fmt::format("got {} beside train.optimizer \"adamw\", wanted 0, or train.optimizer \"sgd\" or \"rms\"",
+                                             t.decay_to_start));
+  if (t.optimizer == OptimizerKind::sgd && t.moments == Moments::reset)
+    fail("train.moments", "got \"reset\" beside train.optimizer \"sgd\", which keeps no moments; wanted \"keep\"");
+  if (t.label_prefix && t.prefix_tokens == 0)
+    fail("train.label_prefix", "got true beside train.prefix_tokens 0: there is no prefix to label; raise prefix_tokens");
+  const bool skips = t.update_every_chunks > 1 || t.hard_quantile > 0;
+  if (skips && !t.enabled)
+    fail(t.hard_quantile > 0 ? "train.hard_quantile" : "train.update_every_chunks",
+         "got a rule for which chunks are learnt beside train.enabled false, which learns none; remove one");
+  if (c.experiment == ExperimentKind::perplexity || c.experiment == ExperimentKind::pretrain) return;
+  const char* unknown = t.label_prefix ? "train.label_prefix" : t.hard_quantile > 0 ? "train.hard_quantile" : "train.update_every_chunks";
+  if (t.label_prefix || skips)
+    fail(unknown, fmt::format("got it beside experiment \"{}\", which does not know it; wanted experiment \"perplexity\"",
+                              enum_name(c.experiment)));
+}
+
 /// The rules that no single field can state.
 void check_rules(const Config& c, const KeySource& source) {
   const auto fail = [&](const std::string& key, const std::string& what) {
@@ -178,6 +202,7 @@ void check_rules(const Config& c, const KeySource& source) {
                                     Json(*c.lora.layers).dump()));
   if (c.train.warmup_chunks && c.train.warmup_steps)
     fail("train.warmup_steps", "got both warmup_chunks and warmup_steps, wanted one of the two; remove one");
+  check_train_rules(c, fail);
   check_cache_rules(c, fail);
   const int prompts = c.generate.prompt.has_value() + c.generate.prompt_file.has_value() + c.generate.from_snapshot.has_value();
   if (c.experiment == ExperimentKind::generation && prompts == 0)
@@ -207,6 +232,25 @@ void change_paths(Config& c, Change&& change, ChangePattern&& change_pattern) {
   if (c.translation.comet_model) change(*c.translation.comet_model);
 }
 
+/// Takes the keys of ablations away where they change nothing: a run without one is the run that it was before
+/// there were any.
+void drop_unused_ablations(Json& train) {
+  const TrainConfig unused;
+  if (train["optimizer"] == std::string(enum_name(unused.optimizer))) train.erase("optimizer");
+  if (train.contains("optimizer")) {
+    for (const char* adam : {"adam_beta1", "adam_beta2", "adam_eps", "weight_decay"}) train.erase(adam);
+  } else {
+    train.erase("decay_to_start");
+  }
+  if (!train.contains("optimizer") || train["optimizer"] == "sgd") train.erase("rms_eps");
+  if (train["label_prefix"] == unused.label_prefix) train.erase("label_prefix");
+  if (train["update_every_chunks"] == unused.update_every_chunks) train.erase("update_every_chunks");
+  if (train["hard_quantile"] == unused.hard_quantile) {
+    train.erase("hard_quantile");
+    train.erase("hard_after_chunks");
+  }
+}
+
 std::string identity_hash(Json effective) {
   effective.erase("notes");
   if (effective["control"].empty()) {  // a run without controls is the run that it was before there were any
@@ -218,6 +262,7 @@ std::string identity_hash(Json effective) {
     // Without a kept cache, none of its keys has a part in the numbers.
     if (effective["experiment"] == "pretrain" || effective["cache"]["policy"] == "rebuild") effective.erase("cache");
   }
+  drop_unused_ablations(effective["train"]);
   effective["run"].erase("save_every_chunks");  // how often a run is saved changes none of its numbers
   if (effective["experiment"] == "generation")
     effective["generate"].erase("snapshot_every_chunks");

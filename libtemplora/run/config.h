@@ -29,6 +29,7 @@ enum class NovelContext { k1, k3 };
 enum class Tokenization { official, corrected };
 enum class PromptKind { chatml, llama2, llama3, plain };
 enum class Moments { keep, reset };
+enum class OptimizerKind { adamw, sgd, rms };
 /// What a control's module learns instead of the text that it scores.
 enum class Control { other_book, mixed_books };
 enum class Schedule { cascaded, parallelized };
@@ -102,18 +103,25 @@ struct LoraConfig {
 struct TrainConfig {
   bool enabled = true;
   std::int64_t prefix_tokens = 3072;  // L_T
+  bool label_prefix = false;
   std::int64_t epochs = 2;
   double learning_rate = 5e-5;
   std::optional<std::int64_t> warmup_chunks;
   std::optional<std::int64_t> warmup_steps;
   double clip_norm = 1.0;
+  OptimizerKind optimizer = OptimizerKind::adamw;
   double adam_beta1 = 0.9;
   double adam_beta2 = 0.999;
   double adam_eps = 1e-7;
   double weight_decay = 0.0;
+  double rms_eps = 1e-7;       // rms
+  double decay_to_start = 0;   // sgd, rms: λ
   Moments moments = Moments::keep;
   std::int64_t lag_chunks = 0;
   std::int64_t stop_after_tokens = 0;
+  std::int64_t update_every_chunks = 1;
+  double hard_quantile = 0;
+  std::int64_t hard_after_chunks = 8;
 };
 
 /// A small Llama trained from nothing: its shape, its batches, its optimizer.
@@ -290,8 +298,9 @@ void visit_fields(TrainConfig& c, Visitor&& v) {
   v("prefix_tokens", c.prefix_tokens,
     FieldInfo{"L_T: last tokens before a chunk that training puts in front of it, unlabelled", "tokens", 0,
               kMostTokens});
+  v("label_prefix", c.label_prefix, FieldInfo{"label the prefix too: the loss is the mean over prefix and chunk (perplexity)"});
   v("epochs", c.epochs, FieldInfo{"optimizer steps on each chunk", "steps", 1});
-  v("learning_rate", c.learning_rate, FieldInfo{"AdamW's step size after warm-up", "", 0});
+  v("learning_rate", c.learning_rate, FieldInfo{"the optimizer's step size after warm-up", "", 0});
   v("warmup_chunks", c.warmup_chunks,
     FieldInfo{"after chunk k = 0, 1, ... training runs at learning_rate * min(1, k / warmup_chunks), so chunk 0 "
               "trains at 0 (official: 2); excludes warmup_steps", "chunks", 0});
@@ -299,13 +308,27 @@ void visit_fields(TrainConfig& c, Visitor&& v) {
     FieldInfo{"step s = 1, 2, ... runs at learning_rate * min(1, s / warmup_steps) (corrected: 2); excludes "
               "warmup_chunks", "steps", 0});
   v("clip_norm", c.clip_norm, FieldInfo{"largest global gradient norm; 0 does not clip", "", 0, 1e9});
+  v("optimizer", c.optimizer,
+    FieldInfo{"\"adamw\", \"sgd\", or \"rms\": steps divided by the root of the document's mean squared gradient, as in "
+              "dynamic evaluation (docs/ablations.md)"});
   v("adam_beta1", c.adam_beta1, FieldInfo{"decay of AdamW's first moment", "", 0, 0.999999});
   v("adam_beta2", c.adam_beta2, FieldInfo{"decay of AdamW's second moment", "", 0, 0.99999999});
   v("adam_eps", c.adam_eps, FieldInfo{"added to the root of the second moment", "", 0, 1, true});
   v("weight_decay", c.weight_decay, FieldInfo{"AdamW's decoupled decay", "", 0, 1});
+  v("rms_eps", c.rms_eps, FieldInfo{"rms: added to the root of the mean squared gradient", "", 0, 1, true});
+  v("decay_to_start", c.decay_to_start,
+    FieldInfo{"sgd, rms: λ, the share of the way back to its first weights that the module goes at each step; rms gives "
+              "weights with larger gradients a larger share", "", 0, 1});
   v("moments", c.moments, FieldInfo{"\"keep\" the optimizer's moments over the document or \"reset\" them per chunk"});
   v("stop_after_tokens", c.stop_after_tokens,
     FieldInfo{"train on chunks that end within the first tokens of each document only; 0: on all", "tokens", 0});
+  v("update_every_chunks", c.update_every_chunks,
+    FieldInfo{"k: learn a module's chunks 0, k, 2k, ... only; the others are scored, never learnt (perplexity)", "chunks", 1});
+  v("hard_quantile", c.hard_quantile,
+    FieldInfo{"q: learn a chunk only if the module's mean NLL on it is at least the q-quantile of the document's earlier "
+              "chunks' (perplexity); 0: learn all", "", 0, 0.999999});
+  v("hard_after_chunks", c.hard_after_chunks,
+    FieldInfo{"hard_quantile: first scored chunks of a document, which are learnt whatever their NLL", "chunks", 1});
   v("lag_chunks", c.lag_chunks,
     FieldInfo{"0: train on a chunk before the next is scored; 1: one chunk later (the paper's parallelized "
               "deployment)", "chunks", 0, 1});

@@ -65,6 +65,13 @@ struct EnumNames<Moments> {
 };
 
 template <>
+struct EnumNames<OptimizerKind> {
+  static constexpr std::array values{std::pair{std::string_view("adamw"), OptimizerKind::adamw},
+                                     std::pair{std::string_view("sgd"), OptimizerKind::sgd},
+                                     std::pair{std::string_view("rms"), OptimizerKind::rms}};
+};
+
+template <>
 struct EnumNames<Control> {
   static constexpr std::array values{std::pair{std::string_view("other_book"), Control::other_book},
                                      std::pair{std::string_view("mixed_books"), Control::mixed_books}};

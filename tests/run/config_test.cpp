@@ -301,3 +301,35 @@ TEST_CASE("Config: translation reads novels, and its history is a word or a prob
   CHECK(parse(minimal, {{"window.chunk_tokens", "7"}}).hash == loaded.hash);
   CHECK(with({{"translation.context", "k3"}}).hash == parse(kMinimal).hash);
 }
+
+TEST_CASE("Config: rules of learning that contradict each other are refused", "[unit]") {
+  const auto both = [](const Override& a, const Override& b) { return refusal(kMinimal, {a, b}); };
+  contains(both({"train.optimizer", "sgd"}, {"train.weight_decay", "0.1"}), "train.weight_decay: got 0.1 beside train.optimizer \"sgd\"");
+  contains(refused_set("train.decay_to_start", "0.1"), "train.decay_to_start: got 0.1 beside train.optimizer \"adamw\"");
+  contains(both({"train.optimizer", "sgd"}, {"train.moments", "reset"}), "keeps no moments");
+  contains(both({"train.label_prefix", "true"}, {"train.prefix_tokens", "0"}), "no prefix to label");
+  contains(both({"train.hard_quantile", "0.5"}, {"train.enabled", "false"}), "train.hard_quantile: got a rule");
+  contains(both({"train.update_every_chunks", "2"}, {"train.enabled", "false"}), "train.update_every_chunks: got a rule");
+  contains(refused_set("train.hard_quantile", "1"), "from 0 to 0.999999");
+  contains(refused_set("train.update_every_chunks", "0"), "at least 1");
+  contains(refused_set("train.optimizer", "lion"), "\"adamw\", \"sgd\", \"rms\"");
+  const std::string written = R"({"experiment": "generation", "model": {"path": "m"}, "generate": {"prompt": "p"}})";
+  contains(refusal(written, {{"train.hard_quantile", "0.5"}}), "train.hard_quantile: got it beside experiment \"generation\"");
+  contains(refusal(written, {{"train.label_prefix", "true"}}), "train.label_prefix");
+  CHECK(parse(written, {{"train.optimizer", "rms"}, {"train.decay_to_start", "0.01"}}).config.train.decay_to_start == 0.01);
+}
+
+TEST_CASE("Config: an ablation's keys change a run's hash only where they change the run", "[unit]") {
+  const std::string plain = with({}).hash;
+  CHECK(with({{"train.rms_eps", "0.1"}}).hash == plain);
+  CHECK(with({{"train.hard_after_chunks", "3"}}).hash == plain);
+  CHECK(with({{"train.optimizer", "adamw"}}).hash == plain);
+  for (const Override& change : std::vector<Override>{{"train.optimizer", "sgd"}, {"train.label_prefix", "true"},
+                                                      {"train.update_every_chunks", "2"}, {"train.hard_quantile", "0.5"}})
+    CHECK(with({change}).hash != plain);
+  const auto rms = [](const Override& change) { return with({{"train.optimizer", "rms"}, change}).hash; };
+  CHECK(rms({"train.rms_eps", "0.1"}) != rms({"train.decay_to_start", "0"}));
+  CHECK(rms({"train.decay_to_start", "0.1"}) != rms({"train.decay_to_start", "0"}));
+  CHECK(rms({"train.adam_eps", "0.1"}) == rms({"train.decay_to_start", "0"}));
+  CHECK(with({{"train.hard_quantile", "0.5"}, {"train.hard_after_chunks", "3"}}).hash != with({{"train.hard_quantile", "0.5"}}).hash);
+}
