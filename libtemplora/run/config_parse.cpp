@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numeric>
 
+#include "core/nearest.h"
 #include "run/config_fields.h"
 
 namespace templora {
@@ -27,27 +27,6 @@ std::string shown(const Json& value) {
   return text;
 }
 
-/// Smallest number of insertions, deletions and substitutions that turn `a` into `b`.
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t substituted = diagonal + (a[i - 1] != b[j - 1]);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, substituted});
-    }
-  }
-  return row[b.size()];
-}
-
-std::string_view last_component(std::string_view key) {
-  const std::size_t dot = key.rfind('.');
-  return dot == std::string_view::npos ? key : key.substr(dot + 1);
-}
-
 template <class S>
 void collect_keys(S& section, const std::string& parent, std::vector<std::string>& keys) {
   visit_fields(section, [&](const char* name, auto& member, const FieldInfo&) {
@@ -57,19 +36,12 @@ void collect_keys(S& section, const std::string& parent, std::vector<std::string
   });
 }
 
-/// The known key that is closest to `key` by its whole path or, in another section, by its last component.
+/// The known key that is closest to `key`.
 std::string nearest_key(const std::string& key) {
   Config config;
   std::vector<std::string> keys;
   collect_keys(config, "", keys);
-  const auto distance = [&](const std::string& candidate) {
-    const std::size_t whole = edit_distance(key, candidate);
-    const std::size_t last = edit_distance(last_component(key), last_component(candidate));
-    return std::pair(std::min(whole, last), whole);
-  };
-  return *std::min_element(keys.begin(), keys.end(), [&](const std::string& a, const std::string& b) {
-    return distance(a) < distance(b);
-  });
+  return nearest_name(key, keys);
 }
 
 [[noreturn]] void refuse_unknown(const KeySource& source, const std::string& key, const std::string& name) {
