@@ -1,0 +1,251 @@
+// templora's side of the translation part of scripts/bench: one GuoFeng chunk of made-up tokens, by base and module,
+// and what the module learns from it. Answers one JSON object a line:
+//
+//   -> (start)      <- {"ready": true, ...}
+//   -> chunk MODE   <- {"answers": s, "train": s, "nll": n}: seconds of all sentences by both, of the training; mean NLL
+//                      of the references by the base. MODE says what is shared, each with what stands before it:
+//                      "alone"    every sentence alone, its prompt read once to write and once to score
+//                      "prefill"  one reading of the prompt serves both
+//                      "batch"    all sentences at once
+//                      "shared"   what all prompts begin with is read once: what the translation experiment does
+//   -> quit
+
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/tensor.h>
+#include <torch/version.h>
+
+#include <algorithm>
+#include <iostream>
+#include <map>
+#include <sstream>
+#include <string>
+
+#include "bench/probes.h"
+#include "core/error.h"
+#include "core/json.h"
+#include "experiment/sentence_batch.h"
+#include "experiment/session.h"
+#include "generate/score.h"
+#include "lora/lora_adapter.h"
+#include "model/load.h"
+#include "model/row_kernels.h"
+#include "train/chunk_trainer.h"
+
+namespace templora::bench {
+namespace {
+
+using Arguments = std::map<std::string, std::string>;
+using Ids = std::vector<std::int64_t>;
+
+constexpr double kRepetitionPenalty = 1.12;
+constexpr double kLearningRate = 5e-5;
+constexpr std::int64_t kHeadTokens = 16, kMiddleTokens = 6;
+
+Arguments parse_arguments(int count, char** words) {
+  Arguments values = {{"--layers", "12"},        {"--hidden", "768"},     {"--ffn", "2048"},     {"--heads", "12"},
+                      {"--vocab", "32000"},      {"--rank", "64"},        {"--threads", "0"},    {"--dtype", "float32"},
+                      {"--sentences", "8"},      {"--context-pairs", "16"}, {"--pair-tokens", "24"}, {"--new", "32"},
+                      {"--epochs", "2"}};
+  for (int i = 1; i + 1 < count; i += 2) {
+    if (values.count(words[i]) == 0) throw Error(Exit::usage, std::string("bench_translate: unknown option ") + words[i]);
+    values[words[i]] = words[i + 1];
+  }
+  return values;
+}
+
+std::int64_t number(const Arguments& arguments, const char* name) { return std::stoll(arguments.at(name)); }
+
+Llama make_model(const Arguments& arguments) {
+  LlamaConfig config;
+  config.vocab_size = number(arguments, "--vocab");
+  config.hidden_size = number(arguments, "--hidden");
+  config.ffn_size = number(arguments, "--ffn");
+  config.layers = number(arguments, "--layers");
+  config.heads = config.kv_heads = number(arguments, "--heads");
+  config.head_dim = config.hidden_size / config.heads;
+  config.max_positions = 1 << 16;
+  Llama model(config, at::TensorOptions(arguments.at("--dtype") == "bfloat16" ? at::kBFloat16 : at::kFloat));
+  init_random_weights(*model, 1);
+  return model;
+}
+
+LoraConfig lora_config(const Arguments& arguments) {
+  LoraConfig config;
+  config.rank = number(arguments, "--rank");
+  config.alpha = double(config.rank);
+  config.dropout = 0;
+  return config;
+}
+
+/// A chunk's prompts, references and training text, of the same lengths and tokens as in translate_peer.py.
+struct Chunk {
+  std::vector<SentenceTask> tasks;
+  Ids lesson;
+  std::int64_t labelled = 0;
+};
+
+Chunk make_chunk(const Arguments& arguments) {
+  const std::int64_t vocab = number(arguments, "--vocab"), length = number(arguments, "--pair-tokens");
+  const std::int64_t context = number(arguments, "--context-pairs"), sentences = number(arguments, "--sentences");
+  const auto append = [&](Ids& ids, std::int64_t salt, std::int64_t count) {
+    for (std::int64_t i = 0; i < count; ++i) ids.push_back((salt * 7919 + i * 104729 + 11) % vocab);
+  };
+  const auto text = [&](std::int64_t chinese, std::int64_t english) {
+    Ids ids;
+    append(ids, 1, kHeadTokens);
+    for (std::int64_t pair = 0; pair < chinese; ++pair) append(ids, 100 + pair, length);
+    append(ids, 2, kMiddleTokens);
+    for (std::int64_t pair = 0; pair < english; ++pair) append(ids, 5000 + pair, length);
+    return ids;
+  };
+  Chunk chunk;
+  for (std::int64_t pair = context; pair < context + sentences; ++pair) {
+    SentenceTask task{text(pair + 1, pair), {}};
+    append(task.reference, 5000 + pair, length);
+    chunk.tasks.push_back(std::move(task));
+  }
+  chunk.lesson = text(context + sentences, context + sentences);
+  chunk.labelled = sentences * length;
+  return chunk;
+}
+
+class Translator {
+ public:
+  explicit Translator(const Arguments& arguments)
+      : model_(make_model(arguments)),
+        adapter_(*model_, lora_config(arguments), /*seed=*/1),
+        trainer_(*model_, adapter_.parameters(), AdamOptions{}),
+        chunk_(make_chunk(arguments)),
+        epochs_(number(arguments, "--epochs")) {
+    options_.max_new_tokens = options_.min_new_tokens = number(arguments, "--new");
+    options_.sampling.repetition_penalty = kRepetitionPenalty;
+    const at::NoGradGuard no_grad;
+    adapter_.parameters().value.uniform_(-0.01, 0.01);
+  }
+
+  Json chunk(const std::string& mode) {
+    auto start = Clock::now();
+    double nll = 0;
+    {
+      const AdapterOff off(*model_);
+      nll = answers(mode);
+    }
+    answers(mode);
+    const double answered = seconds_since(start);
+    start = Clock::now();
+    const at::Tensor lesson = at::tensor(at::ArrayRef<std::int64_t>(chunk_.lesson));
+    adapter_.set_training(true);
+    trainer_.update(lesson, chunk_.labelled, std::vector<double>(std::size_t(epochs_), kLearningRate));
+    adapter_.set_training(false);
+    return {{"answers", answered}, {"train", seconds_since(start)}, {"nll", nll}};
+  }
+
+ private:
+  using Tasks = std::vector<SentenceTask>;
+
+  /// → mean NLL of the references.
+  double answers(const std::string& mode) {
+    if (mode == "batch") return unshared(chunk_.tasks);
+    if (mode == "shared") return joint(chunk_.tasks, options_);
+    double sum = 0;
+    for (const SentenceTask& task : chunk_.tasks) {
+      if (mode == "prefill") {
+        sum += joint({task}, options_);
+      } else {
+        joint({{task.prompt, {}}}, options_);
+        sum += scored(task);
+      }
+    }
+    return sum / double(chunk_.tasks.size());
+  }
+
+  static double mean(const std::vector<at::Tensor>& nll) { return nll.empty() ? 0 : at::cat(nll).mean().item<double>(); }
+
+  double joint(const Tasks& tasks, const DecodeOptions& options) {
+    std::vector<at::Tensor> nll;
+    const auto answers = answer(*model_, tasks, options, 1, timer_, "bench");
+    for (const SentenceAnswer& done : *answers)
+      if (done.nll.defined()) nll.push_back(done.nll);
+    return mean(nll);
+  }
+
+  double scored(const SentenceTask& task) {
+    KvCache cache(*model_, {.sequences = 1, .capacity = std::int64_t(task.prompt.size() + task.reference.size())});
+    prefill(*model_, cache, {task.prompt}, 0);
+    Append text{0, {task.prompt.back()}};
+    text.tokens.insert(text.tokens.end(), task.reference.begin(), task.reference.end());
+    return mean(score(*model_, cache, {text}, 0));
+  }
+
+  /// As answer(), but every prompt is read from its first token.
+  double unshared(const Tasks& tasks) {
+    const at::NoGradGuard no_grad;
+    std::vector<Append> prompts, references;
+    std::vector<Ids> seen;
+    std::int64_t capacity = 0;
+    for (std::size_t i = 0; i < tasks.size(); ++i) {
+      const SentenceTask& task = tasks[i];
+      prompts.push_back({std::int64_t(i), {task.prompt.begin(), task.prompt.end() - 1}});
+      references.push_back({std::int64_t(i), {task.prompt.back()}});
+      references.back().tokens.insert(references.back().tokens.end(), task.reference.begin(), task.reference.end());
+      seen.push_back(task.prompt);
+      capacity = std::max(capacity, std::int64_t(task.prompt.size()) + std::max(options_.max_new_tokens, std::int64_t(task.reference.size())));
+    }
+    KvCache cache(*model_, {.sequences = std::int64_t(tasks.size()), .capacity = capacity});
+    cache.append(*model_, prompts, Rows::none, 0);
+    const double nll = mean(score(*model_, cache, references, 0));
+    for (std::size_t i = 0; i < tasks.size(); ++i) cache.truncate(std::int64_t(i), std::int64_t(tasks[i].prompt.size()) - 1);
+    SamplingStreams streams(1, std::int64_t(tasks.size()));
+    decode(*model_, cache, seen, options_, streams);
+    return nll;
+  }
+
+  Llama model_;
+  LoraAdapter adapter_;
+  ChunkTrainer trainer_;
+  Chunk chunk_;
+  std::int64_t epochs_;
+  DecodeOptions options_;
+  PhaseTimer timer_{at::kCPU};
+};
+
+void tell(const Json& json) { std::cout << json.dump() << std::endl; }
+
+void run(const Arguments& arguments) {
+  keep_freed_memory();
+  if (const std::int64_t threads = number(arguments, "--threads"); threads > 0) at::set_num_threads(int(threads));
+  Translator translator(arguments);
+  tell({{"ready", true},
+        {"peer", "templora"},
+        {"dtype", arguments.at("--dtype")},
+        {"threads", at::get_num_threads()},
+        {"isa", cpu::row_kernels().name},
+        {"torch", TORCH_VERSION}});
+  for (std::string line; std::getline(std::cin, line) && line != "quit";) {
+    std::istringstream words(line);
+    std::string command, mode;
+    words >> command >> mode;
+    if (command == "chunk" && (mode == "alone" || mode == "prefill" || mode == "batch" || mode == "shared"))
+      tell(translator.chunk(mode));
+    else
+      tell({{"error", "unknown command " + line}});
+  }
+}
+
+}  // namespace
+}  // namespace templora::bench
+
+int main(int count, char** words) {
+  try {
+    templora::bench::run(templora::bench::parse_arguments(count, words));
+    return 0;
+  } catch (const templora::Error& error) {
+    std::cerr << error.what() << '\n';
+    return int(error.exit_code());
+  } catch (const std::exception& error) {
+    std::cerr << "bench_translate: " << error.what() << '\n';
+    return int(templora::Exit::resources);
+  }
+}
