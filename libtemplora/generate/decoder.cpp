@@ -8,10 +8,12 @@
 
 #include <algorithm>
 #include <array>
+#include <memory>
 #include <unordered_set>
 
 #include "core/check.h"
 #include "core/error.h"
+#include "generate/fixed_step.h"
 #include "model/few_rows.h"
 
 namespace templora {
@@ -58,6 +60,49 @@ std::vector<std::int64_t> choose(at::Tensor logits, const std::vector<Sequence>&
   const at::Tensor host = chosen.cpu();  // on CUDA the step's only synchronisation: the stop test needs the token
   const auto* first = host.const_data_ptr<std::int64_t>();
   return {first, first + host.numel()};
+}
+
+// Steps of fixed shapes for what is active; sequences that have ended already take part, but their slots stay.
+std::unique_ptr<FixedStep> fixed_step(LlamaImpl& model, KvCache& cache, const std::vector<Sequence>& active, std::size_t sequences,
+                                      std::int64_t steps, const DecodeOptions& options) {
+  std::vector<FixedStep::Start> starts(sequences);
+  std::vector<bool> ended(sequences, true);
+  std::int64_t longest = 0;
+  for (const Sequence& s : active) {
+    starts[std::size_t(s.index)] = {s.next[0], s.seen};
+    ended[std::size_t(s.index)] = false;
+  }
+  for (std::size_t i = 0; i < sequences; ++i) {
+    if (ended[i]) starts[i].seen = {0};
+    longest = std::max(longest, cache.length(std::int64_t(i)));
+  }
+  cache.reserve(longest + steps + 1);
+  auto step = std::make_unique<FixedStep>(model, cache, options, starts);
+  for (std::size_t i = 0; i < sequences; ++i)
+    if (ended[i]) step->end(std::int64_t(i));
+  return step;
+}
+
+// → hidden states behind what was to be fed, [active, hidden].
+at::Tensor feed(LlamaImpl& model, KvCache& cache, std::vector<Sequence>& active, std::int64_t version) {
+  std::vector<Append> fed;
+  for (Sequence& s : active) fed.push_back({s.index, std::move(s.next)});
+  return cache.append(model, fed, Rows::last, version);
+}
+
+// One fixed step → the tokens of the active sequences.
+std::vector<std::int64_t> repeat_step(FixedStep& step, KvCache& cache, const std::vector<Sequence>& active, std::size_t sequences,
+                                      bool may_stop, const DecodeOptions& options, SamplingStreams& streams) {
+  std::vector<double> uniform(sequences);
+  if (options.sampling.temperature != 0)
+    for (const Sequence& s : active) uniform[std::size_t(s.index)] = streams.next(s.index);
+  const std::vector<std::int64_t>& all = step.next(may_stop, uniform);
+  std::vector<std::int64_t> chosen;
+  for (const Sequence& s : active) {
+    chosen.push_back(all[std::size_t(s.index)]);
+    cache.filled(s.index, options.version);
+  }
+  return chosen;
 }
 
 std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter, std::uint32_t key0, std::uint32_t key1) {
@@ -111,16 +156,18 @@ std::vector<Decoded> decode(LlamaImpl& model, KvCache& cache, const std::vector<
     for (const std::int64_t token : prompts[i]) s.see(token);
   }
 
+  const bool fixed = cache.can_reserve() && options.fixed_steps.value_or(model.options().device().is_cuda());
+  std::unique_ptr<FixedStep> step;
   for (std::int64_t count = 0; count < options.max_new_tokens && !active.empty(); ++count) {
     if (options.interrupted && options.interrupted()) {
       for (const Sequence& s : active) results[std::size_t(s.index)].finish = Finish::interrupted;
       break;
     }
-    std::vector<Append> fed;
-    for (Sequence& s : active) fed.push_back({s.index, std::move(s.next)});
-    const at::Tensor logits = next_logits(model, cache.append(model, fed, Rows::last, options.version));  // [active, vocab]
     const bool may_stop = count >= options.min_new_tokens;
-    const std::vector<std::int64_t> chosen = choose(logits, active, may_stop, options, streams);
+    if (fixed && count == 1) step = fixed_step(model, cache, active, prompts.size(), options.max_new_tokens - count, options);
+    const std::vector<std::int64_t> chosen =
+        step ? repeat_step(*step, cache, active, prompts.size(), may_stop, options, streams)
+             : choose(next_logits(model, feed(model, cache, active, options.version)), active, may_stop, options, streams);
 
     std::vector<Sequence> going_on;
     for (std::size_t a = 0; a < active.size(); ++a) {
@@ -137,7 +184,9 @@ std::vector<Decoded> decode(LlamaImpl& model, KvCache& cache, const std::vector<
         s.see(token);
         s.next = {token};
         going_on.push_back(std::move(s));
+        continue;
       }
+      if (step) step->end(s.index);
     }
     active = std::move(going_on);
   }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "generate/kv_cache.h"
@@ -27,6 +28,9 @@ struct DecodeOptions {
   std::function<bool()> interrupted;
   /// Version of the weights, for the cache.
   std::int64_t version = 0;
+  /// Steps of fixed shapes (generate/fixed_step.h) after the first: what a GPU repeats without the host. Null: on CUDA.
+  /// A cache that cannot make room ahead has none.
+  std::optional<bool> fixed_steps;
 };
 
 enum class Finish { length, stop_token, stop_test, interrupted };

@@ -83,8 +83,7 @@ void KvCache::make_room(const std::vector<Append>& appends) {
     needed = std::max(needed, length(piece.sequence) + std::int64_t(piece.tokens.size()));
   }
   if (needed <= slots_.capacity) return;
-  const bool dynamic = config_.rope_scaling.type == RopeScaling::Type::dynamic;  // then not a slot too many
-  allocate(dynamic ? needed : std::max(needed, slots_.capacity * 3 / 2));
+  allocate(can_reserve() ? std::max(needed, slots_.capacity * 3 / 2) : needed);
 }
 
 at::Tensor KvCache::append(LlamaImpl& model, const std::vector<Append>& appends, Rows rows, std::int64_t version) {
@@ -118,6 +117,17 @@ at::Tensor KvCache::append(LlamaImpl& model, const std::vector<Append>& appends,
   }
   if (wanted.empty()) return {};
   return wanted.size() == 1 ? wanted[0] : at::cat(wanted);
+}
+
+at::Tensor KvCache::step(LlamaImpl& model, const at::Tensor& tokens, const at::Tensor& row_slots) {
+  const at::NoGradGuard no_grad;
+  return model.forward_step(tokens, row_slots, slots_);
+}
+
+void KvCache::filled(std::int64_t sequence, std::int64_t version) {
+  TEMPLORA_CHECK(length(sequence) < slots_.capacity, "a step needs a slot");
+  ++slots_.lengths[std::size_t(sequence)];
+  versions_[std::size_t(sequence)].push_back(version);
 }
 
 void KvCache::truncate(std::int64_t sequence, std::int64_t length) {

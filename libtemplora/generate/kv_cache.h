@@ -41,6 +41,8 @@ class KvCache {
   std::int64_t sequences() const { return std::int64_t(slots_.lengths.size()); }
   std::int64_t length(std::int64_t sequence) const { return slots_.lengths.at(std::size_t(sequence)); }
   std::int64_t capacity() const { return slots_.capacity; }
+  /// Whether the angles of kept keys do not depend on the capacity: then room can be made ahead.
+  bool can_reserve() const { return config_.rope_scaling.type != RopeScaling::Type::dynamic; }
   /// The version of each filled slot.
   const std::vector<std::int64_t>& versions(std::int64_t sequence) const { return versions_.at(std::size_t(sequence)); }
 
@@ -49,6 +51,14 @@ class KvCache {
   /// → hidden states after the final norm of the asked rows, in the order of `appends`: [rows, hidden]
   /// (undefined for Rows::none). Grows the buffers where needed; throws as the constructor then.
   at::Tensor append(LlamaImpl& model, const std::vector<Append>& appends, Rows rows, std::int64_t version);
+
+  /// One token for each of the first sequences, by device tensors of fixed shape alone, so that a CUDA graph can repeat
+  /// it: row i fills slot row_slots[i] of sequence i, which the caller then reports to filled(). Room must be there.
+  /// tokens, row_slots: [rows] int64 on the model's device → hidden states after the final norm, [rows, hidden].
+  at::Tensor step(LlamaImpl& model, const at::Tensor& tokens, const at::Tensor& row_slots);
+
+  /// Notes that step() has filled the next slot of a sequence, by weights of `version`.
+  void filled(std::int64_t sequence, std::int64_t version);
 
   /// Forgets all but the first `length` slots of a sequence.
   void truncate(std::int64_t sequence, std::int64_t length);

@@ -1,11 +1,13 @@
 #include "model/cached_attention.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/index_put.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
 
 #include <cmath>
 #include <cstring>
@@ -91,6 +93,14 @@ at::Tensor attend_segment(const at::Tensor& keys, const at::Tensor& values, cons
       .transpose(0, 1);                                                                // [tokens, heads, head_dim]
 }
 
+// All rows of a step_pass() at once, over all slots. Query heads that share keys are rows of one product.
+at::Tensor attend_steps(const CachedPass& pass, const at::Tensor& keys, const at::Tensor& values, const at::Tensor& queries) {
+  const std::int64_t rows = queries.size(0), heads = queries.size(1), kv_heads = keys.size(1), dim = keys.size(3);
+  const at::Tensor q = queries.reshape({rows, kv_heads, heads / kv_heads, dim});
+  return at::scaled_dot_product_attention(q, keys.narrow(0, 0, rows), values.narrow(0, 0, rows), pass.slot_mask)
+      .reshape({rows, heads * dim});
+}
+
 template <class T>
 void store_in_slots(const CachedPass& pass, const at::Tensor& rows, at::Tensor& buffer) {
   const std::int64_t kv_heads = buffer.size(1), capacity = buffer.size(2), dim = buffer.size(3);
@@ -127,7 +137,7 @@ at::Tensor repeat_heads(const at::Tensor& x, std::int64_t times) {
 }
 
 CachedPass cached_pass(const std::vector<Segment>& segments, KvSlots& slots, const at::TensorOptions& options) {
-  CachedPass pass{segments, slots, {}, {}, {}, {}};
+  CachedPass pass{segments, slots, {}, {}, {}, {}, {}};
   std::vector<std::int64_t> sequences, places, last;
   for (const Segment& segment : segments) {
     const std::int64_t held = slots.lengths.at(std::size_t(segment.sequence)), seen = held + segment.tokens;
@@ -149,6 +159,16 @@ CachedPass cached_pass(const std::vector<Segment>& segments, KvSlots& slots, con
   return pass;
 }
 
+CachedPass step_pass(KvSlots& slots, const at::Tensor& row_slots, const at::TensorOptions& options) {
+  static const std::vector<Segment> kNone;
+  CachedPass pass{kNone, slots, at::arange(row_slots.size(0), row_slots.options()), row_slots, {}, {}, {}};
+  const at::Tensor hidden = at::arange(slots.capacity, row_slots.options()) > row_slots.unsqueeze(1);  // [rows, capacity]
+  pass.slot_mask = at::zeros({row_slots.size(0), slots.capacity}, options)
+                       .masked_fill_(hidden, -std::numeric_limits<double>::infinity())
+                       .view({row_slots.size(0), 1, 1, slots.capacity});
+  return pass;
+}
+
 void store_rows(const CachedPass& pass, std::size_t layer, const at::Tensor& keys, const at::Tensor& plain_keys,
                 const at::Tensor& values) {
   store(pass, keys, pass.slots.keys[layer]);
@@ -159,6 +179,7 @@ void store_rows(const CachedPass& pass, std::size_t layer, const at::Tensor& key
 at::Tensor cached_attention(const CachedPass& pass, std::size_t layer, const at::Tensor& queries, Rows rows) {
   const std::int64_t heads = queries.size(1), dim = queries.size(2);
   const at::Tensor &keys = pass.slots.keys[layer], &values = pass.slots.values[layer];
+  if (pass.slot_mask.defined()) return attend_steps(pass, keys, values, queries);
   const bool last_only = rows == Rows::last, own = has_cpu_kernels(queries);
   const std::int64_t asked = last_only ? std::int64_t(pass.segments.size()) : queries.size(0);
   TEMPLORA_CHECK(queries.stride(2) == 1 && queries.stride(1) == dim, "heads of a row must lie one after another");

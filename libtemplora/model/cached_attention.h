@@ -21,10 +21,16 @@ struct CachedPass {
   at::Tensor row_slots;           ///< [rows] int64: the slot that it fills, which is its position
   at::Tensor last_rows;           ///< [segments] int64: the last row of each
   std::vector<at::Tensor> masks;  ///< by segment, [1, 1, tokens, slots] of the model's dtype; undefined if not needed
+  at::Tensor slot_mask;           ///< of a step_pass(), [rows, 1, 1, capacity] of the model's dtype; undefined else
 };
 
 /// Describes the pass that adds `segments` to `slots`. Throws nothing; a segment that does not fit is a bug.
 CachedPass cached_pass(const std::vector<Segment>& segments, KvSlots& slots, const at::TensorOptions& options);
+
+/// Describes the pass that adds one token to each of the first sequences of `slots`, whose lengths it does not look at:
+/// row i fills slot row_slots[i] of sequence i and sees the slots up to it. Its shapes and addresses depend on nothing
+/// but the number of rows, so a CUDA graph can repeat it. row_slots: [rows] int64 on the model's device.
+CachedPass step_pass(KvSlots& slots, const at::Tensor& row_slots, const at::TensorOptions& options);
 
 /// Writes this pass's keys and values into their slots.
 /// keys, plain_keys, values: [rows, kv_heads, head_dim] with any row stride.

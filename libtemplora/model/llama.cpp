@@ -149,12 +149,21 @@ at::Tensor LlamaImpl::forward_cached(const at::Tensor& tokens, const std::vector
   const at::NoGradGuard no_grad;
   const CachedPass pass = cached_pass(segments, slots, options_);
   TEMPLORA_CHECK(tokens.dim() == 1 && tokens.size(0) == pass.row_slots.size(0), "tokens must be those of the segments");
-  const RopeTable& table = rope(slots.capacity);
+  const at::Tensor hidden = run_cached(tokens, pass, rows);
+  for (const Segment& segment : segments) slots.lengths[std::size_t(segment.sequence)] += segment.tokens;
+  return hidden;
+}
+
+at::Tensor LlamaImpl::forward_step(const at::Tensor& tokens, const at::Tensor& row_slots, KvSlots& slots) {
+  return run_cached(tokens, step_pass(slots, row_slots, options_), Rows::all);
+}
+
+at::Tensor LlamaImpl::run_cached(const at::Tensor& tokens, const CachedPass& pass, Rows rows) {
+  const RopeTable& table = rope(pass.slots.capacity);
   const RopeTable turns{table.cos.index_select(0, pass.row_slots), table.sin.index_select(0, pass.row_slots)};
   at::Tensor x = at::embedding(embedding_, tokens);  // [rows, hidden]
   for (std::size_t i = 0; i < layers_.size(); ++i)
     x = layers_[i]->forward_cached(x, turns, pass, i, i + 1 == layers_.size() ? rows : Rows::all);
-  for (const Segment& segment : segments) slots.lengths[std::size_t(segment.sequence)] += segment.tokens;
   return rows == Rows::none ? at::Tensor() : norm_->forward(x);  // [asked rows, hidden]
 }
 

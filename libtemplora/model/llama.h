@@ -104,6 +104,11 @@ class LlamaImpl : public torch::nn::Module {
   /// tokens: [Σ segment tokens] int64 on the model's device → [asked rows, hidden], undefined for Rows::none.
   at::Tensor forward_cached(const at::Tensor& tokens, const std::vector<Segment>& segments, KvSlots& slots, Rows rows);
 
+  /// The same for one more token of each of the first sequences, by device tensors of fixed shape alone: lengths are
+  /// neither read nor changed (model/cached_attention.h, step_pass()). tokens: [rows] int64 on the model's device;
+  /// row_slots: [rows] int64 there, the slot that each fills → [rows, hidden].
+  at::Tensor forward_step(const at::Tensor& tokens, const at::Tensor& row_slots, KvSlots& slots);
+
   /// hidden: [..., hidden] → [..., vocab] in the model's dtype.
   at::Tensor logits(const at::Tensor& hidden);
 
@@ -134,6 +139,7 @@ class LlamaImpl : public torch::nn::Module {
 
  private:
   const RopeTable& rope(std::int64_t seq);
+  at::Tensor run_cached(const at::Tensor& tokens, const CachedPass& pass, Rows rows);
 
   LlamaConfig config_;
   at::TensorOptions options_;

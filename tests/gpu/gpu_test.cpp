@@ -9,6 +9,7 @@
 #include "../model/goldens.h"
 #include "catch.h"
 #include "experiment/temp_lora.h"
+#include "generate/decoder.h"
 #include "model/load.h"
 
 using namespace templora;
@@ -88,4 +89,21 @@ TEST_CASE("CUDA: dropout draws from the module's own generator, so a seed repeat
   config.lora.dropout = 0.1;
   const std::vector<double> first = lora_nlls(kGpu, at::kFloat, config), second = lora_nlls(kGpu, at::kFloat, config);
   for (std::size_t i = 0; i < first.size(); ++i) CHECK(std::abs(first[i] - second[i]) <= 1e-4);
+}
+
+TEST_CASE("CUDA: decoding by captured steps gives the CPU's tokens in float32", "[gpu]") {
+  if (!has_gpu()) return;
+  at::globalContext().setAllowTF32CuBLAS(false);
+  const std::vector<std::vector<std::int64_t>> prompts = {{5, 17, 40}, {9}, {3, 4, 5, 6, 7, 8}};
+  const auto texts = [&](const at::Device& device) {
+    Llama model = load_llama(goldens::folder("loop/model"), at::kFloat, device);
+    KvCache cache(*model, {.sequences = 3, .capacity = 16});
+    SamplingStreams streams(1, 3);
+    DecodeOptions options;
+    options.max_new_tokens = 24;
+    options.sampling.repetition_penalty = 1.2;
+    return decode(*model, cache, prompts, options, streams);
+  };
+  const std::vector<Decoded> cpu = texts(at::kCPU), gpu = texts(kGpu);
+  for (std::size_t i = 0; i < prompts.size(); ++i) CHECK(gpu[i].tokens == cpu[i].tokens);
 }
