@@ -253,6 +253,7 @@ void drop_unused_ablations(Json& train) {
 
 std::string identity_hash(Json effective) {
   effective.erase("notes");
+  effective.erase("cost");
   if (effective["control"].empty()) {  // a run without controls is the run that it was before there were any
     effective.erase("control");
     effective["data"].erase("control_books");

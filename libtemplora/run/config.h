@@ -185,6 +185,12 @@ struct CacheConfig {
   std::int64_t prefill_block_tokens = 512;
 };
 
+/// What a run's cost is compared with; it changes no number of the run.
+struct CostConfig {
+  std::int64_t reference_window = 24576;
+  std::optional<std::string> device;
+};
+
 /// Where and how often a run keeps its state.
 struct RunConfig {
   std::int64_t save_every_chunks = 50;
@@ -207,6 +213,7 @@ struct Config {
   PretrainConfig pretrain;
   GenerateConfig generate;
   CacheConfig cache;
+  CostConfig cost;
   RunConfig run;
   /// Free for the reader: where a config comes from, what the paper printed (`paper_value`, null where
   /// unknown). Kept in the record, never interpreted.
@@ -414,6 +421,15 @@ void visit_fields(CacheConfig& c, Visitor&& v) {
 }
 
 template <class Visitor>
+void visit_fields(CostConfig& c, Visitor&& v) {
+  v("reference_window", c.reference_window,
+    FieldInfo{"window of the plain model that the cost is compared with; 24576 and 32768 are printed too", "tokens", 2, kMostTokens});
+  v("device", c.device,
+    FieldInfo{"device whose peaks give a floor for each phase's time: a name or a list of peaks, as templora cost --device takes "
+              "it; null: none"});
+}
+
+template <class Visitor>
 void visit_fields(RunConfig& c, Visitor&& v) {
   v("save_every_chunks", c.save_every_chunks, FieldInfo{"chunks between saved states", "chunks", 1});
   v("threads", c.threads, FieldInfo{"CPU threads; 0: one per core. Part of a run's identity", "", 0, 4096});
@@ -438,6 +454,7 @@ void visit_fields(Config& c, Visitor&& v) {
   v("pretrain", c.pretrain, FieldInfo{"a model trained from nothing"});
   v("generate", c.generate, FieldInfo{"how text is decoded"});
   v("cache", c.cache, FieldInfo{"keys and values that are kept between chunks"});
+  v("cost", c.cost, FieldInfo{"what the run's cost is compared with"});
   v("run", c.run, FieldInfo{"the run itself"});
   v("notes", c.notes, FieldInfo{"anything, kept in the record and never interpreted"});
 }
