@@ -1,9 +1,14 @@
 """The decoding part of scripts/bench: tokens a second beside transformers, interleaved, and the share of the
 bandwidth of a plain read of the weights that a single stream reaches."""
 
+import os
+
 from bench.sides import ROOT, Side, markdown_table, say, speedup, summary
 
 PEER = ROOT / "tests" / "bench" / "decode_peer.py"
+# llama.cpp takes part where TEMPLORA_LLAMACPP_PYTHON names a Python with xllamacpp, gguf and numpy.
+LLAMACPP = ROOT / "tests" / "bench" / "llamacpp_peer.py"
+LLAMACPP_PLANS = [("llama.cpp float32", "float32"), ("llama.cpp bfloat16", "bfloat16")]
 SHAPE = ("layers", "hidden", "ffn", "heads", "vocab", "rank")
 # (name, own program or the peer, options, sequences at once)
 PLANS = [("peer float32", False, [], 1), ("peer float32 + adapter", False, ["--adapter", "1"], 1),
@@ -22,8 +27,12 @@ WANTED = [("templora float32", "peer float32", 3), ("templora float32 + adapter"
 def measure(shape, executable, python, rounds, threads, context, new):
     """Asks every plan once a round → {"plans": {name: ...}, "ratios": [...]}."""
     common = [text for name in SHAPE for text in (f"--{name}", str(getattr(shape, name)))] + ["--threads", str(threads)]
-    sides, found = {}, {name: {"seconds_a_token": [], "read": []} for name, *_ in PLANS}
+    others = os.environ.get("TEMPLORA_LLAMACPP_PYTHON")
+    beside = LLAMACPP_PLANS if others else []
+    sides, found = {}, {name: {"seconds_a_token": [], "read": []} for name, *_ in [*PLANS, *beside]}
     try:
+        for name, dtype in beside:
+            sides[name] = Side(name, [others, LLAMACPP, *common, "--dtype", dtype])
         for name, own, options, _ in PLANS:
             key = (own, *options)
             if key not in sides:
@@ -36,8 +45,13 @@ def measure(shape, executable, python, rounds, threads, context, new):
                     found[name]["seconds_a_token"].append(answer["seconds"] / answer["tokens"])
                     if own and batch == 1:
                         found[name]["read"].append(side.ask("read"))
+            for name, _ in beside:
+                answer = sides[name].ask(f"decode 1 {context} {new}")
+                if number:
+                    found[name]["seconds_a_token"].append(answer["seconds"] / answer["tokens"])
             say(f"decoding, round {number} of {rounds}" + ("" if number else " (warm-up, not counted)"))
-        facts = {"peer": sides[(False,)].facts, "templora": sides[(True,)].facts}
+        facts = {"peer": sides[(False,)].facts, "templora": sides[(True,)].facts,
+                 **{name: sides[name].facts for name, _ in beside}}
     finally:
         for side in sides.values():
             side.close()
@@ -47,8 +61,9 @@ def measure(shape, executable, python, rounds, threads, context, new):
             shares = [read["bytes"] / read["bytes_per_s"] / s for read, s in zip(plan["read"], plan["seconds_a_token"])]
             plan["share_of_read"] = summary(shares)
             plan["read_bytes_per_s"] = summary([read["bytes_per_s"] for read in plan["read"]])
+    wanted = WANTED + [(name.replace("llama.cpp", "templora"), name, 1) for name, _ in beside]
     ratios = [{"fast": fast, "slow": slow, "wanted": wanted,
-               **speedup(found[slow]["seconds_a_token"], found[fast]["seconds_a_token"])} for fast, slow, wanted in WANTED]
+               **speedup(found[slow]["seconds_a_token"], found[fast]["seconds_a_token"])} for fast, slow, wanted in wanted]
     return {"context": context, "new": new, "plans": found, "ratios": ratios, "facts": facts}
 
 
