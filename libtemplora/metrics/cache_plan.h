@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "run/config.h"
+
+namespace templora {
+
+/// Tokens that are fed to a cache which holds `held` slots already.
+struct Fed {
+  std::int64_t tokens;
+  std::int64_t held;
+};
+
+/// What a kept cache does chunk by chunk, in numbers alone: the same rules as ContextCache (experiment/context_cache.h),
+/// without a model.
+class CachePlan {
+ public:
+  explicit CachePlan(const Config& config);
+
+  /// Makes ready for `next` tokens behind the first `end` of a text. → passes that this takes.
+  std::vector<Fed> open(std::int64_t end, std::int64_t next);
+  /// Tokens in sight.
+  std::int64_t visible() const { return visible_; }
+  /// The chunk [first, first + count) is scored behind what is visible, and kept. → its pass; none has tokens 0.
+  Fed score(std::int64_t first, std::int64_t count);
+  /// Tokens up to `end` were decoded and kept.
+  void written(std::int64_t end);
+
+  /// Most tokens that the cache holds at once.
+  static std::int64_t capacity(const Config& config);
+
+ private:
+  void feed(std::int64_t end, std::vector<Fed>& fed);
+  void trim(std::int64_t next);
+  std::int64_t held() const { return visible_ == 0 ? 0 : visible_ - 1; }
+
+  const Config& config_;
+  std::int64_t window_tokens_;
+  std::int64_t visible_ = 0;  // tokens in sight; all but the last are held
+  std::int64_t end_ = 0;      // of the text that is in sight
+  std::int64_t chunks_since_rebuild_ = 0;
+};
+
+}  // namespace templora

@@ -1,0 +1,215 @@
+#include "metrics/cost.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "core/error.h"
+
+namespace templora {
+namespace {
+
+std::int64_t block_of(const Config& config) { return config.cache.prefill_block_tokens; }
+
+Work passes(const ModelWork& model, const Config& config, const std::vector<Fed>& fed, AskedRows rows, bool adapter) {
+  Work work;
+  for (const Fed& piece : fed) work += model.cached(piece.tokens, piece.held, rows, adapter, block_of(config));
+  return work;
+}
+
+Work scored(const ModelWork& model, const Config& config, const PlannedChunk& chunk, bool adapter) {
+  if (chunk.scored == 0) return {};
+  if (chunk.kept)
+    return model.cached(chunk.pass.tokens, chunk.pass.held, AskedRows::all, adapter, block_of(config)) + model.logits(chunk.scored);
+  return model.forward(chunk.context + chunk.tokens, chunk.scored, adapter);
+}
+
+// Kept and fresh ones once more: a fresh cache, its NLLs, those of the kept one, and the divergence of the two.
+Work staleness(const ModelWork& model, const Config& config, const PlannedChunk& chunk) {
+  const std::vector<Fed> before(chunk.fresh.begin(), chunk.fresh.end() - 1);
+  const Fed& last = chunk.fresh.back();
+  return passes(model, config, before, AskedRows::none, true) +
+         model.cached(last.tokens, last.held, AskedRows::all, true, block_of(config)) + 4.0 * model.logits(chunk.scored);
+}
+
+void add_training(const ModelWork& model, const Config& config, const PlannedChunk& chunk, CostPrediction& cost) {
+  if (chunk.steps == 0) return;
+  const double steps = double(chunk.steps);
+  const Work forward = model.forward(chunk.train_length, chunk.train_labelled, true);
+  cost.phases["train_forward"] += (steps - (chunk.shared_forward ? 1 : 0)) * forward;
+  cost.phases["train_backward"] += steps * model.backward(chunk.train_length, chunk.train_labelled);
+  cost.phases["optimizer"] += steps * model.optimizer(config.train);
+  cost.optimizer_steps += chunk.steps;
+}
+
+void add_reading(const ModelWork& model, const Config& config, const Execution& execution, const PlannedChunk& chunk,
+                 CostPrediction& cost) {
+  const bool measured = !chunk.fresh.empty();
+  if (config.score.base) {
+    if (chunk.kept) cost.phases["recompute_base"] += passes(model, config, chunk.recompute, AskedRows::none, false);
+    cost.phases["score_base"] += double(execution.base_scores) * scored(model, config, chunk, false);
+  }
+  if (!config.score.adapter) return;
+  const Work recompute = chunk.kept ? passes(model, config, chunk.recompute, AskedRows::none, true) : Work();
+  const Work score = double(execution.adapter_scores) * scored(model, config, chunk, true);
+  if (chunk.kept) cost.phases["recompute"] += recompute;
+  cost.phases["score"] += score;
+  if (measured) cost.phases["staleness"] += staleness(model, config, chunk);
+  add_training(model, config, chunk, cost);
+  if (config.control.empty()) return;
+  // Controls learn other texts, so no pass of theirs is shared. Their prefixes are taken to be as long as the module's.
+  const double controls = double(config.control.size()), steps = double(chunk.steps);
+  cost.phases["score_controls"] += controls * (recompute + score);
+  if (chunk.steps > 0)
+    cost.phases["train_controls"] += controls * steps * (model.forward(chunk.train_length, chunk.train_labelled, true) +
+                                                         model.backward(chunk.train_length, chunk.train_labelled) + model.optimizer(config.train));
+}
+
+// Generation (experiment/generation.cpp): each chunk is decoded over a cache, scored in a window without one, and learnt.
+CostPrediction generated(const Config& config, const ModelShape& shape, const CostInput& input) {
+  const ModelWork model(shape, config.lora, config.model.dtype, input.execution);
+  const bool adapter = config.score.adapter;
+  const std::int64_t prompt = std::max<std::int64_t>(1, input.prompt_tokens);
+  const std::int64_t context = config.window.context_tokens.value_or(config.train.prefix_tokens);
+  const std::int64_t lag = config.generate.schedule == Schedule::parallelized ? 1 : config.train.lag_chunks;
+  CostPrediction cost;
+  CachePlan cache(config);
+  struct Text { std::int64_t first, count; };
+  std::vector<Text> chunks;
+  std::int64_t learnt = 0;  // chunks before this one were learnt, or never will be
+  const auto learn = [&](std::int64_t index) {
+    if (!adapter || !config.train.enabled || index < learnt) return;
+    learnt = index + 1;
+    const Text& text = chunks[std::size_t(index)];
+    const std::int64_t before = std::min(config.train.prefix_tokens, text.first), stop = config.train.stop_after_tokens;
+    PlannedChunk chunk;
+    chunk.train_length = before + text.count;
+    chunk.train_labelled = before > 0 ? text.count : text.count - 1;
+    if (chunk.train_labelled == 0 || (stop > 0 && text.first + text.count > stop)) return;
+    chunk.steps = config.train.epochs;
+    add_training(model, config, chunk, cost);
+  };
+  if (config.generate.learn_prompt)
+    for (std::int64_t first = 0; first < prompt; first += config.window.chunk_tokens) {
+      chunks.push_back({first, std::min(config.window.chunk_tokens, prompt - first)});
+      learn(std::int64_t(chunks.size()) - 1);
+    }
+  for (const std::int64_t tokens : input.document_tokens)
+    for (std::int64_t done = 0; done < tokens;) {
+      const Text text{prompt + done, std::min(config.window.chunk_tokens, tokens - done)};
+      cost.phases[done == 0 ? "prefill" : "recompute"] +=
+          passes(model, config, cache.open(text.first, text.count), AskedRows::none, adapter);
+      cost.phases["decode"] += model.decoded(text.count, cache.visible() - 1, adapter);
+      cache.written(text.first + text.count);
+      const std::int64_t before = std::min(context, text.first), scored = before > 0 ? text.count : text.count - 1;
+      if (scored > 0 && config.score.base) cost.phases["score"] += model.forward(before + text.count, scored, false);
+      if (scored > 0 && adapter) cost.phases["score"] += model.forward(before + text.count, scored, true);
+      chunks.push_back(text);
+      learn(std::int64_t(chunks.size()) - 1 - lag);
+      done += text.count;
+      ++cost.chunks;
+      cost.tokens += text.count;
+    }
+  return cost;
+}
+
+// Plain training of all weights (train/pretrainer.cpp): every product has a gradient of its input, the embedding's rows
+// included, and one of its weight.
+CostPrediction pretrained(const Config& config, const ModelShape& shape, const CostInput& input) {
+  LoraConfig none;
+  none.targets.clear();
+  const PretrainConfig& p = config.pretrain;
+  const ModelWork model(shape, none, config.model.dtype);
+  CostPrediction cost;
+  for (const std::int64_t tokens : input.document_tokens) cost.tokens += tokens;
+  const double sequences = double(cost.tokens) / double(p.sequence_tokens);
+  const Work forward = model.forward(p.sequence_tokens, p.sequence_tokens, false);
+  Work backward = 2.0 * forward;
+  backward.attention_flops = 2.5 * forward.attention_flops;
+  cost.phases["train_forward"] = sequences * forward;
+  cost.phases["train_backward"] = sequences * backward;
+  cost.optimizer_steps = cost.chunks = std::int64_t(sequences / double(p.batch_sequences));
+  // As ModelWork::optimizer, over all weights: AdamW has two moments.
+  cost.phases["optimizer"] = {0, 0, double(cost.optimizer_steps) * 4 * 11 * shape.parameters()};
+  return cost;
+}
+
+CostPrediction read_through(const Config& config, const ModelShape& shape, const CostInput& input) {
+  const ModelWork model(shape, config.lora, config.model.dtype, input.execution);
+  CostPrediction cost;
+  for (std::size_t document = 0; document < input.document_tokens.size(); ++document)
+    for (const PlannedChunk& chunk : plan_document(config, input, document)) {
+      add_reading(model, config, input.execution, chunk, cost);
+      cost.tokens += chunk.tokens;
+      ++cost.chunks;
+    }
+  return cost;
+}
+
+}  // namespace
+
+Work CostPrediction::total() const {
+  Work sum;
+  for (const auto& [phase, work] : phases) sum += work;
+  return sum;
+}
+
+ModelShape pretrain_shape(const PretrainConfig& p, std::int64_t vocab) {
+  ModelShape shape;
+  shape.name = "pretrained";
+  shape.vocab = vocab;
+  shape.layers = p.layers;
+  shape.hidden = p.hidden;
+  shape.ffn = p.ffn;
+  shape.heads = p.heads;
+  shape.kv_heads = p.kv_heads.value_or(p.heads);
+  shape.head_dim = p.hidden / p.heads;
+  shape.max_positions = p.sequence_tokens;
+  shape.tied_embeddings = p.tied_embeddings;
+  return shape;
+}
+
+CostPrediction predict_cost(const Config& config, const ModelShape& shape, const CostInput& input) {
+  CostPrediction cost;
+  switch (config.experiment) {
+    case ExperimentKind::perplexity: cost = read_through(config, shape, input); break;
+    case ExperimentKind::generation: cost = generated(config, shape, input); break;
+    case ExperimentKind::pretrain: cost = pretrained(config, shape, input); break;
+    case ExperimentKind::translation:
+      throw Error(Exit::usage, "cost: got experiment \"translation\", whose lengths only its texts tell; wanted perplexity, generation or "
+                               "pretrain. A translation's run folder holds what each phase took");
+  }
+  cost.memory = memory_need(config, shape);
+  return cost;
+}
+
+CostPrediction cost_per_token(const Config& config, const ModelShape& shape, const Execution& execution) {
+  // Two documents that differ by whole cycles, far behind where windows are clipped.
+  const std::int64_t chunk = config.window.chunk_tokens, first = config.window.first_chunk_tokens.value_or(chunk);
+  Config steady = config;
+  steady.train.stop_after_tokens = 0;
+  const std::int64_t longest = std::max(CachePlan::capacity(config), config.train.prefix_tokens + chunk);
+  const std::int64_t window = CachePlan::capacity(config);
+  std::int64_t cycle = 1;
+  if (config.cache.policy == CachePolicy::refill) cycle = std::max<std::int64_t>(1, (window - config.cache.refill_tokens) / chunk);
+  if (config.cache.policy == CachePolicy::every_k) cycle = config.cache.rebuild_every_chunks;
+  if (config.cache.measure_staleness) cycle *= config.cache.staleness_every_chunks;
+  const std::int64_t warm = 2 * (longest / chunk + 2), more = cycle;
+  CostInput input;
+  input.execution = execution;
+  input.prompt_tokens = 1;
+  input.document_tokens = {first + warm * chunk};
+  const CostPrediction short_run = predict_cost(steady, shape, input);
+  input.document_tokens = {first + (warm + more) * chunk};
+  CostPrediction cost = predict_cost(steady, shape, input);
+  for (auto& [phase, work] : cost.phases) {
+    const auto before = short_run.phases.find(phase);
+    if (before != short_run.phases.end()) work = work - before->second;
+    work = (1.0 / double(more * chunk)) * work;
+  }
+  cost.tokens = 1;
+  cost.chunks = cost.optimizer_steps = 0;
+  return cost;
+}
+
+}  // namespace templora

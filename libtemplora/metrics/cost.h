@@ -1,0 +1,84 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "metrics/cache_plan.h"
+#include "metrics/model_shape.h"
+#include "metrics/work.h"
+#include "run/config.h"
+
+namespace templora {
+
+/// Phases in the order in which a chunk goes through them; the names are those of `seconds` in chunks.jsonl.
+/// prefill, recompute and recompute_base fill a kept cache; with cache.policy "rebuild" a score reads its context itself.
+inline constexpr const char* kCostPhases[] = {"prefill",       "recompute_base", "score_base",     "recompute", "decode",
+                                              "score",         "staleness",      "train_forward",  "train_backward",
+                                              "optimizer",     "score_controls", "train_controls"};
+
+/// Bytes that have to be there at once, by what they are for.
+struct MemoryNeed {
+  double weights = 0;      ///< of the base model
+  double module = 0;       ///< LoRA masters and gradients, controls' included
+  double moments = 0;      ///< of the optimizer
+  double cache = 0;        ///< keys and values kept from chunk to chunk
+  double activations = 0;  ///< the larger of what training keeps for its backward pass and what scoring needs at once
+  double logits = 0;       ///< of the labelled rows, with their float32 copies and gradient
+  double total() const { return weights + module + moments + cache + activations + logits; }
+};
+
+/// What a run will do, or one of its documents.
+struct CostPrediction {
+  std::map<std::string, Work> phases;  ///< by kCostPhases
+  std::int64_t tokens = 0;             ///< read or written
+  std::int64_t chunks = 0;
+  std::int64_t optimizer_steps = 0;    ///< of the module, without controls
+  MemoryNeed memory;
+  Work total() const;
+};
+
+/// What is known of a run before it starts, or after it ended.
+struct CostInput {
+  /// Tokens of each document (a book; for generation one text without its prompt; for pretraining all that is read).
+  std::vector<std::int64_t> document_tokens;
+  std::int64_t prompt_tokens = 1;  ///< generation only
+  /// Optimizer steps made after chunk `chunk` of a document, where that depends on data; null: as the config says.
+  std::function<std::int64_t(std::size_t document, std::int64_t chunk)> steps_after;
+  Execution execution;
+};
+
+/// FLOPs, bytes and memory of an experiment from its config and the model's sizes alone, chunk by chunk as the program
+/// would go through them; docs/cost.md has the formulas. Throws Error(usage) for a translation, whose lengths only its
+/// texts tell.
+CostPrediction predict_cost(const Config& config, const ModelShape& shape, const CostInput& input);
+
+/// The same per new token, far inside a long document: the mean over whole cycles of the cache policy. tokens is 1,
+/// so phases hold the work of one token; chunks and optimizer_steps are 0.
+CostPrediction cost_per_token(const Config& config, const ModelShape& shape, const Execution& execution = {});
+
+/// The shape that a pretraining config makes, with its tokenizer's vocabulary.
+ModelShape pretrain_shape(const PretrainConfig& pretrain, std::int64_t vocab);
+
+/// Memory alone.
+MemoryNeed memory_need(const Config& config, const ModelShape& shape);
+
+/// One chunk of a document and everything that is computed for it.
+struct PlannedChunk {
+  std::int64_t first = 0, tokens = 0;
+  std::int64_t context = 0, scored = 0;       ///< a window without a cache: [context | tokens], `scored` of them labelled
+  bool kept = false;                          ///< scored over a kept cache instead:
+  std::vector<Fed> recompute;                 ///< passes that make the cache ready
+  Fed pass{0, 0};                             ///< the chunk's own
+  std::vector<Fed> fresh;                     ///< passes that measure staleness, the last one scores; empty: none
+  std::int64_t train_length = 0, train_labelled = 0, steps = 0;
+  bool shared_forward = false;                ///< the scored pass is the first step's
+};
+
+/// The chunks of document number `document` in order.
+std::vector<PlannedChunk> plan_document(const Config& config, const CostInput& input, std::size_t document);
+
+}  // namespace templora

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace templora {
+
+/// The sizes of a Llama-family decoder: all that its cost depends on. Read without the rest of the model, so that
+/// a cost can be told where no weights are.
+struct ModelShape {
+  std::string name;
+  std::int64_t vocab = 0;
+  std::int64_t hidden = 0;
+  std::int64_t ffn = 0;
+  std::int64_t layers = 0;
+  std::int64_t heads = 0;
+  std::int64_t kv_heads = 0;
+  std::int64_t head_dim = 0;
+  std::int64_t max_positions = 0;
+  bool attention_bias = false;
+  bool mlp_bias = false;
+  bool tied_embeddings = false;
+
+  /// All weights, the embedding and, where it is not tied, the output projection included.
+  double parameters() const;
+};
+
+/// Reads the sizes from the config.json of a Hugging Face folder. Whether the architecture can be computed at all is
+/// for read_llama_config to say. Throws Error(bad_input) naming file, field, got and wanted; a folder without
+/// config.json too.
+ModelShape read_model_shape(const std::filesystem::path& folder);
+
+/// A shape by name: "llama2-7b", "llama2-13b", "yi-6b", as their publishers' config.json gives it.
+/// Throws Error(usage) that lists the names.
+ModelShape named_model_shape(const std::string& name);
+std::vector<std::string> model_shape_names();
+
+}  // namespace templora
