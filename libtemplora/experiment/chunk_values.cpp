@@ -34,10 +34,6 @@ std::optional<double> mean_of(const std::vector<float>& nll) {
   return std::accumulate(nll.begin(), nll.end(), 0.0) / double(nll.size());
 }
 
-AdamOptions adam_options(const TrainConfig& c) {
-  return {c.adam_beta1, c.adam_beta2, c.adam_eps, c.weight_decay, c.clip_norm};
-}
-
 void check_finite(const std::vector<float>& values, const std::string& what, const char* advice, const ChunkRecord& record) {
   for (const float value : values)
     if (!std::isfinite(value))

@@ -9,7 +9,6 @@
 
 #include "run/config.h"
 #include "run/record.h"
-#include "train/adamw.h"
 
 // What every experiment that learns chunk by chunk does with a chunk's numbers.
 
@@ -18,8 +17,6 @@ namespace templora {
 /// Seed of the `number`-th module of a text: every module has its own, so that one text's result does not depend
 /// on the others.
 std::uint64_t module_seed(std::int64_t seed, std::int64_t text_index, std::int64_t number);
-
-AdamOptions adam_options(const TrainConfig& config);
 
 /// Everything a chunk brings back, in one copy: on CUDA it is the chunk's only synchronisation. Undefined
 /// tensors come back empty.

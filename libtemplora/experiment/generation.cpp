@@ -40,11 +40,14 @@ struct Generation::Module {
         graph(second_graph ? *second_graph : model),
         adapter(graph, config.lora, std::uint64_t(config.seed)),
         writer(second_graph ? std::make_unique<LoraAdapter>(model, config.lora, std::uint64_t(config.seed)) : nullptr),
-        trainer(graph, adapter.parameters(),
-                {config.train.adam_beta1, config.train.adam_beta2, config.train.adam_eps, config.train.weight_decay,
-                 config.train.clip_norm}) {
-    if (config.lora.init_from) load_peft_folder(adapter, *config.lora.init_from);
+        trainer(graph, with_first_weights(adapter, config.lora), config.train) {
     publish();
+  }
+
+  /// The optimizer keeps what it starts from: these have to be there first.
+  static FlatParameters& with_first_weights(LoraAdapter& adapter, const LoraConfig& config) {
+    if (config.init_from) load_peft_folder(adapter, *config.init_from);
+    return adapter.parameters();
   }
 
   /// Gives the writing graph the weights that were learnt so far, into the same memory.
@@ -237,11 +240,8 @@ void Generation::save_tensors_to(const fs::path& file) const {
   std::vector<std::pair<std::string, at::Tensor>> tensors;
   for (const auto& [name, tensor] : context_.tensors()) tensors.push_back({"cache." + name, tensor});
   if (module_) {
-    AdamW& optimizer = module_->trainer.optimizer();
     tensors.push_back({"lora.weights", module_->adapter.parameters().value});
-    tensors.push_back({"lora.exp_avg", optimizer.exp_avg});
-    tensors.push_back({"lora.exp_avg_sq", optimizer.exp_avg_sq});
-    tensors.push_back({"lora.steps", optimizer.steps});
+    for (const auto& [name, tensor] : module_->trainer.optimizer().state()) tensors.push_back({"lora." + name, tensor});
     tensors.push_back({"lora.generator", module_->adapter.generator_state()});
   }
   save_tensors(file, tensors);
@@ -271,11 +271,8 @@ void Generation::restore(const Json& state, const fs::path& file) {
   const Json& saved = state.at("module");
   module_->version = saved.at("version").get<std::int64_t>();
   module_->trainer.set_steps(saved.at("optimizer_steps").get<std::int64_t>());
-  AdamW& optimizer = module_->trainer.optimizer();
   copy_stored(files, "lora.weights", module_->adapter.parameters().value);
-  copy_stored(files, "lora.exp_avg", optimizer.exp_avg);
-  copy_stored(files, "lora.exp_avg_sq", optimizer.exp_avg_sq);
-  copy_stored(files, "lora.steps", optimizer.steps);
+  for (const auto& [name, tensor] : module_->trainer.optimizer().state()) copy_stored(files, "lora." + name, tensor);
   module_->adapter.set_generator_state(view_of(files.at("lora.generator")).clone());
   module_->publish();
 }

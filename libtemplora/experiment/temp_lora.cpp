@@ -7,6 +7,7 @@
 
 #include "core/check.h"
 #include "experiment/chunk_values.h"
+#include "experiment/hard_chunks.h"
 #include "experiment/phase_timer.h"
 #include "model/tensors.h"
 #include "train/warmup.h"
@@ -58,7 +59,7 @@ void TempLora::start_module(Learner& learner, std::int64_t number) {
   learner.adapter = std::make_unique<LoraAdapter>(model_, config_.lora, module_seed(config_.seed, book_index_, number));
   learner.adapter->detach();
   if (config_.lora.init_from) load_peft_folder(*learner.adapter, *config_.lora.init_from);
-  learner.trainer = std::make_unique<ChunkTrainer>(model_, learner.adapter->parameters(), adam_options(config_.train));
+  learner.trainer = std::make_unique<ChunkTrainer>(model_, learner.adapter->parameters(), config_.train);
   learner.version = 0;
 }
 
@@ -66,6 +67,19 @@ void TempLora::start_module(Learner& learner, std::int64_t number) {
 std::int64_t TempLora::module_number(std::int64_t chunk) const {
   const std::int64_t every = config_.lora.reset_every_tokens;
   return every == 0 ? 0 : chunks_[std::size_t(chunk)].first / every;
+}
+
+std::int64_t TempLora::number_in_module(std::int64_t chunk) const {
+  std::int64_t start = chunk;
+  while (start > 0 && module_number(start - 1) == module_number(chunk)) --start;
+  return chunk - start;
+}
+
+// The sequence that teaches a chunk: behind its prefix, which train.label_prefix labels too.
+Window TempLora::lesson_of(const Chunk& chunk) const {
+  Window window = window_of(chunk, config_.train.prefix_tokens);
+  if (config_.train.label_prefix) window.labelled = window.length - 1;
+  return window;
 }
 
 std::int64_t TempLora::tokens_done() const {
@@ -102,6 +116,8 @@ ChunkResult TempLora::step() {
     // Score, with a module that has seen nothing of this chunk …
     std::optional<ScoredChunk> first_forward;
     turn.nll = score(learner, seen, first_forward, record);
+    // A rule that asks for the score waits for it; all others leave it on the device.
+    if (!control && config_.train.hard_quantile > 0) means_.push_back(mean_of(read_back({turn.nll}).front()));
     timer.mark(control ? "score_controls" : "score");
 
     // … then train: on this chunk, or, lagging, on the one before it; a control on its lesson instead.
@@ -179,42 +195,47 @@ at::Tensor TempLora::score(Learner& learner, const Window& seen, std::optional<S
   return token_nll(model_, tokens_of(seen.first, seen.length).unsqueeze(0), seen.labelled).squeeze(0);
 }
 
-// Whether a chunk is learnt at all, and by the module of today: a lagging step may not carry a chunk over to
+// Whether a chunk may be learnt at all, and by the module of today: a lagging step may not carry a chunk over to
 // the next module.
-bool TempLora::trains_on(std::int64_t chunk) const {
+bool TempLora::may_train_on(std::int64_t chunk) const {
   if (!config_.train.enabled || chunk < 0) return false;
   const Chunk& c = chunks_[std::size_t(chunk)];
   const std::int64_t stop = config_.train.stop_after_tokens;
   return (stop == 0 || c.first + c.count <= stop) && module_number(chunk) == module_number(next_chunk_) &&
-         window_of(c, config_.train.prefix_tokens).labelled > 0;
+         number_in_module(chunk) % config_.train.update_every_chunks == 0 && lesson_of(c).labelled > 0;
+}
+
+// The same once the chunk was scored.
+bool TempLora::trains_on(std::int64_t chunk) const {
+  return may_train_on(chunk) &&
+         (config_.train.hard_quantile == 0 || is_hard(means_, chunk, config_.train.hard_quantile, config_.train.hard_after_chunks));
 }
 
 // Exact only where training would run the very same forward pass again: same tokens after clipping, no
 // dropout, and this chunk, not an earlier one or a control's lesson, is trained on.
 bool TempLora::shares_forward(const Learner& learner, std::int64_t chunk) const {
   const Chunk& c = chunks_[std::size_t(chunk)];
-  return !learner.cache && learner.lessons.empty() && trains_on(chunk) && config_.train.lag_chunks == 0 && config_.lora.dropout == 0 &&
-         window_of(c, *config_.window.context_tokens) == window_of(c, config_.train.prefix_tokens);
+  return !learner.cache && learner.lessons.empty() && may_train_on(chunk) && config_.train.lag_chunks == 0 && config_.lora.dropout == 0 &&
+         window_of(c, *config_.window.context_tokens) == lesson_of(c);
 }
 
 std::optional<ChunkUpdate> TempLora::train(Learner& learner, std::int64_t index, std::optional<ScoredChunk> first_forward,
                                            ChunkRecord& record) {
   if (!trains_on(index)) return {};
-  std::int64_t module_start = index;  // warm-up counts a module's own chunks
-  while (module_start > 0 && module_number(module_start - 1) == module_number(index)) --module_start;
-  const std::vector<double> rates = learning_rates(config_.train, index - module_start, learner.trainer->steps());
+  // Warm-up counts a module's own chunks.
+  const std::vector<double> rates = learning_rates(config_.train, number_in_module(index), learner.trainer->steps());
 
   at::Tensor tokens;
   Window window;
   if (learner.lessons.empty()) {
-    window = window_of(chunks_[std::size_t(index)], config_.train.prefix_tokens);
+    window = lesson_of(chunks_[std::size_t(index)]);
     tokens = tokens_of(window.first, window.length);
     record.trained_chunk = index;
     record.shared_forward = first_forward.has_value();
     record.learning_rate = rates.back();
   } else {
     const Lesson& lesson = learner.lessons[std::size_t(index)];
-    window = window_of(lesson.chunk, config_.train.prefix_tokens);
+    window = lesson_of(lesson.chunk);
     if (window.labelled == 0) return {};
     tokens = at::tensor(at::ArrayRef<std::int64_t>(lesson.book->tokens.data() + window.first, std::size_t(window.length)))
                  .to(model_.options().device());
@@ -228,63 +249,6 @@ std::optional<ChunkUpdate> TempLora::train(Learner& learner, std::int64_t index,
   learner.adapter->set_training(false);
   ++learner.version;
   return update;
-}
-
-Json TempLora::state() const {
-  Json state{{"book_index", book_index_}, {"next_chunk", next_chunk_}};
-  Json& modules = state["modules"] = Json::object();
-  for (const Learner& learner : learners_)
-    modules[scorer_name(learner.scorer)] = {{"adapter_version", learner.version}, {"optimizer_steps", learner.trainer->steps()}};
-  if (base_cache_) state["base_cache"] = base_cache_->state();
-  for (const Learner& learner : learners_)
-    if (learner.cache) modules[scorer_name(learner.scorer)]["cache"] = learner.cache->state();
-  return state;
-}
-
-void TempLora::save_tensors_to(const fs::path& file) const {
-  std::vector<std::pair<std::string, at::Tensor>> tensors;
-  for (const Learner& learner : learners_) {
-    const std::string module = scorer_name(learner.scorer);
-    tensors.push_back({module + ".weights", learner.adapter->parameters().value});
-    tensors.push_back({module + ".exp_avg", learner.trainer->optimizer().exp_avg});
-    tensors.push_back({module + ".exp_avg_sq", learner.trainer->optimizer().exp_avg_sq});
-    tensors.push_back({module + ".steps", learner.trainer->optimizer().steps});
-    tensors.push_back({module + ".generator", learner.adapter->generator_state()});
-  }
-  const auto add_cache = [&](const std::string& owner, const ContextCache* cache) {
-    if (!cache) return;
-    for (const auto& [name, tensor] : cache->tensors()) tensors.push_back({owner + ".cache." + name, tensor});
-  };
-  add_cache("base", base_cache_.get());
-  for (const Learner& learner : learners_) add_cache(scorer_name(learner.scorer), learner.cache.get());
-  save_tensors(file, tensors);
-}
-
-void TempLora::restore(const Json& state, const fs::path& file) {
-  next_chunk_ = state.at("next_chunk").get<std::int64_t>();
-  if (next_chunk_ < 0 || next_chunk_ > chunk_count())
-    throw Error(Exit::bad_input, fmt::format("{}: next_chunk: got {}, wanted 0 to {}", file.string(), next_chunk_, chunk_count()));
-  const SafetensorsFiles files = SafetensorsFiles::open_file(file);
-  const auto restore_cache = [&](const std::string& owner, ContextCache* cache, const Json& saved) {
-    if (cache) cache->restore(saved, book_.tokens, [&](const std::string& name) { return view_of(files.at(owner + ".cache." + name)).clone(); });
-  };
-  if (base_cache_) restore_cache("base", base_cache_.get(), state.at("base_cache"));
-  for (Learner& learner : learners_) {
-    const std::string module = scorer_name(learner.scorer);
-    const Json& saved = state.at("modules").at(module);
-    learner.version = saved.at("adapter_version").get<std::int64_t>();
-    learner.trainer->set_steps(saved.at("optimizer_steps").get<std::int64_t>());
-    copy_stored(files, module + ".weights", learner.adapter->parameters().value);
-    copy_stored(files, module + ".exp_avg", learner.trainer->optimizer().exp_avg);
-    copy_stored(files, module + ".exp_avg_sq", learner.trainer->optimizer().exp_avg_sq);
-    copy_stored(files, module + ".steps", learner.trainer->optimizer().steps);
-    learner.adapter->set_generator_state(view_of(files.at(module + ".generator")).clone());
-    if (learner.cache) restore_cache(module, learner.cache.get(), saved.at("cache"));
-  }
-}
-
-void TempLora::save_adapter(const fs::path& folder) const {
-  if (!learners_.empty()) save_peft_folder(*learners_.front().adapter, folder, config_.model.path);
 }
 
 }  // namespace templora

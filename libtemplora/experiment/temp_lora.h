@@ -79,6 +79,9 @@ class TempLora {
   std::optional<ChunkUpdate> train(Learner& learner, std::int64_t chunk, std::optional<ScoredChunk> first_forward, ChunkRecord& record);
   void start_module(Learner& learner, std::int64_t number);
   std::int64_t module_number(std::int64_t chunk) const;
+  std::int64_t number_in_module(std::int64_t chunk) const;
+  Window lesson_of(const Chunk& chunk) const;
+  bool may_train_on(std::int64_t chunk) const;
   bool trains_on(std::int64_t chunk) const;
   bool shares_forward(const Learner& learner, std::int64_t chunk) const;
 
@@ -89,6 +92,7 @@ class TempLora {
   at::Tensor tokens_;  // [book tokens] int64 on the model's device
   std::unique_ptr<ContextCache> base_cache_;  // as Learner::cache: the base sees the same tokens
   std::vector<Learner> learners_;  // the temporary module, then the controls; none where score.adapter is off
+  std::vector<std::optional<double>> means_;  // the module's mean NLL of each scored chunk, with train.hard_quantile only
   std::int64_t book_index_ = 0;
   std::int64_t next_chunk_ = 0;
 };

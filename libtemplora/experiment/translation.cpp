@@ -72,7 +72,7 @@ NovelTranslation::NovelTranslation(LlamaImpl& model, const Config& config, const
   if (!config.score.adapter) return;
   adapter_ = std::make_unique<LoraAdapter>(model, config.lora, module_seed(config.seed, novel_index, 0));
   if (config.lora.init_from) load_peft_folder(*adapter_, *config.lora.init_from);
-  trainer_ = std::make_unique<ChunkTrainer>(model, adapter_->parameters(), adam_options(config.train));
+  trainer_ = std::make_unique<ChunkTrainer>(model, adapter_->parameters(), config.train);
 }
 
 // The life of a chunk.

@@ -87,12 +87,10 @@ Json NovelTranslation::state() const {
 
 void NovelTranslation::save_tensors_to(const fs::path& file) const {
   std::vector<std::pair<std::string, at::Tensor>> tensors;
-  if (adapter_)
-    tensors = {{"lora.weights", adapter_->parameters().value},
-               {"lora.exp_avg", trainer_->optimizer().exp_avg},
-               {"lora.exp_avg_sq", trainer_->optimizer().exp_avg_sq},
-               {"lora.steps", trainer_->optimizer().steps},
-               {"lora.generator", adapter_->generator_state()}};
+  if (adapter_) {
+    tensors = {{"lora.weights", adapter_->parameters().value}, {"lora.generator", adapter_->generator_state()}};
+    for (const auto& [name, tensor] : trainer_->optimizer().state()) tensors.push_back({"lora." + name, tensor});
+  }
   save_tensors(file, tensors);
 }
 
@@ -109,9 +107,7 @@ void NovelTranslation::restore(const Json& state, const fs::path& file) {
   trainer_->set_steps(state.at("optimizer_steps").get<std::int64_t>());
   const SafetensorsFiles files = SafetensorsFiles::open_file(file);
   copy_stored(files, "lora.weights", adapter_->parameters().value);
-  copy_stored(files, "lora.exp_avg", trainer_->optimizer().exp_avg);
-  copy_stored(files, "lora.exp_avg_sq", trainer_->optimizer().exp_avg_sq);
-  copy_stored(files, "lora.steps", trainer_->optimizer().steps);
+  for (const auto& [name, tensor] : trainer_->optimizer().state()) copy_stored(files, "lora." + name, tensor);
   adapter_->set_generator_state(view_of(files.at("lora.generator")).clone());
 }
 

@@ -76,6 +76,30 @@ double yarn_scale(double factor, double mscale) {
   return factor <= 1 ? 1.0 : 0.1 * mscale * std::log(factor) + 1.0;
 }
 
+Json rope_scaling_json(const RopeScaling& scaling) {
+  switch (scaling.type) {
+    case RopeScaling::Type::none:
+    case RopeScaling::Type::ntk: break;
+    case RopeScaling::Type::linear: return {{"rope_type", "linear"}, {"factor", scaling.factor}};
+    case RopeScaling::Type::dynamic: return {{"rope_type", "dynamic"}, {"factor", scaling.factor}};
+    case RopeScaling::Type::yarn:
+      return {{"rope_type", "yarn"},
+              {"factor", scaling.factor},
+              {"original_max_position_embeddings", scaling.original_positions},
+              {"beta_fast", scaling.beta_fast},
+              {"beta_slow", scaling.beta_slow},
+              {"truncate", scaling.truncate},
+              {"attention_factor", scaling.attention_factor}};
+    case RopeScaling::Type::llama3:
+      return {{"rope_type", "llama3"},
+              {"factor", scaling.factor},
+              {"original_max_position_embeddings", scaling.original_positions},
+              {"low_freq_factor", scaling.low_freq_factor},
+              {"high_freq_factor", scaling.high_freq_factor}};
+  }
+  return nullptr;
+}
+
 RopeScaling parse_rope_scaling(const Json& json, const std::string& where, std::int64_t max_positions) {
   const Fields fields(json, where);
   RopeScaling scaling;
@@ -91,6 +115,8 @@ RopeScaling parse_rope_scaling(const Json& json, const std::string& where, std::
     scaling.type = RopeScaling::Type::dynamic;
     // transformers measures the growth against max_position_embeddings, whatever else the object holds.
     scaling.original_positions = max_positions;
+  } else if (type == "ntk") {
+    scaling.type = RopeScaling::Type::ntk;
   } else if (type == "yarn") {
     scaling.type = RopeScaling::Type::yarn;
     const double beta_fast = fields.number("beta_fast", 0.0), beta_slow = fields.number("beta_slow", 0.0);
@@ -112,7 +138,7 @@ RopeScaling parse_rope_scaling(const Json& json, const std::string& where, std::
     if (scaling.high_freq_factor <= scaling.low_freq_factor)
       fields.refuse("high_freq_factor", fmt::format("{}", scaling.high_freq_factor), "more than low_freq_factor");
   } else {
-    fields.refuse("rope_type", "\"" + type + "\"", "default, linear, dynamic, yarn or llama3");
+    fields.refuse("rope_type", "\"" + type + "\"", "default, linear, dynamic, ntk, yarn or llama3");
   }
   return scaling;
 }
@@ -181,7 +207,14 @@ LlamaConfig read_llama_config(const std::filesystem::path& file, const std::opti
   return llama_config_from_json(parse_json(read_file(file), file.string()), file.string(), rope_scaling);
 }
 
+double ntk_theta(double theta, double stretch, std::int64_t head_dim) {
+  return theta * std::pow(stretch, double(head_dim) / double(head_dim - 2));
+}
+
 Json to_json(const LlamaConfig& config, const std::string& torch_dtype) {
+  const RopeScaling& scaling = config.rope_scaling;
+  // Dynamic scaling is measured against max_position_embeddings, which must then be the unstretched one.
+  const bool dynamic = scaling.type == RopeScaling::Type::dynamic, ntk = scaling.type == RopeScaling::Type::ntk;
   return Json{{"architectures", {"LlamaForCausalLM"}},
               {"model_type", "llama"},
               {"hidden_act", "silu"},
@@ -192,10 +225,10 @@ Json to_json(const LlamaConfig& config, const std::string& torch_dtype) {
               {"num_attention_heads", config.heads},
               {"num_key_value_heads", config.kv_heads},
               {"head_dim", config.head_dim},
-              {"max_position_embeddings", config.max_positions},
+              {"max_position_embeddings", dynamic ? scaling.original_positions : config.max_positions},
               {"rms_norm_eps", config.rms_norm_eps},
-              {"rope_theta", config.rope_theta},
-              {"rope_scaling", nullptr},
+              {"rope_theta", ntk ? ntk_theta(config.rope_theta, scaling.factor, config.head_dim) : config.rope_theta},
+              {"rope_scaling", rope_scaling_json(scaling)},
               {"attention_bias", config.attention_bias},
               {"mlp_bias", config.mlp_bias},
               {"tie_word_embeddings", config.tied_embeddings},

@@ -9,9 +9,9 @@
 
 namespace templora {
 
-/// How rotary positions are stretched; the names are those of Hugging Face's `rope_type`.
+/// How rotary positions are stretched; the names are those of Hugging Face's `rope_type`, which knows no `ntk`.
 struct RopeScaling {
-  enum class Type { none, linear, dynamic, yarn, llama3 };
+  enum class Type { none, linear, dynamic, ntk, yarn, llama3 };
   Type type = Type::none;
   double factor = 1.0;
   std::int64_t original_positions = 0;  ///< original_max_position_embeddings
@@ -52,7 +52,12 @@ LlamaConfig read_llama_config(const std::filesystem::path& file, const std::opti
 LlamaConfig llama_config_from_json(const Json& json, const std::string& where,
                                    const std::optional<Json>& rope_scaling = {});
 
-/// config.json for transformers' LlamaForCausalLM with these values (rope_scaling none only).
+/// The base of NTK-aware scaling, theta · stretch^(d / (d - 2)) with d = head_dim: the slowest angle becomes `stretch`
+/// times slower, the fastest stays (bloc97 2023; Peng et al. 2023, arXiv 2309.00071, section 3.1).
+double ntk_theta(double theta, double stretch, std::int64_t head_dim);
+
+/// config.json for transformers' LlamaForCausalLM with these values. ntk, which transformers does not know, is written
+/// as the larger rope_theta that it is.
 Json to_json(const LlamaConfig& config, const std::string& torch_dtype);
 
 }  // namespace templora

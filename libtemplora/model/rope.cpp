@@ -64,11 +64,10 @@ at::Tensor frequencies(const LlamaConfig& config, std::int64_t seq) {
     case RopeScaling::Type::linear: return plain_frequencies(config.rope_theta, config.head_dim) / scaling.factor;
     case RopeScaling::Type::dynamic: {
       const double window = double(scaling.original_positions), length = std::max(double(seq), window);
-      const double dim = double(config.head_dim);
-      const double theta =
-          config.rope_theta * std::pow(scaling.factor * length / window - (scaling.factor - 1), dim / (dim - 2));
+      const double theta = ntk_theta(config.rope_theta, scaling.factor * length / window - (scaling.factor - 1), config.head_dim);
       return plain_frequencies(length == window ? config.rope_theta : theta, config.head_dim);
     }
+    case RopeScaling::Type::ntk: return plain_frequencies(ntk_theta(config.rope_theta, scaling.factor, config.head_dim), config.head_dim);
     case RopeScaling::Type::yarn: return yarn_frequencies(config);
     case RopeScaling::Type::llama3: return llama3_frequencies(config);
   }

@@ -2,9 +2,10 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/_fused_adamw.h>
-#include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
+
+#include "train/clipping.h"
 
 namespace templora {
 
@@ -17,9 +18,7 @@ AdamW::AdamW(FlatParameters& parameters, const AdamOptions& options)
 
 at::Tensor AdamW::step(double learning_rate) {
   const at::NoGradGuard no_grad;
-  const at::Tensor norm = at::linalg_vector_norm(parameters_.grad);
-  if (options_.clip_norm > 0)  // torch.nn.utils.clip_grad_norm_, its 1e-6 included
-    parameters_.grad.mul_((options_.clip_norm / (norm + 1e-6)).clamp_max_(1.0));
+  const at::Tensor norm = clip_gradient(parameters_, options_.clip_norm);
   steps.add_(1);
   at::_fused_adamw_({parameters_.value}, {parameters_.grad}, {exp_avg}, {exp_avg_sq}, {}, {steps}, learning_rate,
                     options_.beta1, options_.beta2, options_.weight_decay, options_.eps, /*amsgrad=*/false,

@@ -7,8 +7,8 @@
 
 namespace templora {
 
-ChunkTrainer::ChunkTrainer(LlamaImpl& model, FlatParameters& parameters, const AdamOptions& options)
-    : model_(model), optimizer_(parameters, options) {}
+ChunkTrainer::ChunkTrainer(LlamaImpl& model, FlatParameters& parameters, const TrainConfig& config)
+    : model_(model), optimizer_(parameters, config) {}
 
 ScoredChunk ChunkTrainer::forward(const at::Tensor& tokens, std::int64_t count) {
   const at::AutoGradMode with_graph(true);

@@ -8,7 +8,7 @@
 
 #include "model/flat_parameters.h"
 #include "model/llama.h"
-#include "train/adamw.h"
+#include "train/optimizer.h"
 
 namespace templora {
 
@@ -28,7 +28,7 @@ struct ChunkUpdate {
 /// parameters are; whoever owns them sets dropout before calling.
 class ChunkTrainer {
  public:
-  ChunkTrainer(LlamaImpl& model, FlatParameters& parameters, const AdamOptions& options);
+  ChunkTrainer(LlamaImpl& model, FlatParameters& parameters, const TrainConfig& config);
 
   /// Scores the last `count` of tokens ([seq] int64) with the graph kept: these NLLs are what a pass
   /// without gradients would give, and `update` can start from them.
@@ -42,11 +42,11 @@ class ChunkTrainer {
   /// Optimizer steps made so far.
   std::int64_t steps() const { return steps_; }
   void set_steps(std::int64_t steps) { steps_ = steps; }  ///< of a resumed run
-  AdamW& optimizer() { return optimizer_; }
+  Optimizer& optimizer() { return optimizer_; }
 
  private:
   LlamaImpl& model_;
-  AdamW optimizer_;
+  Optimizer optimizer_;
   std::int64_t steps_ = 0;
 };
 

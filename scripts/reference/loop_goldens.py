@@ -35,6 +35,14 @@ VARIANTS = {
     "one_epoch": {"train.epochs": 1},
     "clip_small": {"train.clip_norm": 0.05},
     "no_clip": {"train.clip_norm": 0.0},
+    "label_prefix": {"train.label_prefix": True},
+    "update_every": {"train.update_every_chunks": 3},
+    "hard": {"train.hard_quantile": 0.5, "train.hard_after_chunks": 3},
+    "hard_lag": {"train.hard_quantile": 0.7, "train.hard_after_chunks": 2, "train.lag_chunks": 1},
+    "sgd": {"train.optimizer": "sgd", "train.learning_rate": 0.5, "train.clip_norm": 0.0},
+    "sgd_decay": {"train.optimizer": "sgd", "train.learning_rate": 0.5, "train.decay_to_start": 0.05},
+    "rms": {"train.optimizer": "rms", "train.rms_eps": 1e-4},
+    "rms_decay": {"train.optimizer": "rms", "train.decay_to_start": 0.1, "train.rms_eps": 1e-4},
     "adam": {"train.adam_beta1": 0.8, "train.adam_beta2": 0.95, "train.adam_eps": 1e-5},
 }
 

@@ -57,6 +57,9 @@ VARIANTS = {
     "sharded": dict(covers="two shards and an index", settings=dict(), save=dict(max_shard_size="48KB")),
     "bfloat16": dict(covers="bfloat16 weights, expected in float32 after upcasting", settings=dict(),
                      dtype=torch.bfloat16),
+    "ntk": dict(covers="rope_scaling ntk, which transformers writes as a larger rope_theta", lengths=[96],
+                settings=dict(rope_theta=10000.0 * 4.0 ** (32 / 30), **WIDE), drop=("rope_theta", "rope_scaling"),
+                add=dict(rope_theta=10000.0, rope_scaling={"rope_type": "ntk", "factor": 4.0})),
 }
 
 
@@ -71,7 +74,7 @@ def make(root: Path, seed: int) -> dict:
         model.to(variant.get("dtype", torch.float32))
         save_model(model, folder, **variant.get("save", {}))
         # Expected values of a spelling that 4.57 does not read come from the same maths in one that it does.
-        newer = "rope_parameters" in variant.get("add", {})
+        newer = "rope_parameters" in variant.get("add", {}) or name == "ntk"
         if not newer:
             save_model(model, folder, variant.get("drop", ()), variant.get("add"), **variant.get("save", {}))
         cases = []

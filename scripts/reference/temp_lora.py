@@ -6,10 +6,15 @@ Settings carry the names of templora's config keys. Definitions that the goldens
 - After chunk c was scored, training runs on chunk c - lag_chunks (none while that is negative), on the sequence
   [last L_T tokens | chunk], after the last chunk too.
 - Warm-up by steps counts s = 1, 2, ... over the whole document, by chunks k = 0, 1, ... the chunks trained on.
+- label_prefix labels all tokens of the training sequence that have a token before them.
+- update_every_chunks k trains on chunks 0, k, 2k, ... only; hard_quantile q only on a chunk whose mean NLL is at least
+  the ceil(q n)-th smallest of the n earlier chunks', once n has reached hard_after_chunks.
+- optimizer "sgd" and "rms" are dynamic evaluation (Krause et al. 2018), written out in DynamicEvaluation.
 - moments "reset" makes a fresh optimizer before each chunk's training: Adam's step count restarts, the
   warm-up's does not.
 """
 
+import math
 from dataclasses import dataclass, field
 
 import torch
@@ -22,6 +27,11 @@ DEFAULTS = {
     "train.warmup_chunks": None, "train.warmup_steps": 2, "train.clip_norm": 1.0,
     "train.adam_beta1": 0.9, "train.adam_beta2": 0.999, "train.adam_eps": 1e-7, "train.weight_decay": 0.0,
     "train.moments": "keep", "train.lag_chunks": 0,
+}
+# Absent from the goldens' settings unless a variant names them, so that older ones stay as they are.
+ABLATIONS = {
+    "train.label_prefix": False, "train.optimizer": "adamw", "train.rms_eps": 1e-7, "train.decay_to_start": 0.0,
+    "train.update_every_chunks": 1, "train.hard_quantile": 0.0, "train.hard_after_chunks": 8,
 }
 
 
@@ -69,12 +79,53 @@ def rate(settings: dict, step: int, trained_chunks: int) -> float:
     return settings["train.learning_rate"] * (min(1.0, done / warm) if warm else 1.0)
 
 
+class DynamicEvaluation:
+    """One tensor at a time, in float64 between the float32 values that a step reads and writes. The mean of the root
+    mean squares runs over the weights of all tensors; the statistics over the steps so far, this one included."""
+
+    def __init__(self, parameters: list, settings: dict):
+        self.parameters, self.settings, self.steps = parameters, settings, 0
+        self.start = [p.detach().double().clone() for p in parameters]
+        self.squares = [torch.zeros_like(start) for start in self.start]
+        self.param_groups = [{"lr": 0.0}]
+
+    def zero_grad(self, set_to_none: bool) -> None:
+        for parameter in self.parameters:
+            parameter.grad = None
+
+    @torch.no_grad()
+    def step(self) -> None:
+        self.steps += 1
+        rate, decay = self.param_groups[0]["lr"], self.settings["train.decay_to_start"]
+        grads = [p.grad.double() for p in self.parameters]
+        for square, grad in zip(self.squares, grads):
+            square += grad ** 2
+        roots = [(square / self.steps).sqrt() for square in self.squares]
+        mean = torch.cat([root.flatten() for root in roots]).mean()
+        for parameter, start, grad, root in zip(self.parameters, self.start, grads, roots):
+            back, scale = torch.tensor(decay).double(), 1.0
+            if self.settings["train.optimizer"] == "rms":
+                back, scale = (decay * root / mean).clamp(max=1), root + self.settings["train.rms_eps"]
+            value = parameter.double()
+            parameter.copy_(value + back * (start - value) - rate * grad / scale)
+
+
+def is_hard(means: list[float], settings: dict) -> bool:
+    """Whether the last of `means`, the scored chunks' mean NLLs, calls for training."""
+    *earlier, own = means
+    if settings["train.hard_quantile"] == 0 or len(earlier) < settings["train.hard_after_chunks"]:
+        return True
+    return own >= sorted(earlier)[max(1, math.ceil(settings["train.hard_quantile"] * len(earlier))) - 1]
+
+
 def run_loop(peft_model, tokens: torch.Tensor, settings: dict) -> list[ChunkResult]:
     """Scores and trains through `tokens` [count]; `peft_model` carries the initial adapter and is trained in place."""
-    settings = {**DEFAULTS, **settings}
+    settings = {**DEFAULTS, **ABLATIONS, **settings}
     parameters = [parameter for _, parameter in lora_parameters(peft_model)]
 
     def new_optimizer():
+        if settings["train.optimizer"] != "adamw":
+            return DynamicEvaluation(parameters, settings)
         return torch.optim.AdamW(
             parameters, lr=0.0, betas=(settings["train.adam_beta1"], settings["train.adam_beta2"]),
             eps=settings["train.adam_eps"], weight_decay=settings["train.weight_decay"], foreach=False, fused=False)
@@ -90,14 +141,19 @@ def run_loop(peft_model, tokens: torch.Tensor, settings: dict) -> list[ChunkResu
         results.append(result)
 
         target = c - settings["train.lag_chunks"]
-        if target < 0:
+        if target < 0 or target % settings["train.update_every_chunks"] != 0:
+            continue
+        if not is_hard([sum(r.lora) / len(r.lora) for r in results[:target + 1]], settings):
             continue
         if settings["train.moments"] == "reset":
             optimizer = new_optimizer()
         result.trained_chunk = target
+        (labelled, end), before = chunks[target], settings["train.prefix_tokens"]
+        if settings["train.label_prefix"]:
+            labelled, before = max(0, labelled - before), 0
         for _ in range(settings["train.epochs"]):
             step += 1
-            loss = token_nlls(peft_model, tokens, *chunks[target], settings["train.prefix_tokens"]).mean()
+            loss = token_nlls(peft_model, tokens, labelled, end, before).mean()
             optimizer.zero_grad(set_to_none=False)
             loss.backward()
             limit = settings["train.clip_norm"] or float("inf")

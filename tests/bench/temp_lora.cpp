@@ -108,7 +108,7 @@ class Loop {
         device_(device_of(arguments)),
         model_(make_model(arguments)),
         adapter_(*model_, lora_config(arguments), /*seed=*/1),
-        trainer_(*model_, adapter_.parameters(), {0.9, 0.999, 1e-7, 0, 1.0}),
+        trainer_(*model_, adapter_.parameters(), TrainConfig{}),
         first_(context_) {
     if (arguments.given("--model")) {
       const std::filesystem::path folder = arguments.text("--model");

@@ -116,7 +116,7 @@ class Translator {
   explicit Translator(const Arguments& arguments)
       : model_(make_model(arguments)),
         adapter_(*model_, lora_config(arguments), /*seed=*/1),
-        trainer_(*model_, adapter_.parameters(), AdamOptions{}),
+        trainer_(*model_, adapter_.parameters(), TrainConfig{.clip_norm = 0, .adam_eps = 1e-8}),
         chunk_(make_chunk(arguments)),
         epochs_(number(arguments, "--epochs")) {
     options_.max_new_tokens = options_.min_new_tokens = number(arguments, "--new");

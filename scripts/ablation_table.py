@@ -1,0 +1,65 @@
+#!/usr/bin/env python3
+"""Prints, for each variant of a sweep, its best learning rate and what it gave there: the table of docs/ablations.md.
+
+  scripts/ablation_table.py configs/sweeps/ablations.json runs/ablations
+
+The first argument is the sweep's definition, whose notes.points name the points of its first `zip` group; the second is
+the folder that `templora sweep` made of it. Numbers come from the cells' summary.json: mean NLL over all scored tokens
+(the module's, or the base model's where there is no module) and perplexity. A rate at an end of those that were tried is
+marked with *: a better one may lie beyond. Cells that are not finished are counted below the table.
+"""
+import argparse
+import json
+import math
+import pathlib
+import sys
+
+
+def result(folder):
+    """(mean NLL, scored tokens a second) of a finished run, else None."""
+    try:
+        summary = json.loads((folder / "summary.json").read_text())
+    except OSError:
+        return None
+    row = summary["all"][-1]
+    scorer = row["lora"] or row["base"]
+    return math.log(scorer["corpus"]), row["tokens"] / summary["chunk_seconds"]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("definition", type=pathlib.Path)
+    parser.add_argument("sweep", type=pathlib.Path, help="folder of the sweep")
+    arguments = parser.parse_args()
+    definition = json.loads(arguments.definition.read_text())
+    group, names = definition["zip"][0], definition["notes"]["points"]
+    points = {name: {key: values[i] for key, values in group.items()} for i, name in enumerate(names)}
+    runs, waiting = {name: [] for name in names}, 0
+    for cell in json.loads((arguments.sweep / "sweep.json").read_text())["cells"]:
+        values = cell["values"]
+        found = [name for name, point in points.items() if all(values[key] == value for key, value in point.items())]
+        if len(found) != 1:
+            sys.exit(f"ablation_table: {cell['folder']}: is {len(found)} of the points of {arguments.definition}, wanted one")
+        measured = result(arguments.sweep / cell["folder"])
+        if measured:
+            runs[found[0]].append((measured[0], values["train.learning_rate"], measured[1]))
+        else:
+            waiting += 1
+    reference = min((nll for nll, _, _ in runs[names[0]]), default=None)
+    print(f"| variant | rate | rates | NLL | against {names[0]} | perplexity | tokens/s |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for name, tried in sorted(runs.items(), key=lambda item: min(item[1], default=(math.inf,))):
+        if not tried:
+            continue
+        nll, rate, speed = min(tried)
+        rates = sorted(rate for _, rate, _ in tried)
+        learns = points[name]["score.adapter"]
+        shown = f"{rate:g}{'*' if rate in (rates[0], rates[-1]) else ''}" if learns else "–"
+        change = "–" if reference is None else f"{nll - reference:+.4f}"
+        print(f"| {name} | {shown} | {len(rates) if learns else '–'} | {nll:.4f} | {change} | {math.exp(nll):.2f} | {speed:.0f} |")
+    if waiting:
+        print(f"\n{waiting} cells are not finished.")
+
+
+if __name__ == "__main__":
+    main()
