@@ -1,10 +1,10 @@
 #include "metrics/interval.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <numeric>
-#include <random>
 
 #include "core/error.h"
 
@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::size_t kFewestForBootstrap = 8, kFewestForSignFlip = 6;
 constexpr int kResamples = 10000;
-constexpr double kTail = 0.025;
+constexpr double kLevel = 0.95;
 
 double mean_of(const std::vector<double>& values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
@@ -28,26 +28,51 @@ double standard_error(const std::vector<double>& values) {
   return std::sqrt(squares / (n - 1) / n);
 }
 
+/// splitmix64: a resampling draws hundreds of thousands of indices, and everywhere the same ones.
+class Indices {
+ public:
+  explicit Indices(std::uint64_t seed) : state_(seed) {}
+  /// An index below `n`.
+  std::size_t below(std::uint64_t n) {
+    std::uint64_t z = state_ += 0x9E3779B97F4A7C15ull;
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
+    return static_cast<std::size_t>(((z ^ (z >> 31)) >> 32) * n >> 32);
+  }
+
+ private:
+  std::uint64_t state_;
+};
+
 void bootstrap_t(const std::vector<double>& values, std::uint64_t seed, BookMean& out) {
   const double error = standard_error(values);
   out.low = out.high = out.mean;
   if (!(error > 0)) return;
-  std::mt19937_64 random(seed);
-  std::vector<double> drawn(values.size()), t;
+  Indices random(seed);
+  const auto n = static_cast<double>(values.size());
+  std::vector<double> scaled;  // deviations in standard errors: t is the same, and sums lose nothing
+  for (const double value : values) scaled.push_back((value - out.mean) / error);
+  std::vector<double> t;
+  t.reserve(kResamples);
   for (int i = 0; i < kResamples; ++i) {
-    for (double& value : drawn) value = values[random() % values.size()];
-    const double drawn_error = standard_error(drawn);
-    const double off = mean_of(drawn) - out.mean;
-    // A resample of one book over and over has no error of its own: an infinite t on its side.
-    if (drawn_error > 0)
-      t.push_back(off / drawn_error);
-    else if (off != 0)
-      t.push_back(std::copysign(std::numeric_limits<double>::infinity(), off));
+    double sum = 0, squares = 0;
+    for (std::size_t k = 0; k < values.size(); ++k) {
+      const double value = scaled[random.below(values.size())];
+      sum += value;
+      squares += value * value;
+    }
+    const double drawn_error = std::sqrt(std::max(0.0, squares - sum * sum / n) / (n - 1) / n);
+    // A resample of one book over and over has no error of its own: an infinite t.
+    if (drawn_error > 1e-9)
+      t.push_back(std::abs(sum) / n / drawn_error);
+    else if (sum != 0)
+      t.push_back(std::numeric_limits<double>::infinity());
   }
+  // One quantile of |t|: an equal-tailed interval covered less where a few books vary more than the rest.
   std::sort(t.begin(), t.end());
-  const auto quantile = [&](double q) { return t[static_cast<std::size_t>(q * static_cast<double>(t.size() - 1) + 0.5)]; };
-  out.low = out.mean - quantile(1 - kTail) * error;
-  out.high = out.mean - quantile(kTail) * error;
+  const double reach = error * t[static_cast<std::size_t>(kLevel * static_cast<double>(t.size() - 1) + 0.5)];
+  out.low = out.mean - reach;
+  out.high = out.mean + reach;
 }
 
 /// Two-sided p of the hypothesis that the mean is `centre`, over all signs of the deviations from it.
@@ -69,16 +94,28 @@ double sign_flip_end(const std::vector<double>& values, double mean, double beyo
   double kept = mean, rejected = beyond;
   for (int i = 0; i < 60; ++i) {
     const double middle = 0.5 * (kept + rejected);
-    (sign_flip_p(values, middle) > 2 * kTail ? kept : rejected) = middle;
+    (sign_flip_p(values, middle) > 1 - kLevel ? kept : rejected) = middle;
   }
   return kept;
+}
+
+// Side by side. More and shorter blocks than the most would miss likeness over long stretches.
+constexpr std::int64_t kFewestBlockChunks = 16, kFewestBlocks = 4, kMostBlocks = 8;
+
+/// 97.5 % point of Student's t: tabulated up to 30 degrees of freedom, then by its expansion around the normal.
+double student_t(std::int64_t degrees) {
+  constexpr std::array kTable{12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
+                              2.120,  2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042};
+  if (degrees <= static_cast<std::int64_t>(kTable.size())) return kTable[static_cast<std::size_t>(degrees - 1)];
+  constexpr double z = 1.959964;
+  return z + (z * z * z + z) / (4 * static_cast<double>(degrees));
 }
 
 }  // namespace
 
 BookMean mean_over_books(const std::vector<double>& values, std::uint64_t seed) {
   if (values.empty()) throw Error(Exit::bad_input, "mean over books: got no book, wanted at least one");
-  BookMean out{mean_of(values), {}, {}, static_cast<std::int64_t>(values.size()), "none"};
+  BookMean out{mean_of(values), {}, {}, static_cast<std::int64_t>(values.size()), "none", {}, {}};
   if (values.size() >= kFewestForBootstrap) {
     out.method = "bootstrap-t";
     bootstrap_t(values, seed, out);
@@ -88,7 +125,41 @@ BookMean mean_over_books(const std::vector<double>& values, std::uint64_t seed) 
     const double margin = *most - *least;
     out.low = sign_flip_end(values, out.mean, *least - margin);
     out.high = sign_flip_end(values, out.mean, *most + margin);
+    out.p = sign_flip_p(values, 0);
+  } else {
+    out.values = values;
   }
+  return out;
+}
+
+BlockMean mean_within_book(const std::vector<ChunkSum>& chunks) {
+  if (chunks.empty()) throw Error(Exit::bad_input, "mean within a book: got no chunk, wanted at least one");
+  const auto count = static_cast<std::int64_t>(chunks.size());
+  double sum = 0, tokens = 0;
+  for (const ChunkSum& chunk : chunks) sum += chunk.sum, tokens += static_cast<double>(chunk.tokens);
+  BlockMean out{sum / tokens, {}, {}, count, 0};
+  const std::int64_t length = std::max(kFewestBlockChunks, count / kMostBlocks);
+  const std::int64_t side_by_side = count / length;
+  if (side_by_side < kFewestBlocks) return out;
+  // A block's deviation is that of its sum from what the mean predicts for its tokens, so that a short chunk weighs little.
+  double block = 0, squares = 0;
+  const auto off = [&](std::int64_t c) {
+    const ChunkSum& chunk = chunks[static_cast<std::size_t>(c)];
+    return chunk.sum - out.mean * static_cast<double>(chunk.tokens);
+  };
+  for (std::int64_t c = 0; c < count; ++c) {
+    block += off(c);
+    if (c >= length) block -= off(c - length);
+    if (c >= length - 1) squares += block * block;
+  }
+  const auto blocks = static_cast<double>(count - length + 1), n = static_cast<double>(count), l = static_cast<double>(length);
+  // Variance of a block's sum is l times that of the long run; blocks centred at their own mean lose l / n of it.
+  const double long_run = squares / blocks / l / (1 - l / n);
+  const double error = std::sqrt(long_run * n) / tokens;
+  const double reach = student_t(side_by_side - 1) * error;
+  out.low = out.mean - reach;
+  out.high = out.mean + reach;
+  out.block_chunks = length;
   return out;
 }
 

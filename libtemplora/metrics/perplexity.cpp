@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 
 namespace templora {
 namespace {
@@ -27,21 +28,24 @@ struct Sums {
     weighted += other.weighted;
     tokens += other.tokens;
   }
+  double mean() const { return nll / static_cast<double>(tokens); }
   std::optional<Perplexity> perplexity() const {
     if (tokens == 0) return std::nullopt;
     const auto n = static_cast<double>(tokens);
-    return Perplexity{std::exp(nll / n), weighted / n, tokens};
+    return Perplexity{std::exp(nll / n), weighted / n, tokens, std::exp(nll / n), {}, {}};
   }
 };
 
 /// A book's sums by one scorer.
 struct ScorerSums {
   std::vector<Sums> rows;  // one a segment, then one for the whole book
+  std::vector<std::vector<ChunkSum>> parts;  // [row]: of each chunk that lies in it, in order
   double official_sum = 0, official_weight = 0;
 };
 
 struct BookSums {
   std::string name;
+  std::int64_t words = 0, text_bytes = 0;  // 0 where the book was not read to its end
   std::map<Scorer, ScorerSums> scorers;
 
   std::int64_t tokens(std::size_t row) const {
@@ -85,11 +89,12 @@ void add_chunk(ScorerSums& sums, const ChunkRecord& chunk, const float* nll, std
     const std::int64_t to = s + 1 < settings.edges.size() ? std::min(end, settings.edges[s + 1]) : end;
     double part = 0;
     for (std::int64_t t = from; t < to; ++t) part += nll[t - first_scored];
-    if (to > from) sums.rows[s].add_part(part, to - from);
+    if (to > from) sums.rows[s].add_part(part, to - from), sums.parts[s].push_back({part, to - from});
     whole += part;
   }
-  sums.rows.back().add_part(whole, chunk.scored_tokens);
   if (chunk.scored_tokens == 0) return;
+  sums.rows.back().add_part(whole, chunk.scored_tokens);
+  sums.parts.back().push_back({whole, chunk.scored_tokens});
   // The released code counts the unscored first token too, and weights a book's first chunk with Δ whatever
   // its own length is, unless the whole book is shorter.
   const auto weight =
@@ -122,27 +127,83 @@ std::optional<double> change_over(const std::vector<const BookSums*>& books, std
 
 double percent_of(double nll_difference) { return 100.0 * (std::exp(nll_difference) - 1.0); }
 
-/// Each scorer against the base, book by book.
-std::map<Scorer, BookMean> over_books(const std::vector<const BookSums*>& books, std::size_t row) {
-  std::map<Scorer, std::vector<double>> differences;
-  for (const BookSums* book : books) {
-    const auto base = book->scorers.find(Scorer::base);
-    if (base == book->scorers.end() || base->second.rows[row].tokens == 0) continue;
-    const auto mean = [row](const ScorerSums& sums) { return sums.rows[row].nll / static_cast<double>(sums.rows[row].tokens); };
-    for (const auto& [scorer, sums] : book->scorers)
-      if (scorer != Scorer::base && sums.rows[row].tokens > 0) differences[scorer].push_back(mean(sums) - mean(base->second));
-  }
+template <class Mean>
+Mean in_percent(Mean mean) {
+  mean.mean = percent_of(mean.mean);
+  if (mean.low) mean.low = percent_of(*mean.low), mean.high = percent_of(*mean.high);
+  return mean;
+}
+
+BookMean mean_in_percent(const std::vector<double>& differences) {
+  BookMean mean = in_percent(mean_over_books(differences));
+  for (double& value : mean.values) value = percent_of(value);
+  return mean;
+}
+
+/// A scorer's mean NLL less the base's on the same tokens, where both have some.
+std::optional<double> difference(const BookSums& book, Scorer scorer, std::size_t row) {
+  const auto base = book.scorers.find(Scorer::base), other = book.scorers.find(scorer);
+  if (scorer == Scorer::base || base == book.scorers.end() || other == book.scorers.end()) return std::nullopt;
+  const Sums &from = base->second.rows[row], &to = other->second.rows[row];
+  if (from.tokens == 0 || to.tokens == 0) return std::nullopt;
+  return to.mean() - from.mean();
+}
+
+/// Each scorer against the base, book by book; with `less_first`, less the same in the first segment.
+std::map<Scorer, BookMean> over_books(const std::vector<const BookSums*>& books, std::size_t row, bool less_first) {
   std::map<Scorer, BookMean> means;
-  for (const auto& [scorer, values] : differences) {
-    BookMean mean = mean_over_books(values);
-    mean.mean = percent_of(mean.mean);
-    if (mean.low) mean.low = percent_of(*mean.low), mean.high = percent_of(*mean.high);
-    means.emplace(scorer, std::move(mean));
+  for (const Scorer scorer : kScorers) {
+    std::vector<double> values;
+    for (const BookSums* book : books) {
+      const auto here = difference(*book, scorer, row), first = difference(*book, scorer, 0);
+      if (here && (!less_first || first)) values.push_back(*here - (less_first ? *first : 0));
+    }
+    if (!values.empty()) means.emplace(scorer, mean_in_percent(values));
   }
   return means;
 }
 
-std::vector<SegmentRow> rows_of(const std::vector<const BookSums*>& books, const std::vector<std::int64_t>& edges) {
+/// Each scorer against the base within one book.
+std::map<Scorer, BlockMean> within_book(const BookSums& book, std::size_t row) {
+  std::map<Scorer, BlockMean> means;
+  for (const Scorer scorer : kScorers) {
+    if (!difference(book, scorer, row)) continue;
+    const auto &from = book.scorers.at(Scorer::base).parts[row], &to = book.scorers.at(scorer).parts[row];
+    std::vector<ChunkSum> parts;
+    for (std::size_t c = 0; c < std::min(from.size(), to.size()); ++c) parts.push_back({to[c].sum - from[c].sum, to[c].tokens});
+    means.emplace(scorer, in_percent(mean_within_book(parts)));
+  }
+  return means;
+}
+
+/// Perplexity of one scorer over books, with what only whole books have.
+std::optional<Perplexity> perplexity_over(const std::vector<const BookSums*>& books, Scorer scorer, std::size_t row, bool whole_books) {
+  Sums sums;
+  double of_books = 0, words = 0, bytes = 0;
+  std::int64_t counted = 0;
+  bool complete = whole_books;
+  for (const BookSums* book : books) {
+    const auto found = book->scorers.find(scorer);
+    if (found == book->scorers.end() || found->second.rows[row].tokens == 0) continue;
+    const Sums& own = found->second.rows[row];
+    sums.add(own);
+    of_books += std::exp(own.mean());
+    ++counted;
+    complete = complete && book->words > 0 && book->text_bytes > 0;
+    words += static_cast<double>(book->words);
+    bytes += static_cast<double>(book->text_bytes);
+  }
+  std::optional<Perplexity> perplexity = sums.perplexity();
+  if (!perplexity) return perplexity;
+  perplexity->book_mean = of_books / static_cast<double>(counted);
+  if (complete) {
+    perplexity->word_level = std::exp(sums.nll / words);
+    perplexity->bits_per_byte = sums.nll / std::numbers::ln2 / bytes;
+  }
+  return perplexity;
+}
+
+std::vector<SegmentRow> rows_of(const std::vector<const BookSums*>& books, const std::vector<std::int64_t>& edges, bool single) {
   std::vector<SegmentRow> rows;
   for (std::size_t s = 0; s <= edges.size(); ++s) {
     SegmentRow row;
@@ -155,18 +216,18 @@ std::vector<SegmentRow> rows_of(const std::vector<const BookSums*>& books, const
       row.label = row.end_token ? fmt::format("{}-{}", position_name(edges[s]), position_name(*row.end_token))
                                 : fmt::format("{}+", position_name(edges[s]));
     }
-    std::map<Scorer, Sums> sums;
     for (const BookSums* book : books) {
-      for (const auto& [scorer, of_scorer] : book->scorers) sums[scorer].add(of_scorer.rows[s]);
       const std::int64_t tokens = book->tokens(s);
       row.tokens += tokens;
       row.books += tokens > 0;
     }
-    row.base = sums[Scorer::base].perplexity();
-    row.lora = sums[Scorer::lora].perplexity();
+    row.base = perplexity_over(books, Scorer::base, s, is_all);
+    row.lora = perplexity_over(books, Scorer::lora, s, is_all);
     for (const Scorer control : kControlScorers)
-      if (const auto found = sums[control].perplexity()) row.controls[control] = *found;
-    row.over_books = over_books(books, s);
+      if (const auto found = perplexity_over(books, control, s, is_all)) row.controls[control] = *found;
+    row.over_books = over_books(books, s, false);
+    if (s > 0 && !is_all) row.against_first_segment = over_books(books, s, true);
+    if (single) row.within_book = within_book(*books.front(), s);
     if (row.base && row.lora) {
       row.change_corpus_percent = change_percent(row.base->corpus, row.lora->corpus);
       row.change_chunk_mean_percent = change_percent(row.base->chunk_mean, row.lora->chunk_mean);
@@ -204,11 +265,16 @@ PerplexityTable perplexity_table(const RunData& run) {
     BookSums& book = books.emplace_back();
     book.name = record.book;
     if (record.tokens <= settings.window_tokens) table.no_gain_possible.push_back(record.book);
+    std::int64_t read = 0;
+    for (const ChunkRecord& chunk : run.chunks)
+      if (chunk.book_index == record.book_index) read += chunk.tokens;
+    if (read == record.tokens) book.words = record.words, book.text_bytes = record.text_bytes;
     const auto nll = run.nll.find(record.book_index);
     if (nll == run.nll.end()) continue;
     for (const auto& [scorer, values] : nll->second) {
       ScorerSums& sums = book.scorers[scorer];
       sums.rows.resize(settings.edges.size() + 1);
+      sums.parts.resize(settings.edges.size() + 1);
       std::size_t at = 0;
       for (const ChunkRecord& chunk : run.chunks) {
         if (chunk.book_index != record.book_index) continue;
@@ -221,9 +287,9 @@ PerplexityTable perplexity_table(const RunData& run) {
   std::vector<const BookSums*> all;
   for (const BookSums& book : books) {
     all.push_back(&book);
-    table.books.emplace_back(book.name, rows_of({&book}, settings.edges));
+    table.books.emplace_back(book.name, rows_of({&book}, settings.edges, true));
   }
-  table.all = rows_of(all, settings.edges);
+  table.all = rows_of(all, settings.edges, false);
   if (settings.official) {
     table.official_base = official(books, Scorer::base);
     table.official_lora = official(books, Scorer::lora);
@@ -240,12 +306,33 @@ Json optional_json(const std::optional<T>& value) {
 
 Json perplexity_json(const std::optional<Perplexity>& p) {
   if (!p) return nullptr;
-  return {{"corpus", p->corpus}, {"chunk_mean", p->chunk_mean}, {"tokens", p->tokens}};
+  return {{"corpus", p->corpus},
+          {"chunk_mean", p->chunk_mean},
+          {"book_mean", p->book_mean},
+          {"word_level", optional_json(p->word_level)},
+          {"bits_per_byte", optional_json(p->bits_per_byte)},
+          {"tokens", p->tokens}};
 }
 
-Json book_mean_json(const BookMean& mean) {
-  return {{"change_percent", mean.mean}, {"low", optional_json(mean.low)}, {"high", optional_json(mean.high)},
-          {"books", mean.books},         {"method", mean.method}};
+Json book_means_json(const std::map<Scorer, BookMean>& means) {
+  Json json = Json::object();
+  for (const auto& [scorer, mean] : means) {
+    Json& object = json[scorer_name(scorer)] = {{"change_percent", mean.mean}, {"low", optional_json(mean.low)},
+                                                {"high", optional_json(mean.high)}, {"books", mean.books},
+                                                {"method", mean.method}};
+    if (mean.p) object["p"] = *mean.p;
+    if (!mean.values.empty()) object["book_change_percent"] = mean.values;
+  }
+  return json;
+}
+
+Json block_means_json(const std::map<Scorer, BlockMean>& means) {
+  Json json = Json::object();
+  for (const auto& [scorer, mean] : means)
+    json[scorer_name(scorer)] = {{"change_percent", mean.mean}, {"low", optional_json(mean.low)},
+                                 {"high", optional_json(mean.high)}, {"chunks", mean.chunks},
+                                 {"block_chunks", mean.block_chunks}, {"method", mean.low ? "moving-blocks" : "none"}};
+  return json;
 }
 
 Json rows_json(const std::vector<SegmentRow>& rows) {
@@ -256,6 +343,7 @@ Json rows_json(const std::vector<SegmentRow>& rows) {
                     {"end_token", optional_json(row.end_token)},
                     {"tokens", row.tokens},
                     {"books", row.books},
+                    {"few_books", row.books < kFewBooks},
                     {"base", perplexity_json(row.base)},
                     {"lora", perplexity_json(row.lora)},
                     {"change_corpus_percent", optional_json(row.change_corpus_percent)},
@@ -266,7 +354,9 @@ Json rows_json(const std::vector<SegmentRow>& rows) {
       object[scorer_name(scorer)] = perplexity_json(perplexity);
       object[fmt::format("{}_change_corpus_percent", scorer_name(scorer))] = optional_json(change_percent(row.base, perplexity));
     }
-    for (const auto& [scorer, mean] : row.over_books) object["over_books"][scorer_name(scorer)] = book_mean_json(mean);
+    if (!row.over_books.empty()) object["over_books"] = book_means_json(row.over_books);
+    if (!row.against_first_segment.empty()) object["against_first_segment"] = book_means_json(row.against_first_segment);
+    if (!row.within_book.empty()) object["within_book"] = block_means_json(row.within_book);
   }
   return json;
 }

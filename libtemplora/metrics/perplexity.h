@@ -16,6 +16,10 @@ struct Perplexity {
   double corpus = 0;       ///< exp(ΣNLL / Σtokens)
   double chunk_mean = 0;   ///< Σ(exp(mean NLL of chunk) · tokens) / Σ tokens: what the released code prints
   std::int64_t tokens = 0; ///< scored tokens
+  double book_mean = 0;    ///< mean of the books' own corpus perplexities, every book counting alike
+  /// exp(ΣNLL / Σwords), PG-19's convention, and ΣNLL / ln 2 / Σbytes of the text. Words and bytes are known of whole
+  /// books only: none in segments, and where a book was not read to its end.
+  std::optional<double> word_level, bits_per_byte;
 };
 
 /// One cell row: base beside adapter on the same tokens.
@@ -34,7 +38,16 @@ struct SegmentRow {
   /// By scorer, controls included: the mean over books of mean NLL minus the base's, as a change of perplexity in
   /// percent. Every book counts alike, so that it is not the change of the corpus.
   std::map<Scorer, BookMean> over_books;
+  /// The same difference less that of the first segment, of the books that have tokens in both: whether the gain grows
+  /// with the position. A change of perplexity in percent; none in the first segment's row and in "all".
+  std::map<Scorer, BookMean> against_first_segment;
+  /// In a single book's rows, by scorer: the same difference weighted by tokens, with what chance within the book does
+  /// to it, as a change of perplexity in percent.
+  std::map<Scorer, BlockMean> within_book;
 };
+
+/// A row on fewer books than this says nothing about other books; tables mark it.
+inline constexpr std::int64_t kFewBooks = 3;
 
 /// 100 · (to / from - 1).
 std::optional<double> change_percent(const std::optional<Perplexity>& from, const std::optional<Perplexity>& to);

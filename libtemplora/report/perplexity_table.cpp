@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "report/markdown.h"
@@ -12,6 +13,11 @@ namespace {
 std::string corpus(const std::optional<Perplexity>& p) { return p ? fmt::format("{:.3f}", p->corpus) : kDash; }
 std::string chunk_mean(const std::optional<Perplexity>& p) { return p ? fmt::format("{:.3f}", p->chunk_mean) : kDash; }
 std::string change(const std::optional<double>& percent) { return cell(percent, "{:+.2f}"); }
+
+/// Number of books, marked where they are too few to speak for others.
+std::string book_count(const SegmentRow& row) {
+  return fmt::format("{}{}", row.books, row.books > 0 && row.books < kFewBooks ? " †" : "");
+}
 
 std::string header(const Json& config) {
   const std::string path = setting(config, "model", "path");
@@ -31,7 +37,7 @@ void append_all(const std::vector<SegmentRow>& rows, std::string& out) {
       "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
       first);
   for (const SegmentRow& row : rows)
-    out += fmt::format("| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n", row.label, row.books, grouped(row.tokens),
+    out += fmt::format("| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n", row.label, book_count(row), grouped(row.tokens),
                        corpus(row.base), corpus(row.lora), change(row.change_corpus_percent), chunk_mean(row.base),
                        chunk_mean(row.lora), change(row.change_chunk_mean_percent),
                        change(row.first_segment_change_percent));
@@ -51,9 +57,24 @@ std::vector<Scorer> learners_of(const std::vector<SegmentRow>& rows) {
 
 const char* title(Scorer scorer) { return scorer == Scorer::lora ? "Temp-LoRA" : scorer_name(scorer); }
 
-std::string interval(const BookMean& mean) {
+template <class Mean>
+std::string interval(const Mean& mean) {
   const std::string ends = mean.low ? fmt::format(" [{:+.2f}, {:+.2f}]", *mean.low, *mean.high) : "";
   return fmt::format("{:+.2f}{}", mean.mean, ends);
+}
+
+/// Every measure of the whole texts, a line for each scorer.
+void append_measures(const SegmentRow& all, std::string& out) {
+  out +=
+      "\n## Measures of the whole texts\n\n| scorer | corpus PPL | chunk mean | mean over books | word-level PPL | bits per byte |\n"
+      "| --- | ---: | ---: | ---: | ---: | ---: |\n";
+  const auto line = [&](const char* name, const Perplexity& p) {
+    out += fmt::format("| {} | {:.3f} | {:.3f} | {:.3f} | {} | {} |\n", name, p.corpus, p.chunk_mean, p.book_mean,
+                       cell(p.word_level, "{:.3f}"), cell(p.bits_per_byte, "{:.4f}"));
+  };
+  if (all.base) line("base", *all.base);
+  if (all.lora) line(title(Scorer::lora), *all.lora);
+  for (const auto& [control, perplexity] : all.controls) line(title(control), perplexity);
 }
 
 /// Controls beside the module, each against the base on the same tokens.
@@ -77,20 +98,47 @@ void append_controls(const std::vector<SegmentRow>& rows, std::string& out) {
   out += "\n## Controls\n\nModules that learnt other texts, scored on the same tokens.\n\n" + head + '\n' + line + '\n' + body;
 }
 
-/// The change of each scorer as a mean over books.
-void append_over_books(const std::vector<SegmentRow>& rows, std::string& out) {
+/// A line for each segment: its books, then each scorer's mean over them.
+void append_means(const std::vector<SegmentRow>& rows, const std::map<Scorer, BookMean> SegmentRow::*means, std::string& out) {
   const std::vector<Scorer> learners = learners_of(rows);
-  std::string head = "| segment | books |", line = "| --- | ---: |", body;
-  for (const Scorer scorer : learners) head += fmt::format(" {} |", title(scorer)), line += " ---: |";
+  out += "| segment | books |";
+  for (const Scorer scorer : learners) out += fmt::format(" {} |", title(scorer));
+  out += "\n| --- | ---: |";
+  for (std::size_t i = 0; i < learners.size(); ++i) out += " ---: |";
+  out += '\n';
   for (const SegmentRow& row : rows) {
-    body += fmt::format("| {} | {} |", row.label, row.books);
-    for (const Scorer scorer : learners)
-      body += fmt::format(" {} |", row.over_books.contains(scorer) ? interval(row.over_books.at(scorer)) : kDash);
-    body += '\n';
+    if ((row.*means).empty()) continue;
+    out += fmt::format("| {} | {} |", row.label, book_count(row));
+    for (const Scorer scorer : learners) out += fmt::format(" {} |", (row.*means).contains(scorer) ? interval((row.*means).at(scorer)) : kDash);
+    out += '\n';
   }
+}
+
+/// The change of each scorer as a mean over books, and whether it grows with the position.
+void append_over_books(const std::vector<SegmentRow>& rows, std::string& out) {
   out += "\n## Mean over books\n\nChange of PPL against the base in percent, every book counting alike, with the 95 % interval over "
-         "books where there are enough (bootstrap-t from 8, sign-flip test at 6 and 7).\n\n" +
-         head + '\n' + line + '\n' + body;
+         "books where there are enough (bootstrap-t from 8, sign-flip test at 6 and 7).\n\n";
+  append_means(rows, &SegmentRow::over_books, out);
+  const bool grows = std::any_of(rows.begin(), rows.end(), [](const SegmentRow& row) { return !row.against_first_segment.empty(); });
+  if (!grows) return;
+  out += fmt::format("\nThe same against segment {} of the same books: negative where the gain grows with the position.\n\n", rows.front().label);
+  append_means(rows, &SegmentRow::against_first_segment, out);
+}
+
+/// Intervals of single books, which speak for no other book.
+void append_within_books(const PerplexityTable& table, std::string& out) {
+  std::string body;
+  for (const auto& [name, rows] : table.books)
+    for (const SegmentRow& row : rows) {
+      const auto found = row.within_book.find(Scorer::lora);
+      if (found == row.within_book.end() || !found->second.low || (rows.size() == 2 && row.label != "all")) continue;
+      body += fmt::format("| {} | {} | {} | {} | {} |\n", escaped(name), row.label, found->second.chunks, found->second.block_chunks,
+                          interval(found->second));
+    }
+  if (body.empty()) return;
+  out += "\n## Within each book\n\nChange of PPL in percent with a 95 % interval from moving blocks of neighbouring chunks. It says how "
+         "sure the change is in this book, and nothing about other books.\n\n"
+         "| book | segment | chunks | chunks a block | Temp-LoRA change % |\n| --- | --- | ---: | ---: | ---: |\n" + body;
 }
 
 /// One table for all books: a line for each segment that a book reaches, then its whole.
@@ -127,12 +175,16 @@ std::string perplexity_markdown(const PerplexityTable& table, const Json& run_re
   if (table.official_base || table.official_lora)
     out += fmt::format("\nAs the released code prints it: base {}, Temp-LoRA {}.\n", cell(table.official_base, "{:.3f}"),
                        cell(table.official_lora, "{:.3f}"));
+  const auto few = [](const SegmentRow& row) { return row.books > 0 && row.books < kFewBooks; };
+  if (std::any_of(table.all.begin(), table.all.end(), few)) out += fmt::format("\n† fewer than {} books: no basis for other books.\n", kFewBooks);
+  if (!table.all.empty() && (table.all.back().base || table.all.back().lora)) append_measures(table.all.back(), out);
   if (!table.all.empty() && !table.all.back().controls.empty()) append_controls(table.all, out);
   if (table.books.size() > 1 && !learners_of(table.all).empty()) append_over_books(table.all, out);
   if (!table.books.empty()) {
     out += "\n## Each book\n\n";
     append_books(table, out);
   }
+  append_within_books(table, out);
   if (!table.no_gain_possible.empty()) {
     out += "\n## No gain possible\n\nThese texts fit into one window, so nothing that the module learns is out of the "
            "model's sight. They are part of the table.\n\n";
@@ -144,7 +196,8 @@ std::string perplexity_markdown(const PerplexityTable& table, const Json& run_re
       "position in the book lies. The chunk mean is Σ(exp(mean NLL of a chunk) · tokens) / Σ tokens, never smaller; "
       "a chunk across an edge counts on both sides with its tokens there. Change is Temp-LoRA against the base on the "
       "same tokens, negative where Temp-LoRA is better. The last column is the first segment's change of only those "
-      "books that reach the row's segment: it tells a growing gain from a change of books. Every token was scored "
+      "books that reach the row's segment: it tells a growing gain from a change of books. Word-level PPL is exp(ΣNLL / words), "
+      "bits per byte is ΣNLL / ln 2 / bytes, both of the whole texts. Every token was scored "
       "before anything was trained on it.\n";
   return out;
 }

@@ -148,6 +148,54 @@ TEST_CASE("Perplexity: books that fit into one window are named and stay in the 
   CHECK(table.all[0].books == 2);
 }
 
+TEST_CASE("Perplexity: words and bytes of whole books, and books that count alike", "[unit]") {
+  Made made({0, 8});
+  made.book(0, {4, 4, 4});
+  made.book(1, {4, 2});
+  for (BookRecord& book : made.run.books) book.words = 5 - book.book_index, book.text_bytes = 30;
+  const PerplexityTable table = perplexity_table(made.run);
+  const double first = 11 * std::log(Made::ppl(Made::base, 0, 1, 12)), second = 5 * std::log(Made::ppl(Made::base, 1, 1, 6));
+  const Perplexity& all = *table.all.back().base;
+  CHECK(all.book_mean == Approx((std::exp(first / 11) + std::exp(second / 5)) / 2));
+  CHECK(*all.word_level == Approx(std::exp((first + second) / 9)));
+  CHECK(*all.bits_per_byte == Approx((first + second) / std::log(2.0) / 60));
+  CHECK(*table.books[1].second.back().base->word_level == Approx(std::exp(second / 4)));
+  CHECK(!table.all[0].base->word_level);  // words of a segment are not known
+  CHECK(to_json(table).at("all").back().at("few_books") == true);
+  made.run.books[1].tokens += 1;  // a book that was not read to its end
+  CHECK(!perplexity_table(made.run).all.back().base->word_level);
+}
+
+TEST_CASE("Perplexity: a growing gain is told from a change of books by matched books", "[unit]") {
+  Made made({0, 8});
+  made.book(0, {4, 4, 4, 4});
+  made.book(1, {4, 4, 4, 4});
+  made.book(2, {4, 4});  // ends in the first segment
+  const PerplexityTable table = perplexity_table(made.run);
+  CHECK(table.all[0].against_first_segment.empty());
+  const BookMean& grown = table.all[1].against_first_segment.at(Scorer::lora);
+  CHECK(grown.books == 2);
+  // lora's gain is 0.01 t (1 + book): on average 0.115 - 0.04 in book 0, twice that in book 1.
+  CHECK(grown.mean == Approx(100 * (std::exp(-0.075 * 1.5) - 1)).epsilon(1e-4));
+  CHECK(grown.method == "none");
+  CHECK(grown.values.size() == 2);
+  CHECK(to_json(table).at("all")[1].at("against_first_segment").at("lora").at("book_change_percent").size() == 2);
+}
+
+TEST_CASE("Perplexity: a book's own rows have intervals from moving blocks, and no others do", "[unit]") {
+  Made made({0});
+  made.book(0, std::vector<std::int64_t>(70, 4));
+  made.book(1, {4, 4});
+  const PerplexityTable table = perplexity_table(made.run);
+  const BlockMean& within = table.books[0].second.back().within_book.at(Scorer::lora);
+  CHECK(within.chunks == 70);
+  CHECK(within.block_chunks == 16);
+  CHECK(*within.low < within.mean);
+  CHECK(within.mean == Approx(*table.books[0].second.back().change_corpus_percent).epsilon(1e-9));
+  CHECK(!table.books[1].second.back().within_book.at(Scorer::lora).low);
+  CHECK(table.all.back().within_book.empty());
+}
+
 TEST_CASE("Perplexity: the official number weights first chunks with the chunk length", "[unit]") {
   Made made({0}, "official", 4);
   made.book(0, {6, 4, 3});  // a first chunk longer than Δ

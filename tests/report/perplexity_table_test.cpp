@@ -77,7 +77,8 @@ TEST_CASE("perplexity_markdown: the table's numbers are those of the summary", "
   for (const Json& row : summary.at("all")) {
     const auto line = line_of(markdown, row.at("label"));
     REQUIRE(line.size() == 10);
-    CHECK(line[1] == std::to_string(row.at("books").get<int>()));
+    const int books = row.at("books");
+    CHECK(line[1] == std::to_string(books) + (books > 0 ? " †" : ""));  // all are fewer than three
     if (row.at("base").is_null()) {
       for (std::size_t i = 3; i < 10; ++i) CHECK(line[i] == "–");
       continue;
@@ -96,6 +97,38 @@ TEST_CASE("perplexity_markdown: the table's numbers are those of the summary", "
   CHECK(line_of(markdown, "0-1K")[2] == "1,598");
   CHECK(line_of(markdown, "9K+")[2] == "0");
   CHECK(line_of(markdown, "0-1K")[5][0] == '-');
+}
+
+TEST_CASE("perplexity_markdown: measures of whole texts and intervals within a book have tables of their own", "[unit]") {
+  RunData run = made_run();
+  for (BookRecord& book : run.books) book.words = book.tokens / 2, book.text_bytes = book.tokens * 4;
+  const PerplexityTable table = perplexity_table(run);
+  const std::string text = perplexity_markdown(table, run.run);
+  const std::string measures = text.substr(text.find("## Measures of the whole texts"));
+  const Json lora = to_json(table).at("all").back().at("lora");
+  const auto line = line_of(measures, "Temp-LoRA");
+  REQUIRE(line.size() == 6);
+  check_number(line[3], lora.at("book_mean"), 0.00051);
+  check_number(line[4], lora.at("word_level"), 0.00051);
+  check_number(line[5], lora.at("bits_per_byte"), 0.000051);
+  CHECK(text.find("† fewer than 3 books") != std::string::npos);
+  CHECK(text.find("## Within each book") == std::string::npos);  // four chunks are too few
+
+  for (std::int64_t c = 4; c < 80; ++c) {
+    ChunkRecord chunk = run.chunks[3];
+    chunk.chunk = c;
+    chunk.first_token = c * 600;
+    run.chunks.push_back(chunk);
+    run.books[0].tokens += 600;
+    for (int t = 0; t < 600; ++t) {
+      run.nll[0][Scorer::base].push_back(3.0f);
+      run.nll[0][Scorer::lora].push_back(2.5f + 0.01f * static_cast<float>(c % 7));
+    }
+  }
+  const std::string longer = perplexity_markdown(perplexity_table(run), run.run);
+  const std::string within = longer.substr(longer.find("## Within each book"));
+  CHECK(line_of(within, "a\\|b.txt").size() == 5 + 1);  // the bar in the name splits its cell
+  CHECK(within.find("| all | 80 | 16 |") != std::string::npos);
 }
 
 TEST_CASE("perplexity_markdown: settings, books and texts without a possible gain are named", "[unit]") {
