@@ -366,7 +366,8 @@ Json rows_json(const std::vector<SegmentRow>& rows) {
 Json to_json(const PerplexityTable& table) {
   Json books = Json::array();
   for (const auto& [name, rows] : table.books) books.push_back({{"book", name}, {"segments", rows_json(rows)}});
-  return {{"all", rows_json(table.all)},
+  return {{"table_version", kTableVersion},
+          {"all", rows_json(table.all)},
           {"books", books},
           {"no_gain_possible", table.no_gain_possible},
           {"official_base", optional_json(table.official_base)},

@@ -64,6 +64,9 @@ struct PerplexityTable {
 /// chunk across an edge counts on both sides with the tokens that lie there.
 PerplexityTable perplexity_table(const RunData& run);
 
+/// Of the tables' form and numbers, in summary.json: what another version made is not compared with what this one makes.
+inline constexpr int kTableVersion = 2;
+
 Json to_json(const PerplexityTable& table);
 
 }  // namespace templora
