@@ -10,7 +10,9 @@
 #include "core/stop.h"
 #include "experiment/generation.h"
 #include "experiment/session.h"
+#include "metrics/run_cost.h"
 #include "model/load.h"
+#include "report/cost_table.h"
 #include "report/generation_table.h"
 #include "run/run_folder.h"
 #include "text/text_stream.h"
@@ -93,8 +95,8 @@ std::vector<GenerationRecord> read_chunks(const fs::path& file) {
   return chunks;
 }
 
-void finish(RunFolder& folder, const Json& record, const std::string& hash_before, LlamaImpl& model, const Tokenizer& tokenizer,
-            const Generation& generation) {
+void finish(RunFolder& folder, const Config& config, const Json& record, const std::string& hash_before, LlamaImpl& model,
+            const Tokenizer& tokenizer, const Generation& generation) {
   const std::string hash_after = weights_hash(model);
   TEMPLORA_CHECK(hash_after == hash_before, "the base model's weights changed during the run");
   const std::vector<GenerationRecord> chunks = read_chunks(folder.path() / "chunks.jsonl");
@@ -102,6 +104,10 @@ void finish(RunFolder& folder, const Json& record, const std::string& hash_befor
   summary["weights_hash_before"] = hash_before;
   summary["weights_hash_after"] = hash_after;
   summary["peak_rss_bytes"] = peak_rss_bytes();
+  const RunCost cost = run_cost(chunks, generation.prompt_tokens(), config, read_model_shape(config.model.path),
+                                {peak_rss_bytes(), peak_device_bytes(model.options().device())});
+  summary["cost"] = to_json(cost);
+  write_file_atomically(folder.path() / "cost.md", cost_markdown(cost));
   write_file_atomically(folder.path() / "text.txt", tokenizer.decode(generation.text(), true));
   folder.write_summary(summary, generation_markdown(chunks, record));
 }
@@ -110,6 +116,7 @@ void finish(RunFolder& folder, const Json& record, const std::string& hash_befor
 
 void run_generation(const LoadedConfig& loaded, const std::filesystem::path& path, bool resume) {
   const Config& config = loaded.config;
+  check_cost(config);
   const Machine machine = set_up_machine(config.model, config.run);
   const Tokenizer tokenizer = open_tokenizer(config.model);
   Llama model = open_model(config.model, machine);
@@ -171,7 +178,7 @@ void run_generation(const LoadedConfig& loaded, const std::filesystem::path& pat
   std::fputs("\n", stdout);
   save();
   if (config.lora.save_final) generation.save_adapter(path / "adapters" / "0");
-  finish(folder, record, hash, *model, tokenizer, generation);
+  finish(folder, own, record, hash, *model, tokenizer, generation);
   log_line(fmt::format("the text, its chunks and their table are in {}", path.string()));
 }
 

@@ -13,7 +13,9 @@
 #include "experiment/session.h"
 #include "experiment/temp_lora.h"
 #include "metrics/perplexity.h"
+#include "metrics/run_cost.h"
 #include "model/load.h"
+#include "report/cost_table.h"
 #include "report/perplexity_plot.h"
 #include "report/perplexity_table.h"
 #include "run/run_folder.h"
@@ -100,7 +102,7 @@ class Running {
   std::string text_;
 };
 
-void finish(RunFolder& folder, const std::string& hash_before, LlamaImpl& model) {
+void finish(RunFolder& folder, const Config& config, const std::string& hash_before, LlamaImpl& model) {
   const std::string hash_after = weights_hash(model);
   TEMPLORA_CHECK(hash_after == hash_before, "the base model's weights changed during the run");
   const RunData data = read_run(folder.path());
@@ -113,16 +115,21 @@ void finish(RunFolder& folder, const std::string& hash_before, LlamaImpl& model)
   summary["weights_hash_after"] = hash_after;
   summary["chunk_seconds"] = seconds;
   summary["peak_rss_bytes"] = peak_rss_bytes();
+  const RunCost cost = run_cost(data, table, config, read_model_shape(config.model.path),
+                                {peak_rss_bytes(), peak_device_bytes(model.options().device())});
+  summary["cost"] = to_json(cost);
+  write_file_atomically(folder.path() / "cost.md", cost_markdown(cost));
   const std::string markdown = perplexity_markdown(table, data.run);
   write_file_atomically(folder.path() / "perplexity.svg", perplexity_svg(data));
   folder.write_summary(summary, markdown);
-  fmt::print("{}", markdown);
+  fmt::print("{}\n{}", markdown, cost_markdown(cost));
 }
 
 }  // namespace
 
 void run_perplexity(const LoadedConfig& loaded, const std::filesystem::path& path, bool resume) {
   const Config& config = loaded.config;
+  check_cost(config);
   const Machine machine = set_up_machine(config.model, config.run);
   const Tokenizer tokenizer = open_tokenizer(config.model);
   Llama model = open_model(config.model, machine);
@@ -179,7 +186,7 @@ void run_perplexity(const LoadedConfig& loaded, const std::filesystem::path& pat
     if (config.lora.save_final) document.save_adapter(path / "adapters" / std::to_string(index));
     before += std::int64_t(book.tokens.size());
   }
-  finish(folder, hash, *model);
+  finish(folder, config, hash, *model);
 }
 
 }  // namespace templora

@@ -132,14 +132,16 @@ WrittenChunk Generation::step() {
   std::vector<std::int64_t> written;
   std::exception_ptr writing_failure;
   try {
-    written = write(std::min(left, config_.window.chunk_tokens));
+    written = write(std::min(left, config_.window.chunk_tokens), [&] {
+      if (!parallel) timer.mark(first == prompt_tokens_ ? "prefill" : "recompute");
+    });
   } catch (...) {
     writing_failure = std::current_exception();
   }
   if (learning.joinable()) learning.join();
   if (writing_failure) std::rethrow_exception(writing_failure);
   if (failure) std::rethrow_exception(failure);
-  timer.mark(parallel ? "write_and_train" : "write");
+  timer.mark(parallel ? "write_and_train" : "decode");
 
   record.context_tokens = context_.context_tokens();
   text_.insert(text_.end(), written.begin(), written.end());
@@ -157,8 +159,9 @@ WrittenChunk Generation::step() {
   timer.mark("score");
 
   if (!parallel) {
+    if (module_) module_->trainer.on_part = [&](const char* part) { timer.mark(part); };
     update = train(index - lag());
-    timer.mark("train");
+    if (module_) module_->trainer.on_part = nullptr;
   }
   if (update) {
     record.trained_chunk = update->chunk;
@@ -174,9 +177,10 @@ WrittenChunk Generation::step() {
   return result;
 }
 
-std::vector<std::int64_t> Generation::write(std::int64_t tokens) {
+std::vector<std::int64_t> Generation::write(std::int64_t tokens, const std::function<void()>& opened) {
   const std::int64_t version = module_ ? (module_->writer ? module_->published : module_->version) : 0;
   context_.open(text_, std::int64_t(text_.size()), tokens, version);
+  opened();
   DecodeOptions options;
   const GenerateConfig& g = config_.generate;
   options.sampling = {g.temperature, g.top_k, g.top_p, g.min_p, g.repetition_penalty};

@@ -67,7 +67,7 @@ class Generation {
   struct Module;
   struct Update;
 
-  std::vector<std::int64_t> write(std::int64_t tokens);
+  std::vector<std::int64_t> write(std::int64_t tokens, const std::function<void()>& opened);
   void learn_prompt();
   std::optional<Update> train(std::int64_t chunk);
   std::optional<double> window_nll(const Chunk& chunk, bool with_adapter);

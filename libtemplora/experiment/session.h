@@ -3,6 +3,7 @@
 #include <c10/core/Device.h>
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "core/json.h"
@@ -48,5 +49,8 @@ Tokenizer open_tokenizer(const ModelConfig& config);
 
 /// Peak resident memory of this process so far, bytes.
 std::int64_t peak_rss_bytes();
+
+/// Peak of what LibTorch's allocator held on a GPU so far, bytes; none for the CPU.
+std::optional<std::int64_t> peak_device_bytes(const at::Device& device);
 
 }  // namespace templora

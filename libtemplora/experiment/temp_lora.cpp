@@ -102,6 +102,7 @@ ChunkResult TempLora::step() {
   record.context_tokens = seen.length - chunk.count;
 
   PhaseTimer timer(model_.options().device());
+  mark_ = [&](const char* part) { timer.mark(part); };
   const at::Tensor base = score_base(seen, record);
   timer.mark("score_base");
   std::vector<Turn> turns;
@@ -112,6 +113,8 @@ ChunkResult TempLora::step() {
     if (!control) record.adapter_version = learner.version;
     const AttachedTurn attached(*learner.adapter);
     Turn& turn = turns.emplace_back();
+    if (control) mark_ = nullptr;  // a control's turn is two phases, whatever their parts
+    learner.trainer->on_part = mark_;
 
     // Score, with a module that has seen nothing of this chunk …
     std::optional<ScoredChunk> first_forward;
@@ -122,7 +125,8 @@ ChunkResult TempLora::step() {
 
     // … then train: on this chunk, or, lagging, on the one before it; a control on its lesson instead.
     turn.update = train(learner, next_chunk_ - config_.train.lag_chunks, std::move(first_forward), record);
-    timer.mark(control ? "train_controls" : "train");
+    learner.trainer->on_part = nullptr;
+    if (control) timer.mark("train_controls");
   }
 
   std::vector<at::Tensor> on_device{base};
@@ -152,6 +156,7 @@ ChunkResult TempLora::step() {
       record.controls[scorer].nll = mean_of(nll);
     }
   }
+  mark_ = nullptr;
   timer.mark("read");
   record.seconds = timer.seconds();
   ++next_chunk_;
@@ -164,6 +169,7 @@ at::Tensor TempLora::tokens_of(std::int64_t first, std::int64_t length) const { 
 at::Tensor TempLora::score_cached(ContextCache& cache, std::int64_t version, ChunkRecord& record) {
   const Chunk& chunk = chunks_[std::size_t(next_chunk_)];
   record.context_tokens = cache.open(book_.tokens, chunk.first, chunk.count, version);
+  if (mark_) mark_(&cache == base_cache_.get() ? "recompute_base" : "recompute");
   const at::Tensor nll = cache.score(book_.tokens, chunk, version);
   record.scored_tokens = nll.defined() ? nll.numel() : 0;
   return nll;
@@ -182,8 +188,11 @@ at::Tensor TempLora::score(Learner& learner, const Window& seen, std::optional<S
   learner.adapter->set_training(false);
   if (learner.cache) {
     const at::Tensor nll = score_cached(*learner.cache, learner.version, record);
-    if (learner.scorer == Scorer::lora && config_.cache.measure_staleness && next_chunk_ % config_.cache.staleness_every_chunks == 0)
+    if (learner.scorer == Scorer::lora && config_.cache.measure_staleness && next_chunk_ % config_.cache.staleness_every_chunks == 0) {
+      mark_("score");
       record.staleness = learner.cache->measure_staleness(book_.tokens, chunks_[std::size_t(next_chunk_)], learner.version);
+      mark_("staleness");
+    }
     return nll;
   }
   if (seen.labelled == 0) return {};

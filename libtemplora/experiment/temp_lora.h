@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -93,6 +94,7 @@ class TempLora {
   std::unique_ptr<ContextCache> base_cache_;  // as Learner::cache: the base sees the same tokens
   std::vector<Learner> learners_;  // the temporary module, then the controls; none where score.adapter is off
   std::vector<std::optional<double>> means_;  // the module's mean NLL of each scored chunk, with train.hard_quantile only
+  std::function<void(const char* part)> mark_;  // ends a part of the present chunk's time; null outside its turn
   std::int64_t book_index_ = 0;
   std::int64_t next_chunk_ = 0;
 };

@@ -66,6 +66,11 @@ void CachePlan::feed(std::int64_t end, std::vector<Fed>& fed) {
 
 void CachePlan::trim(std::int64_t next) { visible_ = std::min(visible_, std::max<std::int64_t>(window_tokens_ - next, 1)); }
 
+void CachePlan::assume_read(std::int64_t end) {
+  visible_ = std::min(end, window_tokens_);
+  end_ = end;
+}
+
 void CachePlan::written(std::int64_t end) {
   visible_ += end - end_;
   end_ = end;

@@ -28,6 +28,9 @@ class CachePlan {
   /// Tokens up to `end` were decoded and kept.
   void written(std::int64_t end);
 
+  /// As if the first `end` tokens had been read: the window is full. Only for last_n, whose state is then always the same.
+  void assume_read(std::int64_t end);
+
   /// Most tokens that the cache holds at once.
   static std::int64_t capacity(const Config& config);
 

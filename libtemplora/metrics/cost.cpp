@@ -184,28 +184,49 @@ CostPrediction predict_cost(const Config& config, const ModelShape& shape, const
 }
 
 CostPrediction cost_per_token(const Config& config, const ModelShape& shape, const Execution& execution) {
+  if (config.experiment == ExperimentKind::pretrain) {  // every batch is alike
+    CostInput batch;
+    batch.document_tokens = {config.pretrain.sequence_tokens * config.pretrain.batch_sequences};
+    CostPrediction cost = predict_cost(config, shape, batch);
+    for (auto& [phase, work] : cost.phases) work = (1.0 / double(cost.tokens)) * work;
+    cost.tokens = 1;
+    cost.chunks = cost.optimizer_steps = 0;
+    return cost;
+  }
   // Two documents that differ by whole cycles, far behind where windows are clipped.
-  const std::int64_t chunk = config.window.chunk_tokens, first = config.window.first_chunk_tokens.value_or(chunk);
+  const std::int64_t chunk = config.window.chunk_tokens, capacity = CachePlan::capacity(config);
+  const bool reads = config.experiment == ExperimentKind::perplexity, measures = config.cache.measure_staleness;
   Config steady = config;
   steady.train.stop_after_tokens = 0;
-  const std::int64_t longest = std::max(CachePlan::capacity(config), config.train.prefix_tokens + chunk);
-  const std::int64_t window = CachePlan::capacity(config);
-  std::int64_t cycle = 1;
-  if (config.cache.policy == CachePolicy::refill) cycle = std::max<std::int64_t>(1, (window - config.cache.refill_tokens) / chunk);
-  if (config.cache.policy == CachePolicy::every_k) cycle = config.cache.rebuild_every_chunks;
-  if (config.cache.measure_staleness) cycle *= config.cache.staleness_every_chunks;
-  const std::int64_t warm = 2 * (longest / chunk + 2), more = cycle;
+  steady.lora.reset_every_tokens = 0;
+  steady.window.first_chunk_tokens = chunk;
+  const std::int64_t longest = std::max(capacity, config.train.prefix_tokens + chunk);
+  std::int64_t cycle = config.train.update_every_chunks;
+  if (config.cache.policy == CachePolicy::refill) cycle *= std::max<std::int64_t>(1, (capacity - config.cache.refill_tokens) / chunk);
+  if (config.cache.policy == CachePolicy::every_k) cycle *= config.cache.rebuild_every_chunks;
+  if (measures) cycle *= config.cache.staleness_every_chunks;
   CostInput input;
   input.execution = execution;
-  input.prompt_tokens = 1;
-  input.document_tokens = {first + warm * chunk};
+  std::int64_t warm = 2;
+  if (reads && !measures && (config.cache.policy == CachePolicy::rebuild || config.cache.policy == CachePolicy::last_n))
+    input.first_token = longest;
+  else
+    warm = 2 * (longest / chunk + 2);
+  if (config.train.hard_quantile > 0) {  // its rule has no cycle: the mean over many chunks
+    warm += config.train.hard_after_chunks;
+    cycle *= 1000;
+  }
+  if (warm + cycle > 2000000)
+    throw Error(Exit::usage, fmt::format("window.chunk_tokens: got {} beside windows of {} tokens, wanted at most a million chunks a "
+                                         "window or cycle; enlarge it", chunk, longest));
+  input.document_tokens = {warm * chunk};
   const CostPrediction short_run = predict_cost(steady, shape, input);
-  input.document_tokens = {first + (warm + more) * chunk};
+  input.document_tokens = {(warm + cycle) * chunk};
   CostPrediction cost = predict_cost(steady, shape, input);
   for (auto& [phase, work] : cost.phases) {
     const auto before = short_run.phases.find(phase);
     if (before != short_run.phases.end()) work = work - before->second;
-    work = (1.0 / double(more * chunk)) * work;
+    work = (1.0 / double(cycle * chunk)) * work;
   }
   cost.tokens = 1;
   cost.chunks = cost.optimizer_steps = 0;

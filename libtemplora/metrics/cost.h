@@ -49,6 +49,8 @@ struct CostInput {
   /// Optimizer steps made after chunk `chunk` of a document, where that depends on data; null: as the config says.
   std::function<std::int64_t(std::size_t document, std::int64_t chunk)> steps_after;
   Execution execution;
+  /// Documents begin here: what stands before is taken as read. Only for cache.policy rebuild and last_n.
+  std::int64_t first_token = 0;
 };
 
 /// FLOPs, bytes and memory of an experiment from its config and the model's sizes alone, chunk by chunk as the program
@@ -57,7 +59,8 @@ struct CostInput {
 CostPrediction predict_cost(const Config& config, const ModelShape& shape, const CostInput& input);
 
 /// The same per new token, far inside a long document: the mean over whole cycles of the cache policy. tokens is 1,
-/// so phases hold the work of one token; chunks and optimizer_steps are 0.
+/// so phases hold the work of one token; chunks and optimizer_steps are 0. lora.reset_every_tokens is taken as 0. Throws
+/// Error(usage) where a cycle of a kept cache has more than a million chunks.
 CostPrediction cost_per_token(const Config& config, const ModelShape& shape, const Execution& execution = {});
 
 /// The shape that a pretraining config makes, with its tokenizer's vocabulary.

@@ -63,9 +63,11 @@ std::vector<Fed> fresh_passes(const Config& config, const std::vector<Span>& spa
 std::vector<PlannedChunk> plan_document(const Config& config, const CostInput& input, std::size_t document) {
   const std::int64_t chunk_tokens = config.window.chunk_tokens, context = config.window.context_tokens.value_or(config.train.prefix_tokens);
   const std::int64_t stop = config.train.stop_after_tokens, reset = config.lora.reset_every_tokens;
-  const auto spans = cut(input.document_tokens.at(document), chunk_tokens, config.window.first_chunk_tokens.value_or(chunk_tokens));
+  auto spans = cut(input.document_tokens.at(document), chunk_tokens, config.window.first_chunk_tokens.value_or(chunk_tokens));
+  for (Span& span : spans) span.first += input.first_token;
   const auto module_of = [&](std::size_t i) { return reset == 0 ? 0 : spans[i].first / reset; };
   CachePlan cache(config);
+  if (input.first_token > 0) cache.assume_read(input.first_token);
   std::vector<PlannedChunk> chunks;
   std::size_t module_start = 0;  // first chunk of the module that learns
   for (std::size_t i = 0; i < spans.size(); ++i) {

@@ -1,6 +1,7 @@
 #include "metrics/device_peaks.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cctype>
@@ -24,7 +25,7 @@ const std::vector<DevicePeaks>& known_devices() {
       {"A100", 312e12, 19.5e12, 2.039e12, 80e9, kDataSheet},
       {"L40S", 362.05e12, 91.6e12, 864e9, 48e9, kDataSheet},
       {"4090", 165.2e12, 82.6e12, 1008e9, 24e9, kDataSheet},
-      {"cpu", 430e9, 210e9, 40e9, 16e9, "rates measured on two cores of a Zen 4 with AVX-512; give your own for another processor"}};
+      {"cpu", 430e9, 210e9, 37e9, 24e9, "measured on two cores of a Zen 4 with 24 GB; give your own for another processor"}};
   return devices;
 }
 
@@ -33,15 +34,15 @@ std::string lower(std::string text) {
   return text;
 }
 
-double positive_number(const std::string& name, const std::string& text) {
+double positive_number(const std::string& where, const std::string& name, const std::string& text) {
   char* end = nullptr;
   const double value = std::strtod(text.c_str(), &end);
   if (text.empty() || *end != '\0' || !std::isfinite(value) || value <= 0)
-    throw Error(Exit::usage, fmt::format("--device: {}: got \"{}\", wanted a number above 0, such as 3.35e12", name, printable(text)));
+    throw Error(Exit::usage, fmt::format("{}: {}: got \"{}\", wanted a number above 0, such as 3.35e12", where, name, printable(text)));
   return value;
 }
 
-DevicePeaks parse_peaks(const std::string& list) {
+DevicePeaks parse_peaks(const std::string& list, const std::string& where) {
   DevicePeaks peaks{"given peaks", 0, 0, 0, 0, "as given"};
   const std::map<std::string, double*> fields{{"bf16_flops", &peaks.bf16_flops},
                                               {"fp32_flops", &peaks.fp32_flops},
@@ -54,24 +55,24 @@ DevicePeaks parse_peaks(const std::string& list) {
     const std::size_t equals = std::min(part.find('='), part.size());
     const auto field = fields.find(part.substr(0, equals));
     if (field == fields.end() || *field->second != 0)
-      throw Error(Exit::usage, fmt::format("--device: got \"{}\", {}, each once", printable(part), kWanted));
-    *field->second = positive_number(field->first, equals < part.size() ? part.substr(equals + 1) : "");
+      throw Error(Exit::usage, fmt::format("{}: got \"{}\", {}, each once", where, printable(part), kWanted));
+    *field->second = positive_number(where, field->first, equals < part.size() ? part.substr(equals + 1) : "");
     start = comma + 1;
   }
   for (const auto& [name, value] : fields)
-    if (*value == 0) throw Error(Exit::usage, fmt::format("--device: {} is missing, {}", name, kWanted));
+    if (*value == 0) throw Error(Exit::usage, fmt::format("{}: {} is missing, {}", where, name, kWanted));
   return peaks;
 }
 
 }  // namespace
 
-DevicePeaks device_peaks(const std::string& name_or_list) {
-  if (name_or_list.find('=') != std::string::npos) return parse_peaks(name_or_list);
+DevicePeaks device_peaks(const std::string& name_or_list, const std::string& where) {
+  if (name_or_list.find('=') != std::string::npos) return parse_peaks(name_or_list, where);
   for (const DevicePeaks& device : known_devices())
     if (lower(device.name) == lower(name_or_list)) return device;
-  throw Error(Exit::usage, fmt::format("--device: got \"{}\", wanted one of {}, or peaks such as "
+  throw Error(Exit::usage, fmt::format("{}: got \"{}\", wanted one of {}, or peaks such as "
                                        "bf16_flops=9.9e14,fp32_flops=6.7e13,bytes_per_s=3.35e12,memory_bytes=8e10",
-                                       printable(name_or_list), fmt::join(device_names(), ", ")));
+                                       where, printable(name_or_list), fmt::join(device_names(), ", ")));
 }
 
 std::vector<std::string> device_names() {

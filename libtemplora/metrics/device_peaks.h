@@ -21,8 +21,8 @@ struct DevicePeaks {
 
 /// A device by name ("H200", case does not matter), or its peaks as a list
 /// "bf16_flops=9.9e14,fp32_flops=6.7e13,bytes_per_s=4.8e12,memory_bytes=1.41e11" with each name once.
-/// Throws Error(usage) that lists the known names, or names the peak that is missing.
-DevicePeaks device_peaks(const std::string& name_or_list);
+/// Throws Error(usage) that starts with `where` and lists the known names, or names the peak that is missing.
+DevicePeaks device_peaks(const std::string& name_or_list, const std::string& where = "--device");
 
 /// Names that device_peaks() knows.
 std::vector<std::string> device_names();

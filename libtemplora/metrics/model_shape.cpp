@@ -1,6 +1,7 @@
 #include "metrics/model_shape.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <optional>
 

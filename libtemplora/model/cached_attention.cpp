@@ -8,6 +8,7 @@
 #include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
+#include <ATen/record_function.h>
 
 #include <cmath>
 #include <cstring>
@@ -71,6 +72,8 @@ void attend_rows(const std::vector<RowTask>& tasks, const at::Tensor& keys, cons
   };
   std::int64_t all_slots = 0;
   for (const RowTask& task : tasks) all_slots += task.slots;
+  // Query-key pairs and heads · head_dim, for whoever counts operations.
+  RECORD_FUNCTION("templora::row_attention", c10::ArrayRef<const c10::IValue>({all_slots, heads * dim}));
   const std::int64_t count = std::int64_t(tasks.size()) * kv_heads;
   constexpr std::int64_t kElementsPerTask = 16 * 1024;  // less is not worth another thread
   const std::int64_t elements = all_slots * dim / std::int64_t(tasks.size());

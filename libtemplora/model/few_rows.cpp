@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
+#include <ATen/record_function.h>
 
 #include <algorithm>
 
@@ -90,6 +91,7 @@ bool has_few_rows(const at::Tensor& x, const at::Tensor& weight) {
 
 at::Tensor few_rows_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, at::ScalarType dtype) {
   TEMPLORA_CHECK(has_few_rows(x, weight) && x.size(-1) == weight.size(1), "few rows of the weight's dtype wanted");
+  RECORD_FUNCTION("templora::few_rows_linear", c10::ArrayRef<const c10::IValue>({x, weight}));
   at::DimVector sizes(x.sizes());
   sizes.back() = weight.size(0);
   at::Tensor y = at::empty(sizes, x.options().dtype(dtype));
@@ -103,6 +105,7 @@ at::Tensor few_rows_linear(const at::Tensor& x, const at::Tensor& weight, const 
 void few_rows_add(at::Tensor y, const at::Tensor& x, const at::Tensor& weight, double scale) {
   const std::int64_t out = weight.size(0), in = weight.size(1), rows = x.size(0);
   TEMPLORA_CHECK(rows <= kFewRows && x.stride(1) == 1 && y.stride(1) == 1 && weight.is_contiguous(), "few rows wanted");
+  RECORD_FUNCTION("templora::few_rows_add", c10::ArrayRef<const c10::IValue>({x, weight}));
   const float* w = weight.const_data_ptr<float>();
   const float* xs = x.const_data_ptr<float>();
   const bool wide = y.scalar_type() == at::kFloat;

@@ -7,7 +7,8 @@
 namespace templora {
 
 // Products of a few rows with a matrix on the CPU, as decoding needs them: the time is that of reading the
-// matrix once. A row's result does not depend on the rows beside it or on the number of threads.
+// matrix once. A row's result does not depend on the rows beside it or on the number of threads. They are recorded as
+// functions of their own (at::RecordFunction), so that profilers and counters see them like the library's products.
 
 /// Rows that these products take; more are better served by a general product.
 inline constexpr std::int64_t kFewRows = 16;

@@ -18,16 +18,22 @@ ScoredChunk ChunkTrainer::forward(const at::Tensor& tokens, std::int64_t count) 
 ChunkUpdate ChunkTrainer::update(const at::Tensor& tokens, std::int64_t count, const std::vector<double>& learning_rates,
                                  std::optional<ScoredChunk> first) {
   ChunkUpdate result;
+  const auto ended = [&](const char* part) {
+    if (on_part) on_part(part);
+  };
   for (const double learning_rate : learning_rates) {
     ScoredChunk scored = first ? std::move(*first) : forward(tokens, count);
     first.reset();
     // The fused step writes weights without telling autograd: a stale graph would give silent nonsense.
     TEMPLORA_CHECK(scored.at_step == steps_, "this forward pass was made by older weights");
     const at::Tensor loss = scored.nll.mean();
+    ended("train_forward");
     loss.backward();
     result.loss.push_back(loss.detach());
+    ended("train_backward");
     result.grad_norm.push_back(optimizer_.step(learning_rate));
     ++steps_;
+    ended("optimizer");
   }
   return result;
 }

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -38,6 +39,9 @@ class ChunkTrainer {
   /// forward of the same tokens by the current weights serves as the first step's.
   ChunkUpdate update(const at::Tensor& tokens, std::int64_t count, const std::vector<double>& learning_rates,
                      std::optional<ScoredChunk> first = {});
+
+  /// Told the name of each part of update() as it ends: "train_forward", "train_backward", "optimizer". Null: nobody.
+  std::function<void(const char* part)> on_part;
 
   /// Optimizer steps made so far.
   std::int64_t steps() const { return steps_; }

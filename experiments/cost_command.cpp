@@ -1,0 +1,89 @@
+// `templora cost`: what a config will cost, without running it.
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <memory>
+
+#include "commands.h"
+#include "core/error.h"
+#include "core/file.h"
+#include "report/cost_table.h"
+#include "text/tokenizer.h"
+
+namespace templora {
+namespace {
+
+struct CostArguments {
+  std::string config, shape, device;
+  std::vector<std::string> sets;
+  std::int64_t tokens = 0;
+  bool json = false;
+};
+
+ModelShape shape_for(const Config& config, const CostArguments& arguments) {
+  if (!arguments.shape.empty()) return named_model_shape(arguments.shape);
+  if (config.experiment == ExperimentKind::pretrain) return pretrain_shape(config.pretrain, Tokenizer(*config.model.tokenizer).size());
+  if (!fs::exists(fs::path(config.model.path) / "config.json"))
+    throw Error(Exit::bad_input, fmt::format("{}: no config.json; put the model there, or name a shape with --shape: {}",
+                                             printable(config.model.path, 1000), fmt::join(model_shape_names(), ", ")));
+  return read_model_shape(config.model.path);
+}
+
+// Tokens that the config itself names: of each book with data.max_tokens, of what is written, of pretraining.
+std::vector<std::int64_t> known_tokens(const Config& config, std::int64_t given) {
+  if (given > 0) return {given};
+  if (config.experiment == ExperimentKind::generation) return {config.generate.tokens};
+  if (config.experiment == ExperimentKind::pretrain) return config.pretrain.tokens ? std::vector{*config.pretrain.tokens} : std::vector<std::int64_t>();
+  return {};
+}
+
+void cost(const CostArguments& arguments) {
+  const LoadedConfig loaded = load_config(arguments.config, parse_overrides(arguments.sets));
+  const Config& config = loaded.config;
+  const bool pretrain = config.experiment == ExperimentKind::pretrain;
+  CostReport report;
+  report.config = fs::path(arguments.config).filename().string();
+  report.shape = shape_for(config, arguments);
+  report.dtype = config.model.dtype;
+  if (!arguments.device.empty())
+    report.device = device_peaks(arguments.device);
+  else if (config.cost.device)
+    report.device = device_peaks(*config.cost.device, "cost.device");
+  report.per_token = cost_per_token(config, report.shape);
+  CostInput input;
+  input.document_tokens = known_tokens(config, arguments.tokens);
+  // Four bytes a token, roughly: a prompt is short beside what is written.
+  if (config.generate.prompt) input.prompt_tokens = 1 + std::int64_t(config.generate.prompt->size() / 4);
+  if (!input.document_tokens.empty()) report.run = predict_cost(config, report.shape, input);
+  if (!pretrain) {
+    const CostPrediction method = cost_per_token(method_alone(config), report.shape);
+    report.method_per_token = method.total();
+    report.method_memory_bytes = method.memory.total();
+    report.references = reference_costs(config, report.shape);
+    report.claims = paper_cost_claims(config);
+    if (config.score.adapter && config.train.enabled) report.variants = cost_variants(config, report.shape);
+  }
+  print_out(arguments.json ? dump_json_pretty(to_json(report), "cost") + "\n" : cost_report_markdown(report));
+}
+
+}  // namespace
+
+void add_cost_command(CLI::App& app) {
+  const auto arguments = std::make_shared<CostArguments>();
+  CLI::App* command = app.add_subcommand("cost", "predict FLOPs, memory and time of a config without running it");
+  command->add_option("config", arguments->config, "JSON config file")->required();
+  command->add_option("--device", arguments->device,
+                      fmt::format("device whose peaks give a floor of time: {}, or bf16_flops=N,fp32_flops=N,bytes_per_s=N,memory_bytes=N",
+                                  fmt::join(device_names(), ", ")));
+  command->add_option("--tokens", arguments->tokens, "length of the text, for the whole run's cost")->check(CLI::PositiveNumber);
+  command->add_option("--shape", arguments->shape,
+                      fmt::format("sizes of a published model instead of the config's: {}", fmt::join(model_shape_names(), ", ")));
+  command->add_option("--set", arguments->sets, "key=value: overrides one key; the value is JSON, else text")
+      ->type_name("KEY=VALUE")->take_all()->expected(1);
+  command->add_flag("--json", arguments->json, "print JSON");
+  command->callback([arguments] { cost(*arguments); });
+}
+
+}  // namespace templora

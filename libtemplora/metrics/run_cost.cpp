@@ -1,0 +1,153 @@
+#include "metrics/run_cost.h"
+
+#include <algorithm>
+
+namespace templora {
+namespace {
+
+void add_seconds(const std::map<std::string, double>& seconds, RunCost& cost) {
+  for (const auto& [phase, spent] : seconds) {
+    cost.phases[phase].seconds += spent;
+    cost.seconds += spent;
+  }
+}
+
+void add_prediction(const CostPrediction& prediction, RunCost& cost) {
+  for (const auto& [phase, work] : prediction.phases)
+    if (work.flops() > 0 || work.bytes > 0) cost.phases[phase].work = work;
+  cost.tokens = prediction.tokens;
+  cost.memory = prediction.memory;
+}
+
+RunCost compared(const Config& config, const ModelShape& shape, const MeasuredMemory& measured) {
+  RunCost cost;
+  cost.measured = measured;
+  cost.dtype = config.model.dtype;
+  cost.learns = config.score.adapter && config.train.enabled;
+  cost.window = config.window.context_tokens.value_or(config.train.prefix_tokens) + config.window.chunk_tokens;
+  const CostPrediction method = cost_per_token(method_alone(config), shape);
+  cost.method_per_token = method.total();
+  cost.method_memory_bytes = method.memory.total();
+  cost.references = reference_costs(config, shape);
+  cost.claims = paper_cost_claims(config);
+  if (config.cost.device) cost.device = device_peaks(*config.cost.device, "cost.device");
+  return cost;
+}
+
+// Writing and learning at once are measured as one.
+void merge(RunCost& cost, const std::string& whole, const std::vector<std::string>& parts) {
+  if (!cost.phases.contains(whole)) return;
+  for (const std::string& part : parts) {
+    const auto found = cost.phases.find(part);
+    if (found == cost.phases.end() || found->second.seconds > 0) continue;
+    cost.phases[whole].work += found->second.work;
+    cost.phases.erase(found);
+  }
+}
+
+Json number_or_null(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
+
+double change_percent(double from, double to) { return from == 0 ? 0 : 100 * (to / from - 1); }
+
+}  // namespace
+
+void check_cost(const Config& config) {
+  if (config.cost.device) device_peaks(*config.cost.device, "cost.device");
+}
+
+std::optional<double> PhaseCost::flops_per_s() const {
+  if (seconds <= 0 || work.flops() <= 0) return {};
+  return work.flops() / seconds;
+}
+
+RunCost run_cost(const RunData& data, const PerplexityTable& table, const Config& config, const ModelShape& shape,
+                 const MeasuredMemory& measured) {
+  RunCost cost = compared(config, shape, measured);
+  CostInput input;
+  std::map<std::pair<std::int64_t, std::int64_t>, std::int64_t> steps;
+  for (const ChunkRecord& chunk : data.chunks) {
+    steps[{chunk.book_index, chunk.chunk}] = std::int64_t(chunk.train_loss.size());
+    add_seconds(chunk.seconds, cost);
+  }
+  for (const BookRecord& book : data.books) {
+    input.document_tokens.push_back(book.tokens);
+    ++cost.books;
+    if (book.fits_one_window) ++cost.books_in_one_window;
+  }
+  input.steps_after = [&](std::size_t document, std::int64_t chunk) {
+    const auto found = steps.find({data.books[document].book_index, chunk});
+    return found == steps.end() ? 0 : found->second;
+  };
+  add_prediction(predict_cost(config, shape, input), cost);
+  if (!table.all.empty() && table.all.back().change_corpus_percent) cost.change_nll_percent = *table.all.back().change_corpus_percent;
+  return cost;
+}
+
+RunCost run_cost(const std::vector<GenerationRecord>& chunks, std::int64_t prompt_tokens, const Config& config,
+                 const ModelShape& shape, const MeasuredMemory& measured) {
+  RunCost cost = compared(config, shape, measured);
+  CostInput input;
+  input.prompt_tokens = prompt_tokens;
+  std::int64_t tokens = 0;
+  for (const GenerationRecord& chunk : chunks) {
+    tokens += chunk.tokens;
+    add_seconds(chunk.seconds, cost);
+  }
+  input.document_tokens = {tokens};
+  add_prediction(predict_cost(config, shape, input), cost);
+  merge(cost, "write_and_train", {"prefill", "recompute", "decode", "train_forward", "train_backward", "optimizer"});
+  return cost;
+}
+
+Json to_json(const Work& work) {
+  return {{"gemm_flops", work.gemm_flops}, {"attention_flops", work.attention_flops}, {"flops", work.flops()}, {"bytes", work.bytes}};
+}
+
+Json to_json(const MemoryNeed& memory) {
+  return {{"weights", memory.weights}, {"module", memory.module},           {"moments", memory.moments},
+          {"cache", memory.cache},     {"activations", memory.activations}, {"logits", memory.logits},
+          {"total", memory.total()}};
+}
+
+Json to_json(const RunCost& cost) {
+  Json phases = Json::object(), references = Json::array(), claims = Json::array();
+  Work total;
+  for (const auto& [name, phase] : cost.phases) {
+    Json& json = phases[name] = to_json(phase.work);
+    json["seconds"] = phase.seconds;
+    json["flops_per_s"] = number_or_null(phase.flops_per_s());
+    if (cost.device) json["floor_seconds"] = floor_seconds(phase.work, *cost.device, cost.dtype);
+    total += phase.work;
+  }
+  for (const ReferenceCost& reference : cost.references)
+    references.push_back({{"window", reference.window},
+                          {"cached", reference.cached},
+                          {"flops_per_token", reference.per_token.flops()},
+                          {"memory_bytes", reference.memory_bytes},
+                          {"flops_change_percent", change_percent(reference.per_token.flops(), cost.method_per_token.flops())},
+                          {"memory_change_percent", change_percent(reference.memory_bytes, cost.method_memory_bytes)}});
+  for (const PaperCostClaim& claim : cost.claims)
+    claims.push_back({{"setting", claim.setting},
+                      {"paper_version", claim.version},
+                      {"perplexity_change_percent", number_or_null(claim.perplexity)},
+                      {"flops_change_percent", number_or_null(claim.flops)},
+                      {"latency_change_percent", number_or_null(claim.latency)},
+                      {"memory_change_percent", number_or_null(claim.memory)}});
+  Json json{{"convention", kCountingConvention},
+            {"tokens", cost.tokens},
+            {"seconds", cost.seconds},
+            {"flops", total.flops()},
+            {"phases", phases},
+            {"method_flops_per_token", cost.method_per_token.flops()},
+            {"predicted_bytes", to_json(cost.memory)},
+            {"peak_rss_bytes", cost.measured.peak_rss_bytes},
+            {"peak_device_bytes", cost.measured.peak_device_bytes ? Json(*cost.measured.peak_device_bytes) : Json(nullptr)},
+            {"references", references},
+            {"paper", claims},
+            {"books", cost.books},
+            {"books_in_one_window", cost.books_in_one_window}};
+  json["device"] = cost.device ? Json(cost.device->name) : Json(nullptr);
+  return json;
+}
+
+}  // namespace templora

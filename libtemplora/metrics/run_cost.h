@@ -1,0 +1,65 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "metrics/cost_variants.h"
+#include "metrics/perplexity.h"
+#include "run/run_folder.h"
+
+namespace templora {
+
+/// Throws Error(usage) where section cost of a config cannot be used, so that a run finds it before it starts.
+void check_cost(const Config& config);
+
+/// A phase of a finished run: what was predicted and how long it took.
+struct PhaseCost {
+  Work work;
+  double seconds = 0;
+  /// Achieved FLOP/s; none where either is nothing.
+  std::optional<double> flops_per_s() const;
+};
+
+/// Peaks of memory that a process saw.
+struct MeasuredMemory {
+  std::int64_t peak_rss_bytes = 0;
+  std::optional<std::int64_t> peak_device_bytes;  ///< of a GPU's allocator
+};
+
+/// The cost of a run: prediction and measurement side by side, and the plain model's beside both.
+struct RunCost {
+  std::map<std::string, PhaseCost> phases;  ///< by name in chunks.jsonl's seconds; "read" and such have no work
+  double seconds = 0;
+  std::int64_t tokens = 0;
+  MemoryNeed memory;
+  MeasuredMemory measured;
+  Work method_per_token;                    ///< Temp-LoRA alone, far inside a document
+  double method_memory_bytes = 0;
+  std::vector<ReferenceCost> references;
+  std::vector<PaperCostClaim> claims;
+  std::optional<DevicePeaks> device;        ///< cost.device
+  Dtype dtype = Dtype::float32;
+  std::int64_t window = 0;                  ///< the run's own W
+  /// For the paper's advice, which is about runs that learn.
+  bool learns = false;
+  std::optional<double> change_nll_percent; ///< of perplexity, module against base, all scored tokens
+  std::int64_t books = 0, books_in_one_window = 0;
+};
+
+/// Of a perplexity run whose records are complete. Steps are those that were made, so data-dependent rules are exact.
+RunCost run_cost(const RunData& data, const PerplexityTable& table, const Config& config, const ModelShape& shape,
+                 const MeasuredMemory& measured);
+
+/// Of a generation, from its chunks' records.
+RunCost run_cost(const std::vector<GenerationRecord>& chunks, std::int64_t prompt_tokens, const Config& config,
+                 const ModelShape& shape, const MeasuredMemory& measured);
+
+/// The `cost` object of summary.json (docs/cost.md).
+Json to_json(const RunCost& cost);
+Json to_json(const Work& work);
+Json to_json(const MemoryNeed& memory);
+
+}  // namespace templora

@@ -1,0 +1,182 @@
+// The cost formulas against what the dispatcher is asked to compute.
+
+#include <cmath>
+
+#include "catch.h"
+#include "experiment/generation.h"
+#include "experiment/temp_lora.h"
+#include "metrics/cost.h"
+#include "model/load.h"
+#include "operation_counter.h"
+
+using namespace templora;
+using templora_test::OperationCounter;
+
+namespace {
+
+struct Shape {
+  const char* what;
+  LlamaConfig config;
+};
+
+LlamaConfig llama(std::int64_t layers, std::int64_t heads, std::int64_t kv_heads, std::int64_t head_dim, bool tied, bool bias) {
+  LlamaConfig c;
+  c.vocab_size = 96;
+  c.hidden_size = 32;
+  c.ffn_size = 80;
+  c.layers = layers;
+  c.heads = heads;
+  c.kv_heads = kv_heads;
+  c.head_dim = head_dim;
+  c.max_positions = 256;
+  c.tied_embeddings = tied;
+  c.attention_bias = c.mlp_bias = bias;
+  return c;
+}
+
+const Shape kShapes[] = {{"as many key as query heads", llama(3, 4, 4, 8, true, false)},
+                         {"shared key heads, biases", llama(2, 4, 2, 8, false, true)},
+                         {"heads that are wider than the hidden state", llama(4, 2, 1, 24, false, false)}};
+
+ModelShape shape_of(const LlamaConfig& c) {
+  return {"test", c.vocab_size, c.hidden_size, c.ffn_size, c.layers, c.heads, c.kv_heads, c.head_dim, c.max_positions, c.attention_bias,
+          c.mlp_bias, c.tied_embeddings};
+}
+
+Llama random_model(const LlamaConfig& config, at::ScalarType type = at::kFloat) {
+  Llama model(config, at::TensorOptions(type));
+  init_random_weights(*model, 5, 0.05);
+  return model;
+}
+
+Config config_of(const std::vector<Override>& overrides, const std::string& experiment = R"("data": {"books": ["b"]})") {
+  std::vector<Override> all{{"window.chunk_tokens", "20"}, {"train.prefix_tokens", "30"}, {"lora.rank", "3"}, {"train.learning_rate", "0.001"}};
+  all.insert(all.end(), overrides.begin(), overrides.end());
+  return parse_config(R"({"model": {"path": "m"}, )" + experiment + "}", "test", "/tmp", all).config;
+}
+
+Book made_book(std::int64_t tokens) {
+  Book book;
+  book.name = "made";
+  for (std::int64_t t = 0; t < tokens; ++t) book.tokens.push_back((t * 13 + t * t % 17) % 96);
+  return book;
+}
+
+bool near(double a, double b) { return std::abs(a - b) <= 0.005 * std::max(std::abs(a), std::abs(b)); }
+
+void agree(const OperationCounter::Count& counted, const Work& predicted) {
+  CHECK(counted.gemm == predicted.gemm_flops);
+  CHECK(near(counted.attention, predicted.attention_flops));
+}
+
+/// Counts a whole document.
+OperationCounter::Count counted(LlamaImpl& model, const Config& config, const Book& book) {
+  OperationCounter counter;
+  TempLora document(model, config, book, 0);
+  while (document.next_chunk() < document.chunk_count()) document.step();
+  return counter.count();
+}
+
+Work predicted(const LlamaImpl& model, const Config& config, const Book& book) {
+  return predict_cost(config, shape_of(model.config()), {{std::int64_t(book.tokens.size())}, 1, {}, {}}).total();
+}
+
+}  // namespace
+
+TEST_CASE("Cost: predicted products are those that the dispatcher sees, phase by phase, on three shapes", "[unit]") {
+  const Book book = made_book(110);
+  for (const Shape& shape : kShapes) {
+    INFO(shape.what);
+    Llama model = random_model(shape.config);
+    const Config config = config_of({{"lora.dropout", "0.1"}});
+    const ModelShape sizes = shape_of(shape.config);
+    const CostPrediction cost = predict_cost(config, sizes, {{110}, 1, {}, {}});
+
+    SECTION(std::string("score_base, ") + shape.what) {
+      agree(counted(*model, config_of({{"score.adapter", "false"}}), book), cost.phases.at("score_base"));
+    }
+    SECTION(std::string("score, ") + shape.what) {
+      agree(counted(*model, config_of({{"score.base", "false"}, {"train.enabled", "false"}}), book), cost.phases.at("score"));
+    }
+    SECTION(std::string("train_forward, train_backward, optimizer, ") + shape.what) {
+      LoraAdapter adapter(*model, config.lora, 1);
+      ChunkTrainer trainer(*model, adapter.parameters(), config.train);
+      adapter.set_training(true);
+      std::map<std::string, OperationCounter::Count> parts;
+      OperationCounter counter;
+      trainer.on_part = [&](const char* part) { parts[part] = counter.take(); };
+      trainer.update(at::tensor(at::ArrayRef<std::int64_t>(book.tokens.data(), 50)), 20, {0.01});
+      const ModelWork work(sizes, config.lora, config.model.dtype);
+      agree(parts.at("train_forward"), work.forward(50, 20, true));
+      agree(parts.at("train_backward"), work.backward(50, 20));
+      agree(parts.at("optimizer"), work.optimizer(config.train));
+    }
+    SECTION(std::string("prefill, recompute, decode, ") + shape.what) {
+      const Config writes = config_of({{"cache.policy", "refill"}, {"cache.refill_tokens", "12"}, {"cache.window_tokens", "60"},
+                                       {"cache.prefill_block_tokens", "16"}, {"score.base", "false"}},
+                                      R"("experiment": "generation", "generate": {"prompt": "p"})");
+      const ModelWork work(sizes, writes.lora, writes.model.dtype);
+      LoraAdapter adapter(*model, writes.lora, 1);
+      ContextCache cache(*model, writes);
+      CachePlan plan(writes);
+      OperationCounter counter;
+      for (const std::int64_t end : {40, 60, 80, 100}) {  // a prefill, none, and rebuilds behind what was decoded
+        cache.open(book.tokens, end, 20, 0);
+        Work fed;
+        for (const Fed& piece : plan.open(end, 20)) fed += work.cached(piece.tokens, piece.held, AskedRows::none, true, 16);
+        agree(counter.take(), fed);
+        SamplingStreams streams(1, 1);
+        DecodeOptions options;
+        options.max_new_tokens = 20;
+        decode(*model, cache.cache(), {cache.visible()}, options, streams);
+        agree(counter.take(), work.decoded(20, plan.visible() - 1, true));
+        cache.written(book.tokens, end + 20);
+        plan.written(end + 20);
+      }
+    }
+  }
+}
+
+TEST_CASE("Cost: whole documents under every kind of config compute what was predicted", "[unit]") {
+  const std::vector<std::vector<Override>> variants{
+      {},
+      {{"lora.dropout", "0"}},                                                  // the scored pass is the first step's
+      {{"lora.dropout", "0"}, {"window.context_tokens", "10"}},                 // only where both are clipped
+      {{"train.epochs", "3"}, {"train.lag_chunks", "1"}},
+      {{"lora.targets", R"(["q_proj"])"}},
+      {{"lora.targets", R"(["down_proj"])"}},
+      {{"lora.targets", R"(["o_proj", "up_proj"])"}, {"lora.layers", "[1]"}},
+      {{"lora.layers", "[0]"}},
+      {{"window.first_chunk_tokens", "1"}, {"train.stop_after_tokens", "70"}},
+      {{"window.first_chunk_tokens", "33"}, {"lora.reset_every_tokens", "40"}},
+      {{"train.label_prefix", "true"}, {"lora.dropout", "0"}},
+      {{"train.update_every_chunks", "2"}, {"lora.reset_every_tokens", "50"}},
+      {{"train.optimizer", "rms"}, {"train.lag_chunks", "1"}},
+      {{"window.context_tokens", "0"}, {"train.prefix_tokens", "0"}},
+      {{"cache.policy", "refill"}, {"cache.refill_tokens", "10"}, {"cache.window_tokens", "60"}, {"cache.measure_staleness", "true"},
+       {"cache.staleness_every_chunks", "2"}},
+      {{"cache.policy", "every_k"}, {"cache.rebuild_every_chunks", "2"}, {"cache.prefill_block_tokens", "7"}},
+      {{"cache.policy", "last_n"}, {"cache.sink_tokens", "4"}, {"cache.measure_staleness", "true"}, {"cache.staleness_every_chunks", "3"}},
+      {{"model.dtype", "bfloat16"}, {"cache.policy", "last_n"}}};
+  for (const bool shared_heads : {false, true}) {
+    for (const auto& variant : variants) {
+      const Config config = config_of(variant);
+      Llama model = random_model(kShapes[shared_heads].config, config.model.dtype == Dtype::bfloat16 ? at::kBFloat16 : at::kFloat);
+      const Book book = made_book(127);
+      INFO((variant.empty() ? "defaults" : variant[0].key + "=" + variant[0].value) << " " << kShapes[shared_heads].what);
+      agree(counted(*model, config, book), predicted(*model, config, book));
+    }
+  }
+}
+
+TEST_CASE("Cost: a generation computes what was predicted", "[unit]") {
+  const Config config = config_of({{"cache.policy", "refill"}, {"cache.refill_tokens", "10"}, {"cache.window_tokens", "60"},
+                                   {"generate.tokens", "90"}, {"generate.learn_prompt", "true"}},
+                                  R"("experiment": "generation", "generate": {"prompt": "p"})");
+  Llama model = random_model(kShapes[1].config);
+  const std::vector<std::int64_t> prompt = made_book(31).tokens;
+  OperationCounter counter;
+  Generation text(*model, config, prompt, -1);
+  while (!text.finished()) text.step();
+  agree(counter.take(), predict_cost(config, shape_of(model->config()), {{90}, 31, {}, {}}).total());
+}
