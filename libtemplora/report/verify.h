@@ -1,0 +1,16 @@
+#pragma once
+
+#include <filesystem>
+
+#include "report/verification.h"
+
+namespace templora {
+
+/// Checks a run's folder from what lies in it: that records follow one another, that every token was scored by a
+/// module that had not seen it, that tables follow from the per-token NLLs, that hashes fit. docs/verify.md lists
+/// what it finds, by name. Texts and weights outside the folder are not looked at. An unfinished run is checked as far
+/// as it goes, and a remark says so.
+/// Throws Error(bad_input) where the folder holds no run, or one of a later version.
+Verification verify_run(const std::filesystem::path& folder);
+
+}  // namespace templora
