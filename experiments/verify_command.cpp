@@ -25,7 +25,7 @@ void verify(const Arguments& arguments) {
   const Json record = parse_json(read_file(where), where);
   std::optional<Config> config;
   try {
-    config = parse_config(record.at("config").dump(), where, arguments.folder, {}).config;
+    config = read_recorded_config(record.at("config")).config;
   } catch (const Error&) {  // found already
   }
   if (config) verify_inputs(arguments.folder, *config, record, v);

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "core/hash.h"
+#include "report/verify.h"
 
 namespace templora {
 namespace {
@@ -135,11 +136,18 @@ void verify_files(const RunImage& run, const KnownFiles& known, Verification& v)
   }
 }
 
+LoadedConfig read_recorded_config(const Json& config) {
+  Json given = config;
+  // A pretraining names no model, which its record writes as an empty path.
+  if (given.is_object() && given.contains("model") && given["model"].is_object() && given["model"].value("path", Json()) == "") given["model"].erase("path");
+  return parse_config(given.dump(), "run.json: config", "/", {});
+}
+
 void verify_config(RunImage& run, Verification& v) {
   v.check({"config-keys", "config-hash", "identity"});
   const Json& config = run.run.at("config");
   try {
-    const LoadedConfig loaded = parse_config(config.dump(), "run.json: config", run.folder.string(), {});
+    const LoadedConfig loaded = read_recorded_config(config);
     run.config = loaded.config;
     const std::string changed = first_difference(loaded.effective, config);
     v.expect(changed.empty(), "config-keys", "run.json: config: " + changed + "; it is not the effective config of a run");

@@ -3,8 +3,12 @@
 #include <filesystem>
 
 #include "report/verification.h"
+#include "run/config.h"
 
 namespace templora {
+
+/// The config of a run's record, whose paths are absolute. Throws Error(usage) where it is none.
+LoadedConfig read_recorded_config(const Json& config);
 
 /// Checks a run's folder from what lies in it: that records follow one another, that every token was scored by a
 /// module that had not seen it, that tables follow from the per-token NLLs, that hashes fit. docs/verify.md lists
