@@ -46,6 +46,8 @@ int main(int argc, char** argv) {
   add_generate_command(app);
   add_schema_command(app);
   add_cost_command(app);
+  add_compare_command(app);
+  add_verify_command(app);
   try {
     app.parse(argc, argv);
     return int(Exit::done);

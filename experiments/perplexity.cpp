@@ -21,10 +21,9 @@
 #include "run/run_folder.h"
 
 namespace templora {
-namespace {
 
 // All books are read before anything runs: bad input is found at once, and progress knows the total.
-std::vector<Book> read_books(const Config& config, const std::vector<std::string>& patterns, const Tokenizer& tokenizer,
+std::vector<Book> read_run_books(const Config& config, const std::vector<std::string>& patterns, const Tokenizer& tokenizer,
                              const LlamaConfig& model) {
   std::vector<Book> books;
   for (const fs::path& path : expand_globs(patterns, ".")) {
@@ -38,6 +37,8 @@ std::vector<Book> read_books(const Config& config, const std::vector<std::string
   }
   return books;
 }
+
+namespace {
 
 Json run_record(const LoadedConfig& loaded, const Machine& machine, const std::string& weights, const Tokenizer& tokenizer,
                 const std::vector<Book>& books, const std::vector<Book>& control_books) {
@@ -70,7 +71,9 @@ BookRecord book_record(const Config& config, const Book& book, std::int64_t inde
   return record;
 }
 
-ControlLessons lessons_for(const Config& config, const std::vector<Book>& books, const std::vector<Book>& control_books,
+}  // namespace
+
+ControlLessons run_lessons(const Config& config, const std::vector<Book>& books, const std::vector<Book>& control_books,
                            std::int64_t index) {
   ControlLessons lessons;
   const Book& book = books[std::size_t(index)];
@@ -83,6 +86,8 @@ ControlLessons lessons_for(const Config& config, const std::vector<Book>& books,
   }
   return lessons;
 }
+
+namespace {
 
 // Running totals for the progress line.
 class Running {
@@ -134,10 +139,10 @@ void run_perplexity(const LoadedConfig& loaded, const std::filesystem::path& pat
   const Tokenizer tokenizer = open_tokenizer(config.model);
   Llama model = open_model(config.model, machine);
   check_windows(config, model->config());
-  const std::vector<Book> books = read_books(config, config.data.books, tokenizer, model->config());
+  const std::vector<Book> books = read_run_books(config, config.data.books, tokenizer, model->config());
   const std::vector<Book> control_books =
-      config.control.empty() ? std::vector<Book>() : read_books(config, config.data.control_books, tokenizer, model->config());
-  for (std::size_t i = 0; i < books.size(); ++i) lessons_for(config, books, control_books, std::int64_t(i));  // all have lessons
+      config.control.empty() ? std::vector<Book>() : read_run_books(config, config.data.control_books, tokenizer, model->config());
+  for (std::size_t i = 0; i < books.size(); ++i) run_lessons(config, books, control_books, std::int64_t(i));  // all have lessons
   const std::string hash = weights_hash(*model);
   const Json record = run_record(loaded, machine, hash, tokenizer, books, control_books);
   // A module that cannot be made (a layer the model has not, a damaged init_from) is found before a folder is.
@@ -158,7 +163,7 @@ void run_perplexity(const LoadedConfig& loaded, const std::filesystem::path& pat
 
   for (; index < std::int64_t(books.size()); ++index) {
     const Book& book = books[std::size_t(index)];
-    TempLora document(*model, config, book, index, lessons_for(config, books, control_books, index));
+    TempLora document(*model, config, book, index, run_lessons(config, books, control_books, index));
     if (saved && saved->at("book_index") == index)
       document.restore(*saved, folder.saved_tensors());
     else

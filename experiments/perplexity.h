@@ -1,8 +1,13 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
+#include <vector>
 
+#include "experiment/controls.h"
+#include "model/llama_config.h"
 #include "run/config.h"
+#include "text/books.h"
 
 namespace templora {
 
@@ -12,5 +17,13 @@ namespace templora {
 /// bit-identical to an uninterrupted run.
 /// Throws Error: usage, bad_input, resources, numerics; interrupted once a signal came and the state is saved.
 void run_perplexity(const LoadedConfig& config, const std::filesystem::path& folder, bool resume);
+
+/// The books of a run, tokenised. Throws Error(bad_input) also where a token is beyond the model's vocabulary.
+std::vector<Book> read_run_books(const Config& config, const std::vector<std::string>& patterns, const Tokenizer& tokenizer,
+                                 const LlamaConfig& model);
+
+/// What the controls of a run learn while book `index` is read. Throws Error(usage) as control_lessons() does.
+ControlLessons run_lessons(const Config& config, const std::vector<Book>& books, const std::vector<Book>& control_books,
+                           std::int64_t index);
 
 }  // namespace templora

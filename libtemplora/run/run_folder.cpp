@@ -102,7 +102,10 @@ RunFolder::RunFolder(fs::path path) : path_(std::move(path)) {}
 
 RunFolder RunFolder::create(const fs::path& path, const Json& run_record) {
   identity_of(run_record, "run.json", Exit::usage);
-  const std::string text = dump_json_pretty(run_record, "run.json");
+  Json record = run_record;
+  // config_hash knows paths as they were written; this one finds a setting that was changed later.
+  if (const auto config = record.find("config"); config != record.end()) record["effective_hash"] = hash_hex(config->dump());
+  const std::string text = dump_json_pretty(record, "run.json");
   const auto require_empty = [&] {
     if (fs::exists(path) && !fs::is_directory(path))
       throw Error(Exit::usage, fmt::format("{}: got a file, wanted a new folder; choose another", path.string()));

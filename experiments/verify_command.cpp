@@ -1,0 +1,48 @@
+// `templora verify`: whether a run's folder says what happened.
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "commands.h"
+#include "core/file.h"
+#include "report/verify.h"
+#include "verify_inputs.h"
+
+namespace templora {
+namespace {
+
+struct Arguments {
+  std::string folder;
+  std::int64_t replay = 0;
+  bool json = false;
+};
+
+void verify(const Arguments& arguments) {
+  Verification v = verify_run(arguments.folder);
+  const std::string where = (fs::path(arguments.folder) / "run.json").string();
+  const Json record = parse_json(read_file(where), where);
+  std::optional<Config> config;
+  try {
+    config = read_recorded_config(record.at("config")).config;
+  } catch (const Error&) {  // found already
+  }
+  if (config) verify_inputs(arguments.folder, *config, record, v);
+  if (config && arguments.replay > 0) replay_chunks(arguments.folder, *config, record, arguments.replay, v);
+  print_out(arguments.json ? dump_json_pretty(v.json(), "verify") : v.text());
+  if (!v.sound()) throw Error(Exit::bad_input, fmt::format("{}: not what a run of this program leaves; docs/verify.md says what each finding means", arguments.folder));
+}
+
+}  // namespace
+
+void add_verify_command(CLI::App& app) {
+  const auto arguments = std::make_shared<Arguments>();
+  CLI::App* command = app.add_subcommand("verify", "check that a run's folder says what happened");
+  command->add_option("folder", arguments->folder, "run folder")->required();
+  command->add_option("--replay", arguments->replay, "run N sampled chunks again and compare their NLLs")->check(CLI::NonNegativeNumber)->type_name("N");
+  command->add_flag("--json", arguments->json, "print JSON");
+  command->callback([arguments] { verify(*arguments); });
+}
+
+}  // namespace templora

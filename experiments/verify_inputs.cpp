@@ -1,0 +1,123 @@
+#include "verify_inputs.h"
+
+#include <fmt/format.h>
+
+#include <functional>
+
+#include "core/hash.h"
+#include "experiment/session.h"
+#include "model/load.h"
+#include "run/config_fields.h"
+#include "run/run_folder.h"
+#include "text/books.h"
+#include "text/novels.h"
+
+namespace templora {
+namespace {
+
+std::string recorded(const Json& run, const std::string& key) {
+  const auto identity = run.find("identity");
+  if (identity == run.end() || !identity->is_object() || !identity->contains(key) || !identity->at(key).is_string()) return "";
+  return identity->at(key).get<std::string>();
+}
+
+/// Compares one hash; `present` is a file without which there is nothing to compare with.
+void compare_hash(const std::string& name, const fs::path& present, const std::string& wanted, const std::function<std::string()>& hash, Verification& v) {
+  v.check(name);
+  if (wanted.empty()) return v.not_checked(name, "the run did not record it");
+  if (!fs::exists(present)) return v.not_checked(name, fmt::format("{} is no longer there", present.string()));
+  try {
+    const std::string got = hash();
+    v.expect(got == wanted, name, fmt::format("{}: got {}, wanted {}, as when the run was made: the file was changed", present.string(), got, wanted));
+  } catch (const Error& error) {
+    v.found(name, error.what());
+  }
+}
+
+std::vector<fs::path> still_there(const std::vector<std::string>& patterns) {
+  std::vector<fs::path> paths;
+  for (const std::string& pattern : patterns) try {
+      for (const fs::path& path : expand_globs({pattern}, ".")) paths.push_back(path);
+    } catch (const Error&) {  // what is gone is said book by book
+    }
+  return paths;
+}
+
+fs::path path_of(const std::vector<fs::path>& paths, const std::string& name) {
+  for (const fs::path& path : paths)
+    if (path.filename() == name) return path;
+  return name;
+}
+
+void verify_books(const std::string& folder, const Config& config, Verification& v) {
+  v.check({"text-file", "text-tokens"});
+  std::vector<BookRecord> records;
+  try {
+    const std::string lines = read_file(fs::path(folder) / "books.jsonl");
+    for (std::size_t start = 0, end; (end = lines.find('\n', start)) != std::string::npos; start = end + 1)
+      records.push_back(book_record_from_json(parse_json(std::string_view(lines).substr(start, end - start), "books.jsonl"), "books.jsonl"));
+  } catch (const Error&) {  // found by the checks of the folder
+  }
+  const bool novels = config.experiment == ExperimentKind::translation;
+  const std::vector<fs::path> paths = still_there(novels ? config.data.novels : config.data.books);
+  std::optional<Tokenizer> tokenizer;
+  if (!novels) try {
+      tokenizer.emplace(open_tokenizer(config.model));
+    } catch (const Error& error) {
+      for (const char* name : {"text-file", "text-tokens"}) v.not_checked(name, error.what());
+      return;
+    }
+  for (const BookRecord& record : records) {
+    const fs::path path = path_of(paths, record.book);
+    if (!fs::exists(path)) {
+      for (const char* name : {"text-file", "text-tokens"}) v.not_checked(name, fmt::format("{} is no longer there", record.book));
+      continue;
+    }
+    try {
+      Book book;
+      if (novels)
+        book.text_hash = read_novel(path, std::string(enum_name(config.translation.context)), config.data.max_chunks).text_hash;
+      else
+        book = read_book(path, *tokenizer, {config.data.strip, config.data.max_tokens});
+      if (!v.expect(book.text_hash == record.text_hash, "text-file",
+                    fmt::format("{}: got {}, wanted {}: the text was changed after the run", path.string(), book.text_hash, record.text_hash)) || novels)
+        continue;
+      v.expect(std::int64_t(book.tokens.size()) == record.tokens && book.words == record.words && book.text_bytes == record.text_bytes, "text-tokens",
+               fmt::format("{}: got {} tokens, {} words, {} bytes, wanted {}, {}, {} as in books.jsonl", path.string(), book.tokens.size(), book.words,
+                           book.text_bytes, record.tokens, record.words, record.text_bytes));
+    } catch (const Error& error) {
+      v.found("text-file", error.what());
+    }
+  }
+}
+
+std::string hash_of_weights(const ModelConfig& model, const std::string& path) {
+  const Llama llama = load_llama(path, model.dtype == Dtype::bfloat16 ? at::kBFloat16 : at::kFloat, at::Device(at::kCPU), model.rope_scaling);
+  return weights_hash(*llama);
+}
+
+}  // namespace
+
+void verify_inputs(const std::string& folder, const Config& config, const Json& run_record, Verification& v) {
+  const fs::path model = config.model.path, tokenizer = config.model.tokenizer.value_or(config.model.path);
+  compare_hash("tokenizer-file", tokenizer, recorded(run_record, "tokenizer_hash"), [&] { return open_tokenizer(config.model).hash(); }, v);
+  if (config.experiment == ExperimentKind::pretrain) {
+    const fs::path made = fs::path(folder) / "model";
+    std::string wanted;
+    try {
+      wanted = parse_json(read_file(fs::path(folder) / "summary.json"), "summary.json").at("weights_hash").get<std::string>();
+    } catch (const std::exception&) {  // unfinished, or found by the checks of the folder
+    }
+    compare_hash("weights-file", made / "config.json", wanted, [&] { return hash_of_weights(config.model, made.string()); }, v);
+    return;
+  }
+  compare_hash("model-config-file", model / "config.json", recorded(run_record, "model_config_hash"), [&] { return hash_hex(read_file(model / "config.json")); }, v);
+  compare_hash("weights-file", model / "config.json", recorded(run_record, "weights_hash"), [&] { return hash_of_weights(config.model, config.model.path); }, v);
+  if (config.lora.init_from) {
+    const fs::path adapter = fs::path(*config.lora.init_from) / "adapter_model.safetensors";
+    compare_hash("init-from-file", adapter, recorded(run_record, "init_from_hash"), [&] { return hash_hex(read_file(adapter)); }, v);
+  }
+  if (config.experiment != ExperimentKind::generation) verify_books(folder, config, v);
+}
+
+}  // namespace templora

@@ -1,0 +1,61 @@
+#include "report/verify.h"
+
+#include "report/run_image.h"
+
+namespace templora {
+namespace {
+
+void verify_kind(RunImage& run, Verification& v) {
+  switch (run.config->experiment) {
+    case ExperimentKind::perplexity:
+      verify_files(run, {{"run.json", "books.jsonl", "chunks.jsonl", "table.md", "summary.json", "perplexity.svg"}, {"lock", "nll", "state", "adapters"}}, v);
+      read_records(run, v);
+      verify_books(run, v);
+      verify_chunks(run, v);
+      verify_controls(run, v);
+      verify_nll(run, v);
+      verify_perplexity_tables(run, v);
+      verify_weights(run, v);
+      verify_adapters(run, run.books.size(), v);
+      break;
+    case ExperimentKind::translation:
+      verify_files(run, {{"run.json", "books.jsonl", "chunks.jsonl", "pairs.jsonl", "table.md", "summary.json"}, {"lock", "nll", "state", "adapters"}}, v);
+      read_records(run, v);
+      verify_translation(run, v);
+      verify_weights(run, v);
+      verify_adapters(run, run.books.size(), v);
+      break;
+    case ExperimentKind::generation:
+      verify_files(run, {{"run.json", "chunks.jsonl", "text.txt", "table.md", "summary.json"}, {"lock", "nll", "state", "adapters", "snapshots"}}, v);
+      verify_generation(run, v);
+      verify_weights(run, v);
+      verify_adapters(run, 1, v);
+      break;
+    case ExperimentKind::pretrain:
+      verify_files(run, {{"run.json", "steps.jsonl", "schedule.jsonl", "validation.jsonl", "table.md", "summary.json", "model"}, {"lock", "nll", "state"}}, v);
+      verify_pretrain(run, v);
+      break;
+  }
+  verify_states(run, v);
+}
+
+}  // namespace
+
+Verification verify_run(const fs::path& folder) {
+  Verification v;
+  RunImage run = read_run_image(folder, v);
+  if (!run.finished)
+    v.remark("unfinished: there is no summary.json: what was recorded so far is checked; go on with templora run --resume");
+  verify_config(run, v);
+  if (!run.config) return v;  // nothing else can be judged
+  try {
+    verify_kind(run, v);
+  } catch (const nlohmann::json::exception& error) {  // a value of a type that no check expects
+    v.found("record-fields", error.what());
+  } catch (const Error& error) {
+    v.found("record-fields", error.what());
+  }
+  return v;
+}
+
+}  // namespace templora

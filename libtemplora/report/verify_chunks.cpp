@@ -1,0 +1,239 @@
+// Books and chunks: what follows what, what was seen, what was learnt when.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "report/run_image.h"
+
+namespace templora {
+namespace {
+
+/// What the model sees before a chunk, by the cache policy: the counting part of experiment/context_cache.h.
+class VisibleContext {
+ public:
+  explicit VisibleContext(const Config& config) : c_(config.cache), chunk_(config.window.chunk_tokens), context_(*config.window.context_tokens) {
+    window_ = c_.window_tokens.value_or(context_ + chunk_);
+  }
+
+  std::int64_t before(std::int64_t end, std::int64_t next) {
+    if (end == 0) return seen_ = 0;
+    switch (c_.policy) {
+      case CachePolicy::rebuild: return std::min(end, context_);
+      case CachePolicy::refill:
+        if (end - first_ + next > window_) first_ = std::max<std::int64_t>(0, end - c_.refill_tokens);
+        return end - first_;
+      case CachePolicy::every_k:
+        if (updates_ >= c_.rebuild_every_chunks || end - first_ > context_ + c_.rebuild_every_chunks * chunk_ - next)
+          first_ = std::max<std::int64_t>(0, end - context_), updates_ = 0;
+        ++updates_;
+        return end - first_;
+      case CachePolicy::last_n: return seen_ = std::min(seen_ + last_, std::max<std::int64_t>(window_ - next, 1));
+    }
+    return -1;
+  }
+  void scored(std::int64_t tokens) { last_ = tokens; }
+
+ private:
+  const CacheConfig& c_;
+  std::int64_t chunk_, context_, window_ = 0;
+  std::int64_t first_ = 0, updates_ = 0, seen_ = 0, last_ = 0;
+};
+
+/// One document as its records tell it.
+struct Document {
+  explicit Document(const Config& config) : context(config) {}
+  const BookRecord* book = nullptr;
+  VisibleContext context;
+  std::int64_t next_chunk = 0, next_token = 0;
+  std::int64_t module = 0, module_start = 0;  // number of the present module, and its first chunk
+  std::int64_t version = 0, steps = 0;
+  std::vector<std::int64_t> lengths;  // of the chunks so far
+  std::vector<std::int64_t> modules;  // that scored them
+  std::set<std::int64_t> learnt;
+};
+
+std::int64_t module_of(const Config& config, std::int64_t first_token) {
+  return config.lora.reset_every_tokens == 0 ? 0 : first_token / config.lora.reset_every_tokens;
+}
+
+void check_place(const Config& config, const ChunkRecord& chunk, const Document& d, const std::string& where, Verification& v) {
+  v.expect(chunk.chunk == d.next_chunk, "chunk-order", fmt::format("{}: got chunk {}, wanted {}", where, chunk.chunk, d.next_chunk));
+  v.expect(chunk.first_token <= d.next_token, "token-gap",
+           fmt::format("{}: got first_token {}, wanted {}: tokens between were never scored", where, chunk.first_token, d.next_token));
+  v.expect(chunk.first_token >= d.next_token, "token-overlap",
+           fmt::format("{}: got first_token {}, wanted {}: tokens would count twice", where, chunk.first_token, d.next_token));
+  const std::int64_t full = d.next_token == 0 ? *config.window.first_chunk_tokens : config.window.chunk_tokens;
+  const std::int64_t wanted = std::max<std::int64_t>(0, std::min(full, d.book->tokens - d.next_token));
+  v.expect(chunk.tokens == wanted, "chunk-length", fmt::format("{}: got {} tokens, wanted {}", where, chunk.tokens, wanted));
+  v.expect(chunk.book == d.book->book, "book-name", fmt::format("{}: got book \"{}\", wanted \"{}\"", where, chunk.book, d.book->book));
+}
+
+void check_sight(const ChunkRecord& chunk, Document& d, const std::string& where, Verification& v) {
+  const std::int64_t context = d.context.before(d.next_token, chunk.tokens);
+  d.context.scored(chunk.tokens);
+  if (context >= 0)
+    v.expect(chunk.context_tokens == context, "context-tokens", fmt::format("{}: got {}, wanted {}", where, chunk.context_tokens, context));
+  const std::int64_t scored = chunk.context_tokens > 0 ? chunk.tokens : chunk.tokens - 1;
+  v.expect(chunk.scored_tokens == scored, "scored-tokens",
+           fmt::format("{}: got {}, wanted {}: a token with nothing before it cannot be scored", where, chunk.scored_tokens, scored));
+}
+
+/// What was trained, when, and by which module. Whether a chunk was left out is the record's word; that none was learnt
+/// before it was scored, or twice, or by another module, is not.
+void check_training(const Config& config, const ChunkRecord& chunk, Document& d, const std::string& where, Verification& v) {
+  const TrainConfig& train = config.train;
+  v.expect(chunk.adapter_version == d.version, "adapter-version",
+           fmt::format("{}: got version {}, wanted {}: so many chunks had the module learnt before", where, chunk.adapter_version, d.version));
+  std::optional<double> rate;
+  if (chunk.trained_chunk) {
+    const std::int64_t learnt = *chunk.trained_chunk;
+    v.expect(learnt <= chunk.chunk, "trained-before-scored",
+             fmt::format("{}: got trained_chunk {}, which was scored only later, by a module that had seen it", where, learnt));
+    v.expect(learnt == chunk.chunk - train.lag_chunks, "train-lag",
+             fmt::format("{}: got trained_chunk {}, wanted {}, as train.lag_chunks says", where, learnt, chunk.chunk - train.lag_chunks));
+    v.expect(d.learnt.insert(learnt).second, "trained-twice", fmt::format("{}: got trained_chunk {} a second time", where, learnt));
+    v.expect(train.enabled && config.score.adapter, "trained-unasked", fmt::format("{}: got training, but the config has none", where));
+    if (learnt >= 0 && learnt < static_cast<std::int64_t>(d.modules.size())) {
+      const auto at = static_cast<std::size_t>(learnt);
+      v.expect(d.modules[at] == d.module, "trained-unasked", fmt::format("{}: got training on chunk {}, which another module scored", where, learnt));
+      std::int64_t end = 0;
+      for (std::size_t i = 0; i <= at; ++i) end += d.lengths[i];
+      v.expect(train.stop_after_tokens == 0 || end <= train.stop_after_tokens, "trained-unasked",
+               fmt::format("{}: got training on chunk {}, which ends at token {}, beyond train.stop_after_tokens", where, learnt, end));
+      v.expect((learnt - d.module_start) % train.update_every_chunks == 0, "trained-unasked",
+               fmt::format("{}: got training on chunk {}, which train.update_every_chunks leaves out", where, learnt));
+    }
+    rate = scheduled_rate(train, learnt - d.module_start, d.steps);
+  }
+  verify_training_values(train, chunk.trained_chunk.has_value(), chunk.train_loss, chunk.grad_norm, chunk.learning_rate, rate, chunk.seconds, where, v);
+  if (chunk.shared_forward) {
+    const bool can = chunk.trained_chunk && train.lag_chunks == 0 && config.lora.dropout == 0 && config.cache.policy == CachePolicy::rebuild;
+    v.expect(can, "shared-forward", fmt::format("{}: got a shared pass, though training was another computation", where));
+    if (can && !chunk.train_loss.empty() && chunk.lora_nll && !train.label_prefix)
+      v.expect(std::abs(chunk.train_loss[0] - *chunk.lora_nll) <= 1e-3 * std::max(1.0, *chunk.lora_nll), "shared-forward",
+               fmt::format("{}: got a first loss of {}, wanted lora_nll, {}: it was the same pass", where, chunk.train_loss[0], *chunk.lora_nll));
+  }
+  if (chunk.trained_chunk) ++d.version, d.steps += train.epochs;
+}
+
+void check_scorers(const Config& config, const ChunkRecord& chunk, const std::string& where, Verification& v) {
+  const auto column = [&](Scorer scorer, bool asked) {
+    const bool wanted = asked && chunk.scored_tokens > 0, got = mean_nll(chunk, scorer).has_value();
+    v.expect(got == wanted, "scorer-columns",
+             fmt::format("{}: {}_nll: got {}, wanted {}", where, scorer_name(scorer), got ? "a value" : "none", wanted ? "a value" : "none"));
+  };
+  column(Scorer::base, config.score.base);
+  column(Scorer::lora, config.score.adapter);
+  for (const Scorer control : kControlScorers) {
+    const Control kind = control == Scorer::other_book ? Control::other_book : Control::mixed_books;
+    column(control, std::count(config.control.begin(), config.control.end(), kind) > 0);
+  }
+  // A module that has learnt nothing adds nothing.
+  if (chunk.adapter_version == 0 && !config.lora.init_from && chunk.base_nll && chunk.lora_nll)
+    v.expect(std::abs(*chunk.base_nll - *chunk.lora_nll) <= 2e-3 * std::max(1.0, *chunk.base_nll), "fresh-module",
+             fmt::format("{}: got {} by a module that had learnt nothing, wanted the base's {}", where, *chunk.lora_nll, *chunk.base_nll));
+}
+
+}  // namespace
+
+void verify_books(const RunImage& run, Verification& v) {
+  v.check({"book-order", "book-values", "text-hash"});
+  const Config& config = *run.config;
+  for (std::size_t i = 0; i < run.books.size(); ++i) {
+    const BookRecord& book = run.books[i];
+    const std::string where = fmt::format("books.jsonl:{}", i + 1);
+    v.expect(book.book_index == static_cast<std::int64_t>(i), "book-order", fmt::format("{}: got book_index {}, wanted {}", where, book.book_index, i));
+    const std::string hash = run.identity(fmt::format("text_{}_hash", book.book_index));
+    v.expect(book.text_hash == hash, "text-hash", fmt::format("{}: got {}, wanted \"{}\", as in run.json", where, book.text_hash, hash));
+    const bool fits = book.tokens <= *config.window.context_tokens + config.window.chunk_tokens;
+    v.expect(book.fits_one_window == fits, "book-values", fmt::format("{}: fits_one_window: got {}, wanted {}", where, book.fits_one_window, fits));
+    const bool counts = book.tokens > 0 && book.text_bytes > 0 && book.words <= book.text_bytes;
+    v.expect(counts, "book-values", fmt::format("{}: got {} tokens, {} words, {} bytes, wanted some, and no more words than bytes", where, book.tokens, book.words, book.text_bytes));
+    v.expect(config.data.max_tokens == 0 || book.tokens <= config.data.max_tokens, "book-values",
+             fmt::format("{}: got {} tokens, wanted at most data.max_tokens", where, book.tokens));
+  }
+  const auto opened = static_cast<std::int64_t>(run.books.size());
+  v.expect(run.finished ? opened == run.texts() : opened <= run.texts(), "book-order",
+           fmt::format("books.jsonl: got {} books, wanted {} as in run.json", opened, run.texts()));
+}
+
+void verify_chunks(const RunImage& run, Verification& v) {
+  v.check({"chunk-order", "token-gap", "token-overlap", "chunk-length", "book-end", "book-name", "context-tokens", "scored-tokens",
+           "adapter-version", "trained-before-scored", "train-lag", "trained-twice", "trained-unasked", "training-steps", "training-values",
+           "learning-rate", "shared-forward", "scorer-columns", "fresh-module", "staleness", "seconds"});
+  const Config& config = *run.config;
+  std::optional<Document> d;
+  std::int64_t last_book = -1;
+  const auto end_book = [&] {
+    if (d && d->book) v.expect(d->next_token == d->book->tokens, "book-end",
+                               fmt::format("chunks.jsonl: {}: got {} tokens of {}, wanted the whole book", d->book->book, d->next_token, d->book->tokens));
+  };
+  for (std::size_t i = 0; i < run.chunks.size(); ++i) {
+    const ChunkRecord& chunk = run.chunks[i];
+    const std::string& where = run.places[i];
+    if (chunk.book_index != last_book) {
+      end_book();
+      v.expect(chunk.book_index == last_book + 1, "chunk-order", fmt::format("{}: got book_index {}, wanted {}", where, chunk.book_index, last_book + 1));
+      last_book = chunk.book_index;
+      d.emplace(config);
+      d->book = run.book(chunk.book_index);
+    }
+    if (!v.expect(d->book != nullptr, "chunk-order", fmt::format("{}: got book_index {}, wanted one of books.jsonl", where, chunk.book_index))) continue;
+    check_place(config, chunk, *d, where, v);
+    check_sight(chunk, *d, where, v);
+    const std::int64_t module = module_of(config, chunk.first_token);
+    if (d->next_chunk > 0 && module != d->module) d->version = d->steps = 0, d->module_start = chunk.chunk;
+    d->module = module;
+    d->modules.push_back(module);
+    d->lengths.push_back(chunk.tokens);
+    check_training(config, chunk, *d, where, v);
+    check_scorers(config, chunk, where, v);
+    if (chunk.staleness)
+      v.expect(config.cache.measure_staleness && chunk.chunk % config.cache.staleness_every_chunks == 0 && chunk.staleness->kl > -1e-4 &&
+                   chunk.staleness->oldest_versions >= 0 && chunk.staleness->mean_versions <= static_cast<double>(chunk.staleness->oldest_versions) + 1e-9,
+               "staleness", fmt::format("{}: got a measurement that was not asked for, or one that cannot be", where));
+    d->next_chunk = chunk.chunk + 1;
+    d->next_token = chunk.first_token + chunk.tokens;
+  }
+  if (run.finished) {
+    end_book();
+    v.expect(last_book + 1 == static_cast<std::int64_t>(run.books.size()), "book-end",
+             fmt::format("chunks.jsonl: got chunks of {} books, wanted {}", last_book + 1, run.books.size()));
+  }
+}
+
+void verify_controls(const RunImage& run, Verification& v) {
+  const Config& config = *run.config;
+  if (config.control.empty()) return;
+  v.check({"control-pairing", "control-source", "control-order"});
+  for (std::size_t i = 0; i < run.chunks.size(); ++i) {
+    const ChunkRecord& chunk = run.chunks[i];
+    const ChunkRecord* before = i > 0 && run.chunks[i - 1].book_index == chunk.book_index ? &run.chunks[i - 1] : nullptr;
+    for (const auto& [scorer, control] : chunk.controls) {
+      const bool learnt = !control.trained_book.empty();
+      const char* name = scorer_name(scorer);
+      // A control's module lives as the text's own does: it learns when that learns.
+      v.expect(learnt == chunk.trained_chunk.has_value(), "control-pairing",
+               fmt::format("{}: {}_trained: got {}, wanted as trained_chunk", run.places[i], name, learnt ? "a lesson" : "none"));
+      if (!learnt) continue;
+      v.expect(control.trained_book != chunk.book, "control-source",
+               fmt::format("{}: {}_trained: got \"{}\", the very text that is scored", run.places[i], name, control.trained_book));
+      if (control.trained_token < 0) v.found("control-order", fmt::format("{}: {}_trained: got a token before the text", run.places[i], name));
+      if (scorer != Scorer::other_book || !before || !before->controls.contains(scorer)) continue;
+      const ControlRecord& last = before->controls.at(scorer);
+      if (last.trained_book.empty() || !before->trained_chunk || *before->trained_chunk + 1 != *chunk.trained_chunk) continue;
+      const std::int64_t back = chunk.chunk - *before->trained_chunk;
+      if (back < 1 || back > static_cast<std::int64_t>(i)) continue;
+      const ChunkRecord& lesson = run.chunks[i - static_cast<std::size_t>(back)];
+      const bool follows = control.trained_book == last.trained_book && control.trained_token == last.trained_token + lesson.tokens;
+      v.expect(follows || control.trained_token == 0, "control-order",
+               fmt::format("{}: {}_trained: got token {} of {}, wanted the chunk after token {} of {}, or a text's start", run.places[i], name,
+                           control.trained_token, control.trained_book, last.trained_token, last.trained_book));
+    }
+  }
+}
+
+}  // namespace templora

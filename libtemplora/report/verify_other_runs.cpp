@@ -1,0 +1,276 @@
+// Runs other than perplexity: translation, generation, pretraining.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "core/hash.h"
+#include "metrics/text_statistics.h"
+#include "metrics/translation.h"
+#include "report/generation_table.h"
+#include "report/run_image.h"
+#include "report/translation_table.h"
+
+namespace templora {
+namespace {
+
+std::vector<PairRecord> read_pair_records(const RunImage& run, Verification& v) {
+  std::vector<PairRecord> pairs;
+  for (const RecordLine& line : read_lines(run, "pairs.jsonl", v)) {
+    try {
+      pairs.push_back(pair_record_from_json(line.json, line.where));
+    } catch (const Error& error) {
+      v.found("record-fields", error.what());
+    }
+  }
+  return pairs;
+}
+
+/// The pairs of one chunk, from `at` on, beside the chunk and its per-token values.
+void check_pairs(const RunImage& run, std::size_t chunk_index, const std::vector<PairRecord>& pairs, std::size_t& at,
+                 std::map<Scorer, std::size_t>& value_at, Verification& v) {
+  const ChunkRecord& chunk = run.chunks[chunk_index];
+  const std::string& where = run.places[chunk_index];
+  const auto found = run.chunk_json[chunk_index].find("pairs");
+  const std::int64_t wanted = found != run.chunk_json[chunk_index].end() && found->is_number_integer() ? found->get<std::int64_t>() : -1;
+  std::int64_t count = 0, tokens = 0;
+  for (; at < pairs.size() && pairs[at].novel_index == chunk.book_index && pairs[at].chunk == chunk.chunk; ++at, ++count) {
+    const PairRecord& pair = pairs[at];
+    const std::string line = fmt::format("pairs.jsonl:{}", at + 1);
+    v.expect(pair.pair == count, "pair-order", fmt::format("{}: got pair {}, wanted {}", line, pair.pair, count));
+    tokens += pair.reference_tokens;
+    for (const auto& [scorer, mean] : {std::pair{Scorer::base, pair.base_nll}, std::pair{Scorer::lora, pair.lora_nll}}) {
+      const auto book = run.nll.find(chunk.book_index);
+      if (!mean || book == run.nll.end() || !book->second.contains(scorer)) continue;
+      const std::vector<float>& values = book->second.at(scorer);
+      std::size_t& from = value_at[scorer];
+      const auto n = static_cast<std::size_t>(pair.reference_tokens);
+      if (n == 0 || values.size() < from + n) continue;
+      double sum = 0;
+      for (std::size_t k = from; k < from + n; ++k) sum += values[k];
+      from += n;
+      v.expect(std::abs(sum / static_cast<double>(n) - *mean) <= 1e-9 * std::max(1.0, std::abs(*mean)), "pair-mean",
+               fmt::format("{}: {}_nll: got {}, but its values have the mean {}", line, scorer_name(scorer), *mean, sum / static_cast<double>(n)));
+    }
+  }
+  v.expect(count == wanted, "pair-order", fmt::format("{}: got {} pairs in pairs.jsonl, wanted {}", where, count, wanted));
+  v.expect(tokens == chunk.tokens, "pair-tokens", fmt::format("{}: got {} tokens, but its pairs have {}", where, chunk.tokens, tokens));
+}
+
+void check_translation_tables(const RunImage& run, const std::vector<PairRecord>& pairs, Verification& v) {
+  v.check({"summary-table", "table-text"});
+  if (!run.summary || !v.sound()) {
+    for (const char* name : {"summary-table", "table-text"}) v.not_checked(name, "the records do not fit together, see above");
+    return;
+  }
+  TranslationTable table = translation_table(pairs);
+  table.comet_note = run.summary->value("comet_note", "");
+  const bool comet = table.comet_note.empty();
+  Json wanted = to_json(table);
+  if (comet) {  // COMET needs its model; the other numbers do not
+    v.not_checked("table-text", "it holds COMET scores, which need the model that made them");
+    const auto drop = [](Json& row) {
+      for (const char* side : {"base", "lora"})
+        if (row.at(side).is_object()) row.at(side).erase("comet");
+    };
+    drop(wanted.at("all"));
+    for (Json& row : wanted.at("novels")) drop(row);
+  }
+  const std::string difference = first_difference(*run.summary, wanted);
+  v.expect(difference.empty(), "summary-table", "summary.json: " + difference + ", as the pairs give");
+  if (!comet) expect_text(run, "table.md", translation_markdown(table, run.run), "table-text", v);
+}
+
+}  // namespace
+
+void verify_translation(RunImage& run, Verification& v) {
+  v.check({"book-order", "text-hash", "chunk-order", "token-gap", "scored-tokens", "adapter-version", "trained-before-scored", "training-steps",
+           "training-values", "learning-rate", "seconds", "pair-order", "pair-tokens", "pair-mean"});
+  const Config& config = *run.config;
+  for (std::size_t i = 0; i < run.books.size(); ++i) {
+    const BookRecord& book = run.books[i];
+    v.expect(book.book_index == static_cast<std::int64_t>(i), "book-order", fmt::format("books.jsonl:{}: got book_index {}, wanted {}", i + 1, book.book_index, i));
+    v.expect(book.text_hash == run.identity(fmt::format("text_{}_hash", i)), "text-hash", fmt::format("books.jsonl:{}: got {}, wanted that of run.json", i + 1, book.text_hash));
+  }
+  if (run.finished) v.expect(static_cast<std::int64_t>(run.books.size()) == run.texts(), "book-order", fmt::format("books.jsonl: got {} novels, wanted {}", run.books.size(), run.texts()));
+  verify_nll(run, v);
+  const std::vector<PairRecord> pairs = read_pair_records(run, v);
+  std::size_t at = 0;
+  std::int64_t book = -1, next_chunk = 0, next_token = 0, version = 0;
+  std::map<Scorer, std::size_t> value_at;
+  for (std::size_t i = 0; i < run.chunks.size(); ++i) {
+    const ChunkRecord& chunk = run.chunks[i];
+    const std::string& where = run.places[i];
+    if (chunk.book_index != book) {
+      v.expect(chunk.book_index == book + 1 && run.book(chunk.book_index), "chunk-order", fmt::format("{}: got book_index {}, wanted {}", where, chunk.book_index, book + 1));
+      book = chunk.book_index;
+      next_chunk = next_token = version = 0;
+      value_at.clear();
+    }
+    v.expect(chunk.chunk == next_chunk, "chunk-order", fmt::format("{}: got chunk {}, wanted {}", where, chunk.chunk, next_chunk));
+    v.expect(chunk.first_token == next_token, "token-gap", fmt::format("{}: got first_token {}, wanted {}", where, chunk.first_token, next_token));
+    v.expect(chunk.scored_tokens == chunk.tokens, "scored-tokens", fmt::format("{}: got {}, wanted {}", where, chunk.scored_tokens, chunk.tokens));
+    v.expect(chunk.adapter_version == version, "adapter-version", fmt::format("{}: got version {}, wanted {}", where, chunk.adapter_version, version));
+    std::optional<double> rate;
+    if (chunk.trained_chunk) {
+      v.expect(*chunk.trained_chunk == chunk.chunk, "trained-before-scored", fmt::format("{}: got trained_chunk {}, wanted {}", where, *chunk.trained_chunk, chunk.chunk));
+      rate = scheduled_rate(config.train, chunk.chunk, version * config.train.epochs);
+    }
+    verify_training_values(config.train, chunk.trained_chunk.has_value(), chunk.train_loss, chunk.grad_norm, chunk.learning_rate, rate, chunk.seconds, where, v);
+    check_pairs(run, i, pairs, at, value_at, v);
+    version += chunk.trained_chunk.has_value();
+    next_chunk = chunk.chunk + 1;
+    next_token = chunk.first_token + chunk.tokens;
+  }
+  v.expect(at == pairs.size() || !run.finished, "pair-order", fmt::format("pairs.jsonl: got {} pairs, but chunks.jsonl has room for {}", pairs.size(), at));
+  for (const BookRecord& record : run.books) {
+    std::int64_t tokens = 0;
+    for (const ChunkRecord& chunk : run.chunks) tokens += chunk.book_index == record.book_index ? chunk.tokens : 0;
+    if (run.finished) v.expect(tokens == record.tokens, "token-gap", fmt::format("{}: got {} tokens in its chunks, wanted {}", record.book, tokens, record.tokens));
+  }
+  if (run.finished) check_translation_tables(run, pairs, v);
+}
+
+namespace {
+
+/// Letters and digits of a text: what survives cutting it between any two tokens.
+std::string letters_of(const std::string& text) {
+  std::string out;
+  for (const char c : text)
+    if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')) out += c;
+  return out;
+}
+
+std::vector<std::int64_t> prompt_of(const RunImage& run, Verification& v) {
+  v.check("prompt-hash");
+  try {
+    const auto prompt = run.run.at("prompt_tokens").get<std::vector<std::int64_t>>();
+    const std::string hash = hash_hex(Json(prompt).dump());
+    v.expect(hash == run.identity("prompt_hash"), "prompt-hash", fmt::format("run.json: identity: prompt_hash: got \"{}\", wanted {}", run.identity("prompt_hash"), hash));
+    return prompt;
+  } catch (const nlohmann::json::exception&) {
+    v.found("prompt-hash", "run.json: prompt_tokens: missing, or no array of tokens");
+    return {};
+  }
+}
+
+}  // namespace
+
+void verify_generation(const RunImage& run, Verification& v) {
+  v.check({"chunk-order", "token-gap", "chunk-length", "adapter-version", "trained-before-scored", "train-lag", "training-steps", "training-values",
+           "learning-rate", "repetition", "seconds"});
+  const Config& config = *run.config;
+  const std::vector<std::int64_t> prompt = prompt_of(run, v);
+  std::vector<GenerationRecord> chunks;
+  for (const RecordLine& line : read_lines(run, "chunks.jsonl", v)) {
+    try {
+      chunks.push_back(generation_record_from_json(line.json, line.where));
+    } catch (const Error& error) {
+      v.found("record-fields", error.what());
+    }
+  }
+  // Where the prompt was learnt, or a snapshot brought a module, numbers go on from there.
+  const bool from_start = !config.generate.learn_prompt && !config.generate.from_snapshot;
+  const std::int64_t lag = config.generate.schedule == Schedule::parallelized ? 1 : config.train.lag_chunks;
+  std::int64_t next_chunk = from_start || chunks.empty() ? 0 : chunks[0].chunk, version = from_start || chunks.empty() ? 0 : chunks[0].adapter_version;
+  auto next_token = static_cast<std::int64_t>(prompt.size());
+  std::int64_t written = 0;
+  std::string letters;
+  RepetitionCounter repetition;
+  repetition.add_context(prompt);
+  for (std::size_t i = 0; i < chunks.size(); ++i) {
+    const GenerationRecord& chunk = chunks[i];
+    const std::string where = fmt::format("chunks.jsonl:{}", i + 1);
+    v.expect(chunk.chunk == next_chunk, "chunk-order", fmt::format("{}: got chunk {}, wanted {}", where, chunk.chunk, next_chunk));
+    v.expect(chunk.first_token == next_token, "token-gap", fmt::format("{}: got first_token {}, wanted {}", where, chunk.first_token, next_token));
+    const std::int64_t full = std::min(config.window.chunk_tokens, config.generate.tokens - written);
+    const bool cut = i + 1 == chunks.size() && !config.generate.stop.empty();
+    const bool counted = !config.generate.from_snapshot;  // whose text counts as written already
+    v.expect(chunk.tokens == static_cast<std::int64_t>(chunk.token_ids.size()) && (!counted || chunk.tokens == full || (cut && chunk.tokens < full)), "chunk-length",
+             fmt::format("{}: got {} tokens and {} ids, wanted {}", where, chunk.tokens, chunk.token_ids.size(), full));
+    v.expect(chunk.adapter_version == version, "adapter-version", fmt::format("{}: got version {}, wanted {}", where, chunk.adapter_version, version));
+    std::optional<double> rate;
+    if (chunk.trained_chunk) {
+      v.expect(*chunk.trained_chunk <= chunk.chunk, "trained-before-scored", fmt::format("{}: got trained_chunk {}, which was not written yet", where, *chunk.trained_chunk));
+      v.expect(*chunk.trained_chunk == chunk.chunk - lag, "train-lag", fmt::format("{}: got trained_chunk {}, wanted {}", where, *chunk.trained_chunk, chunk.chunk - lag));
+      if (from_start) rate = scheduled_rate(config.train, version, version * config.train.epochs);
+    }
+    verify_training_values(config.train, chunk.trained_chunk.has_value(), chunk.train_loss, chunk.grad_norm, chunk.learning_rate, rate, chunk.seconds, where, v);
+    const TextStatistics wanted = repetition.add_chunk(chunk.token_ids);
+    const bool same = std::abs(wanted.repeated_4grams - chunk.repeated_4grams) < 1e-9 && chunk.distinct.size() == std::size(wanted.distinct) &&
+                      std::equal(chunk.distinct.begin(), chunk.distinct.end(), std::begin(wanted.distinct), [](double a, double b) { return std::abs(a - b) < 1e-9; });
+    v.expect(same || !counted, "repetition", fmt::format("{}: got repetition that its tokens do not have", where));
+    letters += letters_of(chunk.text);
+    version += chunk.trained_chunk.has_value();
+    next_chunk = chunk.chunk + 1;
+    next_token = chunk.first_token + chunk.tokens;
+    written += chunk.tokens;
+  }
+  if (!run.finished) return;
+  v.expect(written == config.generate.tokens || !config.generate.stop.empty() || config.generate.from_snapshot, "chunk-length", fmt::format("chunks.jsonl: got {} tokens, wanted {}", written, config.generate.tokens));
+  v.check({"summary-table", "table-text", "written-text"});
+  if (fs::exists(run.folder / "text.txt"))
+    v.expect(letters_of(read_file(run.folder / "text.txt")).ends_with(letters), "written-text", "text.txt: it does not end in what the chunks say");
+  if (!run.summary || !v.sound("record-fields") || !v.sound("record-syntax")) return v.not_checked("summary-table", "the records cannot be read, see above");
+  const std::string difference = first_difference(*run.summary, generation_summary(chunks));
+  v.expect(difference.empty(), "summary-table", "summary.json: " + difference + ", as the chunks give");
+  expect_text(run, "table.md", generation_markdown(chunks, run.run), "table-text", v);
+}
+
+namespace {
+
+double pretrain_rate(const PretrainConfig& p, std::int64_t step, std::int64_t steps) {
+  if (step <= p.warmup_steps) return p.learning_rate * static_cast<double>(step) / static_cast<double>(p.warmup_steps);
+  const double done = static_cast<double>(step - p.warmup_steps) / static_cast<double>(std::max<std::int64_t>(1, steps - p.warmup_steps));
+  return p.learning_rate * (p.min_learning_rate_share + (1 - p.min_learning_rate_share) * 0.5 * (1 + std::cos(std::numbers::pi * done)));
+}
+
+void check_pretrain(const RunImage& run, Verification& v) {
+  const PretrainConfig& p = run.config->pretrain;
+  const std::vector<RecordLine> steps = read_lines(run, "steps.jsonl", v), looks = read_lines(run, "validation.jsonl", v), plan = read_lines(run, "schedule.jsonl", v);
+  const std::int64_t step_tokens = p.batch_sequences * p.sequence_tokens;
+  std::int64_t count = 0;
+  for (const RecordLine& line : steps) {
+    const std::int64_t step = line.json.at("step");
+    v.expect(step == ++count, "step-order", fmt::format("{}: got step {}, wanted {}", line.where, step, count));
+    v.expect(line.json.at("tokens") == step * step_tokens, "step-order", fmt::format("{}: tokens: got {}, wanted {}", line.where, line.json.at("tokens").dump(), step * step_tokens));
+    v.expect(line.json.at("loss").get<double>() >= 0 && line.json.at("grad_norm").get<double>() >= 0, "training-values", fmt::format("{}: got a loss or gradient norm below 0", line.where));
+    v.expect(line.json.at("seconds").get<double>() >= 0, "seconds", fmt::format("{}: seconds: got {}", line.where, line.json.at("seconds").dump()));
+    std::int64_t all = run.run.value("steps", std::int64_t{0});
+    for (const RecordLine& entry : plan)
+      if (entry.json.at("after_step").get<std::int64_t>() < step) all = entry.json.at("steps");
+    const double rate = line.json.at("learning_rate"), wanted = pretrain_rate(p, step, all);
+    v.expect(std::abs(rate - wanted) <= 1e-9 * wanted, "learning-rate", fmt::format("{}: got {}, wanted {}, as the schedule says", line.where, rate, wanted));
+  }
+  for (const RecordLine& line : looks) {
+    const double nll = line.json.at("nll"), perplexity = line.json.at("perplexity");
+    v.expect(std::abs(std::exp(nll) - perplexity) <= 1e-9 * perplexity, "validation-values", fmt::format("{}: got perplexity {}, wanted exp(nll)", line.where, perplexity));
+    v.expect(line.json.at("step").get<std::int64_t>() <= count, "validation-values", fmt::format("{}: got a step that was not taken", line.where));
+  }
+  if (!run.summary) return;
+  v.check("summary-table");
+  const Json wanted{{"steps", count}, {"tokens", count * step_tokens}, {"validation", looks.empty() ? Json(nullptr) : looks.back().json}};
+  const std::string difference = first_difference(*run.summary, wanted);
+  v.expect(difference.empty(), "summary-table", "summary.json: " + difference + ", as the records give");
+  if (looks.empty() || !difference.empty()) return;
+  const Json& last = looks.back().json;
+  const std::string row = fmt::format("| {} | {:.2f} | {:.4f} | {:.2f} | {:.4f} |\n", count * step_tokens, run.summary->at("passes").get<double>(), last.at("nll").get<double>(),
+                                      last.at("perplexity").get<double>(), last.at("bits_per_byte").get<double>());
+  v.check("table-text");
+  if (fs::exists(run.folder / "table.md")) v.expect(read_file(run.folder / "table.md").ends_with(row), "table-text", "table.md: it is not what the records give");
+}
+
+}  // namespace
+
+void verify_pretrain(const RunImage& run, Verification& v) {
+  v.check({"step-order", "training-values", "learning-rate", "seconds", "validation-values"});
+  try {
+    check_pretrain(run, v);
+  } catch (const nlohmann::json::exception& error) {
+    v.found("record-fields", error.what());
+  }
+}
+
+}  // namespace templora
