@@ -45,6 +45,8 @@ int main(int argc, char** argv) {
   add_run_command(app);
   add_generate_command(app);
   add_schema_command(app);
+  add_sweep_command(app);
+  add_status_command(app);
   try {
     app.parse(argc, argv);
     return int(Exit::done);
