@@ -4,44 +4,57 @@
 #include <vector>
 
 #include "core/file.h"
+#include "metrics/cost.h"
 
 namespace templora {
 namespace {
 
-constexpr double kBytesPerToken = 4;    // of English; only an order of cells hangs on it
-constexpr double kPassesPerStep = 3;    // forward, and twice that backward
+constexpr double kBytesPerToken = 4;           // of English
+constexpr std::int64_t kUnknownVocab = 32000;  // of a model that is yet to be trained: only its tokenizer tells
 
-double text_tokens(const std::vector<std::string>& patterns, std::int64_t most) {
-  double tokens = 0;
+std::vector<std::int64_t> text_tokens(const std::vector<std::string>& patterns, std::int64_t most) {
+  std::vector<std::int64_t> tokens;
   for (const fs::path& text : expand_globs(patterns, ".")) {
     std::error_code ignored;
-    const double all = double(fs::file_size(text, ignored)) / kBytesPerToken;
-    tokens += most > 0 ? std::min(all, double(most)) : all;
+    const auto all = std::max<std::int64_t>(1, std::int64_t(double(fs::file_size(text, ignored)) / kBytesPerToken));
+    tokens.push_back(most > 0 ? std::min(all, most) : all);
   }
   return tokens;
+}
+
+double sum_of(const std::vector<std::int64_t>& counts) {
+  double sum = 0;
+  for (const std::int64_t count : counts) sum += double(count);
+  return sum;
+}
+
+// Each token passes the base and the module, and each step three times: no more is known before the texts are cut.
+CellSize translation_size(const Config& config, const ModelShape& shape) {
+  CellSize size;
+  size.tokens = sum_of(text_tokens(config.data.novels, 0));
+  size.flops = 2 * shape.parameters() * size.tokens * (2 + 3 * double(config.train.epochs));
+  size.memory_bytes = memory_need(config, shape).total();
+  return size;
 }
 
 }  // namespace
 
 CellSize estimate_size(const Config& config) {
-  CellSize size;
-  if (config.experiment == ExperimentKind::pretrain) {
-    size.tokens = config.pretrain.tokens ? double(*config.pretrain.tokens) : config.pretrain.passes * text_tokens(config.data.books, 0);
-    size.passes = size.tokens * kPassesPerStep;
-    return size;
+  const bool pretrain = config.experiment == ExperimentKind::pretrain;
+  const ModelShape shape = pretrain ? pretrain_shape(config.pretrain, kUnknownVocab) : read_model_shape(config.model.path);
+  if (config.experiment == ExperimentKind::translation) return translation_size(config, shape);
+  CostInput input;
+  if (pretrain) {
+    const double tokens = config.pretrain.tokens ? double(*config.pretrain.tokens)
+                                                 : config.pretrain.passes * sum_of(text_tokens(config.data.books, 0));
+    input.document_tokens = {std::int64_t(tokens)};
+  } else if (config.experiment == ExperimentKind::generation) {
+    input.document_tokens = {config.generate.tokens};
+  } else {
+    input.document_tokens = text_tokens(config.data.books, config.data.max_tokens);
   }
-  switch (config.experiment) {
-    case ExperimentKind::generation: size.tokens = double(config.generate.tokens); break;
-    case ExperimentKind::translation: size.tokens = text_tokens(config.data.novels, 0); break;
-    default: size.tokens = text_tokens(config.data.books, config.data.max_tokens);
-  }
-  const double chunk = double(config.window.chunk_tokens), context = double(config.window.context_tokens.value_or(0));
-  const bool kept = config.cache.policy != CachePolicy::rebuild || config.experiment == ExperimentKind::generation;
-  const double scored = kept ? chunk : context + chunk;  // tokens of one pass that scores a chunk
-  const double modules = config.score.adapter ? 1.0 + double(config.control.size()) : 0.0;
-  const double learnt = config.train.enabled ? double(config.train.epochs) * (double(config.train.prefix_tokens) + chunk) : 0.0;
-  size.passes = size.tokens / chunk * ((config.score.base ? scored : 0) + modules * (scored + kPassesPerStep * learnt));
-  return size;
+  const CostPrediction cost = predict_cost(config, shape, input);
+  return {sum_of(input.document_tokens), cost.total().flops(), cost.memory.total()};
 }
 
 }  // namespace templora

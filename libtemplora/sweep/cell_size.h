@@ -4,13 +4,15 @@
 
 namespace templora {
 
-/// How much work a cell is, estimated from its config and the sizes of its texts alone.
+/// How large a cell is, before it has run.
 struct CellSize {
-  double tokens = 0;  ///< that it reads or writes: text bytes / 4, up to what the config keeps of each text
-  double passes = 0;  ///< tokens through the model, context included; a training step counts as three passes
+  double tokens = 0;        ///< that it reads or writes: text bytes / 4, up to what the config keeps of each text
+  double flops = 0;         ///< by kCountingConvention (metrics/work.h); of a translation only the order of magnitude
+  double memory_bytes = 0;  ///< tensors that have to be there at once
 };
 
-/// Throws Error(bad_input) naming a text that is missing.
+/// From the config, the model's sizes and those of the texts (metrics/cost.h).
+/// Throws Error(bad_input) naming a text or a model's config.json that is missing or damaged.
 CellSize estimate_size(const Config& config);
 
 }  // namespace templora

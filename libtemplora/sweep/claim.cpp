@@ -43,6 +43,8 @@ std::optional<std::int64_t> start_of(pid_t pid) {
 }
 
 std::string job_of_task() {
+  const char *array = std::getenv("SLURM_ARRAY_JOB_ID"), *task = std::getenv("SLURM_ARRAY_TASK_ID");
+  if (array && task) return fmt::format("{}_{}", array, task);
   const char* job = std::getenv("SLURM_JOB_ID");
   return job ? job : "";
 }

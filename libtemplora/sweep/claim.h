@@ -19,7 +19,7 @@ struct Claimant {
   std::string boot;  ///< the kernel's boot id and the process id namespace: where both are ours, pids mean the same
   pid_t pid = 0;
   std::int64_t started = 0;  ///< the process's start in clock ticks since boot: pids come round again
-  std::string job;           ///< Slurm's job id of the task, or ""
+  std::string job;           ///< Slurm's name of the task ("17_3"), or ""
   std::int64_t restarts = 0; ///< of that job
 };
 

@@ -83,8 +83,9 @@ if [ "$code" -gt 128 ]; then  # a signal ended the first wait as the program its
   wait "$program"
   code=$?
 fi
-if [ "$code" -eq 75 ] && scontrol show job "$SLURM_JOB_ID" | grep -q 'JobState=RUNNING'; then
-  scontrol requeue "$SLURM_JOB_ID"
+task=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID  # SLURM_JOB_ID of one of the tasks would mean the whole array
+if [ "$code" -eq 75 ] && scontrol show job "$task" | grep -q 'JobState=RUNNING'; then
+  scontrol requeue "$task"
 fi
 exit "$code"
 )";

@@ -6,6 +6,8 @@
 #include <array>
 #include <set>
 
+#include "metrics/work.h"
+
 namespace templora {
 namespace {
 
@@ -18,7 +20,7 @@ std::string values_text(const Json& values) {
 
 // 1234567 → "1.23M".
 std::string short_count(double count) {
-  constexpr std::array units{"", "k", "M", "G", "T"};
+  constexpr std::array units{"", "k", "M", "G", "T", "P", "E"};
   std::size_t unit = 0;
   for (; count >= 1000 && unit + 1 < units.size(); ++unit) count /= 1000;
   return unit == 0 ? fmt::format("{:.0f}", count) : fmt::format("{:.3g}{}", count, units[unit]);
@@ -29,8 +31,23 @@ std::vector<SweepCell> largest_first(const SweepFile& sweep) {
   std::set<std::string> keys;
   for (const SweepCell& cell : sweep.cells)
     if (keys.insert(cell.key).second) cells.push_back(cell);
-  std::stable_sort(cells.begin(), cells.end(), [](const SweepCell& a, const SweepCell& b) { return a.passes > b.passes; });
+  std::stable_sort(cells.begin(), cells.end(), [](const SweepCell& a, const SweepCell& b) { return a.size.flops > b.size.flops; });
   return cells;
+}
+
+// Of the cells that are done, predicted work over measured time; 0 where none is.
+double measured_flops_per_s(const SweepFile& sweep) {
+  double flops = 0, seconds = 0;
+  for (const SweepCell& cell : largest_first(sweep)) {
+    if (!is_done(cell.folder)) continue;
+    try {
+      const fs::path file = cell.folder / "summary.json";
+      seconds += parse_json(read_file(file), file.string()).at("chunk_seconds").get<double>();
+      flops += cell.size.flops;
+    } catch (const std::exception&) {  // another experiment's summary: it tells nothing here
+    }
+  }
+  return seconds > 0 ? flops / seconds : 0;
 }
 
 }  // namespace
@@ -100,27 +117,44 @@ std::string status_text(const SweepFile& sweep) {
 
 Json plan_json(const SweepFile& sweep) {
   Json cells = Json::array();
-  double tokens = 0, passes = 0;
+  double tokens = 0, flops = 0, left_flops = 0;
+  const double rate = measured_flops_per_s(sweep);
   for (const SweepCell& cell : largest_first(sweep)) {
+    const CellState state = cell_status(cell).state;
     cells.push_back({{"key", cell.key},
                      {"values", cell.values},
-                     {"state", cell_state_name(cell_status(cell).state)},
-                     {"tokens", cell.tokens},
-                     {"passes", cell.passes}});
-    tokens += cell.tokens;
-    passes += cell.passes;
+                     {"state", cell_state_name(state)},
+                     {"tokens", cell.size.tokens},
+                     {"flops", cell.size.flops},
+                     {"memory_bytes", cell.size.memory_bytes},
+                     {"seconds", rate > 0 ? Json(cell.size.flops / rate) : Json()}});
+    tokens += cell.size.tokens;
+    flops += cell.size.flops;
+    if (state != CellState::done) left_flops += cell.size.flops;
   }
-  return Json{{"name", sweep.name}, {"threads", sweep.threads}, {"tokens", tokens}, {"passes", passes}, {"cells", cells}};
+  return Json{{"name", sweep.name},
+              {"threads", sweep.threads},
+              {"convention", kCountingConvention},
+              {"tokens", tokens},
+              {"flops", flops},
+              {"flops_per_s", rate > 0 ? Json(rate) : Json()},
+              {"seconds_left", rate > 0 ? Json(left_flops / rate) : Json()},
+              {"cells", cells}};
 }
 
 std::string plan_text(const SweepFile& sweep) {
   const Json plan = plan_json(sweep);
-  std::string text = fmt::format("{}: {} cells, about {} tokens to read, {} through the model (a training step counts as 3)\n", sweep.name,
-                                 plan.at("cells").size(), short_count(plan.at("tokens").get<double>()), short_count(plan.at("passes").get<double>()));
+  const auto seconds = [](const Json& value) { return value.is_null() ? std::string("?") : fmt::format("{:.0f}", value.get<double>()); };
+  std::string text = fmt::format("{}: {} cells, about {} tokens and {}FLOP; one after the other {} s are left", sweep.name, plan.at("cells").size(),
+                                 short_count(plan.at("tokens").get<double>()), short_count(plan.at("flops").get<double>()),
+                                 seconds(plan.at("seconds_left")));
+  text += plan.at("seconds_left").is_null() ? " (told as soon as a cell is done)\n" : ", at the speed of the cells that are done\n";
+  text += fmt::format("{:<8} {:<20} {:>7} {:>7} {:>8} {:>7}  values\n", "state", "cell", "tokens", "FLOP", "memory", "s");
   for (const Json& cell : plan.at("cells"))
-    text += fmt::format("{:<8} {}  {:>6} tokens {:>6} passes  {}\n", cell.at("state").get<std::string>(), cell.at("key").get<std::string>(),
-                        short_count(cell.at("tokens").get<double>()), short_count(cell.at("passes").get<double>()), values_text(cell.at("values")));
-  return text;
+    text += fmt::format("{:<8} {:<20} {:>7} {:>7} {:>7}B {:>7}  {}\n", cell.at("state").get<std::string>(), cell.at("key").get<std::string>(),
+                        short_count(cell.at("tokens").get<double>()), short_count(cell.at("flops").get<double>()),
+                        short_count(cell.at("memory_bytes").get<double>()), seconds(cell.at("seconds")), values_text(cell.at("values")));
+  return text + "\n" + kCountingConvention + "\n";
 }
 
 }  // namespace templora

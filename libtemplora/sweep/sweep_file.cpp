@@ -8,7 +8,6 @@
 
 #include "core/error.h"
 #include "sweep/cell.h"
-#include "sweep/cell_size.h"
 
 namespace templora {
 namespace {
@@ -105,8 +104,7 @@ SweepFile read_sweep(const fs::path& folder) {
       cell.key = item.at("key").get<std::string>();
       cell.folder = (folder / item.at("folder").get<std::string>()).lexically_normal();
       cell.values = item.at("values");
-      cell.tokens = item.at("tokens").get<double>();
-      cell.passes = item.at("passes").get<double>();
+      cell.size = {item.at("tokens").get<double>(), item.at("flops").get<double>(), item.at("memory_bytes").get<double>()};
     }
   } catch (const Json::exception& error) {
     throw Error(Exit::bad_input, fmt::format("{}: damaged ({}); start the sweep again with its file", file.string(), printable(error.what())));
@@ -137,9 +135,7 @@ NewSweep make_sweep(const SweepDefinition& definition, const fs::path& folder, c
     cell.key = made.inputs.cell_key(config.config);
     cell.folder = file.store / cell.key;
     cell.values = values_json(definition, values);
-    const CellSize size = estimate_size(config.config);
-    cell.tokens = size.tokens;
-    cell.passes = size.passes;
+    cell.size = estimate_size(config.config);
     made.configs.push_back(std::move(config));
   }
   file.axes = axes_json(file.cells);
@@ -156,8 +152,9 @@ void write_sweep(const NewSweep& sweep) {
     cells.push_back({{"key", cell.key},
                      {"folder", cell.folder.lexically_relative(file.path).string()},
                      {"values", cell.values},
-                     {"tokens", cell.tokens},
-                     {"passes", cell.passes}});
+                     {"tokens", cell.size.tokens},
+                     {"flops", cell.size.flops},
+                     {"memory_bytes", cell.size.memory_bytes}});
     if (!is_done(cell.folder)) write_if_new(config_file(cell.folder), dump_json_pretty(config_json(sweep.configs[i], file.store), "cell"));
   }
   write_if_new(file.path / "inputs.json", dump_json_pretty(sweep.inputs.to_json(), "inputs.json"));

@@ -7,6 +7,7 @@
 
 #include "core/file.h"
 #include "core/json.h"
+#include "sweep/cell_size.h"
 #include "sweep/definition.h"
 #include "sweep/inputs.h"
 
@@ -17,8 +18,7 @@ struct SweepCell {
   std::string key;      ///< hash of its config and inputs; two combinations may share one
   fs::path folder;      ///< its run folder
   Json values;          ///< config key -> value, for every key that the sweep sets
-  double tokens = 0;    ///< estimate of the tokens that it reads
-  double passes = 0;    ///< estimate of its work: tokens through the model, a training step counted as three passes
+  CellSize size;        ///< estimated
 };
 
 /// A sweep's folder read back: sweep.json.

@@ -91,7 +91,7 @@ class Work {
     std::set<std::string> keys;
     for (std::size_t i = 0; i < sweep.cells.size(); ++i)
       if (keys.insert(sweep.cells[i].key).second) waiting_.push_back({sweep.cells[i], std::int64_t(i) + 1, 0, -1e9});
-    waiting_.sort([](const Task& a, const Task& b) { return a.cell.passes > b.cell.passes; });
+    waiting_.sort([](const Task& a, const Task& b) { return a.cell.size.flops > b.cell.size.flops; });
   }
 
   WorkResult run() {

@@ -127,8 +127,9 @@ TEST_CASE("templora sweep: a cell that fails leaves the others alone, says why, 
 TEST_CASE("templora sweep: stopped by SIGTERM, it saves its cells, ends with 75, and the same command goes on", "[cli]") {
   const SweepWorld world;
   const Ended stopped = world.run({"sweep", "sweep.json", "--out", "out", "--workers", "2"}, {}, [&](pid_t child) {
-    for (int i = 0; i < 2000 && !fs::exists(world.folder / "cells"); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(2));
-    std::this_thread::sleep_for(std::chrono::milliseconds(700));
+    const fs::path first = world.folder / "out/sweep.json";
+    for (int i = 0; i < 10000 && !fs::exists(first); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
     ::kill(child, SIGTERM);
   });
   INFO(stopped.text);

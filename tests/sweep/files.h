@@ -14,7 +14,8 @@ using namespace templora;
 struct SweepFiles {
   SweepFiles() {
     fs::create_directories(folder / "model");
-    write("model/config.json", "{}");
+    write("model/config.json", R"({"model_type": "llama", "vocab_size": 50, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+                                   "num_attention_heads": 2, "max_position_embeddings": 128})");
     write("model/model.safetensors", "weights");
     write("model/tokenizer.model", "pieces");
     write("book.txt", std::string(4000, 'a'));

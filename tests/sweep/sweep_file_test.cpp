@@ -1,5 +1,7 @@
 #include "sweep/sweep_file.h"
 
+#include <algorithm>
+
 #include "catch.h"
 #include "files.h"
 #include "sweep/cell.h"
@@ -85,7 +87,15 @@ TEST_CASE("sweep.json: what is written is read back, and the cells' configs lie 
   REQUIRE(read.cells.size() == 2);
   CHECK(read.cells[1].values == Json{{"lora.rank", 8}, {"lora.alpha", 8}});
   CHECK(read.cells[1].folder == files.folder / "cells" / read.cells[1].key);
-  CHECK(read.cells[0].tokens == 1000);
+  CHECK(read.cells[0].size.tokens == 1000);
+  CHECK(read.cells[0].size.flops > 0);
+  CHECK(read.cells[1].size.flops > read.cells[0].size.flops);
+  const Json plan = plan_json(read);
+  CHECK(plan.at("cells").at(0).at("key") == read.cells[1].key);  // largest first
+  CHECK(plan.at("seconds_left").is_null());
+  fs::create_directories(read.cells[0].folder);
+  write_file_atomically(read.cells[0].folder / "summary.json", "{\"chunk_seconds\": 2}");
+  CHECK(plan_json(read).at("cells").at(1).at("seconds").get<double>() == Approx(2));
   const Json config = Json::parse(read_file(config_file(read.cells[1].folder)));
   CHECK(config.at("lora").at("rank") == 8);
   CHECK(config.at("run").at("threads") == 3);
