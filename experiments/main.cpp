@@ -48,6 +48,8 @@ int main(int argc, char** argv) {
   add_cost_command(app);
   add_compare_command(app);
   add_verify_command(app);
+  add_sweep_command(app);
+  add_status_command(app);
   try {
     app.parse(argc, argv);
     return int(Exit::done);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstring>
 
 #include "core/check.h"
 #include "core/hash.h"
@@ -18,6 +19,7 @@
 #include "report/cost_table.h"
 #include "report/perplexity_plot.h"
 #include "report/perplexity_table.h"
+#include "run/base_scores.h"
 #include "run/run_folder.h"
 
 namespace templora {
@@ -89,6 +91,13 @@ ControlLessons run_lessons(const Config& config, const std::vector<Book>& books,
 
 namespace {
 
+// Where the base model's NLLs are kept between runs. With kept keys they are computed: a state holds the base's keys too.
+std::optional<BaseScores> base_scores(const LoadedConfig& loaded, const Json& record) {
+  const Config& config = loaded.config;
+  if (!config.score.base || !config.score.base_scores || config.cache.policy != CachePolicy::rebuild) return std::nullopt;
+  return BaseScores(*config.score.base_scores, loaded.effective, record.at("identity"), record.at("processor").get<std::string>());
+}
+
 // Running totals for the progress line.
 class Running {
  public:
@@ -157,6 +166,7 @@ void run_perplexity(const LoadedConfig& loaded, const std::filesystem::path& pat
   std::int64_t total = 0, before = 0;
   for (const Book& book : books) total += std::int64_t(book.tokens.size());
   Progress progress(total);
+  const std::optional<BaseScores> kept_scores = base_scores(loaded, record);
   const std::optional<Json> saved = folder.saved_state();
   std::int64_t index = saved ? saved->at("book_index").get<std::int64_t>() : 0;
   for (std::int64_t i = 0; i < index; ++i) before += std::int64_t(books[std::size_t(i)].tokens.size());
@@ -171,6 +181,14 @@ void run_perplexity(const LoadedConfig& loaded, const std::filesystem::path& pat
     const auto save = [&] {
       folder.save_state(document.state(), [&](const fs::path& file) { document.save_tensors_to(file); });
     };
+    const std::int64_t book_tokens = std::int64_t(book.tokens.size());
+    bool scores_known = false;
+    if (kept_scores) {
+      if (auto nll = kept_scores->find(book.text_hash, book_tokens, document.base_nll_count())) {
+        document.use_base_nll(std::move(*nll));
+        scores_known = true;
+      }
+    }
     Running running;
     while (document.next_chunk() < document.chunk_count()) {
       const ChunkResult result = document.step();
@@ -188,8 +206,14 @@ void run_perplexity(const LoadedConfig& loaded, const std::filesystem::path& pat
       if (document.next_chunk() % config.run.save_every_chunks == 0) save();
     }
     save();
+    if (kept_scores && !scores_known) {
+      const std::string bytes = read_file(path / "nll" / fmt::format("{}-base.f32", index));
+      std::vector<float> nll(bytes.size() / sizeof(float));
+      std::memcpy(nll.data(), bytes.data(), bytes.size());
+      kept_scores->keep(book.text_hash, book_tokens, nll);
+    }
     if (config.lora.save_final) document.save_adapter(path / "adapters" / std::to_string(index));
-    before += std::int64_t(book.tokens.size());
+    before += book_tokens;
   }
   finish(folder, config, hash, *model);
 }

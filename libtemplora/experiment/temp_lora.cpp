@@ -86,6 +86,18 @@ std::int64_t TempLora::tokens_done() const {
   return next_chunk_ == chunk_count() ? std::int64_t(book_.tokens.size()) : chunks_[std::size_t(next_chunk_)].first;
 }
 
+// Scored tokens of the chunks before this one, where every window is computed anew.
+std::int64_t TempLora::base_nll_before(std::int64_t chunk) const {
+  std::int64_t count = 0;
+  for (std::int64_t i = 0; i < chunk; ++i) count += window_of(chunks_[std::size_t(i)], *config_.window.context_tokens).labelled;
+  return count;
+}
+
+void TempLora::use_base_nll(std::vector<float> nll) {
+  TEMPLORA_CHECK(!base_cache_ && config_.score.base && std::int64_t(nll.size()) == base_nll_count(), "NLLs of another book");
+  base_nll_ = std::move(nll);
+}
+
 // The life of a chunk.
 ChunkResult TempLora::step() {
   TEMPLORA_CHECK(next_chunk_ < chunk_count(), "the document has ended");
@@ -104,7 +116,7 @@ ChunkResult TempLora::step() {
   PhaseTimer timer(model_.options().device());
   mark_ = [&](const char* part) { timer.mark(part); };
   const at::Tensor base = score_base(seen, record);
-  timer.mark("score_base");
+  if (base_nll_.empty()) timer.mark("score_base");  // absent from the record where they were known
   std::vector<Turn> turns;
   for (Learner& learner : learners_) {
     const bool control = learner.scorer != Scorer::lora;
@@ -137,6 +149,10 @@ ChunkResult TempLora::step() {
   }
   const auto host = read_back(on_device);
   result.base_nll = host[0];
+  if (!base_nll_.empty()) {
+    const auto first = base_nll_.begin() + base_nll_before(next_chunk_);
+    result.base_nll.assign(first, first + seen.labelled);
+  }
   record.base_nll = mean_of(result.base_nll);
   check_finite(result.base_nll, "the base model's NLL", kBadModel, record);
   for (std::size_t i = 0; i < learners_.size(); ++i) {
@@ -176,7 +192,7 @@ at::Tensor TempLora::score_cached(ContextCache& cache, std::int64_t version, Chu
 }
 
 at::Tensor TempLora::score_base(const Window& seen, ChunkRecord& record) {
-  if (!config_.score.base) return {};
+  if (!config_.score.base || !base_nll_.empty()) return {};
   const AdapterOff off(model_);
   if (base_cache_) return score_cached(*base_cache_, 0, record);
   if (seen.labelled == 0) return {};

@@ -45,6 +45,12 @@ class TempLora {
   std::int64_t next_chunk() const { return next_chunk_; }
   std::int64_t tokens_done() const;
 
+  /// Takes the base model's NLLs of the whole book, nats, in order, instead of computing them; to be called before the
+  /// first step, and not with kept keys. Their number must be base_nll_count().
+  void use_base_nll(std::vector<float> nll);
+  /// How many NLLs the base model gives of this book.
+  std::int64_t base_nll_count() const { return base_nll_before(chunk_count()); }
+
   /// Scores the next chunk, then trains. Throws Error(numerics) naming book and chunk where an NLL, loss or
   /// gradient is not finite.
   ChunkResult step();
@@ -83,6 +89,7 @@ class TempLora {
   std::int64_t number_in_module(std::int64_t chunk) const;
   Window lesson_of(const Chunk& chunk) const;
   bool may_train_on(std::int64_t chunk) const;
+  std::int64_t base_nll_before(std::int64_t chunk) const;
   bool trains_on(std::int64_t chunk) const;
   bool shares_forward(const Learner& learner, std::int64_t chunk) const;
 
@@ -91,6 +98,7 @@ class TempLora {
   const Book& book_;
   std::vector<Chunk> chunks_;
   at::Tensor tokens_;  // [book tokens] int64 on the model's device
+  std::vector<float> base_nll_;  // of the whole book, where they are known already
   std::unique_ptr<ContextCache> base_cache_;  // as Learner::cache: the base sees the same tokens
   std::vector<Learner> learners_;  // the temporary module, then the controls; none where score.adapter is off
   std::vector<std::optional<double>> means_;  // the module's mean NLL of each scored chunk, with train.hard_quantile only

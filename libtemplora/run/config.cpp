@@ -9,6 +9,7 @@
 #include "core/file.h"
 #include "core/hash.h"
 #include "run/config_fields.h"
+#include "run/config_inputs.h"
 
 namespace templora {
 namespace {
@@ -230,6 +231,7 @@ void change_paths(Config& c, Change&& change, ChangePattern&& change_pattern) {
   if (c.generate.from_snapshot) change(*c.generate.from_snapshot);
   for (std::string& novel : c.data.novels) change_pattern(novel);
   if (c.translation.comet_model) change(*c.translation.comet_model);
+  if (c.score.base_scores) change(*c.score.base_scores);
 }
 
 /// Takes the keys of ablations away where they change nothing: a run without one is the run that it was before
@@ -264,6 +266,7 @@ std::string identity_hash(Json effective) {
     if (effective["experiment"] == "pretrain" || effective["cache"]["policy"] == "rebuild") effective.erase("cache");
   }
   drop_unused_ablations(effective["train"]);
+  effective["score"].erase("base_scores");
   effective["run"].erase("save_every_chunks");  // how often a run is saved changes none of its numbers
   if (effective["experiment"] == "generation")
     effective["generate"].erase("snapshot_every_chunks");
@@ -284,10 +287,24 @@ std::string identity_hash(Json effective) {
     effective.erase("translation");
     for (const char* other : {"novels", "max_chunks"}) effective["data"].erase(other);
   }
-  return hash_hex(dump_json(effective, "config")).substr(0, 12);
+  return hash_hex(dump_json(effective, "config"));
 }
 
 }  // namespace
+
+std::string input_hash(Config config, const InputHashes& hashes) {
+  // Where an input lies is no part of it; that it is given, and what it holds, is.
+  const std::string model = config.model.path.empty() ? "" : hashes.model(config.model.path);
+  const std::string tokenizer = hashes.tokenizer(config.model.tokenizer.value_or(config.model.path));
+  for (std::optional<std::string>* unused : {&config.model.tokenizer, &config.score.base_scores, &config.pretrain.token_cache})
+    unused->reset();
+  config.model.path.clear();
+  change_paths(
+      config, [&](std::string& path) { path = hashes.path(path); }, [&](std::string& pattern) { pattern = hashes.texts(pattern); });
+  config.model.path = model;
+  config.model.tokenizer = tokenizer;
+  return identity_hash(section_json(config));
+}
 
 LoadedConfig parse_config(const std::string& text, const std::string& where, const std::string& base_folder,
                           const std::vector<Override>& overrides) {
@@ -308,7 +325,7 @@ LoadedConfig parse_config(const std::string& text, const std::string& where, con
   check_rules(loaded.config, source);
   loaded.set_by_fidelity = fill_defaults(loaded.config);
   if (!loaded.config.pretrain.kv_heads) loaded.config.pretrain.kv_heads = loaded.config.pretrain.heads;
-  loaded.hash = identity_hash(section_json(loaded.config));
+  loaded.hash = identity_hash(section_json(loaded.config)).substr(0, 12);
 
   const fs::path base = fs::absolute(base_folder.empty() ? fs::path(".") : fs::path(base_folder));
   const auto made_absolute = [](const fs::path& folder, const std::string& path) {

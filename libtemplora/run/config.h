@@ -68,6 +68,7 @@ struct ScoreConfig {
   bool base = true;
   bool adapter = true;
   std::vector<std::int64_t> segment_edges = {0, 100000, 200000, 300000, 400000, 500000};
+  std::optional<std::string> base_scores;
 };
 
 /// What a translator sees as the English of earlier sentences: the reference with this probability, else what it
@@ -263,6 +264,9 @@ void visit_fields(ScoreConfig& c, Visitor&& v) {
   v("base", c.base, FieldInfo{"score every chunk with the base model too"});
   v("adapter", c.adapter, FieldInfo{"score every chunk with the temporary module"});
   v("segment_edges", c.segment_edges, FieldInfo{"token positions where the table's segments begin", "tokens", 0});
+  v("base_scores", c.base_scores,
+    FieldInfo{"perplexity: folder that keeps the base model's NLLs of whole books between runs, which then need not compute "
+              "them; null: none. Changes no number"});
 }
 
 template <class Visitor>

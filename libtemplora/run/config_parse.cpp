@@ -6,6 +6,7 @@
 
 #include "core/nearest.h"
 #include "run/config_fields.h"
+#include "run/config_inputs.h"
 
 namespace templora {
 namespace {
@@ -161,6 +162,23 @@ void read_section(const Json& json, S& section, const std::string& path, const K
 }  // namespace
 
 void read_config(const Json& json, Config& config, const KeySource& source) { read_section(json, config, "", source); }
+
+void require_config_key(const std::string& key, const std::string& where) {
+  Config config;
+  std::vector<std::string> keys;
+  collect_keys(config, "", keys);
+  const KeySource source = [&](const std::string&) { return where; };
+  if (std::find(keys.begin(), keys.end(), key) == keys.end())
+    throw Error(Exit::usage, fmt::format("{}: {}: unknown key; the nearest known key is {}", where, printable(key), nearest_key(key)));
+  bool leaf = false;
+  visit_leaves(config, "", [&](const std::string& name, auto&, const FieldInfo&) { leaf = leaf || name == key; });
+  if (!leaf) refuse(source, key, "the name of a section", fmt::format("one of its keys, {}.…", key));
+}
+
+Json config_defaults() {
+  Config config;
+  return section_json(config);
+}
 
 bool takes_text(const std::string& key) {
   Config config;

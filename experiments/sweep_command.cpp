@@ -1,0 +1,104 @@
+// `templora sweep` and `templora status`.
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "commands.h"
+#include "core/error.h"
+#include "core/json.h"
+#include "core/log.h"
+#include "core/stop.h"
+#include "sweep/cell.h"
+#include "sweep/slurm.h"
+#include "sweep/status.h"
+#include "sweep/sweep_file.h"
+#include "sweep/workers.h"
+
+namespace fs = std::filesystem;
+
+namespace templora {
+namespace {
+
+struct SweepArguments {
+  std::string file, out, cells;
+  std::int64_t workers = 1;
+  bool dry_run = false, slurm = false, retry_failed = false, no_wait = false, json = false;
+};
+
+// The sweep of a file, made or gone on with; or that of a folder, as it was made.
+SweepFile open_sweep(const SweepArguments& arguments) {
+  if (fs::is_directory(arguments.file)) {
+    if (!arguments.out.empty() || !arguments.cells.empty())
+      throw Error(Exit::usage, fmt::format("{}: is a sweep's folder, wanted no --out and no --cells beside it", arguments.file));
+    return read_sweep(fs::absolute(arguments.file).lexically_normal());
+  }
+  const SweepDefinition definition = read_sweep_definition(arguments.file);
+  const fs::path folder = arguments.out.empty() ? fs::path("runs") / definition.name : fs::path(arguments.out);
+  const std::int64_t cores = std::max<std::int64_t>(1, std::thread::hardware_concurrency());
+  const std::int64_t workers = arguments.slurm ? definition.slurm.workers : arguments.workers;
+  const std::int64_t threads = std::max<std::int64_t>(1, (arguments.slurm && definition.slurm.cpus > 0 ? definition.slurm.cpus : cores) / workers);
+  const NewSweep made = make_sweep(definition, folder, arguments.cells, threads);
+  if (!arguments.dry_run) write_sweep(made);
+  return made.file;
+}
+
+void sweep(const SweepArguments& arguments) {
+  install_stop_handlers();
+  const SweepFile opened = open_sweep(arguments);
+  if (arguments.dry_run) return print_out(arguments.json ? dump_json_pretty(plan_json(opened), "plan") : plan_text(opened));
+  if (arguments.retry_failed)
+    for (const SweepCell& cell : opened.cells) clear_failure(cell.folder);
+  const fs::path program = fs::read_symlink("/proc/self/exe");
+  if (arguments.slurm) {
+    const std::string job = submit_to_slurm(opened, program);
+    return print_out(arguments.json ? dump_json_pretty(Json{{"job", job}, {"folder", opened.path.string()}}, "job")
+                                    : fmt::format("job {}; templora status {}\n", job, opened.path.string()));
+  }
+  log_line(fmt::format("sweep folder: {}", opened.path.string()));
+  WorkOptions options;
+  options.program = program;
+  options.workers = arguments.workers;
+  options.wait = !arguments.no_wait;
+  const WorkResult result = work_on(opened, options);
+  print_out(arguments.json ? dump_json_pretty(status_json(opened), "status") : status_text(opened));
+  if (result.failed > 0)
+    throw Error(Exit(result.exit_code), fmt::format("{} of {} cells failed; see templora status {}, then start again with --retry-failed",
+                                                    result.failed, result.done + result.failed + result.left, opened.path.string()));
+}
+
+}  // namespace
+
+void add_sweep_command(CLI::App& app) {
+  const auto arguments = std::make_shared<SweepArguments>();
+  CLI::App* command = app.add_subcommand("sweep", "run every cell of a grid of settings");
+  command->add_option("sweep", arguments->file, "sweep file, or the folder of a sweep to go on with")->required();
+  command->add_option("--out", arguments->out, "the sweep's folder; default runs/<name of the sweep>");
+  command->add_option("--cells", arguments->cells, "folder of finished and running cells, shared by sweeps; default: cells beside the sweep's folder");
+  command->add_option("--workers", arguments->workers, "cells at once")->check(CLI::Range(1, 4096));
+  command->add_flag("--dry-run", arguments->dry_run, "list the cells, largest first, and write nothing");
+  command->add_flag("--slurm", arguments->slurm, "submit a job array instead of running the cells here");
+  command->add_flag("--retry-failed", arguments->retry_failed, "run failed cells again");
+  command->add_flag("--no-wait", arguments->no_wait, "end when nothing is left to take, though others still work");
+  command->add_flag("--json", arguments->json, "print JSON");
+  command->callback([arguments] { sweep(*arguments); });
+}
+
+void add_status_command(CLI::App& app) {
+  const auto folder = std::make_shared<std::string>();
+  const auto json = std::make_shared<bool>(false);
+  CLI::App* command = app.add_subcommand("status", "say which cells of a sweep are done, running, failed or waiting");
+  command->add_option("folder", *folder, "the sweep's folder")->required();
+  command->add_flag("--json", *json, "print JSON");
+  command->callback([folder, json] {
+    const SweepFile sweep = read_sweep(fs::absolute(*folder).lexically_normal());
+    print_out(*json ? dump_json_pretty(status_json(sweep), "status") : status_text(sweep));
+  });
+}
+
+}  // namespace templora

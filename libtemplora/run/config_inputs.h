@@ -1,0 +1,31 @@
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "run/config.h"
+
+namespace templora {
+
+/// How the inputs that a config names are hashed. Each gets an absolute path as LoadedConfig::config has it.
+struct InputHashes {
+  std::function<std::string(const std::string& folder)> model;      ///< a model folder's config.json and weights
+  std::function<std::string(const std::string& path)> tokenizer;    ///< a tokenizer.model or the folder that holds one
+  std::function<std::string(const std::string& pattern)> texts;     ///< a text, or the texts of a glob, in order
+  std::function<std::string(const std::string& path)> path;         ///< any other file or folder
+};
+
+/// 32 hex digits of all that decides a run's numbers and is known before it starts: the settings that
+/// LoadedConfig::hash is made of, and what the inputs hold instead of where they lie. What changes no number (notes,
+/// how often a state is saved, folders that keep work between runs) has no part in it.
+/// Throws what the hashes throw.
+std::string input_hash(Config config, const InputHashes& hashes);
+
+/// Throws Error(usage) where `key` ("train.epochs") names no field of a config; the nearest known key is named. `where`
+/// is what the message begins with.
+void require_config_key(const std::string& key, const std::string& where);
+
+/// Every key with the value it has where a file does not name it; null where a rule or nothing fills it.
+Json config_defaults();
+
+}  // namespace templora

@@ -1,0 +1,60 @@
+#include "sweep/cell_size.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "core/file.h"
+#include "metrics/cost.h"
+
+namespace templora {
+namespace {
+
+constexpr double kBytesPerToken = 4;           // of English
+constexpr std::int64_t kUnknownVocab = 32000;  // of a model that is yet to be trained: only its tokenizer tells
+
+std::vector<std::int64_t> text_tokens(const std::vector<std::string>& patterns, std::int64_t most) {
+  std::vector<std::int64_t> tokens;
+  for (const fs::path& text : expand_globs(patterns, ".")) {
+    std::error_code ignored;
+    const auto all = std::max<std::int64_t>(1, std::int64_t(double(fs::file_size(text, ignored)) / kBytesPerToken));
+    tokens.push_back(most > 0 ? std::min(all, most) : all);
+  }
+  return tokens;
+}
+
+double sum_of(const std::vector<std::int64_t>& counts) {
+  double sum = 0;
+  for (const std::int64_t count : counts) sum += double(count);
+  return sum;
+}
+
+// Each token passes the base and the module, and each step three times: no more is known before the texts are cut.
+CellSize translation_size(const Config& config, const ModelShape& shape) {
+  CellSize size;
+  size.tokens = sum_of(text_tokens(config.data.novels, 0));
+  size.flops = 2 * shape.parameters() * size.tokens * (2 + 3 * double(config.train.epochs));
+  size.memory_bytes = memory_need(config, shape).total();
+  return size;
+}
+
+}  // namespace
+
+CellSize estimate_size(const Config& config) {
+  const bool pretrain = config.experiment == ExperimentKind::pretrain;
+  const ModelShape shape = pretrain ? pretrain_shape(config.pretrain, kUnknownVocab) : read_model_shape(config.model.path);
+  if (config.experiment == ExperimentKind::translation) return translation_size(config, shape);
+  CostInput input;
+  if (pretrain) {
+    const double tokens = config.pretrain.tokens ? double(*config.pretrain.tokens)
+                                                 : config.pretrain.passes * sum_of(text_tokens(config.data.books, 0));
+    input.document_tokens = {std::int64_t(tokens)};
+  } else if (config.experiment == ExperimentKind::generation) {
+    input.document_tokens = {config.generate.tokens};
+  } else {
+    input.document_tokens = text_tokens(config.data.books, config.data.max_tokens);
+  }
+  const CostPrediction cost = predict_cost(config, shape, input);
+  return {sum_of(input.document_tokens), cost.total().flops(), cost.memory.total()};
+}
+
+}  // namespace templora

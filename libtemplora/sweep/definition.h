@@ -1,0 +1,63 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "core/file.h"
+#include "core/json.h"
+#include "run/config.h"
+#include "sweep/expression.h"
+#include "sweep/slurm_settings.h"
+
+namespace templora {
+
+/// More combinations than this are refused before any is made.
+inline constexpr std::int64_t kMostCells = 1000000;
+
+/// Keys that move together: an axis has one key, a group of `zip` several, `seeds` has "seed".
+struct Dimension {
+  std::vector<std::string> keys;
+  std::vector<std::vector<Json>> points;  ///< [point][key]
+};
+
+/// A key that is computed from others, or a constant.
+struct ComputedKey {
+  std::string key;
+  std::variant<Json, Expression> value;
+};
+
+/// What a sweep file says: docs/sweeps.md.
+struct SweepDefinition {
+  std::string name;
+  fs::path file;
+  Json source;              ///< the whole file
+  Json base;                ///< the base config as it is written
+  std::string base_where;   ///< its file, for messages
+  fs::path base_folder;     ///< what relative paths of the config, and of swept keys, are relative to
+  std::vector<Dimension> dimensions;  ///< axes, zip, seeds; the last varies fastest
+  std::vector<ComputedKey> computed;  ///< `set`, each after the keys that it names
+  std::vector<Expression> conditions;  ///< `where`
+  SlurmSettings slurm;
+
+  /// Combinations before `where`; at most kMostCells.
+  std::int64_t combinations() const;
+};
+
+/// Throws Error(usage) with one line: an unknown key (the nearest known one is named), a key that is set in two places,
+/// an empty axis, too many combinations, an expression that cannot be read.
+SweepDefinition read_sweep_definition(const fs::path& file);
+
+/// Values of the keys that a sweep sets in one cell, in the order of its file.
+using CellValues = std::vector<std::pair<std::string, Json>>;
+
+/// The values of every combination that `where` lets through, in order. Throws Error(usage) where none is left, or an
+/// expression fails.
+std::vector<CellValues> expand(const SweepDefinition& sweep);
+
+/// The config of one cell, checked like any config file. Where it leaves run.threads open, `threads` is put there.
+LoadedConfig cell_config(const SweepDefinition& sweep, const CellValues& values, std::int64_t threads);
+
+}  // namespace templora

@@ -1,0 +1,160 @@
+#include "sweep/status.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <set>
+
+#include "metrics/work.h"
+
+namespace templora {
+namespace {
+
+std::string values_text(const Json& values) {
+  std::string text;
+  for (const auto& item : values.items())
+    text += fmt::format("{}{}={}", text.empty() ? "" : " ", item.key(), item.value().is_string() ? item.value().get<std::string>() : item.value().dump());
+  return text.empty() ? "(the base config)" : printable(text, 300);
+}
+
+// 1234567 → "1.23M".
+std::string short_count(double count) {
+  constexpr std::array units{"", "k", "M", "G", "T", "P", "E"};
+  std::size_t unit = 0;
+  for (; count >= 1000 && unit + 1 < units.size(); ++unit) count /= 1000;
+  return unit == 0 ? fmt::format("{:.0f}", count) : fmt::format("{:.3g}{}", count, units[unit]);
+}
+
+std::vector<SweepCell> largest_first(const SweepFile& sweep) {
+  std::vector<SweepCell> cells;
+  std::set<std::string> keys;
+  for (const SweepCell& cell : sweep.cells)
+    if (keys.insert(cell.key).second) cells.push_back(cell);
+  std::stable_sort(cells.begin(), cells.end(), [](const SweepCell& a, const SweepCell& b) { return a.size.flops > b.size.flops; });
+  return cells;
+}
+
+// Of the cells that are done, predicted work over measured time; 0 where none is.
+double measured_flops_per_s(const SweepFile& sweep) {
+  double flops = 0, seconds = 0;
+  for (const SweepCell& cell : largest_first(sweep)) {
+    if (!is_done(cell.folder)) continue;
+    try {
+      const fs::path file = cell.folder / "summary.json";
+      seconds += parse_json(read_file(file), file.string()).at("chunk_seconds").get<double>();
+      flops += cell.size.flops;
+    } catch (const std::exception&) {  // another experiment's summary: it tells nothing here
+    }
+  }
+  return seconds > 0 ? flops / seconds : 0;
+}
+
+}  // namespace
+
+const char* cell_state_name(CellState state) {
+  switch (state) {
+    case CellState::waiting: return "waiting";
+    case CellState::running: return "running";
+    case CellState::failed: return "failed";
+    case CellState::done: return "done";
+  }
+  return "";
+}
+
+CellStatus cell_status(const SweepCell& cell) {
+  CellStatus status;
+  if (is_done(cell.folder)) {
+    status.state = CellState::done;
+  } else if ((status.failure = read_failure(cell.folder))) {
+    status.state = CellState::failed;
+  } else if ((status.owner = claim_owner(claims_folder(cell.folder)))) {
+    if (status.owner->known_dead)
+      status.owner.reset();
+    else
+      status.state = CellState::running;
+  }
+  return status;
+}
+
+Json status_json(const SweepFile& sweep) {
+  Json counts{{"done", 0}, {"running", 0}, {"failed", 0}, {"waiting", 0}}, cells = Json::array();
+  for (const SweepCell& cell : sweep.cells) {
+    const CellStatus status = cell_status(cell);
+    const char* state = cell_state_name(status.state);
+    counts[state] = counts[state].get<std::int64_t>() + 1;
+    Json json{{"key", cell.key}, {"folder", cell.folder.string()}, {"values", cell.values}, {"state", state}};
+    if (status.failure) {
+      json["exit_code"] = status.failure->exit_code;
+      json["signal"] = status.failure->signal;
+      json["line"] = status.failure->line;
+      json["log"] = log_file(cell.folder).string();
+    }
+    if (status.owner)
+      json["owner"] = {{"host", status.owner->who.host}, {"pid", std::int64_t(status.owner->who.pid)}, {"job", status.owner->who.job}};
+    cells.push_back(std::move(json));
+  }
+  return Json{{"name", sweep.name}, {"folder", sweep.path.string()}, {"counts", counts}, {"cells", cells}};
+}
+
+std::string status_text(const SweepFile& sweep) {
+  const Json status = status_json(sweep);
+  const Json& counts = status.at("counts");
+  std::string text = fmt::format("{}: {} cells, {} done, {} running, {} failed, {} waiting\n", sweep.name, sweep.cells.size(),
+                                 counts.at("done").dump(), counts.at("running").dump(), counts.at("failed").dump(), counts.at("waiting").dump());
+  for (const Json& cell : status.at("cells")) {
+    text += fmt::format("{:<8} {}  {}", cell.at("state").get<std::string>(), cell.at("key").get<std::string>(), values_text(cell.at("values")));
+    if (cell.contains("owner"))
+      text += fmt::format("  on {}, process {}", cell.at("owner").at("host").get<std::string>(), cell.at("owner").at("pid").dump());
+    text += "\n";
+  }
+  for (const Json& cell : status.at("cells"))
+    if (cell.contains("line"))
+      text += fmt::format("\n{}: exit {}: {}\n  log: {}\n", cell.at("key").get<std::string>(), cell.at("exit_code").dump(),
+                          cell.at("line").get<std::string>(), cell.at("log").get<std::string>());
+  return text;
+}
+
+Json plan_json(const SweepFile& sweep) {
+  Json cells = Json::array();
+  double tokens = 0, flops = 0, left_flops = 0;
+  const double rate = measured_flops_per_s(sweep);
+  for (const SweepCell& cell : largest_first(sweep)) {
+    const CellState state = cell_status(cell).state;
+    cells.push_back({{"key", cell.key},
+                     {"values", cell.values},
+                     {"state", cell_state_name(state)},
+                     {"tokens", cell.size.tokens},
+                     {"flops", cell.size.flops},
+                     {"memory_bytes", cell.size.memory_bytes},
+                     {"seconds", rate > 0 ? Json(cell.size.flops / rate) : Json()}});
+    tokens += cell.size.tokens;
+    flops += cell.size.flops;
+    if (state != CellState::done) left_flops += cell.size.flops;
+  }
+  return Json{{"name", sweep.name},
+              {"threads", sweep.threads},
+              {"convention", kCountingConvention},
+              {"tokens", tokens},
+              {"flops", flops},
+              {"flops_per_s", rate > 0 ? Json(rate) : Json()},
+              {"seconds_left", rate > 0 ? Json(left_flops / rate) : Json()},
+              {"cells", cells}};
+}
+
+std::string plan_text(const SweepFile& sweep) {
+  const Json plan = plan_json(sweep);
+  const auto seconds = [](const Json& value) { return value.is_null() ? std::string("?") : fmt::format("{:.0f}", value.get<double>()); };
+  std::string text = fmt::format("{}: {} cells, about {} tokens and {}FLOP; one after the other {} s are left", sweep.name, plan.at("cells").size(),
+                                 short_count(plan.at("tokens").get<double>()), short_count(plan.at("flops").get<double>()),
+                                 seconds(plan.at("seconds_left")));
+  text += plan.at("seconds_left").is_null() ? " (told as soon as a cell is done)\n" : ", at the speed of the cells that are done\n";
+  text += fmt::format("{:<8} {:<20} {:>7} {:>7} {:>8} {:>7}  values\n", "state", "cell", "tokens", "FLOP", "memory", "s");
+  for (const Json& cell : plan.at("cells"))
+    text += fmt::format("{:<8} {:<20} {:>7} {:>7} {:>7}B {:>7}  {}\n", cell.at("state").get<std::string>(), cell.at("key").get<std::string>(),
+                        short_count(cell.at("tokens").get<double>()), short_count(cell.at("flops").get<double>()),
+                        short_count(cell.at("memory_bytes").get<double>()), seconds(cell.at("seconds")), values_text(cell.at("values")));
+  return text + "\n" + kCountingConvention + "\n";
+}
+
+}  // namespace templora

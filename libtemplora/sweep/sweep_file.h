@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/file.h"
+#include "core/json.h"
+#include "sweep/cell_size.h"
+#include "sweep/definition.h"
+#include "sweep/inputs.h"
+
+namespace templora {
+
+/// One cell as sweep.json has it.
+struct SweepCell {
+  std::string key;      ///< hash of its config and inputs; two combinations may share one
+  fs::path folder;      ///< its run folder
+  Json values;          ///< config key -> value, for every key that the sweep sets
+  CellSize size;        ///< estimated
+};
+
+/// A sweep's folder read back: sweep.json.
+struct SweepFile {
+  fs::path path;       ///< the sweep's folder
+  std::string name;
+  Json base;           ///< the base config as it was written
+  Json axes;           ///< config key -> values that occur, in order
+  Json definition;     ///< what makes two sweeps the same
+  std::int64_t threads = 1;  ///< of a cell whose config leaves run.threads open
+  fs::path store;      ///< the folder of cells, shared with other sweeps
+  SlurmSettings slurm;
+  std::vector<SweepCell> cells;  ///< in the order of the grid
+};
+
+/// Throws Error(bad_input) naming the file where it is missing or damaged.
+SweepFile read_sweep(const fs::path& folder);
+
+/// A sweep about to start or to go on.
+struct NewSweep {
+  SweepFile file;
+  std::vector<LoadedConfig> configs;  ///< of file.cells
+  InputFiles inputs;
+};
+
+/// Makes the cells of a definition: expands, checks every config, hashes inputs. Nothing is written. An existing
+/// sweep.json in `folder` lends its thread count and must be of the same definition: else Error(usage) that says what
+/// differs. `store` empty: `cells` beside the folder; `threads` is for configs that leave run.threads open.
+NewSweep make_sweep(const SweepDefinition& definition, const fs::path& folder, const fs::path& store, std::int64_t threads);
+
+/// Writes the cells' configs, inputs.json and sweep.json (last, atomically). Finished cells are left alone.
+/// Throws Error(resources).
+void write_sweep(const NewSweep& sweep);
+
+}  // namespace templora

@@ -1,0 +1,292 @@
+#include "sweep/workers.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <list>
+#include <set>
+#include <thread>
+
+#include "core/error.h"
+#include "core/file_descriptor.h"
+#include "core/log.h"
+#include "core/stop.h"
+#include "sweep/cell.h"
+#include "sweep/claim.h"
+
+namespace templora {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr int kMostDeaths = 3;   // of a cell's runs by signals, in one call
+constexpr auto kPoll = 50ms;
+constexpr double kLook_s = 1;    // between two looks at a cell that others work on
+
+double seconds_now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+/// Starts the run of one cell; its output goes to the end of the cell's log.
+pid_t start_run(const fs::path& program, const fs::path& cell) {
+  const std::string config = config_file(cell).string(), out = cell.string(), path = program.string();
+  const int log = ::open(log_file(cell).c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  if (log < 0) throw Error(Exit::resources, fmt::format("{}: cannot be opened for writing: {}", log_file(cell).string(), errno_text(errno)));
+  const char* const arguments[] = {path.c_str(), "run", config.c_str(), "--resume", "--out", out.c_str(), nullptr};
+  const pid_t parent = ::getpid();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    // A killed sweep's runs must not go on beside those of the next one.
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() != parent) ::_exit(1);
+    const int nothing = ::open("/dev/null", O_RDONLY);
+    ::dup2(nothing, STDIN_FILENO);
+    ::dup2(log, STDOUT_FILENO);
+    ::dup2(log, STDERR_FILENO);
+    for (const int number : {SIGPIPE, SIGXFSZ}) ::signal(number, SIG_DFL);
+    ::execv(path.c_str(), const_cast<char* const*>(arguments));
+    ::_exit(127);
+  }
+  const int failure = errno;
+  ::close(log);
+  if (child < 0) throw Error(Exit::resources, fmt::format("cannot start a process: {}", errno_text(failure)));
+  return child;
+}
+
+/// Whether a process still writes to the run folder, such as a child of a sweep that was killed a moment ago.
+bool is_locked(const fs::path& cell) {
+  const int fd = ::open((cell / "lock").c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  const bool locked = ::flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  ::close(fd);
+  return locked;
+}
+
+struct Task {
+  SweepCell cell;
+  std::int64_t number = 0;  // in the sweep, from 1
+  int deaths = 0;
+  double looked_s = -1e9;
+};
+
+struct Running {
+  Task task;
+  Claim claim;
+  pid_t child;
+  double beat_s;
+};
+
+class Work {
+ public:
+  Work(const SweepFile& sweep, const WorkOptions& options)
+      : sweep_(sweep), options_(options), watch_(this_process(), options.patience_s),
+        guard_(parse_json(read_file(sweep.path / "inputs.json"), (sweep.path / "inputs.json").string()),
+               (sweep.path / "inputs.json").string()) {
+    std::set<std::string> keys;
+    for (std::size_t i = 0; i < sweep.cells.size(); ++i)
+      if (keys.insert(sweep.cells[i].key).second) waiting_.push_back({sweep.cells[i], std::int64_t(i) + 1, 0, -1e9});
+    waiting_.sort([](const Task& a, const Task& b) { return a.cell.size.flops > b.cell.size.flops; });
+  }
+
+  WorkResult run() {
+    try {
+      while (!waiting_.empty() || !running_.empty()) {
+        if (stop_requested()) stop();
+        reap();
+        const bool others_only = start_some();
+        if (others_only && running_.empty() && !options_.wait) break;
+        if (!waiting_.empty() || !running_.empty()) std::this_thread::sleep_for(kPoll);
+        beat();
+      }
+    } catch (...) {
+      end_children(SIGTERM);
+      throw;
+    }
+    return result();
+  }
+
+ private:
+  // Fills free places. → whether all that waits is others' work.
+  bool start_some() {
+    bool others_only = true;
+    for (auto task = waiting_.begin(); task != waiting_.end();) {
+      const fs::path& cell = task->cell.folder;
+      const double now_s = seconds_now();
+      const bool free_place = std::int64_t(running_.size()) < options_.workers;
+      if (now_s - task->looked_s < kLook_s) {
+        others_only = others_only && task->deaths == 0 && seen_alive_.contains(task->cell.key);
+        ++task;
+        continue;
+      }
+      if (is_done(cell) || read_failure(cell)) {
+        tidy(cell, now_s);
+        task = waiting_.erase(task);
+        continue;
+      }
+      const ClaimLook seen = watch_.look(claims_folder(cell), now_s);
+      if (seen.view == ClaimView::alive || seen.view == ClaimView::unknown) {
+        task->looked_s = now_s;
+        if (seen.view == ClaimView::alive) seen_alive_.insert(task->cell.key);
+        others_only = others_only && seen.view == ClaimView::alive;
+        ++task;
+        continue;
+      }
+      seen_alive_.erase(task->cell.key);
+      others_only = false;
+      if (!free_place) return false;
+      if (start(*task, seen)) {
+        task = waiting_.erase(task);
+      } else {
+        task->looked_s = now_s;
+        ++task;
+      }
+    }
+    return others_only;
+  }
+
+  // An owner that was killed as its cell was done could not give it back.
+  void tidy(const fs::path& cell, double now_s) {
+    if (!fs::exists(claims_folder(cell))) return;
+    const ClaimLook seen = watch_.look(claims_folder(cell), now_s);
+    if (seen.view == ClaimView::dead) Claim::take(claims_folder(cell), watch_.me(), seen);  // and gives it back at once
+  }
+
+  bool start(const Task& task, const ClaimLook& seen) {
+    const fs::path& cell = task.cell.folder;
+    std::optional<Claim> claim = Claim::take(claims_folder(cell), watch_.me(), seen);
+    // Whoever had it before may have ended in between; and its run may need a moment to be gone.
+    if (!claim || is_done(cell) || read_failure(cell) || is_locked(cell)) return false;
+    guard_.check();
+    std::error_code failure;
+    fs::create_directories(cell, failure);
+    if (failure) throw Error(Exit::resources, fmt::format("{}: cannot create the folder: {}", cell.string(), failure.message()));
+    const pid_t child = start_run(options_.program, cell);
+    log_line(fmt::format("cell {}/{} starts: {} {}", task.number, sweep_.cells.size(), task.cell.key, shown(task)));
+    running_.push_back({task, std::move(*claim), child, seconds_now()});
+    return true;
+  }
+
+  static std::string shown(const Task& task) {
+    std::string text;
+    for (const auto& item : task.cell.values.items()) text += fmt::format("{}{}={}", text.empty() ? "" : " ", item.key(), item.value().dump());
+    return printable(text, 200);
+  }
+
+  void reap() {
+    for (auto run = running_.begin(); run != running_.end();) {
+      int status = 0;
+      const pid_t ended = ::waitpid(run->child, &status, WNOHANG);
+      if (ended == 0 || (ended < 0 && errno == EINTR)) {
+        ++run;
+        continue;
+      }
+      judge(*run, status);
+      run = running_.erase(run);  // gives the cell back
+    }
+  }
+
+  void judge(Running& run, int status) {
+    Task& task = run.task;
+    const fs::path& cell = task.cell.folder;
+    const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 1, killer = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    const auto say = [&](const std::string& what) {
+      log_line(fmt::format("cell {}/{} {}: {}", task.number, sweep_.cells.size(), what, task.cell.key));
+    };
+    if (code == 0 && killer == 0 && is_done(cell)) {
+      ++finished_;
+      say("is done");
+      return;
+    }
+    const bool ended_early = killer != 0 && stop_requested();  // by our own signal, before it could save anything
+    if (ended_early || (code == int(Exit::interrupted) && killer == 0)) {  // or somebody stopped just this run: it goes on
+      say("was stopped");
+      waiting_.push_back(task);
+      return;
+    }
+    if (killer != 0 && ++task.deaths < kMostDeaths) {
+      say(fmt::format("was killed by signal {} and goes on", killer));
+      task.looked_s = -1e9;
+      waiting_.push_front(task);
+      return;
+    }
+    CellFailure failure{code, killer, last_line(log_file(cell))};
+    if (killer != 0) failure.line = fmt::format("killed by signal {}{}; last line: {}", killer, killer == SIGKILL ? " (out of memory?)" : "", failure.line);
+    if (code == 0 && killer == 0) failure.line = "ended well, but without summary.json";
+    write_failure(cell, failure);
+    say(fmt::format("failed ({}: {})", killer != 0 ? fmt::format("signal {}", killer) : fmt::format("exit {}", code), failure.line));
+  }
+
+  void beat() {
+    const double now_s = seconds_now();
+    for (auto run = running_.begin(); run != running_.end();) {
+      if (now_s - run->beat_s < Claim::kBeat_s) {
+        ++run;
+        continue;
+      }
+      run->beat_s = now_s;
+      if (run->claim.beat()) {
+        ++run;
+        continue;
+      }
+      log_line(fmt::format("{}: others took this cell, since nothing was heard of it; its run here is ended", run->task.cell.key));
+      ::kill(run->child, SIGKILL);
+      ::waitpid(run->child, nullptr, 0);
+      waiting_.push_back(run->task);
+      run = running_.erase(run);
+    }
+  }
+
+  void end_children(int signal_number) {
+    for (Running& run : running_) ::kill(run.child, signal_number);
+    while (!running_.empty()) {
+      reap();
+      beat();
+      if (!running_.empty()) std::this_thread::sleep_for(kPoll);
+    }
+  }
+
+  [[noreturn]] void stop() {
+    log_line(fmt::format("{}: {} running cells are stopped, their states are saved", stop_signal_name(), running_.size()));
+    end_children(SIGTERM);
+    throw Error(Exit::interrupted, fmt::format("stopped by {}; the same command goes on", stop_signal_name()));
+  }
+
+  WorkResult result() const {
+    WorkResult result;
+    result.finished_here = finished_;
+    std::set<std::string> keys;
+    for (const SweepCell& cell : sweep_.cells) {
+      if (!keys.insert(cell.key).second) continue;
+      if (is_done(cell.folder)) {
+        ++result.done;
+      } else if (const auto failure = read_failure(cell.folder)) {
+        ++result.failed;
+        if (result.exit_code == 0) result.exit_code = failure->exit_code == 0 ? 1 : failure->exit_code;
+      } else {
+        ++result.left;
+      }
+    }
+    return result;
+  }
+
+  const SweepFile& sweep_;
+  WorkOptions options_;
+  ClaimWatch watch_;
+  InputGuard guard_;
+  std::list<Task> waiting_;
+  std::list<Running> running_;
+  std::set<std::string> seen_alive_;
+  std::int64_t finished_ = 0;
+};
+
+}  // namespace
+
+WorkResult work_on(const SweepFile& sweep, const WorkOptions& options) { return Work(sweep, options).run(); }
+
+}  // namespace templora

@@ -1,0 +1,106 @@
+#include "sweep/definition.h"
+
+#include "catch.h"
+#include "files.h"
+
+using namespace templora;
+using namespace templora_test;
+
+namespace {
+
+std::vector<CellValues> cells_of(const SweepFiles& files, const Json& keys) { return expand(read_sweep_definition(files.sweep(keys))); }
+
+Thrown refused(const SweepFiles& files, const Json& keys) {
+  const Thrown thrown = thrown_by([&] { cells_of(files, keys); });
+  CHECK(thrown.code == Exit::usage);
+  return thrown;
+}
+
+}  // namespace
+
+TEST_CASE("SweepDefinition: axes are crossed, zipped keys move together, the last varies fastest", "[unit]") {
+  const SweepFiles files;
+  const auto cells = cells_of(files, {{"axes", {{"train.epochs", {1, 2}}}},
+                                      {"zip", {{{"lora.rank", {4, 8}}, {"lora.alpha", {8, 16}}}}},
+                                      {"seeds", {1, 2, 3}}});
+  REQUIRE(cells.size() == 12);
+  CHECK(cells[0] == CellValues{{"train.epochs", 1}, {"lora.rank", 4}, {"lora.alpha", 8}, {"seed", 1}});
+  CHECK(cells[1] == CellValues{{"train.epochs", 1}, {"lora.rank", 4}, {"lora.alpha", 8}, {"seed", 2}});
+  CHECK(cells[11] == CellValues{{"train.epochs", 2}, {"lora.rank", 8}, {"lora.alpha", 16}, {"seed", 3}});
+}
+
+TEST_CASE("SweepDefinition: set computes from swept, set, given and default keys, in any order; where filters on all", "[unit]") {
+  const SweepFiles files;
+  const auto cells = cells_of(files, {{"axes", {{"window.chunk_tokens", {16, 32, 64}}}},
+                                      {"set", {{"train.prefix_tokens", "window.context_tokens"},
+                                               {"window.context_tokens", "64 - window.chunk_tokens"},
+                                               {"lora.alpha", "2 * lora.rank"},
+                                               {"score.base", false}}},
+                                      {"where", {"window.context_tokens > 0", "train.prefix_tokens == window.context_tokens"}}});
+  REQUIRE(cells.size() == 2);
+  const auto value = [&](std::size_t cell, const std::string& key) {
+    for (const auto& [name, value] : cells[cell])
+      if (name == key) return value;
+    return Json();
+  };
+  CHECK(value(0, "window.context_tokens") == 48);
+  CHECK(value(1, "train.prefix_tokens") == 32);
+  CHECK(value(1, "lora.alpha") == 128);
+  CHECK(value(1, "score.base") == false);
+  const auto alone = cells_of(files, {{"where", "window.chunk_tokens == 16"}});  // no axis: the base itself
+  CHECK(alone.size() == 1);
+}
+
+TEST_CASE("SweepDefinition: a cell's config is checked like a config file, and gets its threads", "[unit]") {
+  const SweepFiles files;
+  const SweepDefinition sweep = read_sweep_definition(files.sweep({{"axes", {{"train.epochs", {1, 2}}}}}));
+  const auto cells = expand(sweep);
+  CHECK(cell_config(sweep, cells[1], 3).config.train.epochs == 2);
+  CHECK(cell_config(sweep, cells[1], 3).config.run.threads == 3);
+  CHECK(cell_config(sweep, cells[1], 3).config.model.path == (files.folder / "model").string());
+  const SweepDefinition wrong = read_sweep_definition(files.sweep({{"axes", {{"train.epochs", {"many"}}}}}));
+  const Thrown thrown = thrown_by([&] { cell_config(wrong, expand(wrong)[0], 1); });
+  CHECK(thrown.code == Exit::usage);
+  CHECK(thrown.says("train.epochs: got \"many\""));
+}
+
+TEST_CASE("SweepDefinition: a key that is no field of a config is refused with the nearest one", "[unit]") {
+  const SweepFiles files;
+  const Thrown axis = refused(files, {{"axes", {{"train.epoch", {1}}}}});
+  CHECK(axis.says("axes: train.epoch: unknown key; the nearest known key is train.epochs"));
+  CHECK(refused(files, {{"axes", {{"train", {1}}}}}).says("the name of a section"));
+  CHECK(refused(files, {{"where", {"window.chunk_token > 3"}}}).says("nearest known key is window.chunk_tokens"));
+  CHECK(refused(files, {{"set", {{"lora.alpha", "lora.rnk"}}}}).says("nearest known key is lora.rank"));
+  CHECK(refused(files, {{"axis", {{"train.epochs", {1}}}}}).says("axis: unknown key; the nearest known key is axes"));
+  CHECK(refused(files, {{"slurm", {{"partitoin", "a"}}}}).says("slurm.partitoin: unknown key; the nearest known key is partition"));
+}
+
+TEST_CASE("SweepDefinition: a key may be set in one place only", "[unit]") {
+  const SweepFiles files;
+  CHECK(refused(files, {{"axes", {{"lora.rank", {4}}}}, {"set", {{"lora.rank", 8}}}}).says("set: lora.rank: is in axes too"));
+  CHECK(refused(files, {{"axes", {{"seed", {4}}}}, {"seeds", {1}}}).says("seeds: seed: is in axes too"));
+  CHECK(refused(files, {{"axes", {{"lora.rank", {4}}}}, {"zip", {{{"lora.rank", {4}}}}}}).says("zip[0]: lora.rank: is in axes too"));
+  CHECK(refused(files, {{"axes", {{"lora.rank", {4, 4}}}}}).says("stands twice"));
+}
+
+TEST_CASE("SweepDefinition: grids that are empty or too large are refused", "[unit]") {
+  const SweepFiles files;
+  CHECK(refused(files, {{"axes", {{"lora.rank", Json::array()}}}}).says("the grid is empty"));
+  CHECK(refused(files, {{"where", {"lora.rank < 0"}}}).says("none of 1 combinations is left"));
+  CHECK(refused(files, {{"zip", {{{"lora.rank", {4, 8}}, {"lora.alpha", {4}}}}}}).says("got 1 values, wanted 2"));
+  Json many = Json::array();
+  for (int i = 1; i <= 101; ++i) many.push_back(i);
+  const Json axes{{"lora.rank", many}, {"train.epochs", many}, {"seed", many}};
+  CHECK(refused(files, {{"axes", axes}}).says("got a grid of 1030301 cells, wanted at most 1000000"));
+}
+
+TEST_CASE("SweepDefinition: expressions that cannot be read or computed are refused with their place", "[unit]") {
+  const SweepFiles files;
+  CHECK(refused(files, {{"where", {"lora.rank >"}}}).says("where[0]: \"lora.rank >\", character 12: got the end"));
+  CHECK(refused(files, {{"where", {"lora.rank"}}}).says("wanted true or false"));
+  CHECK(refused(files, {{"set", {{"lora.alpha", "lora.rank / 0"}}}}).says("set.lora.alpha: \"lora.rank / 0\", character 11: division by zero"));
+  CHECK(refused(files, {{"set", {{"lora.alpha", "lora.alpha + 1"}}}}).says("computed from itself"));
+  CHECK(refused(files, {{"set", {{"lora.alpha", "lora.rank"}, {"lora.rank", "lora.alpha"}}}}).says("computed from itself"));
+  CHECK(refused(files, {{"base", "nowhere.json"}}).says("nowhere.json"));
+  CHECK(refused(files, {{"base", 3}}).says("wanted a config"));
+}

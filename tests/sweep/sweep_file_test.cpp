@@ -1,0 +1,184 @@
+#include "sweep/sweep_file.h"
+
+#include <algorithm>
+
+#include "catch.h"
+#include "files.h"
+#include "sweep/cell.h"
+#include "sweep/slurm.h"
+#include "sweep/status.h"
+
+using namespace templora;
+using namespace templora_test;
+
+namespace {
+
+std::string key_of(const SweepFiles& files, const Json& values = {}) {
+  Json keys = Json::object();
+  for (const auto& item : values.items()) keys["set"][item.key()] = item.value();
+  const SweepDefinition sweep = read_sweep_definition(files.sweep(keys));
+  InputFiles inputs;
+  return inputs.cell_key(cell_config(sweep, expand(sweep)[0], 1).config);
+}
+
+const Json kRanks{{"axes", {{"lora.rank", {4, 8}}}}, {"set", {{"lora.alpha", "lora.rank"}, {"score.base", false}}}};
+
+}  // namespace
+
+TEST_CASE("cell_key: follows settings and contents, not places and what changes no number", "[unit]") {
+  const SweepFiles files;
+  const std::string key = key_of(files);
+  CHECK(key.size() == 20);
+  CHECK(key_of(files) == key);
+  CHECK(key_of(files, {{"run.save_every_chunks", 7}, {"notes", 3}, {"score.base_scores", "'kept'"}, {"generate.tokens", 7}}) == key);
+  CHECK(key_of(files, {{"train.epochs", 5}}) != key);
+  CHECK(key_of(files, {{"run.threads", 2}}) != key);
+
+  const SweepFiles elsewhere;  // another folder with the same content
+  CHECK(key_of(elsewhere) == key);
+  fs::rename(elsewhere.folder / "book.txt", elsewhere.folder / "other.txt");
+  CHECK(key_of(elsewhere, {{"data.books", Json::array({"other.txt"})}}) == key);
+  elsewhere.write("model/README.md", "a card");
+  CHECK(key_of(elsewhere, {{"data.books", Json::array({"*.txt"})}}) == key);
+
+  for (const char* changed : {"book.txt", "model/config.json", "model/model.safetensors", "model/tokenizer.model"}) {
+    const SweepFiles other;
+    other.write(changed, "{\"other\": 1}");
+    INFO(changed);
+    CHECK(key_of(other) != key);
+  }
+}
+
+TEST_CASE("InputFiles: a file that changes within a process is hashed again; a missing one is named", "[unit]") {
+  const SweepFiles files;
+  InputFiles inputs;
+  const std::string before = inputs.hash_of(files.folder / "book.txt");
+  files.write("book.txt", "another");
+  CHECK(inputs.hash_of(files.folder / "book.txt") != before);
+  const Thrown thrown = thrown_by([&] { inputs.hash_of(files.folder / "none"); });
+  CHECK(thrown.code == Exit::bad_input);
+  CHECK(thrown.says("none"));
+}
+
+TEST_CASE("InputGuard: notices inputs that changed since the sweep was made, by content", "[unit]") {
+  const SweepFiles files;
+  InputFiles inputs;
+  inputs.hash_of(files.folder / "book.txt");
+  InputGuard guard(inputs.to_json(), "inputs.json");
+  fs::last_write_time(files.folder / "book.txt", fs::file_time_type::clock::now() + std::chrono::hours(100));  // a clock that jumped
+  guard.check();
+  files.write("book.txt", "another");
+  const Thrown thrown = thrown_by([&] { guard.check(); });
+  CHECK(thrown.code == Exit::bad_input);
+  CHECK(thrown.says("book.txt: has changed"));
+}
+
+TEST_CASE("sweep.json: what is written is read back, and the cells' configs lie beside their folders", "[unit]") {
+  const SweepFiles files;
+  const SweepDefinition definition = read_sweep_definition(files.sweep(kRanks));
+  const NewSweep made = make_sweep(definition, files.folder / "out", "", 3);
+  CHECK_FALSE(fs::exists(files.folder / "out"));  // nothing is written before it is asked for
+  write_sweep(made);
+  const SweepFile read = read_sweep(files.folder / "out");
+  CHECK(read.name == "sweep");
+  CHECK(read.threads == 3);
+  CHECK(read.axes == Json{{"lora.rank", {4, 8}}, {"lora.alpha", {4, 8}}});
+  CHECK(read.store == files.folder / "cells");
+  REQUIRE(read.cells.size() == 2);
+  CHECK(read.cells[1].values == Json{{"lora.rank", 8}, {"lora.alpha", 8}});
+  CHECK(read.cells[1].folder == files.folder / "cells" / read.cells[1].key);
+  CHECK(read.cells[0].size.tokens == 1000);
+  CHECK(read.cells[0].size.flops > 0);
+  CHECK(read.cells[1].size.flops > read.cells[0].size.flops);
+  const Json plan = plan_json(read);
+  CHECK(plan.at("cells").at(0).at("key") == read.cells[1].key);  // largest first
+  CHECK(plan.at("seconds_left").is_null());
+  fs::create_directories(read.cells[0].folder);
+  write_file_atomically(read.cells[0].folder / "summary.json", "{\"chunk_seconds\": 2}");
+  CHECK(plan_json(read).at("cells").at(1).at("seconds").get<double>() == Approx(2));
+  const Json config = Json::parse(read_file(config_file(read.cells[1].folder)));
+  CHECK(config.at("lora").at("rank") == 8);
+  CHECK(config.at("run").at("threads") == 3);
+  CHECK(config.at("score").at("base_scores") == (files.folder / "cells/base_scores").string());
+  CHECK(load_config(config_file(read.cells[1].folder).string(), {}).config.lora.rank == 8);
+}
+
+TEST_CASE("make_sweep: the same sweep goes on with its threads; another one in the folder is refused", "[unit]") {
+  const SweepFiles files;
+  write_sweep(make_sweep(read_sweep_definition(files.sweep(kRanks)), files.folder / "out", "", 3));
+  CHECK(make_sweep(read_sweep_definition(files.sweep(kRanks)), files.folder / "out", "", 1).file.threads == 3);
+  Json other = kRanks;
+  other["axes"]["lora.rank"] = {4, 16};
+  const Thrown thrown = thrown_by([&] { make_sweep(read_sweep_definition(files.sweep(other)), files.folder / "out", "", 3); });
+  CHECK(thrown.code == Exit::usage);
+  CHECK(thrown.says("holds the sweep \"sweep\""));
+  CHECK(thrown.says("axes differs"));
+  const NewSweep elsewhere = make_sweep(read_sweep_definition(files.sweep(other)), files.folder / "out2", "", 3);
+  CHECK(elsewhere.file.cells[0].folder == read_sweep(files.folder / "out").cells[0].folder);  // shared
+}
+
+TEST_CASE("make_sweep: fidelity's own keys are left to the run, which then records them", "[unit]") {
+  const SweepFiles files;
+  Json keys = kRanks;
+  keys["set"]["fidelity"] = "'official'";
+  write_sweep(make_sweep(read_sweep_definition(files.sweep(keys)), files.folder / "out", "", 1));
+  const LoadedConfig loaded = load_config(config_file(read_sweep(files.folder / "out").cells[0].folder).string(), {});
+  CHECK(loaded.config.window.first_chunk_tokens == 1024);
+  CHECK(std::count(loaded.set_by_fidelity.begin(), loaded.set_by_fidelity.end(), "window.first_chunk_tokens") == 1);
+}
+
+TEST_CASE("read_sweep: a missing or damaged sweep.json is named", "[unit]") {
+  const SweepFiles files;
+  CHECK(thrown_by([&] { read_sweep(files.folder.path()); }).says("sweep.json: no such file"));
+  fs::create_directories(files.folder / "out");
+  files.write("out/sweep.json", "{\"name\": \"x\"}");
+  const Thrown thrown = thrown_by([&] { read_sweep(files.folder / "out"); });
+  CHECK(thrown.code == Exit::bad_input);
+  CHECK(thrown.says("damaged"));
+}
+
+TEST_CASE("cell_status: waiting, failed and done; a retry puts a run aside that can never go on", "[unit]") {
+  const SweepFiles files;
+  SweepCell cell;
+  cell.folder = files.folder / "cell";
+  CHECK(cell_status(cell).state == CellState::waiting);
+  write_failure(cell.folder, {4, 0, "no space left"});
+  CHECK(cell_status(cell).state == CellState::failed);
+  CHECK(cell_status(cell).failure->line == "no space left");
+  fs::create_directories(cell.folder);
+  clear_failure(cell.folder);
+  CHECK(cell_status(cell).state == CellState::waiting);
+  CHECK(fs::exists(cell.folder));
+  write_failure(cell.folder, {2, 0, "cell: cannot be resumed, threads is 2 now and was 1; resume under the same conditions"});
+  clear_failure(cell.folder);
+  CHECK_FALSE(fs::exists(cell.folder));
+  CHECK(fs::exists(files.folder / "cell.aside-1"));
+  fs::create_directories(cell.folder);
+  files.write("cell/summary.json", "{}");
+  CHECK(cell_status(cell).state == CellState::done);
+}
+
+TEST_CASE("last_line: the last line that is not blank", "[unit]") {
+  const SweepFiles files;
+  files.write("log", "one\ntemplora: two\n\n");
+  CHECK(last_line(files.folder / "log") == "templora: two");
+  files.write("log", std::string(20000, 'x'));
+  CHECK(last_line(files.folder / "log").size() <= 503);
+  files.write("log", "\n");
+  CHECK(last_line(files.folder / "log").empty());
+  CHECK(last_line(files.folder / "none").empty());
+}
+
+TEST_CASE("slurm_script: says what the file says, once", "[unit]") {
+  const SweepFiles files;
+  Json keys = kRanks;
+  keys["slurm"] = {{"partition", "long"}, {"account", "us"}, {"gpus", 1}, {"time_limit", 90}, {"throttle", 4}, {"cpus", 2}, {"workers", 3},
+                   {"options", {"--constraint=big"}}, {"setup", {"module load gcc"}}};
+  const NewSweep made = make_sweep(read_sweep_definition(files.sweep(keys)), files.folder / "it's", "", 1);
+  const std::string script = slurm_script(made.file, "/opt/templora");
+  for (const char* part : {"#SBATCH --array=0-1%4\n", "#SBATCH --partition=long\n", "#SBATCH --account=us\n", "#SBATCH --gpus=1\n",
+                           "#SBATCH --time=90\n", "#SBATCH --cpus-per-task=2\n", "#SBATCH --signal=B:USR1@120\n", "#SBATCH --requeue\n",
+                           "#SBATCH --constraint=big\n", "\nmodule load gcc\n", "it'\\''s' --no-wait --workers 3 &"})
+    CHECK(script.find(part) != std::string::npos);
+  CHECK(thrown_by([&] { read_sweep_definition(files.sweep({{"slurm", {{"setup", {"a\nb"}}}}})); }).says("a text of one line"));
+}
