@@ -15,6 +15,7 @@ namespace templora {
 void add_run_command(CLI::App& app);
 void add_generate_command(CLI::App& app);
 void add_schema_command(CLI::App& app);
+void add_report_command(CLI::App& app);
 
 /// The arguments of --set. Throws Error(usage) naming the one that is not key=value.
 std::vector<Override> parse_overrides(const std::vector<std::string>& sets);

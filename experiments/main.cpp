@@ -45,6 +45,7 @@ int main(int argc, char** argv) {
   add_run_command(app);
   add_generate_command(app);
   add_schema_command(app);
+  add_report_command(app);
   try {
     app.parse(argc, argv);
     return int(Exit::done);
