@@ -20,6 +20,7 @@ void add_compare_command(CLI::App& app);
 void add_verify_command(CLI::App& app);
 void add_sweep_command(CLI::App& app);
 void add_status_command(CLI::App& app);
+void add_report_command(CLI::App& app);
 
 /// The arguments of --set. Throws Error(usage) naming the one that is not key=value.
 std::vector<Override> parse_overrides(const std::vector<std::string>& sets);

@@ -35,7 +35,7 @@ RunData made_run(std::int64_t chunks, double lora_gain) {
 std::vector<double> heights(const std::string& svg, const std::string& name) {
   std::smatch found;
   std::vector<double> out;
-  if (!std::regex_search(svg, found, std::regex("class=\"curve " + name + "\" d=\"([^\"]*)\""))) return out;
+  if (!std::regex_search(svg, found, std::regex("class=\"curve s[0-9] " + name + "\" d=\"([^\"]*)\""))) return out;
   const std::string path = found[1];
   const std::regex point("[ML]([0-9.]+) ([0-9.]+)");
   for (std::sregex_iterator it(path.begin(), path.end(), point), end; it != end; ++it) out.push_back(std::stod((*it)[2]));
@@ -50,9 +50,9 @@ TEST_CASE("perplexity_svg: both curves have all bins, and the better one lies lo
   REQUIRE(base.size() == 60);
   REQUIRE(lora.size() == 60);
   for (std::size_t i = 1; i < base.size(); ++i) CHECK(lora[i] > base[i]);  // SVG's y grows downwards
-  for (const double y : base) CHECK((y >= 56 && y <= 362));
-  CHECK(svg.find("prefers-color-scheme: dark") != std::string::npos);
-  CHECK(svg.find("position [tokens]") != std::string::npos);
+  for (const double y : base) CHECK((y >= 48 && y <= 362));
+  CHECK(svg.find("prefers-color-scheme:dark") != std::string::npos);
+  CHECK(svg.find("position in the book [tokens]") != std::string::npos);
 }
 
 TEST_CASE("perplexity_svg: one chunk, one scorer or nothing still gives a picture without NaN", "[unit]") {
@@ -67,11 +67,11 @@ TEST_CASE("perplexity_svg: one chunk, one scorer or nothing still gives a pictur
   CHECK(perplexity_svg(one).find("Temp-LoRA") == std::string::npos);
 }
 
-TEST_CASE("perplexity_svg: a control has a curve and a legend of its own, and only then", "[unit]") {
+TEST_CASE("perplexity_svg: a control has a curve and a label of its own, and only then", "[unit]") {
   RunData run = made_run(6, 0.01);
-  CHECK(perplexity_svg(run).find("class=\"curve other_book\"") == std::string::npos);
+  CHECK(perplexity_svg(run).find("class=\"curve s2 other_book\"") == std::string::npos);
   run.nll[0][Scorer::other_book] = run.nll[0][Scorer::base];
   const std::string svg = perplexity_svg(run);
-  CHECK(svg.find("class=\"curve other_book\" d=") != std::string::npos);
+  CHECK(svg.find("class=\"curve s2 other_book\" d=") != std::string::npos);
   CHECK(svg.find(">other_book</text>") != std::string::npos);
 }

@@ -1,0 +1,152 @@
+// `templora report`: tables, figures and event files of runs and sweeps.
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "commands.h"
+#include "core/error.h"
+#include "core/file.h"
+#include "core/json.h"
+#include "core/log.h"
+#include "report/page.h"
+#include "report/report.h"
+#include "report/report_formats.h"
+#include "report/svg.h"
+#include "report/tensorboard.h"
+
+namespace templora {
+namespace {
+
+struct ReportArguments {
+  std::vector<std::string> folders;
+  std::string format = "md", out;
+  std::vector<std::int64_t> edges;
+  bool json = false, unfinished = false;
+  ReportOptions options;
+};
+
+/// The cells of a sweep that have a folder; the others are counted.
+void add_sweep(const fs::path& folder, std::vector<RunSource>& sources, std::vector<std::string>& remarks) {
+  const fs::path file = folder / "sweep.json";
+  const Json sweep = parse_json(read_file(file), file.string());
+  std::size_t cells = 0, waiting = 0;
+  try {
+    for (const Json& cell : sweep.at("cells")) {
+      ++cells;
+      const fs::path at = folder / cell.at("folder").get<std::string>();  // an absolute one stands for itself
+      if (!fs::exists(at / "run.json")) {
+        ++waiting;
+        continue;
+      }
+      RunSource source{at, fs::path(folder / cell.at("folder").get<std::string>()).lexically_normal().string(), {}};
+      for (const auto& [key, value] : cell.at("values").items()) source.values[key] = value.dump();
+      sources.push_back(std::move(source));
+    }
+  } catch (const nlohmann::json::exception&) {
+    throw Error(Exit::bad_input, fmt::format("{}: cells: wanted an array of objects with key, folder and values, as templora sweep writes it", file.string()));
+  }
+  if (cells == waiting) throw Error(Exit::bad_input, fmt::format("{}: none of its {} cells has been started; see templora status", folder.string(), cells));
+  if (waiting > 0) remarks.push_back(fmt::format("{}: {} of {} cells have not been started.", folder.string(), waiting, cells));
+}
+
+std::vector<RunSource> sources_of(const std::vector<std::string>& folders, std::vector<std::string>& remarks) {
+  std::vector<RunSource> sources;
+  for (const std::string& folder : folders) {
+    if (!fs::is_directory(folder)) throw Error(Exit::bad_input, fmt::format("{}: no such folder, wanted a run's or a sweep's", printable(folder, 1000)));
+    if (fs::exists(fs::path(folder) / "sweep.json"))
+      add_sweep(folder, sources, remarks);
+    else
+      sources.push_back({folder, fs::path(folder).lexically_normal().string(), {}});
+  }
+  return sources;
+}
+
+/// Creates a folder with its parents. Throws Error(resources).
+void make_folder(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) throw Error(Exit::resources, fmt::format("{}: cannot be created: {}", folder.string(), error.message()));
+}
+
+/// Writes into a folder what one file cannot hold.
+std::vector<std::string> write_folder(const ReportArguments& arguments, const Report& report) {
+  const fs::path out = arguments.out;
+  std::vector<std::string> written;
+  if (arguments.format == "svg") {
+    make_folder(out);
+    for (const Figure& figure : report.figures) {
+      written.push_back((out / (figure.id + ".svg")).string());
+      write_file_atomically(written.back(), stand_alone(figure.svg));
+    }
+    return written;
+  }
+  for (std::size_t i = 0; i < report.runs.size(); ++i)
+    for (const EventFile& file : event_files(report.runs[i])) {
+      const std::string run = report.runs[i].folder.lexically_normal().filename().string();
+      const fs::path folder = out / fmt::format("{}-{}", i + 1, run.empty() ? "run" : run) / file.folder;
+      make_folder(folder);
+      // One name always: a second report replaces the first instead of adding its points to it.
+      written.push_back((folder / "events.out.tfevents.0.templora").string());
+      write_file_atomically(written.back(), file.content);
+    }
+  return written;
+}
+
+std::string text_of(const std::string& format, const Report& report) {
+  if (format == "md") return report_markdown(report);
+  if (format == "csv") return report_csv(report);
+  if (format == "chunks") return chunks_csv(report.runs);
+  if (format == "latex") return report_latex(report);
+  return report_page(report);
+}
+
+void report(const ReportArguments& arguments) {
+  const bool folder = arguments.format == "tensorboard" || arguments.format == "svg";
+  if (folder && arguments.out.empty()) throw Error(Exit::usage, fmt::format("--format {}: wanted a folder too: --out DIR", arguments.format));
+  for (std::size_t i = 0; i < arguments.edges.size(); ++i)
+    if (arguments.edges[0] != 0 || (i > 0 && arguments.edges[i] <= arguments.edges[i - 1]))
+      throw Error(Exit::usage, "--edges: wanted token positions that begin with 0 and grow, such as 0,100000,500000");
+  std::vector<std::string> remarks;
+  const std::vector<RunSource> sources = sources_of(arguments.folders, remarks);
+  Report made = make_report(read_report_runs(sources, arguments.edges, arguments.unfinished), arguments.options);
+  made.remarks.insert(made.remarks.begin(), remarks.begin(), remarks.end());
+
+  Json answer = report_json(made);
+  if (folder) {
+    const std::vector<std::string> written = write_folder(arguments, made);
+    answer["written"] = written;
+    log_line(fmt::format("{} files under {}", written.size(), arguments.out));
+  } else if (!arguments.out.empty()) {
+    write_file_atomically(arguments.out, text_of(arguments.format, made));
+    answer["written"] = {arguments.out};
+    log_line(fmt::format("written: {}", arguments.out));
+  } else if (!arguments.json) {
+    print_out(text_of(arguments.format, made));
+  }
+  if (arguments.json) print_out(dump_json_pretty(answer, "report"));
+}
+
+}  // namespace
+
+void add_report_command(CLI::App& app) {
+  const auto arguments = std::make_shared<ReportArguments>();
+  CLI::App* command = app.add_subcommand("report", "tables and figures of runs and sweeps");
+  command->add_option("runs", arguments->folders, "run folders and sweep folders")->required();
+  command->add_option("--format", arguments->format, "md, csv (one line a number), chunks (CSV, one line a chunk), latex, html, svg or tensorboard (both want --out DIR)")
+      ->check(CLI::IsMember({"md", "csv", "chunks", "latex", "html", "svg", "tensorboard"}));
+  command->add_option("--out", arguments->out, "file to write (a folder for svg and tensorboard); default: standard output");
+  command->add_option("--rows", arguments->options.rows, "sweep tables: config key of the rows; default: the axis with most values");
+  command->add_option("--columns", arguments->options.columns, "sweep tables: config key of the columns");
+  command->add_option("--value", arguments->options.value, "sweep tables: base, lora, change, seconds, flops, base_bleu, ...; default: change");
+  command->add_option("--edges", arguments->edges, "segment edges in tokens for all runs; default: the first run's")->delimiter(',');
+  command->add_flag("--unfinished", arguments->unfinished, "count what unfinished runs have so far");
+  command->add_flag("--json", arguments->json, "print the tables as JSON, with --out also what was written");
+  command->callback([arguments] { report(*arguments); });
+}
+
+}  // namespace templora

@@ -1,0 +1,75 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "report/figures.h"
+#include "report/svg.h"
+
+namespace templora {
+namespace {
+
+constexpr double kWidth = 760, kLeft = 72, kRight = 20, kPlotHeight = 300, kLegendLine = 20;
+
+/// Where each legend entry stands, wrapped into lines.
+Points legend_places(const std::vector<CategorySeries>& series, double top) {
+  Points places;
+  double x = kLeft, y = top;
+  for (const CategorySeries& s : series) {
+    const double width = 44 + text_width(s.name);
+    if (x > kLeft && x + width > kWidth - kRight) x = kLeft, y += kLegendLine;
+    places.emplace_back(x, y);
+    x += width;
+  }
+  return places;
+}
+
+}  // namespace
+
+std::string category_figure(const std::vector<std::string>& categories, const std::vector<CategorySeries>& series, const std::string& title,
+                            const std::string& x_name, const std::string& y_name) {
+  double low = 0, high = 0;
+  for (const CategorySeries& s : series)
+    for (const CategoryPoint& p : s.points) {
+      low = std::min({low, p.value, p.low.value_or(p.value)});
+      high = std::max({high, p.value, p.high.value_or(p.value)});
+    }
+  const Points places = legend_places(series, 44);
+  const double top = (places.empty() ? 44 : places.back().second) + 20, bottom = top + kPlotHeight;
+  Svg svg(kWidth, bottom + 58, title);
+  const Scale y = nice_scale(low, high, bottom, top, 6);
+  for (const double v : ticks(y, 6)) {
+    svg.line(kLeft, y(v), kWidth - kRight, y(v), v == 0 ? "axis" : "grid");
+    svg.text(kLeft - 8, y(v) + 4, tick_text(v), "end");
+  }
+  svg.text(20, (top + bottom) / 2, y_name, "middle", "", -90);
+  svg.text((kLeft + kWidth - kRight) / 2, bottom + 44, x_name, "middle");
+  const double slot = (kWidth - kRight - kLeft) / static_cast<double>(std::max<std::size_t>(1, categories.size()));
+  const double step = slot * 0.8 / static_cast<double>(std::max<std::size_t>(1, series.size()));
+  for (std::size_t c = 0; c < categories.size(); ++c) {
+    const double middle = kLeft + (static_cast<double>(c) + 0.5) * slot;
+    svg.text(middle, bottom + 20, categories[c], "middle");
+    if (c > 0) svg.line(middle - slot / 2, top, middle - slot / 2, bottom, "grid");
+  }
+  for (std::size_t s = 0; s < series.size(); ++s) {
+    const std::string colour = fmt::format("s{}", (s + 1) % kSeriesColours);
+    for (const CategoryPoint& p : series[s].points) {
+      const double x = kLeft + (static_cast<double>(p.category) + 0.5) * slot + (static_cast<double>(s) - (static_cast<double>(series.size()) - 1) / 2) * step;
+      std::string attributes = data("series", series[s].name) + data("category", categories[p.category]) + data("value", p.value);
+      std::string words = fmt::format("{}, {}: {}", series[s].name, categories[p.category], p.value);
+      svg.line(x, y(0), x, y(p.value), colour + " thin");
+      if (p.low && p.high) {
+        attributes += data("low", *p.low) + data("high", *p.high);
+        words += fmt::format(" [{}, {}]", *p.low, *p.high);
+        svg.line(x, y(*p.low), x, y(*p.high), colour + " whisker");
+        for (const double end : {*p.low, *p.high}) svg.line(x - 4, y(end), x + 4, y(end), colour + " whisker");
+      }
+      svg.mark(x, y(p.value), 4.5, s + 1, attributes, words + (p.what.empty() ? "" : ", " + p.what));
+    }
+    svg.sample(places[s].first, places[s].second, s + 1);
+    svg.text(places[s].first + 26, places[s].second + 4, series[s].name);
+  }
+  return svg.inline_text();
+}
+
+}  // namespace templora

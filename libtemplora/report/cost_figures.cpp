@@ -1,0 +1,120 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "report/figures.h"
+#include "report/svg.h"
+
+namespace templora {
+namespace {
+
+constexpr double kWidth = 760, kHeight = 440, kLeft = 72, kRight = 28, kTop = 48, kBottom = 58;
+constexpr double kBarHeight = 22, kBarGap = 12;
+constexpr std::size_t kLongestName = 34;
+
+std::string shortened(const std::string& text, std::size_t most) {
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < text.size(); ++i)
+    if ((static_cast<unsigned char>(text[i]) & 0xC0) != 0x80 && ++count > most) return text.substr(0, i) + "…";
+  return text;
+}
+
+}  // namespace
+
+std::vector<std::size_t> pareto_front(const std::vector<CostPoint>& points) {
+  std::vector<std::size_t> order(points.size()), front;
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return std::pair(points[a].cost, points[a].quality) < std::pair(points[b].cost, points[b].quality);
+  });
+  double best = INFINITY, cost = -1;
+  for (const std::size_t i : order) {
+    const bool equal = points[i].quality == best && points[i].cost == cost;  // a twin of the last one is not beaten
+    if (points[i].quality < best || equal) front.push_back(i);
+    if (points[i].quality < best) best = points[i].quality, cost = points[i].cost;
+  }
+  return front;
+}
+
+std::string cost_figure(const std::vector<CostPoint>& points, const std::string& title, const std::string& cost_name, const std::string& quality_name) {
+  double least = INFINITY, most = -INFINITY, low = INFINITY, high = -INFINITY;
+  for (const CostPoint& p : points) {
+    least = std::min(least, p.cost), most = std::max(most, p.cost);
+    low = std::min(low, p.quality), high = std::max(high, p.quality);
+  }
+  const bool log = least > 0 && most / least > 8;
+  const Scale x = nice_scale(log ? least : std::min(0.0, least), most, kLeft, kWidth - kRight, 7, log);
+  const double margin = std::isfinite(high - low) ? 0.06 * (high - low) : 0;
+  const Scale y = nice_scale(low - margin, high + margin, kHeight - kBottom, kTop, 6);
+  Svg svg(kWidth, kHeight, title);
+  svg.axes(x, y, cost_name + (log ? ", logarithmic" : ""), quality_name, false);
+  const std::vector<std::size_t> front = pareto_front(points);
+  Points line;
+  for (const std::size_t i : front) line.emplace_back(x(points[i].cost), y(points[i].quality));
+  if (line.size() > 1) svg.path(line, "front s2");
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    const bool on_front = std::find(front.begin(), front.end(), i) != front.end();
+    svg.mark(x(points[i].cost), y(points[i].quality), on_front ? 5.5 : 4, on_front ? 2 : 1,
+             data("name", points[i].name) + data("cost", points[i].cost) + data("quality", points[i].quality) + data("front", on_front ? "yes" : "no"),
+             fmt::format("{}: cost {}, {}{}", points[i].name, points[i].cost, points[i].quality, on_front ? ", on the Pareto front" : ""));
+  }
+  // Names of the front, beside their points on the side where there is room.
+  std::vector<double> wanted;
+  for (const std::size_t i : front) wanted.push_back(y(points[i].quality) + 4);
+  const std::vector<double> places = spread(wanted, 15, kTop + 10, kHeight - kBottom - 4);
+  for (std::size_t k = 0; k < front.size(); ++k) {
+    const CostPoint& p = points[front[k]];
+    const std::string name = shortened(p.name, kLongestName);
+    const bool left = x(p.cost) + 12 + text_width(name) > kWidth - 4;
+    svg.text(x(p.cost) + (left ? -10 : 10), places[k], name, left ? "end" : "start", "small");
+  }
+  svg.sample(kWidth - 170, 22, 2);
+  svg.text(kWidth - 144, 26, "Pareto front", "start", "small");
+  return svg.inline_text();
+}
+
+std::string bar_figure(const std::vector<StackedBar>& bars, const std::string& title, const std::string& x_name) {
+  std::vector<std::string> parts;
+  double most = 0, names = 40;
+  for (const StackedBar& bar : bars) {
+    double sum = 0;
+    for (const auto& [part, value] : bar.parts) {
+      sum += value;
+      if (std::find(parts.begin(), parts.end(), part) == parts.end()) parts.push_back(part);
+    }
+    most = std::max(most, sum);
+    names = std::max(names, text_width(shortened(bar.name, kLongestName)));
+  }
+  const double left = names + 24, top = 68;
+  const double bottom = top + static_cast<double>(bars.size()) * (kBarHeight + kBarGap);
+  Svg svg(kWidth, bottom + 58, title);
+  const Scale x = nice_scale(0, most, left, kWidth - kRight - 30, 6);
+  for (const double v : ticks(x, 6)) {
+    svg.line(x(v), top - 6, x(v), bottom, "grid");
+    svg.text(x(v), bottom + 18, tick_text(v), "middle");
+  }
+  svg.text((left + kWidth - kRight) / 2, bottom + 42, x_name, "middle");
+  double legend = 16;
+  for (std::size_t k = 0; k < parts.size(); ++k) {
+    svg.box(legend, 38, 14, 12, fmt::format("class=\"f{}\"", k % kSeriesColours), "", "");
+    svg.text(legend + 20, 49, parts[k]);
+    legend += 44 + text_width(parts[k]);
+  }
+  for (std::size_t b = 0; b < bars.size(); ++b) {
+    const double y = top + static_cast<double>(b) * (kBarHeight + kBarGap);
+    svg.text(left - 8, y + kBarHeight / 2 + 4, shortened(bars[b].name, kLongestName), "end");
+    double sum = 0;
+    for (const auto& [part, value] : bars[b].parts) {
+      const auto k = static_cast<std::size_t>(std::find(parts.begin(), parts.end(), part) - parts.begin());
+      svg.box(x(sum), y, x(sum + value) - x(sum) - 0.8, kBarHeight, fmt::format("class=\"f{}\"", k % kSeriesColours),
+              data("bar", bars[b].name) + data("part", part) + data("value", value), fmt::format("{}, {}: {}", bars[b].name, part, value));
+      sum += value;
+    }
+    svg.text(x(sum) + 5, y + kBarHeight / 2 + 4, fmt::format("{:.3g}", sum), "start", "small");
+  }
+  return svg.inline_text();
+}
+
+}  // namespace templora

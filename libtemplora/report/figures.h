@@ -1,0 +1,63 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "report/position_curve.h"
+#include "report/report.h"
+#include "report/sweep_slices.h"
+
+namespace templora {
+
+// Each draws plain numbers; values stand in data attributes and titles of the marks with full precision. All are
+// inline SVG; stand_alone() makes a file of one. Nothing to draw still gives a picture.
+
+/// Perplexity against position: a line for each scorer, the interval of its change as a band.
+std::string position_figure(const std::vector<PositionCurve>& curves, const std::string& title);
+
+/// A value with its interval, in one of the figure's categories.
+struct CategoryPoint {
+  std::size_t category = 0;
+  double value = 0;
+  std::optional<double> low, high;
+  std::string what;  ///< for its title: "12 books, 1,200,000 tokens"
+};
+struct CategorySeries {
+  std::string name;
+  std::vector<CategoryPoint> points;
+};
+
+/// Values by category, the series side by side, with whiskers.
+std::string category_figure(const std::vector<std::string>& categories, const std::vector<CategorySeries>& series, const std::string& title,
+                            const std::string& x_name, const std::string& y_name);
+
+/// A slice of a sweep as a map of coloured cells with their numbers. Throws Error(usage) for a single axis.
+std::string heat_figure(const SweepSlice& slice);
+
+struct CostPoint {
+  std::string name;
+  double cost = 0;     ///< above 0
+  double quality = 0;  ///< lower is better
+};
+
+/// Indices of the points that no other beats: none is as good in both and better in one. By rising cost.
+std::vector<std::size_t> pareto_front(const std::vector<CostPoint>& points);
+
+/// Cost against quality, the front marked and named.
+std::string cost_figure(const std::vector<CostPoint>& points, const std::string& title, const std::string& cost_name, const std::string& quality_name);
+
+/// Named parts of a whole.
+struct StackedBar {
+  std::string name;
+  std::vector<std::pair<std::string, double>> parts;
+};
+
+/// Horizontal bars of parts, in the order of the parts' first appearance.
+std::string bar_figure(const std::vector<StackedBar>& bars, const std::string& title, const std::string& x_name);
+
+/// All figures of a report.
+std::vector<Figure> report_figures(const std::vector<ReportRun>& runs, const std::vector<SweepSlice>& slices);
+
+}  // namespace templora

@@ -1,0 +1,75 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "report/figures.h"
+#include "report/markdown.h"
+#include "report/svg.h"
+
+namespace templora {
+namespace {
+
+constexpr double kWidth = 760, kHeight = 420, kLeft = 72, kRight = 132, kTop = 48, kBottom = 58;
+
+std::size_t series_of(Scorer scorer) { return static_cast<std::size_t>(scorer); }
+
+std::string name_of(Scorer scorer) { return scorer == Scorer::lora ? "Temp-LoRA" : scorer_name(scorer); }
+
+void draw_curve(Svg& svg, const PositionCurve& curve, const Scale& x, const Scale& y) {
+  Points line, band, upper;
+  for (const CurvePoint& p : curve.points) {
+    line.emplace_back(x(p.token), y(p.ppl));
+    if (!p.low || !p.high) continue;
+    band.emplace_back(x(p.token), y(*p.low));
+    upper.emplace_back(x(p.token), y(*p.high));
+  }
+  band.insert(band.end(), upper.rbegin(), upper.rend());
+  if (band.size() >= 4) svg.area(band, series_of(curve.scorer));
+  svg.path(line, fmt::format("curve s{} {}", series_of(curve.scorer), scorer_name(curve.scorer)));
+}
+
+void draw_marks(Svg& svg, const PositionCurve& curve, const Scale& x, const Scale& y) {
+  for (const CurvePoint& p : curve.points) {
+    std::string attributes = data("scorer", scorer_name(curve.scorer)) + data("token", p.token) + data("ppl", p.ppl);
+    std::string title = fmt::format("{}: PPL {} around token {}, {} books, {} tokens", name_of(curve.scorer), p.ppl, p.token, p.books, grouped(p.tokens));
+    if (p.low && p.high) {
+      attributes += data("low", *p.low) + data("high", *p.high);
+      title += fmt::format(", 95 % interval {} to {}", *p.low, *p.high);
+    }
+    svg.mark(x(p.token), y(p.ppl), 2.2, series_of(curve.scorer), attributes, title);
+  }
+}
+
+}  // namespace
+
+std::string position_figure(const std::vector<PositionCurve>& curves, const std::string& title) {
+  double end = 1, low = INFINITY, high = -INFINITY;
+  std::int64_t bin_tokens = 1;
+  for (const PositionCurve& curve : curves)
+    for (const CurvePoint& p : curve.points) {
+      bin_tokens = curve.bin_tokens;
+      end = std::max(end, p.token + static_cast<double>(curve.bin_tokens) / 2);
+      low = std::min({low, p.ppl, p.low.value_or(p.ppl)});
+      high = std::max({high, p.ppl, p.high.value_or(p.ppl)});
+    }
+  const Scale x{0, end, kLeft, kWidth - kRight, false};
+  const Scale y = nice_scale(low, high, kHeight - kBottom, kTop, 6);
+  Svg svg(kWidth, kHeight, title);
+  svg.axes(x, y, fmt::format("position in the book [tokens], bins of {}", grouped(bin_tokens)), "perplexity per token", true);
+  for (const PositionCurve& curve : curves) draw_curve(svg, curve, x, y);
+  std::vector<double> ends;
+  for (const PositionCurve& curve : curves) {
+    draw_marks(svg, curve, x, y);
+    ends.push_back(curve.points.empty() ? y.to : y(curve.points.back().ppl));
+  }
+  ends = spread(ends, 17, kTop + 6, kHeight - kBottom - 4);
+  for (std::size_t i = 0; i < curves.size(); ++i) {
+    if (curves[i].points.empty()) continue;
+    svg.sample(kWidth - kRight + 8, ends[i], series_of(curves[i].scorer));
+    svg.text(kWidth - kRight + 33, ends[i] + 4, name_of(curves[i].scorer));
+  }
+  return svg.inline_text();
+}
+
+}  // namespace templora

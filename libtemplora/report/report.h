@@ -1,0 +1,45 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "report/report_run.h"
+#include "report/report_table.h"
+
+namespace templora {
+
+/// What a sweep table shows, and how.
+struct ReportOptions {
+  std::string rows, columns;  ///< axes, dotted config keys or "W"; empty: the two with most values
+  std::string value;          ///< base, lora, change, seconds, flops, …; empty: change where there is one
+};
+
+/// One picture.
+struct Figure {
+  std::string id;
+  std::string title;
+  std::string note;  ///< what is drawn, for below it
+  std::string svg;
+};
+
+/// Everything that a report says, before a format is chosen.
+struct Report {
+  std::vector<ReportRun> runs;
+  std::vector<ReportTable> tables;
+  std::vector<Figure> figures;
+  std::vector<std::string> remarks;  ///< what was left out and why, one sentence each
+};
+
+/// Makes the tables and figures of runs of any experiments, each in its own tables. Throws Error(usage) for axes or
+/// values that these runs do not have, naming the nearest.
+Report make_report(std::vector<ReportRun> runs, const ReportOptions& options);
+
+// The tables, by what they are made of; each is empty where no run fits.
+std::vector<ReportTable> perplexity_tables(const std::vector<ReportRun>& runs);
+std::vector<ReportTable> translation_tables(const std::vector<ReportRun>& runs);
+std::vector<ReportTable> other_tables(const std::vector<ReportRun>& runs);  ///< generations and pretraining
+std::vector<ReportTable> cost_tables(const std::vector<ReportRun>& runs);
+/// Which runs, on which machine, of which inputs; and how their configs differ.
+std::vector<ReportTable> provenance_tables(const std::vector<ReportRun>& runs);
+
+}  // namespace templora

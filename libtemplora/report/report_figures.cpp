@@ -1,0 +1,154 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "report/figures.h"
+#include "report/markdown.h"
+#include "report/run_groups.h"
+
+namespace templora {
+namespace {
+
+constexpr std::size_t kMostPositionFigures = 4, kMostSeries = 6, kMostBars = 24, kMostHeatMaps = 12;
+constexpr const char* kExperiments[] = {"perplexity", "translation", "generation", "pretrain"};
+
+std::string group_name(const std::vector<ReportRun>& runs, const RunGroup& group) {
+  return group.label.empty() ? runs[group.runs.front()].model() : group.label;
+}
+
+std::string run_names(const std::vector<ReportRun>& runs, const RunGroup& group) {
+  std::string out;
+  for (const std::size_t i : group.runs) out += fmt::format("{}{} (config {})", out.empty() ? "" : ", ", runs[i].name, runs[i].config_hash());
+  return out;
+}
+
+/// Perplexity groups with a table, the best change first.
+std::vector<RunGroup> perplexity_groups(const std::vector<ReportRun>& runs) {
+  std::vector<RunGroup> groups = group_runs(runs, "perplexity");
+  std::erase_if(groups, [&](const RunGroup& group) { return !runs[group.runs.front()].table; });
+  return groups;
+}
+
+double change_of(const std::vector<ReportRun>& runs, const RunGroup& group) {
+  const auto& measures = runs[group.runs.front()].measures;
+  const auto found = measures.find("change");
+  return found == measures.end() ? 1e300 : found->second;
+}
+
+/// The groups with the best change, in their own order, and a sentence on those left out.
+std::vector<RunGroup> best_of(const std::vector<ReportRun>& runs, const std::vector<RunGroup>& groups, std::size_t most, std::string& note) {
+  if (groups.size() <= most) return groups;
+  std::vector<std::size_t> order;
+  for (std::size_t i = 0; i < groups.size(); ++i) order.push_back(i);
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return change_of(runs, groups[a]) < change_of(runs, groups[b]); });
+  order.resize(most);
+  std::sort(order.begin(), order.end());
+  std::vector<RunGroup> best;
+  for (const std::size_t i : order) best.push_back(groups[i]);
+  note += fmt::format(" The {} settings with the best change of {}; all are in the tables.", most, groups.size());
+  return best;
+}
+
+void add_positions(const std::vector<ReportRun>& runs, const std::vector<RunGroup>& groups, std::vector<Figure>& figures) {
+  std::string left_out;
+  const std::vector<RunGroup> shown = best_of(runs, groups, kMostPositionFigures, left_out);
+  for (std::size_t i = 0; i < shown.size(); ++i) {
+    const ReportRun& run = runs[shown[i].runs.front()];
+    if (run.curves.empty()) continue;
+    const std::int64_t books = run.table->all.back().books;
+    const std::string title = fmt::format("Perplexity by position: {}", group_name(runs, shown[i]));
+    bool band = false;
+    for (const PositionCurve& curve : run.curves)
+      for (const CurvePoint& p : curve.points) band |= p.low.has_value();
+    figures.push_back({fmt::format("position_{}", i + 1), title,
+                       fmt::format("exp(mean over {} of the mean NLL in each bin). {} From {} (config {}).{}", books == 1 ? "the book" : fmt::format("{} books", books),
+                                   band ? "Bands: 95 % interval over books of the paired change, on the base's line." : "No interval: fewer than 6 books.",
+                                   run.name, run.config_hash(), left_out),
+                       position_figure(run.curves, title)});
+  }
+}
+
+void add_segments(const std::vector<ReportRun>& runs, const std::vector<RunGroup>& groups, std::vector<Figure>& figures) {
+  std::string note =
+      "Mean over books of the change of PPL against the base; below 0 Temp-LoRA is better. Whiskers: 95 % interval over books, where there are at least 6; "
+      "else none.";
+  std::vector<std::string> categories;
+  std::vector<CategorySeries> series;
+  std::string names;
+  for (const RunGroup& group : best_of(runs, groups, kMostSeries, note)) {
+    const ReportRun& run = runs[group.runs.front()];
+    CategorySeries one{group_name(runs, group), {}};
+    for (const SegmentRow& row : run.table->all) {
+      const auto found = row.over_books.find(Scorer::lora);
+      if (found == row.over_books.end()) continue;
+      auto category = std::find(categories.begin(), categories.end(), row.label);
+      if (category == categories.end()) category = categories.insert(row.label == "all" || categories.empty() || categories.back() != "all" ? categories.end() : categories.end() - 1, row.label);
+      one.points.push_back({static_cast<std::size_t>(category - categories.begin()), found->second.mean, found->second.low, found->second.high,
+                            fmt::format("{} books, {} tokens", row.books, grouped(row.tokens))});
+    }
+    if (one.points.empty()) continue;
+    series.push_back(std::move(one));
+    names += fmt::format("{}{}", names.empty() ? " From " : "; ", run_names(runs, group));
+  }
+  if (series.empty()) return;
+  const std::string title = "Change of perplexity by segment";
+  figures.push_back({"segments", title, note + names + ".", category_figure(categories, series, title, "segment of the book [tokens]", "change of PPL [%]")});
+}
+
+void add_cost(const std::vector<ReportRun>& runs, const std::vector<RunGroup>& groups, const std::string& experiment, std::vector<Figure>& figures) {
+  const auto mean = [&](const RunGroup& group, const std::string& name) {
+    return mean_cell(runs, group.runs, [&](const ReportRun& r) {
+             const auto found = r.measures.find(name);
+             return found == r.measures.end() ? std::nullopt : std::optional(found->second);
+           }).value;
+  };
+  const bool flops = std::all_of(groups.begin(), groups.end(), [&](const RunGroup& group) { return mean(group, "flops").has_value(); });
+  std::vector<CostPoint> points;
+  for (const RunGroup& group : groups) {
+    const auto cost = mean(group, flops ? "flops" : "seconds"), quality = mean(group, "lora");
+    if (cost && quality && *cost > 0) points.push_back({group_name(runs, group), *cost * (flops ? 1e-9 : 1000), *quality});
+  }
+  if (points.size() < 2) return;
+  const std::string title = fmt::format("Cost against quality{}", experiment == "perplexity" ? "" : ": " + experiment);
+  figures.push_back({"cost_" + experiment, title,
+                     "Each point is one setting; on the front no other is both cheaper and better. Only settings on the same text compare.",
+                     cost_figure(points, title, flops ? "GFLOP a token" : "seconds for 1,000 tokens, as measured", "Temp-LoRA PPL")});
+}
+
+void add_phases(const std::vector<ReportRun>& runs, const std::vector<RunGroup>& groups, const std::string& experiment, std::vector<Figure>& figures) {
+  std::vector<StackedBar> bars;
+  for (const RunGroup& group : groups) {
+    if (bars.size() == kMostBars) break;
+    const ReportRun& run = runs[group.runs.front()];
+    if (run.tokens == 0 || run.seconds.empty()) continue;
+    StackedBar bar{group_name(runs, group), {}};
+    for (const auto& [phase, spent] : run.seconds) bar.parts.emplace_back(phase, 1000 * spent / static_cast<double>(run.tokens));
+    bars.push_back(std::move(bar));
+  }
+  if (bars.empty()) return;
+  const std::string title = fmt::format("Time by phase{}", experiment == "perplexity" ? "" : ": " + experiment);
+  figures.push_back({"phases_" + experiment, title, "Wall seconds as measured, on a machine that may have had other work. The first repeat of each setting.",
+                     bar_figure(bars, title, "seconds for 1,000 tokens")});
+}
+
+}  // namespace
+
+std::vector<Figure> report_figures(const std::vector<ReportRun>& runs, const std::vector<SweepSlice>& slices) {
+  std::vector<Figure> figures;
+  const std::vector<RunGroup> groups = perplexity_groups(runs);
+  add_positions(runs, groups, figures);
+  add_segments(runs, groups, figures);
+  for (std::size_t i = 0; i < slices.size() && i < kMostHeatMaps; ++i) {
+    if (slices[i].column_key.empty() || (slices[i].rows.size() < 2 && slices[i].columns.size() < 2)) continue;
+    const std::string title = fmt::format("{} by {} and {}", measure_title(slices[i].value), short_name(slices[i].row_key), short_name(slices[i].column_key));
+    figures.push_back({fmt::format("heat_{}", i + 1), title, "Dashed: not run, or not finished.", heat_figure(slices[i])});
+  }
+  for (const char* experiment : kExperiments) {
+    const std::vector<RunGroup> of = group_runs(runs, experiment);
+    add_cost(runs, of, experiment, figures);
+    add_phases(runs, of, experiment, figures);
+  }
+  return figures;
+}
+
+}  // namespace templora

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <string>
+
+#include "report/report.h"
+
+namespace templora {
+
+/// All tables as Markdown, each with the runs behind it.
+std::string report_markdown(const Report& report);
+
+/// Tidy long form for R and pandas (RFC 4180, UTF-8, a header): one line a measured cell, with the table, the settings
+/// (one column each, empty where they do not apply), measure, value, low, high, method, books, tokens, the paper's
+/// newest known value with its version and all its versions, run folders and config hashes. Numbers have full
+/// precision; what is unknown is empty. Tables that list runs are left out.
+std::string report_csv(const Report& report);
+
+/// One line a chunk of every run that has chunks: run, config hash, book, position, NLLs, losses, gradient norms,
+/// learning rate, seconds by phase. Pretraining runs have a line a step.
+std::string chunks_csv(const std::vector<ReportRun>& runs);
+
+/// The tables for a paper: booktabs, everything from outside escaped.
+std::string report_latex(const Report& report);
+
+/// Tables with full precision, runs and remarks.
+Json report_json(const Report& report);
+
+/// Text as a CSV field: quoted where it has to be.
+std::string csv_field(const std::string& text);
+
+/// Text as LaTeX prints it.
+std::string latex_escaped(const std::string& text);
+
+/// Whether a table lists runs, so that no line has to say which are behind it.
+bool names_runs(const ReportTable& table);
+
+/// "runs/a (config 0123abcd), …": what is behind a table.
+std::string sources_line(const Report& report, const ReportTable& table);
+
+}  // namespace templora

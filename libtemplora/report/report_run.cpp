@@ -1,0 +1,168 @@
+#include "report/report_run.h"
+
+#include <fmt/format.h>
+
+#include <set>
+
+#include "core/hash.h"
+
+namespace templora {
+namespace {
+
+void flatten(const Json& json, const std::string& parent, std::map<std::string, std::string>& out) {
+  for (const auto& [name, value] : json.items()) {
+    const std::string key = parent.empty() ? name : parent + "." + name;
+    if (value.is_object() && key != "model.rope_scaling")
+      flatten(value, key, out);
+    else
+      out[key] = value.dump();
+  }
+}
+
+/// Settings that change a run's numbers, and hashes of its inputs.
+std::map<std::string, std::string> settings_of(const Json& record) {
+  std::map<std::string, std::string> settings;
+  flatten(record.at("config"), "", settings);
+  std::erase_if(settings, [](const auto& item) {
+    return item.first.starts_with("notes") || item.first.starts_with("run.") || item.first == "score.segment_edges";
+  });
+  if (const auto identity = record.find("identity"); identity != record.end() && identity->is_object()) {
+    std::string texts;
+    for (const auto& [name, value] : identity->items())
+      if (name.starts_with("text_")) texts += value.dump();
+    if (!texts.empty()) settings["texts"] = hash_hex(texts).substr(0, 12);
+    if (const auto found = identity->find("weights_hash"); found != identity->end() && found->is_string())
+      settings["weights"] = found->get<std::string>().substr(0, 12);
+  }
+  return settings;
+}
+
+std::optional<double> number_at(const Json& json, const char* pointer) {
+  const Json::json_pointer at(pointer);
+  if (!json.contains(at) || !json.at(at).is_number()) return std::nullopt;
+  return json.at(at).get<double>();
+}
+
+void read_seconds(ReportRun& run) {
+  for_each_record(run.folder / "chunks.jsonl", [&](const Json& chunk) {
+    run.tokens += chunk.value("tokens", std::int64_t{0});
+    if (const auto found = chunk.find("seconds"); found != chunk.end() && found->is_object())
+      for (const auto& [phase, spent] : found->items())
+        if (spent.is_number()) run.seconds[phase] += spent.get<double>();
+  });
+  for_each_record(run.folder / "steps.jsonl", [&](const Json& step) {
+    run.tokens = step.value("tokens", std::int64_t{0});
+    run.seconds["step"] += step.value("seconds", 0.0);
+  });
+}
+
+void read_perplexity(ReportRun& run, const std::vector<std::int64_t>& edges) {
+  RunData data = read_run(run.folder);
+  if (!edges.empty()) data.run["config"]["score"]["segment_edges"] = edges;
+  run.table = perplexity_table(data);
+  run.curves = position_curves(data);
+  const SegmentRow& all = run.table->all.back();
+  if (all.base) run.measures["base"] = all.base->corpus;
+  if (all.lora) run.measures["lora"] = all.lora->corpus;
+  if (all.change_corpus_percent) run.measures["change"] = *all.change_corpus_percent;
+}
+
+void read_measures(ReportRun& run) {
+  double seconds = 0;
+  for (const auto& [phase, spent] : run.seconds) seconds += spent;
+  if (run.tokens > 0 && seconds > 0) run.measures["seconds"] = seconds / static_cast<double>(run.tokens);
+  // Temp-LoRA alone where that is known, else all that the run did.
+  if (const auto own = number_at(run.summary, "/cost/method_flops_per_token"))
+    run.measures["flops"] = *own;
+  else if (const auto all = number_at(run.summary, "/cost/flops"); all && run.tokens > 0)
+    run.measures["flops"] = *all / static_cast<double>(run.tokens);
+  if (run.experiment() != "translation") return;
+  for (const auto& [name, measure] : {std::pair{"base", "perplexity"}, {"base_bleu", "bleu"}, {"base_comet", "comet"}}) {
+    const auto base = number_at(run.summary, fmt::format("/all/base/{}", measure).c_str());
+    const auto lora = number_at(run.summary, fmt::format("/all/lora/{}", measure).c_str());
+    const std::string of_lora = "lora" + std::string(name).substr(4);
+    if (base) run.measures[name] = *base;
+    if (lora) run.measures[of_lora] = *lora;
+    if (std::string(name) == "base" && base && lora && *base > 0) run.measures["change"] = 100 * (*lora / *base - 1);
+  }
+}
+
+}  // namespace
+
+void for_each_record(const fs::path& file, const std::function<void(const Json&)>& use) {
+  if (!fs::exists(file)) return;
+  const std::string text = read_file(file);
+  std::size_t start = 0;
+  std::int64_t line = 1;
+  for (std::size_t end; (end = text.find('\n', start)) != std::string::npos; start = end + 1, ++line) {
+    const std::string where = fmt::format("{}:{}", file.string(), line);
+    const Json record = parse_json(std::string_view(text).substr(start, end - start), where);
+    try {
+      use(record);
+    } catch (const nlohmann::json::exception&) {
+      throw Error(Exit::bad_input, fmt::format("{}: a field is missing or of the wrong type, wanted a record as templora writes it", where));
+    }
+  }
+}
+
+std::string ReportRun::experiment() const { return setting("experiment"); }
+
+std::string ReportRun::config_hash() const {
+  const Json::json_pointer at("/identity/config_hash");
+  return record.contains(at) && record.at(at).is_string() ? record.at(at).get<std::string>() : "";
+}
+
+std::string ReportRun::setting(const std::string& key) const {
+  const auto found = settings.find(key);
+  if (found == settings.end() || found->second == "null") return "";
+  const std::string& text = found->second;
+  return text.size() >= 2 && text.front() == '"' ? Json::parse(text).get<std::string>() : text;
+}
+
+std::string ReportRun::model() const { return fs::path(setting("model.path")).filename().string(); }
+
+std::vector<ReportRun> read_report_runs(const std::vector<RunSource>& sources, std::vector<std::int64_t> edges, bool unfinished_too) {
+  std::vector<ReportRun> runs;
+  std::set<std::string> seen;
+  for (const RunSource& source : sources) {
+    if (!seen.insert(fs::weakly_canonical(source.folder).string()).second) continue;
+    runs.push_back(read_report_run(source, edges, unfinished_too));
+    const Json::json_pointer at("/config/score/segment_edges");
+    if (edges.empty() && runs.back().table && runs.back().record.contains(at)) edges = runs.back().record.at(at).get<std::vector<std::int64_t>>();
+  }
+  return runs;
+}
+
+ReportRun read_report_run(const RunSource& source, const std::vector<std::int64_t>& edges, bool unfinished_too) {
+  ReportRun run;
+  run.name = source.name;
+  run.folder = source.folder;
+  run.values = source.values;
+  const fs::path file = source.folder / "run.json";
+  if (!fs::exists(file))
+    throw Error(Exit::bad_input, fmt::format("{}: no run.json in it, wanted a run's or a sweep's folder", source.folder.string()));
+  run.record = parse_json(read_file(file), file.string());
+  if (!run.record.is_object() || !run.record.contains("config") || !run.record["config"].is_object())
+    throw Error(Exit::bad_input, fmt::format("{}: config: missing, wanted the effective config of a run", file.string()));
+  run.settings = settings_of(run.record);
+  run.finished = fs::exists(source.folder / "summary.json");
+  if (!run.finished && !unfinished_too) return run;
+  try {
+    if (run.finished) {
+      const fs::path summary = source.folder / "summary.json";
+      run.summary = parse_json(read_file(summary), summary.string());
+    }
+    read_seconds(run);
+    if (run.experiment() == "perplexity") read_perplexity(run, edges);
+    read_measures(run);
+  } catch (const Error& error) {
+    if (run.finished) throw;
+    run.problem = error.what();
+    run.table.reset();
+    run.curves.clear();
+    run.measures.clear();
+  }
+  return run;
+}
+
+}  // namespace templora

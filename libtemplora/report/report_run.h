@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/file.h"
+#include "core/json.h"
+#include "metrics/perplexity.h"
+#include "report/position_curve.h"
+
+namespace templora {
+
+/// A folder to report on.
+struct RunSource {
+  fs::path folder;
+  std::string name;                           ///< for tables; as given on the command line
+  std::map<std::string, std::string> values;  ///< of the swept keys, as JSON text; empty outside a sweep
+};
+
+/// What a report keeps of a run: numbers that are few, never the NLLs of each token.
+struct ReportRun {
+  std::string name;
+  fs::path folder;
+  bool finished = false;
+  std::string problem;                          ///< why an unfinished run's numbers could not be read
+  Json record;                                  ///< run.json
+  Json summary;                                 ///< summary.json; null while it is unfinished
+  std::map<std::string, std::string> values;    ///< of the swept keys
+  /// The effective config by dotted key, values as JSON text, without what changes no number; and `weights` and
+  /// `texts`, hashes of what was read.
+  std::map<std::string, std::string> settings;
+  std::optional<PerplexityTable> table;         ///< perplexity runs, with the report's segment edges
+  std::vector<PositionCurve> curves;            ///< perplexity runs
+  std::map<std::string, double> seconds;        ///< phase -> s, all chunks
+  std::int64_t tokens = 0;                      ///< processed, all books
+  /// What a sweep table can show: "base", "lora", "change", "seconds" and "flops" (both a token), "base_bleu", …
+  std::map<std::string, double> measures;
+
+  std::string experiment() const;
+  std::string config_hash() const;              ///< "" where the record lacks it
+  /// A config value by dotted key as people read it (no quotes); "" where there is none.
+  std::string setting(const std::string& key) const;
+  std::string model() const;                    ///< name of the model's folder
+};
+
+/// Calls `use` for each whole line of a JSON-lines file; a last line without an end, as a stopped run may have, is
+/// passed over. Nothing happens where there is no such file. Throws Error(bad_input) naming file and line.
+void for_each_record(const fs::path& file, const std::function<void(const Json&)>& use);
+
+/// Reads a run. `edges` replaces score.segment_edges where it is not empty. An unfinished run is read only if
+/// `unfinished_too`, and then damage is noted in `problem`; a finished one that is damaged is an error.
+/// Throws Error(bad_input) for a folder that is no run.
+ReportRun read_report_run(const RunSource& source, const std::vector<std::int64_t>& edges, bool unfinished_too);
+
+/// The same for many, each folder once; without `edges` the first perplexity run's hold for all.
+std::vector<ReportRun> read_report_runs(const std::vector<RunSource>& sources, std::vector<std::int64_t> edges, bool unfinished_too);
+
+}  // namespace templora

@@ -1,0 +1,132 @@
+#include "report/run_groups.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <set>
+
+namespace templora {
+namespace {
+
+const std::pair<const char*, const char*> kShortNames[] = {{"window.chunk_tokens", "Δ"},
+                                                           {"window.context_tokens", "L_X"},
+                                                           {"train.prefix_tokens", "L_T"},
+                                                           {"train.learning_rate", "learning rate"},
+                                                           {"train.epochs", "epochs"},
+                                                           {"lora.rank", "rank"},
+                                                           {"cache.policy", "cache"},
+                                                           {"model.path", "model"}};
+
+/// Keys that come first in labels and decide which of several equal ones is kept.
+const char* const kLeading[] = {"model.path", "window.chunk_tokens", "window.context_tokens", "cache.policy", "train.prefix_tokens"};
+
+/// Folders and files; `texts` and `weights` say what was read from them.
+bool is_path(const std::string& key) {
+  return key == "data.books" || key == "data.novels" || key == "data.control_books" || key == "model.tokenizer" ||
+         key == "data.validation" || key == "pretrain.token_cache" || key == "generate.prompt_file";
+}
+
+std::optional<double> as_number(const std::string& text) {
+  char* end = nullptr;
+  const double value = std::strtod(text.c_str(), &end);
+  return !text.empty() && *end == '\0' ? std::optional(value) : std::nullopt;
+}
+
+std::string value_of(const ReportRun& run, const std::string& key) { return key == "model.path" ? run.model() : run.setting(key); }
+
+std::string label_of(const ReportRun& run, const std::vector<std::string>& keys) {
+  std::string label;
+  for (const std::string& key : keys) {
+    const std::string value = value_of(run, key);
+    label += fmt::format("{}{}", label.empty() ? "" : ", ",
+                         key == "model.path" ? value : fmt::format("{} {}", short_name(key), value.empty() ? "null" : value));
+  }
+  return label;
+}
+
+}  // namespace
+
+std::string short_name(const std::string& key) {
+  for (const auto& [name, shorter] : kShortNames)
+    if (key == name) return shorter;
+  return key;
+}
+
+bool setting_less(const std::string& a, const std::string& b) {
+  const auto x = as_number(a), y = as_number(b);
+  if (x && y) return *x < *y;
+  if (x.has_value() != y.has_value()) return x.has_value();
+  return a < b;
+}
+
+std::vector<std::string> differing_keys(const std::vector<ReportRun>& runs, const std::vector<std::size_t>& among) {
+  std::set<std::string> names;
+  for (const std::size_t i : among)
+    for (const auto& [key, value] : runs[i].settings) names.insert(key);
+  names.erase("seed");
+  std::vector<std::string> ordered(std::begin(kLeading), std::end(kLeading));
+  for (const std::string& name : names)
+    if (std::find(ordered.begin(), ordered.end(), name) == ordered.end() && !is_path(name)) ordered.push_back(name);
+
+  std::vector<std::string> kept;
+  std::set<std::vector<std::size_t>> seen;  // which runs share a value, by the first run that has it
+  for (const std::string& key : ordered) {
+    std::map<std::string, std::size_t> first;
+    std::vector<std::size_t> pattern;
+    for (const std::size_t i : among) pattern.push_back(first.emplace(value_of(runs[i], key), i).first->second);
+    if (first.size() > 1 && seen.insert(pattern).second) kept.push_back(key);
+  }
+  return kept;
+}
+
+std::vector<RunGroup> group_runs(const std::vector<ReportRun>& runs, const std::string& experiment) {
+  std::map<std::map<std::string, std::string>, std::vector<std::size_t>> by_settings;
+  std::vector<std::size_t> all;
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    const ReportRun& run = runs[i];
+    if (run.experiment() != experiment || (run.measures.empty() && run.summary.is_null())) continue;
+    auto settings = run.settings;
+    settings.erase("seed");
+    std::erase_if(settings, [](const auto& item) { return is_path(item.first) || item.first == "model.path"; });
+    by_settings[settings].push_back(i);
+    all.push_back(i);
+  }
+  std::vector<RunGroup> groups;
+  const std::vector<std::string> keys = differing_keys(runs, all);
+  for (auto& [settings, members] : by_settings) groups.push_back({members, label_of(runs[members.front()], keys)});
+  std::stable_sort(groups.begin(), groups.end(), [&](const RunGroup& a, const RunGroup& b) {
+    for (const std::string& key : keys) {
+      const std::string x = value_of(runs[a.runs.front()], key), y = value_of(runs[b.runs.front()], key);
+      if (x != y) return setting_less(x, y);
+    }
+    return a.runs.front() < b.runs.front();
+  });
+  return groups;
+}
+
+std::string window_tokens(const ReportRun& run) {
+  if (const std::string given = run.setting("cache.window_tokens"); !given.empty() && run.setting("cache.policy") != "rebuild") return given;
+  const auto chunk = as_number(run.setting("window.chunk_tokens")), context = as_number(run.setting("window.context_tokens"));
+  return chunk && context ? fmt::format("{:.0f}", *chunk + *context) : "";
+}
+
+Cell mean_cell(const std::vector<ReportRun>& runs, const std::vector<std::size_t>& among, const NumberOf& number) {
+  Cell cell;
+  cell.runs = among;
+  double sum = 0, low = INFINITY, high = -INFINITY;
+  for (const std::size_t i : among) {
+    const std::optional<double> value = number(runs[i]);
+    if (!value) return cell;
+    sum += *value;
+    low = std::min(low, *value);
+    high = std::max(high, *value);
+  }
+  if (among.empty()) return cell;
+  cell.value = sum / static_cast<double>(among.size());
+  if (among.size() > 1) cell.low = low, cell.high = high, cell.method = fmt::format("range of {} seeds", among.size());
+  return cell;
+}
+
+}  // namespace templora

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "report/report_run.h"
+#include "report/report_table.h"
+
+namespace templora {
+
+/// Runs that differ in nothing but the seed: repeats of one another.
+struct RunGroup {
+  std::vector<std::size_t> runs;  ///< indices into the list that was grouped
+  /// Where it differs from the other groups, in words: "Δ 256, L_X 64". Empty for a group alone.
+  std::string label;
+};
+
+/// Groups those runs of an experiment that have numbers, in order of model and then of their settings.
+std::vector<RunGroup> group_runs(const std::vector<ReportRun>& runs, const std::string& experiment);
+
+/// A dotted key as tables show it: "Δ" for window.chunk_tokens, "rank" for lora.rank.
+std::string short_name(const std::string& key);
+
+/// Settings whose values differ between these runs, seed excluded; keys that say what an earlier one says already
+/// (the same values, run by run) are left out, and so are paths where hashes tell.
+std::vector<std::string> differing_keys(const std::vector<ReportRun>& runs, const std::vector<std::size_t>& among);
+
+/// W: the most tokens that the model sees at once when it scores; "" where the config has no windows.
+std::string window_tokens(const ReportRun& run);
+
+/// Whether numbers come before other numbers, and texts by their letters.
+bool setting_less(const std::string& a, const std::string& b);
+
+using NumberOf = std::function<std::optional<double>(const ReportRun&)>;
+
+/// The mean of a number over repeats, with the smallest and the greatest as range where there are several.
+/// No value if one of them has none.
+Cell mean_cell(const std::vector<ReportRun>& runs, const std::vector<std::size_t>& among, const NumberOf& number);
+
+}  // namespace templora

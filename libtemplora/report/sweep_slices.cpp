@@ -1,0 +1,257 @@
+#include "report/sweep_slices.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "core/nearest.h"
+#include "report/run_groups.h"
+
+namespace templora {
+namespace {
+
+constexpr std::size_t kMostLooseSlices = 6;  // of runs that no sweep made: beyond this they are no grid
+
+std::string axis_value(const ReportRun& run, const std::string& key) {
+  if (key == "W") return window_tokens(run);
+  if (key == "model.path") return run.model();
+  const auto swept = run.values.find(key);
+  if (swept == run.values.end()) return run.setting(key);
+  const std::string& text = swept->second;
+  return text.size() >= 2 && text.front() == '"' ? Json::parse(text).get<std::string>() : text;
+}
+
+/// Values of the measure of one run as sweep tables show it.
+std::optional<double> measured(const ReportRun& run, const std::string& measure) {
+  const auto found = run.measures.find(measure);
+  if (found == run.measures.end()) return std::nullopt;
+  return measure == "seconds" ? found->second * 1000 : measure == "flops" ? found->second * 1e-9 : found->second;
+}
+
+class Slicer {
+ public:
+  Slicer(const std::vector<ReportRun>& runs, std::vector<std::size_t> among, const ReportOptions& options)
+      : runs_(runs), among_(std::move(among)), options_(options) {
+    find_axes();
+  }
+
+  std::vector<SweepSlice> slices() {
+    if (axes_.empty()) return {};
+    choose_axes();
+    std::vector<std::string> others;
+    for (const std::string& key : axes_)
+      if (key != rows_ && key != columns_ && !follows(key)) others.push_back(key);
+    std::map<std::vector<std::string>, std::vector<std::size_t>> by_others;
+    for (const std::size_t i : among_) {
+      std::vector<std::string> at;
+      for (const std::string& key : others) at.push_back(axis_value(runs_[i], key));
+      by_others[at].push_back(i);
+    }
+    if (!swept_ && options_.rows.empty() && options_.columns.empty() && by_others.size() > kMostLooseSlices) return {};
+    std::vector<SweepSlice> slices;
+    for (const auto& [at, members] : by_others) {
+      Keys fixed;
+      for (std::size_t k = 0; k < others.size(); ++k) fixed.emplace_back(others[k], at[k]);
+      slices.push_back(slice(members, std::move(fixed)));
+    }
+    return slices;
+  }
+
+ private:
+  std::vector<std::string> values_of(const std::string& key, const std::vector<std::size_t>& among) const {
+    std::set<std::string> values;
+    for (const std::size_t i : among) values.insert(axis_value(runs_[i], key));
+    std::vector<std::string> sorted(values.begin(), values.end());
+    std::stable_sort(sorted.begin(), sorted.end(), setting_less);
+    return sorted;
+  }
+
+  std::size_t count(const std::string& key) const { return values_of(key, among_).size(); }
+
+  void find_axes() {
+    std::set<std::string> keys;
+    for (const std::size_t i : among_)
+      for (const auto& [key, value] : runs_[i].values) keys.insert(key);
+    swept_ = !keys.empty();
+    if (!swept_)
+      for (const std::string& key : differing_keys(runs_, among_)) keys.insert(key);
+    keys.erase("seed");
+    for (const std::string& key : keys)
+      if (count(key) > 1) axes_.push_back(key);
+    const auto context = std::find(axes_.begin(), axes_.end(), "window.context_tokens");
+    const bool chunks = std::find(axes_.begin(), axes_.end(), "window.chunk_tokens") != axes_.end();
+    if (context != axes_.end() && chunks && count("W") > 1 && count("W") <= count("window.context_tokens")) *context = "W";
+  }
+
+  /// Whether a key's value is settled by those of rows and columns.
+  bool follows(const std::string& key) const {
+    std::map<std::pair<std::string, std::string>, std::string> seen;
+    for (const std::size_t i : among_) {
+      const std::pair at(axis_value(runs_[i], rows_), columns_.empty() ? "" : axis_value(runs_[i], columns_));
+      const std::string value = axis_value(runs_[i], key);
+      if (seen.emplace(at, value).first->second != value) return false;
+    }
+    return true;
+  }
+
+  void check_axis(const std::string& option, const std::string& key) const {
+    std::vector<std::string> known = axes_;
+    if (!window_tokens(runs_[among_.front()]).empty()) known.push_back("W");
+    for (const auto& [name, value] : runs_[among_.front()].settings) known.push_back(name);
+    if (std::find(known.begin(), known.end(), key) != known.end()) return;
+    std::string axes;
+    for (const std::string& axis : axes_) axes += (axes.empty() ? "" : ", ") + axis;
+    throw Error(Exit::usage, fmt::format("{}: got \"{}\", which these runs do not have; the nearest is {}; axes are {}", option, printable(key),
+                                         nearest_name(key, known), axes.empty() ? "none" : axes));
+  }
+
+  std::string widest(const std::string& except) const {
+    std::string best;
+    for (const std::string& key : axes_) {
+      if (key == except) continue;
+      if (!except.empty() && follows_one(key, except)) continue;
+      if (best.empty() || count(key) > count(best)) best = key;
+    }
+    return best;
+  }
+
+  /// Whether `key` says what `other` says: a table over both would be a diagonal.
+  bool follows_one(const std::string& key, const std::string& other) const {
+    std::map<std::string, std::string> seen;
+    for (const std::size_t i : among_)
+      if (seen.emplace(axis_value(runs_[i], other), axis_value(runs_[i], key)).first->second != axis_value(runs_[i], key)) return false;
+    return true;
+  }
+
+  void choose_axes() {
+    for (const auto& [option, key] : {std::pair{"--rows", options_.rows}, {"--columns", options_.columns}})
+      if (!key.empty()) check_axis(option, key);
+    if (!options_.rows.empty() && options_.rows == options_.columns)
+      throw Error(Exit::usage, fmt::format("--columns: got \"{}\", wanted another key than --rows", options_.columns));
+    columns_ = options_.columns;
+    rows_ = options_.rows.empty() ? widest(columns_) : options_.rows;
+    if (columns_.empty()) columns_ = widest(rows_);
+    if (rows_.empty()) std::swap(rows_, columns_);
+    // Where neither was asked for, Δ stands in the rows, as in the paper.
+    if (options_.rows.empty() && options_.columns.empty() && columns_ == "window.chunk_tokens") std::swap(rows_, columns_);
+  }
+
+  std::string value_name(const std::vector<std::size_t>& members) const {
+    std::set<std::string> have;
+    for (const std::size_t i : members)
+      for (const auto& [name, value] : runs_[i].measures) have.insert(name);
+    if (!options_.value.empty()) {
+      if (have.contains(options_.value)) return options_.value;
+      if (have.empty()) throw Error(Exit::usage, fmt::format("--value: got \"{}\", but no finished run has any", printable(options_.value)));
+      throw Error(Exit::usage, fmt::format("--value: got \"{}\", which these runs do not have; the nearest is {}", printable(options_.value),
+                                           nearest_name(options_.value, {have.begin(), have.end()})));
+    }
+    for (const char* name : {"change", "lora", "base", "seconds"})
+      if (have.contains(name)) return name;
+    return "change";
+  }
+
+  SweepSlice slice(const std::vector<std::size_t>& members, Keys fixed) const {
+    SweepSlice out;
+    out.experiment = runs_[members.front()].experiment();
+    out.fixed = std::move(fixed);
+    out.row_key = rows_;
+    out.column_key = columns_;
+    out.value = value_name(members);
+    out.rows = values_of(rows_, members);
+    out.columns = columns_.empty() ? std::vector<std::string>{""} : values_of(columns_, members);
+    for (const std::string& row : out.rows) {
+      auto& cells = out.cells.emplace_back();
+      for (const std::string& column : out.columns) {
+        std::vector<std::size_t> here;
+        for (const std::size_t i : members)
+          if (axis_value(runs_[i], rows_) == row && (columns_.empty() || axis_value(runs_[i], columns_) == column)) here.push_back(i);
+        cells.push_back(cell(here, out.value));
+      }
+    }
+    return out;
+  }
+
+  Cell cell(const std::vector<std::size_t>& here, const std::string& measure) const {
+    Cell out = mean_cell(runs_, here, [&](const ReportRun& run) { return measured(run, measure); });
+    for (const std::size_t i : here) {
+      out.tokens = std::max(out.tokens, runs_[i].tokens);
+      if (runs_[i].table) out.books = std::max(out.books, runs_[i].table->all.back().books);
+    }
+    return out;
+  }
+
+  const std::vector<ReportRun>& runs_;
+  std::vector<std::size_t> among_;
+  const ReportOptions& options_;
+  std::vector<std::string> axes_;
+  std::string rows_, columns_;
+  bool swept_ = false;
+};
+
+}  // namespace
+
+const char* measure_format(const std::string& measure) {
+  if (measure == "change") return "{:+.2f}";
+  return measure == "seconds" || measure == "flops" ? "{:.3g}" : "{:.3f}";
+}
+
+std::string measure_title(const std::string& measure) {
+  for (const auto& [name, title] : {std::pair{"change", "change of PPL [%]"},
+                                    {"base", "base PPL"},
+                                    {"lora", "Temp-LoRA PPL"},
+                                    {"seconds", "seconds for 1,000 tokens"},
+                                    {"flops", "GFLOP a token"}})
+    if (measure == name) return title;
+  return measure;
+}
+
+std::vector<SweepSlice> sweep_slices(const std::vector<ReportRun>& runs, const ReportOptions& options) {
+  std::map<std::string, std::vector<std::size_t>> by_experiment;
+  for (std::size_t i = 0; i < runs.size(); ++i)
+    if (!runs[i].measures.empty()) by_experiment[runs[i].experiment()].push_back(i);
+  std::vector<SweepSlice> slices;
+  for (auto& [experiment, among] : by_experiment)
+    for (SweepSlice& slice : Slicer(runs, among, options).slices()) slices.push_back(std::move(slice));
+  return slices;
+}
+
+ReportTable sweep_table(const SweepSlice& slice, const std::vector<ReportRun>& runs, std::size_t number) {
+  const bool single = slice.column_key.empty();
+  std::string held;
+  for (const auto& [key, value] : slice.fixed) held += fmt::format(", {} {}", short_name(key), value);
+  ReportTable table{fmt::format("sweep_{}", number), "", "", slice.fixed, {Column::setting(short_name(slice.row_key), slice.row_key)}, {}};
+  table.title = single ? fmt::format("Sweep of {}{}", short_name(slice.row_key), held)
+                       : fmt::format("Sweep: {} by {} and {}{}", measure_title(slice.value), short_name(slice.row_key), short_name(slice.column_key), held);
+  table.note = "One cell a setting of both axes; repeats over seeds are their mean with the range. – was not run, or is not finished.";
+  std::vector<std::string> measures{slice.value};
+  if (single) {
+    measures.clear();
+    for (const char* measure : {"base", "lora", "change", "seconds", "flops"})
+      if (std::any_of(slice.cells.begin(), slice.cells.end(), [&](const auto& row) {
+            return std::any_of(row.front().runs.begin(), row.front().runs.end(), [&](std::size_t i) { return runs[i].measures.contains(measure); });
+          }))
+        measures.push_back(measure);
+    for (const std::string& measure : measures) table.columns.push_back(Column::of(measure_title(measure), measure, measure_format(measure)));
+  } else {
+    for (const std::string& column : slice.columns) {
+      table.columns.push_back(Column::of(fmt::format("{} {}", short_name(slice.column_key), column), slice.value, measure_format(slice.value)));
+      table.columns.back().keys = {{slice.column_key, column}};
+    }
+  }
+  for (std::size_t r = 0; r < slice.rows.size(); ++r) {
+    std::vector<Cell> row{Cell::of(slice.rows[r])};
+    if (!single) row.insert(row.end(), slice.cells[r].begin(), slice.cells[r].end());
+    for (const std::string& measure : single ? measures : std::vector<std::string>()) {
+      const Cell& here = slice.cells[r].front();
+      row.push_back(mean_cell(runs, here.runs, [&](const ReportRun& run) { return measured(run, measure); }));
+      row.back().books = here.books;
+      row.back().tokens = here.tokens;
+    }
+    table.rows.push_back(std::move(row));
+  }
+  return table;
+}
+
+}  // namespace templora

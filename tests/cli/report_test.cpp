@@ -1,0 +1,59 @@
+#include "catch.h"
+#include "program.h"
+
+using namespace templora;
+using namespace templora_test;
+
+TEST_CASE("templora report: a sweep's and a run's tables, pages and event files, and what goes wrong", "[cli]") {
+  const World world;
+  for (const auto& [cell, rate] : {std::pair{"sweep/cells/a", 0.003}, std::pair{"sweep/cells/b", 0.001}}) {
+    fs::create_directories((world.folder / cell).parent_path());
+    world.write_config({{"train.learning_rate", rate}});
+    REQUIRE(world.run_config(cell).code == 0);
+  }
+  world.write("sweep/sweep.json", R"({"name": "s", "base": {}, "axes": {"train.learning_rate": [0.003, 0.001, 0.0005]}, "cells": [
+    {"key": "a", "folder": "cells/a", "values": {"train.learning_rate": 0.003, "seed": 42}},
+    {"key": "b", "folder": "cells/b", "values": {"train.learning_rate": 0.001, "seed": 42}},
+    {"key": "c", "folder": "cells/c", "values": {"train.learning_rate": 0.0005, "seed": 42}}]})");
+
+  const Ended markdown = world.run({"report", "sweep"});
+  INFO(markdown.text);
+  REQUIRE(markdown.code == 0);
+  CHECK(markdown.says("sweep: 1 of 3 cells have not been started."));
+  CHECK(markdown.says("## Sweep of learning rate"));
+
+  const Ended json = world.run({"report", "sweep", "--json"});
+  REQUIRE(json.code == 0);
+  const Json answer = Json::parse(json.text);
+  const Json summary = Json::parse(world.content("sweep/cells/a/summary.json"));
+  CHECK(answer.at("runs").size() == 2);
+  bool found = false;
+  for (const Json& table : answer.at("tables"))
+    for (const Json& row : table.at("rows"))
+      for (const Json& cell : row) found |= cell.at("value") == summary.at("all").back().at("lora").at("corpus");
+  CHECK(found);
+
+  for (const char* format : {"csv", "chunks", "latex", "html"}) {
+    INFO(format);
+    CHECK(world.run({"report", "sweep", "--format", format, "--out", "report"}).code == 0);
+    CHECK(world.content("report").size() > 500);
+  }
+  CHECK(world.run({"report", "sweep/cells/a", "--format", "svg", "--out", "figures"}).code == 0);
+  CHECK(world.content("figures/position_1.svg").find("<style>") != std::string::npos);
+  CHECK(world.run({"report", "sweep", "--format", "tensorboard", "--out", "events"}).code == 0);
+  CHECK(fs::file_size(world.folder / "events/1-a/0-book.txt/events.out.tfevents.0.templora") > 1000);
+
+  const auto refused = [&](const std::vector<std::string>& arguments, int code, const std::string& words) {
+    const Ended ended = world.run(arguments);
+    INFO(ended.text);
+    CHECK(ended.code == code);
+    CHECK(ended.says(words));
+    CHECK(ended.lines() == 1);
+  };
+  refused({"report", "model"}, 3, "no run.json in it");
+  refused({"report", "nowhere"}, 3, "no such folder");
+  refused({"report", "sweep", "--rows", "train.lerning_rate"}, 2, "the nearest is train.learning_rate");
+  refused({"report", "sweep", "--format", "tensorboard"}, 2, "--out DIR");
+  refused({"report", "sweep", "--edges", "5,1"}, 2, "--edges");
+  refused({"report", "sweep", "--format", "html", "--out", "nowhere/report.html"}, 4, "nowhere/report.html");
+}

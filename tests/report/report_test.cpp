@@ -1,0 +1,249 @@
+#include "report/report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "catch.h"
+#include "made_runs.h"
+#include "report/report_formats.h"
+#include "report/sweep_slices.h"
+
+using namespace templora;
+using namespace templora_test;
+
+namespace {
+
+const ReportTable& table_of(const Report& report, const std::string& id) {
+  for (const ReportTable& table : report.tables)
+    if (table.id == id) return table;
+  FAIL("no table " << id);
+  throw Error(Exit::usage, id);
+}
+
+const Cell& cell_of(const ReportTable& table, std::size_t row, const std::string& name) {
+  for (std::size_t c = 0; c < table.columns.size(); ++c)
+    if (table.columns[c].name == name) return table.rows.at(row).at(c);
+  FAIL("no column " << name);
+  throw Error(Exit::usage, name);
+}
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::size_t start = 0;
+  for (std::size_t end; (end = text.find('\n', start)) != std::string::npos; start = end + 1) lines.push_back(text.substr(start, end - start));
+  return lines;
+}
+
+bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+/// Nine cells of a grid over Δ and L_X; gain grows with Δ.
+std::vector<RunSource> grid(const TempFolder& folder, std::int64_t seeds = 1) {
+  std::vector<RunSource> sources;
+  for (const std::int64_t chunk : {50, 100, 200})
+    for (const std::int64_t context : {50, 100, 200})
+      for (std::int64_t seed = 1; seed <= seeds; ++seed) {
+        MadeRun made;
+        made.chunk_tokens = chunk;
+        made.context_tokens = context;
+        made.seed = seed;
+        made.chunks = 1200 / chunk;
+        made.gain = 0.001 * static_cast<double>(chunk) + 0.0001 * static_cast<double>(context) + 0.01 * static_cast<double>(seed);
+        const std::string name = std::to_string(chunk) + "-" + std::to_string(context) + "-" + std::to_string(seed);
+        make_run(folder / name, made);
+        sources.push_back({folder / name, name,
+                           {{"window.chunk_tokens", std::to_string(chunk)}, {"window.context_tokens", std::to_string(context)}, {"seed", std::to_string(seed)}}});
+      }
+  return sources;
+}
+
+}  // namespace
+
+TEST_CASE("report: the table's numbers are those of summary.json, to the last digit in the CSV", "[unit]") {
+  const TempFolder folder;
+  MadeRun made;
+  made.books = 9;
+  make_run(folder / "a", made);
+  const Report report = make_report(read_report_runs({{folder / "a", "a", {}}}, {}, false), {});
+  const ReportTable& table = table_of(report, "pg19");
+  const Json rows = summary_of(folder / "a").at("all");
+  REQUIRE(table.rows.size() == rows.size());
+  const std::string csv = report_csv(report);
+  for (std::size_t s = 0; s < rows.size(); ++s) {
+    CHECK(*cell_of(table, s, "base").value == rows[s].at("base").at("corpus").get<double>());
+    CHECK(*cell_of(table, s, "lora").value == rows[s].at("lora").at("corpus").get<double>());
+    CHECK(*cell_of(table, s, "change_percent").value == rows[s].at("change_corpus_percent").get<double>());
+    const Json& mean = rows[s].at("over_books").at("lora");
+    CHECK(*cell_of(table, s, "mean_change_percent").low == mean.at("low").get<double>());
+    CHECK(cell_of(table, s, "mean_change_percent").method == "bootstrap-t");
+    CHECK(cell_of(table, s, "base").books == 9);
+    CHECK(has(csv, "," + fmt::format("{}", rows[s].at("lora").at("corpus").get<double>()) + ","));
+  }
+  CHECK(*cell_of(table_of(report, "pg19_chunk_mean"), 0, "chunk_mean_base").value == rows[0].at("base").at("chunk_mean").get<double>());
+}
+
+TEST_CASE("report: the paper's values stand beside ours, and what is unknown stays empty", "[unit]") {
+  const TempFolder folder;
+  MadeRun made;
+  made.notes = {{"paper_version", {"v1", "v3"}},
+                {"paper_value", {{"0-200", {{"base", 5.5}, {"temp_lora", nullptr}}}}},
+                {"paper_change_percent_over_all_models", {{"v1", {{"0-200", -3.6}, {"mean", -1.0}}}, {"v3", {{"0-200", nullptr}, {"mean", -2.0}}}}}};
+  make_run(folder / "a", made);
+  const Report report = make_report(read_report_runs({{folder / "a", "a", {}}}, {}, false), {});
+  const std::string markdown = report_markdown(report);
+  CHECK(has(markdown, "| 5.50 (v1/v3) | – | -3.6 (v1) | v1, v3 |"));
+  CHECK(has(markdown, "| – | – | -1.0 (v1); -2.0 (v3) | v1, v3 |"));
+  CHECK(!has(markdown, "reproduced"));
+  const auto lines = lines_of(report_csv(report));
+  const auto line = std::find_if(lines.begin(), lines.end(), [](const std::string& l) { return has(l, ",0-200,") && has(l, ",change_percent,"); });
+  REQUIRE(line != lines.end());
+  CHECK(has(*line, ",-3.6,v1,v1=-3.6;v3=,a,0123456789ab"));
+  const auto lora = std::find_if(lines.begin(), lines.end(), [](const std::string& l) { return has(l, ",0-200,") && has(l, ",lora,"); });
+  CHECK(has(*lora, ",,v1/v3,v1/v3=,a,0123456789ab"));
+}
+
+TEST_CASE("report: repeats over seeds are one row, their mean with the range", "[unit]") {
+  const TempFolder folder;
+  std::vector<RunSource> sources;
+  double sum = 0, low = 1e9, high = 0;
+  for (const std::int64_t seed : {1, 2, 3}) {
+    MadeRun made;
+    made.seed = seed;
+    made.gain = 0.1 * static_cast<double>(seed);
+    const std::string name = "s" + std::to_string(seed);
+    make_run(folder / name, made);
+    sources.push_back({folder / name, name, {}});
+    const double lora = summary_of(folder / name).at("all").back().at("lora").at("corpus").get<double>();
+    sum += lora, low = std::min(low, lora), high = std::max(high, lora);
+  }
+  const Report report = make_report(read_report_runs(sources, {}, false), {});
+  const ReportTable& table = table_of(report, "pg19");
+  REQUIRE(table.rows.size() == 4);
+  const Cell& cell = cell_of(table, 3, "lora");
+  CHECK(*cell.value == Approx(sum / 3).epsilon(1e-14));
+  CHECK(*cell.low == low);
+  CHECK(*cell.high == high);
+  CHECK(cell.method == "range of 3 seeds");
+  CHECK(cell.runs == std::vector<std::size_t>{0, 1, 2});
+}
+
+TEST_CASE("report: an unfinished run is named and left out, unless it is asked for", "[unit]") {
+  const TempFolder folder;
+  make_run(folder / "a", {});
+  MadeRun half;
+  half.finished = false;
+  half.seed = 43;
+  make_run(folder / "b", half);
+  const std::vector<RunSource> sources{{folder / "a", "a", {}}, {folder / "b", "b", {}}};
+  const Report without = make_report(read_report_runs(sources, {}, false), {});
+  REQUIRE(without.remarks.size() == 1);
+  CHECK(has(without.remarks[0], "1 of 2 runs not finished; left out"));
+  CHECK(runs_behind(table_of(without, "pg19")) == std::vector<std::size_t>{0});
+  const Report with = make_report(read_report_runs(sources, {}, true), {});
+  CHECK(runs_behind(table_of(with, "pg19")) == std::vector<std::size_t>{0, 1});
+
+  // A line that was cut short is passed over where only records count, and told where they cannot be used.
+  const std::string chunks = read_file(folder / "b/chunks.jsonl");
+  write_file_atomically(folder / "b/chunks.jsonl", chunks.substr(0, chunks.size() - 9));
+  const Report cut = make_report(read_report_runs(sources, {}, true), {});
+  CHECK(has(cut.remarks[0], "b cannot be read yet"));
+  CHECK(runs_behind(table_of(cut, "pg19")) == std::vector<std::size_t>{0});
+}
+
+TEST_CASE("report: other segment edges are made the first run's, or those that are asked for", "[unit]") {
+  const TempFolder folder;
+  make_run(folder / "a", {});
+  MadeRun other;
+  other.edges = {0, 300};
+  other.context_tokens = 100;
+  make_run(folder / "b", other);
+  const std::vector<RunSource> sources{{folder / "a", "a", {}}, {folder / "b", "b", {}}};
+  const auto runs = read_report_runs(sources, {}, false);
+  REQUIRE(runs[1].table->all.size() == 4);
+  CHECK(runs[1].table->all[1].label == "200-400");
+  CHECK(runs[1].table->all[1].base->corpus == runs[0].table->all[1].base->corpus);
+  CHECK(read_report_runs(sources, {0, 100}, false)[0].table->all.size() == 3);
+}
+
+TEST_CASE("report: a sweep's table has an axis in the rows and one in the columns, W for L_X where it fits", "[unit]") {
+  const TempFolder folder;
+  const auto runs = read_report_runs(grid(folder, 2), {}, false);
+  const auto slices = sweep_slices(runs, {});
+  REQUIRE(slices.size() == 1);
+  const SweepSlice& slice = slices[0];
+  CHECK(slice.row_key == "window.chunk_tokens");
+  CHECK(slice.column_key == "window.context_tokens");
+  CHECK(slice.rows == std::vector<std::string>{"50", "100", "200"});
+  REQUIRE(slice.cells.size() == 3);
+  const Cell& cell = slice.cells[2][1];
+  CHECK(cell.runs.size() == 2);
+  const double a = *runs[cell.runs[0]].table->all.back().change_corpus_percent, b = *runs[cell.runs[1]].table->all.back().change_corpus_percent;
+  CHECK(*cell.value == Approx((a + b) / 2).epsilon(1e-14));
+  CHECK(runs[cell.runs[0]].name == "200-100-1");
+
+  const auto by_w = sweep_slices(runs, {"W", "window.chunk_tokens", "lora"});
+  REQUIRE(by_w.size() == 1);
+  CHECK(by_w[0].rows == std::vector<std::string>{"100", "150", "200", "250", "300", "400"});
+  CHECK(!by_w[0].cells[0][2].value);  // W 100 with Δ 200 was not run
+  const ReportTable table = sweep_table(slice, runs, 1);
+  CHECK(table.columns[1].keys == Keys{{"window.context_tokens", "50"}});
+}
+
+TEST_CASE("report: an axis that is left over gives a table for each of its values", "[unit]") {
+  const TempFolder folder;
+  std::vector<RunSource> sources = grid(folder);
+  for (RunSource& source : sources) source.values["lora.rank"] = source.name.starts_with("50") ? "8" : "64";
+  // The rank follows from Δ here, so it holds no tables apart; against L_X alone it does.
+  CHECK(sweep_slices(read_report_runs(sources, {}, false), {}).size() == 1);
+  const auto slices = sweep_slices(read_report_runs(sources, {}, false), {"window.context_tokens", "lora.rank", ""});
+  REQUIRE(slices.size() == 3);
+  CHECK(slices[0].fixed == Keys{{"window.chunk_tokens", "100"}});
+}
+
+TEST_CASE("report: axes and values that are not there are refused with the nearest", "[unit]") {
+  const TempFolder folder;
+  const auto runs = read_report_runs(grid(folder), {}, false);
+  const auto message = [&](const ReportOptions& options) -> std::string {
+    try {
+      sweep_slices(runs, options);
+    } catch (const Error& error) {
+      CHECK(error.exit_code() == Exit::usage);
+      return error.what();
+    }
+    return "";
+  };
+  CHECK(has(message({"window.chunk_tokns", "", ""}), "the nearest is window.chunk_tokens"));
+  CHECK(has(message({"", "", "chnge"}), "the nearest is change"));
+  CHECK(has(message({"W", "W", ""}), "wanted another key"));
+}
+
+TEST_CASE("report: a folder that is no run, and damaged records, are errors of one line", "[unit]") {
+  const TempFolder folder;
+  CHECK_THROWS_WITH(read_report_run({folder.path(), "x", {}}, {}, false), Catch::Matchers::Contains("no run.json in it"));
+  make_run(folder / "a", {});
+  write_file_atomically(folder / "a/nll/0-lora.f32", "12345678");
+  CHECK_THROWS_AS(read_report_run({folder / "a", "a", {}}, {}, false), Error);
+}
+
+TEST_CASE("report: text from outside is escaped in every format", "[unit]") {
+  CHECK(latex_escaped("50% of a_b & \\x{1} ~^ <Δ>") ==
+        "50\\% of a\\_b \\& \\textbackslash{}x\\{1\\} \\textasciitilde{}\\textasciicircum{} \\ensuremath{<}$\\Delta$\\ensuremath{>}");
+  CHECK(csv_field("a,\"b\"") == "\"a,\"\"b\"\"\"");
+  const TempFolder folder;
+  make_run(folder / "a", {});
+  const Report report = make_report(read_report_runs({{folder / "a", "a_&b", {}}}, {}, false), {});
+  CHECK(has(report_latex(report), "small \\& \\ensuremath{<}fine\\ensuremath{>} & 50 & 100 & no & 0-200 & 2 & 398"));
+  CHECK(has(report_latex(report), "\\toprule"));
+  CHECK(has(report_markdown(report), "small & \\<fine>"));
+}
+
+TEST_CASE("report: the CSV of chunks has a line a chunk with all its numbers, and fields in every line", "[unit]") {
+  const TempFolder folder;
+  make_run(folder / "a", {});
+  const auto lines = lines_of(chunks_csv(read_report_runs({{folder / "a", "a", {}}}, {}, false)));
+  REQUIRE(lines.size() == 25);
+  const auto commas = std::count(lines[0].begin(), lines[0].end(), ',');
+  for (const std::string& line : lines) CHECK(std::count(line.begin(), line.end(), ',') == commas);
+  CHECK(lines[1].starts_with("a,0123456789ab,perplexity,book_0.txt,0,0,0,50,49,"));
+  CHECK(lines[1].ends_with(",3.375,0.625,0.25,0.5"));
+}
