@@ -111,12 +111,20 @@ Chunk make_chunk(const Arguments& arguments) {
   return chunk;
 }
 
+/// As torch's AdamW is made: its own eps, no clipping.
+TrainConfig plain_adamw() {
+  TrainConfig config;
+  config.clip_norm = 0;
+  config.adam_eps = 1e-8;
+  return config;
+}
+
 class Translator {
  public:
   explicit Translator(const Arguments& arguments)
       : model_(make_model(arguments)),
         adapter_(*model_, lora_config(arguments), /*seed=*/1),
-        trainer_(*model_, adapter_.parameters(), TrainConfig{.clip_norm = 0, .adam_eps = 1e-8}),
+        trainer_(*model_, adapter_.parameters(), plain_adamw()),
         chunk_(make_chunk(arguments)),
         epochs_(number(arguments, "--epochs")) {
     options_.max_new_tokens = options_.min_new_tokens = number(arguments, "--new");
