@@ -1,6 +1,7 @@
 #include "metrics/run_cost.h"
 
 #include <algorithm>
+#include <set>
 
 namespace templora {
 namespace {
@@ -63,22 +64,31 @@ std::optional<double> PhaseCost::flops_per_s() const {
 RunCost run_cost(const RunData& data, const PerplexityTable& table, const Config& config, const ModelShape& shape,
                  const MeasuredMemory& measured) {
   RunCost cost = compared(config, shape, measured);
-  CostInput input;
   std::map<std::pair<std::int64_t, std::int64_t>, std::int64_t> steps;
+  std::set<std::int64_t> base_scored;  // books whose base scores were computed here, not kept from another run
   for (const ChunkRecord& chunk : data.chunks) {
     steps[{chunk.book_index, chunk.chunk}] = std::int64_t(chunk.train_loss.size());
+    if (chunk.seconds.contains("score_base")) base_scored.insert(chunk.book_index);
     add_seconds(chunk.seconds, cost);
   }
+  CostPrediction whole;
   for (const BookRecord& book : data.books) {
-    input.document_tokens.push_back(book.tokens);
+    Config computed = config;
+    computed.score.base = config.score.base && base_scored.contains(book.book_index);
+    CostInput input;
+    input.document_tokens = {book.tokens};
+    input.steps_after = [&](std::size_t, std::int64_t chunk) {
+      const auto found = steps.find({book.book_index, chunk});
+      return found == steps.end() ? 0 : found->second;
+    };
+    const CostPrediction one = predict_cost(computed, shape, input);
+    for (const auto& [phase, work] : one.phases) whole.phases[phase] += work;
+    whole.tokens += one.tokens;
     ++cost.books;
     if (book.fits_one_window) ++cost.books_in_one_window;
   }
-  input.steps_after = [&](std::size_t document, std::int64_t chunk) {
-    const auto found = steps.find({data.books[document].book_index, chunk});
-    return found == steps.end() ? 0 : found->second;
-  };
-  add_prediction(predict_cost(config, shape, input), cost);
+  whole.memory = memory_need(config, shape);
+  add_prediction(whole, cost);
   if (!table.all.empty() && table.all.back().change_corpus_percent) cost.change_nll_percent = *table.all.back().change_corpus_percent;
   return cost;
 }

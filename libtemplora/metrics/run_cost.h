@@ -49,7 +49,8 @@ struct RunCost {
   std::int64_t books = 0, books_in_one_window = 0;
 };
 
-/// Of a perplexity run whose records are complete. Steps are those that were made, so data-dependent rules are exact.
+/// Of a perplexity run whose records are complete. Steps are those that were made, so data-dependent rules are exact;
+/// base scores that were kept from another run cost nothing.
 RunCost run_cost(const RunData& data, const PerplexityTable& table, const Config& config, const ModelShape& shape,
                  const MeasuredMemory& measured);
 

@@ -50,6 +50,21 @@ TEST_CASE("cost table: phases add up, and steps are those that were made", "[uni
   CHECK(has(text, kCountingConvention));
 }
 
+TEST_CASE("cost table: base scores that were known already cost nothing", "[unit]") {
+  RunData data;
+  data.books = {{"a.txt", 0, 4096, 0, 0, "", false}, {"b.txt", 1, 2048, 0, 0, "", false}};
+  for (std::int64_t i = 0; i < 3; ++i) {
+    ChunkRecord& chunk = data.chunks.emplace_back();
+    chunk.book_index = i / 2;
+    chunk.chunk = i % 2;
+    chunk.seconds = {{"score", 1}};
+    if (i == 2) chunk.seconds["score_base"] = 1;
+  }
+  const ModelShape shape = named_model_shape("llama2-7b");
+  const RunCost cost = run_cost(data, {}, config_of({{"window.chunk_tokens", "2048"}}), shape, {});
+  CHECK(cost.phases.at("score_base").work.flops() == ModelWork(shape, {}, Dtype::bfloat16).forward(2048, 2047, false).flops());
+}
+
 TEST_CASE("cost table: the advice has this run's numbers, the paper's claims beside ours", "[unit]") {
   const std::string text = cost_markdown(three_chunks());
   CHECK(has(text, "PPL changes by -4.25 %"));
