@@ -1,6 +1,6 @@
 // Chunks of a finished or stopped perplexity run, run again.
 
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <chrono>

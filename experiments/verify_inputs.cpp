@@ -92,7 +92,7 @@ void verify_books(const std::string& folder, const Config& config, Verification&
 }
 
 std::string hash_of_weights(const ModelConfig& model, const std::string& path) {
-  const Llama llama = load_llama(path, model.dtype == Dtype::bfloat16 ? at::kBFloat16 : at::kFloat, at::Device(at::kCPU), model.rope_scaling);
+  Llama llama = load_llama(path, model.dtype == Dtype::bfloat16 ? at::kBFloat16 : at::kFloat, at::Device(at::kCPU), model.rope_scaling);
   return weights_hash(*llama);
 }
 
