@@ -8,7 +8,7 @@ namespace {
 void verify_kind(RunImage& run, Verification& v) {
   switch (run.config->experiment) {
     case ExperimentKind::perplexity:
-      verify_files(run, {{"run.json", "books.jsonl", "chunks.jsonl", "table.md", "summary.json", "perplexity.svg"}, {"lock", "nll", "state", "adapters"}}, v);
+      verify_files(run, {{"run.json", "books.jsonl", "chunks.jsonl", "table.md", "summary.json", "perplexity.svg", "cost.md"}, {"lock", "nll", "state", "adapters"}}, v);
       read_records(run, v);
       verify_books(run, v);
       verify_chunks(run, v);
@@ -26,7 +26,7 @@ void verify_kind(RunImage& run, Verification& v) {
       verify_adapters(run, run.books.size(), v);
       break;
     case ExperimentKind::generation:
-      verify_files(run, {{"run.json", "chunks.jsonl", "text.txt", "table.md", "summary.json"}, {"lock", "nll", "state", "adapters", "snapshots"}}, v);
+      verify_files(run, {{"run.json", "chunks.jsonl", "text.txt", "table.md", "summary.json", "cost.md"}, {"lock", "nll", "state", "adapters", "snapshots"}}, v);
       verify_generation(run, v);
       verify_weights(run, v);
       verify_adapters(run, 1, v);
