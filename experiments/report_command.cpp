@@ -18,6 +18,7 @@
 #include "report/report_formats.h"
 #include "report/svg.h"
 #include "report/tensorboard.h"
+#include "sweep/sweep_file.h"
 
 namespace templora {
 namespace {
@@ -30,28 +31,23 @@ struct ReportArguments {
   ReportOptions options;
 };
 
-/// The cells of a sweep that have a folder; the others are counted.
+/// The cells of a sweep that have been started; the others are counted.
 void add_sweep(const fs::path& folder, std::vector<RunSource>& sources, std::vector<std::string>& remarks) {
-  const fs::path file = folder / "sweep.json";
-  const Json sweep = parse_json(read_file(file), file.string());
-  std::size_t cells = 0, waiting = 0;
-  try {
-    for (const Json& cell : sweep.at("cells")) {
-      ++cells;
-      const fs::path at = folder / cell.at("folder").get<std::string>();  // an absolute one stands for itself
-      if (!fs::exists(at / "run.json")) {
-        ++waiting;
-        continue;
-      }
-      RunSource source{at, fs::path(folder / cell.at("folder").get<std::string>()).lexically_normal().string(), {}};
-      for (const auto& [key, value] : cell.at("values").items()) source.values[key] = value.dump();
-      sources.push_back(std::move(source));
-    }
-  } catch (const nlohmann::json::exception&) {
-    throw Error(Exit::bad_input, fmt::format("{}: cells: wanted an array of objects with key, folder and values, as templora sweep writes it", file.string()));
+  const SweepFile sweep = read_sweep(folder);
+  std::set<fs::path> waiting, started;  // combinations of equal effect share a cell
+  for (const SweepCell& cell : sweep.cells) {
+    const bool has_run = fs::exists(cell.folder / "run.json");
+    (has_run ? started : waiting).insert(cell.folder);
+    if (!has_run) continue;
+    RunSource source{cell.folder, cell.folder.string(), {}};
+    // Keys that are computed from others are no axes of their own.
+    for (const auto& [key, value] : cell.values.items())
+      if (!sweep.definition.contains("set") || !sweep.definition["set"].contains(key)) source.values[key] = value.dump();
+    sources.push_back(std::move(source));
   }
-  if (cells == waiting) throw Error(Exit::bad_input, fmt::format("{}: none of its {} cells has been started; see templora status", folder.string(), cells));
-  if (waiting > 0) remarks.push_back(fmt::format("{}: {} of {} cells have not been started.", folder.string(), waiting, cells));
+  const std::size_t cells = waiting.size() + started.size();
+  if (started.empty()) throw Error(Exit::bad_input, fmt::format("{}: none of its {} cells has been started; see templora status", folder.string(), cells));
+  if (!waiting.empty()) remarks.push_back(fmt::format("{}: {} of {} cells have not been started.", folder.string(), waiting.size(), cells));
 }
 
 std::vector<RunSource> sources_of(const std::vector<std::string>& folders, std::vector<std::string>& remarks) {

@@ -44,7 +44,7 @@ std::string heat_figure(const SweepSlice& slice) {
   const double bottom = kTop + kCellHeight * static_cast<double>(slice.rows.size());
   std::string title = measure_title(slice.value);
   for (const auto& [key, value] : slice.fixed) title += fmt::format(", {} {}", short_name(key), value);
-  Svg svg(std::max({right + kRight, 420.0, 40 + 1.15 * text_width(title)}), bottom + kBottom, title);
+  Svg svg(std::max(right + kRight, 420.0), bottom + kBottom, title);
   // Good is dark: a lower value for all but those where more is better.
   const bool more_is_better = slice.value.find("bleu") != std::string::npos || slice.value.find("comet") != std::string::npos;
   const auto place = [&](double v) {

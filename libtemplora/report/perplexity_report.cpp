@@ -29,7 +29,8 @@ const Definition kDefinitions[] = {
 constexpr const char* kCorpusNote =
     "PPL is exp(ΣNLL / Σtokens) over the scored tokens of a segment; a token belongs to the segment in which its position lies. Change is "
     "Temp-LoRA against the base on the same tokens, negative where Temp-LoRA is better. The mean change counts every book alike; its 95 % "
-    "interval is over books: bootstrap-t from 8 books on, exact sign-flip at 6 and 7, none below. Repeats over seeds stand as their mean "
+    "interval is over books: bootstrap-t from 8 books on, exact sign-flip at 6 and 7, none below. Growth is the difference from the first "
+    "segment's change, of the books that are in both. † fewer than 3 books say nothing about others. Repeats over seeds stand as their mean "
     "with the range. The paper's change is over all models where it gives none for this one; – is unknown.";
 
 constexpr const char* kChunkMeanNote =
@@ -48,6 +49,7 @@ std::string other_settings(const std::vector<ReportRun>& runs, const RunGroup& g
   const ReportRun& run = runs[group.runs.front()];
   for (const std::string& key : differing) {
     if (key == "model.path" || key == "window.chunk_tokens" || key.starts_with("cache.")) continue;
+    if (key == "window.context_tokens" && cache_name(run) == "no") continue;  // W says it
     const std::string value = run.setting(key);
     out += fmt::format("{}{} {}", out.empty() ? "" : ", ", short_name(key), value.empty() ? "null" : value);
   }
@@ -92,6 +94,7 @@ class Builder {
       table_.columns.push_back(column);
     if (corpus_) {
       table_.columns.push_back(Column::of("mean change over books %", "mean_change_percent", "{:+.2f}"));
+      table_.columns.push_back(Column::of("growth since the first segment %", "growth_percent", "{:+.2f}"));
       table_.columns.push_back(Column::of("first segment's change %, same books", "first_segment_change_percent", "{:+.2f}"));
       for (const Scorer control : controls_)
         table_.columns.push_back(Column::of(fmt::format("{} change %", scorer_name(control)), fmt::format("{}_change_percent", scorer_name(control)), "{:+.2f}"));
@@ -124,7 +127,7 @@ class Builder {
       const SegmentRow& first = row_of(run, s);
       if (first.tokens == 0 && first.label != "all") continue;
       std::vector<Cell> row = head_of(group, first.label);
-      row.push_back(Cell::of(std::to_string(first.books)));
+      row.push_back(Cell::of(fmt::format("{}{}", first.books, first.books < kFewBooks ? "†" : "")));
       row.push_back(Cell::of(grouped(first.tokens)));
       const std::size_t measured = row.size();
       const std::string paper_name = first.label == "all" ? "mean" : first.label;
@@ -144,22 +147,29 @@ class Builder {
   }
 
   void add_corpus_cells(const RunGroup& group, std::size_t s, std::vector<Cell>& row) const {
-    row.push_back(mean_cell(runs_, group.runs, of_row(s, [](const SegmentRow& r) {
-      const auto found = r.over_books.find(Scorer::lora);
-      return found == r.over_books.end() ? std::nullopt : std::optional(found->second.mean);
-    })));
-    const auto& over_books = row_of(runs_[group.runs.front()], s).over_books;
-    if (const auto found = over_books.find(Scorer::lora); group.runs.size() == 1 && found != over_books.end()) {
-      row.back().low = found->second.low;
-      row.back().high = found->second.high;
-      row.back().method = found->second.method;
-    }
+    row.push_back(book_cell(group, s, &SegmentRow::over_books));
+    row.push_back(book_cell(group, s, &SegmentRow::against_first_segment));
     row.push_back(mean_cell(runs_, group.runs, of_row(s, [](const SegmentRow& r) { return r.first_segment_change_percent; })));
     for (const Scorer control : controls_)
       row.push_back(mean_cell(runs_, group.runs, of_row(s, [control](const SegmentRow& r) {
         const auto found = r.controls.find(control);
         return found == r.controls.end() ? std::nullopt : change_percent(r.base, found->second);
       })));
+  }
+
+  /// A mean over books: of repeats their mean and range, of one run its interval.
+  Cell book_cell(const RunGroup& group, std::size_t s, std::map<Scorer, BookMean> SegmentRow::*means) const {
+    Cell cell = mean_cell(runs_, group.runs, of_row(s, [means](const SegmentRow& r) {
+      const auto found = (r.*means).find(Scorer::lora);
+      return found == (r.*means).end() ? std::nullopt : std::optional(found->second.mean);
+    }));
+    const auto& of_first = row_of(runs_[group.runs.front()], s).*means;
+    if (const auto found = of_first.find(Scorer::lora); group.runs.size() == 1 && found != of_first.end()) {
+      cell.low = found->second.low;
+      cell.high = found->second.high;
+      cell.method = found->second.method;
+    }
+    return cell;
   }
 
   /// One row of what the released code would print.
@@ -187,6 +197,45 @@ class Builder {
   ReportTable table_;
 };
 
+/// Whole books on scales that do not depend on the tokenizer.
+ReportTable scales_table(const std::vector<ReportRun>& runs, const std::vector<RunGroup>& groups) {
+  ReportTable table{"pg19_scales",
+                    "Whole books on other scales",
+                    "The mean over books counts every book's PPL alike. PPL per word is exp(ΣNLL / Σwords), as PG-19 is reported; it and bits per byte do not "
+                    "depend on the tokenizer, and are known only where books were read to their end.",
+                    {},
+                    {Column::setting("model", "model"), Column::setting("settings", "settings"), Column::remark("books")},
+                    {}};
+  struct Scale {
+    const char* head;
+    const char* name;
+    const char* format;
+    std::optional<double> (*of)(const Perplexity&);
+  };
+  const Scale scales[] = {{"mean over books", "book_mean", "{:.3f}", [](const Perplexity& p) { return std::optional(p.book_mean); }},
+                          {"PPL per word", "word_level", "{:.2f}", [](const Perplexity& p) { return p.word_level; }},
+                          {"bits per byte", "bits_per_byte", "{:.4f}", [](const Perplexity& p) { return p.bits_per_byte; }}};
+  const std::pair<const char*, std::optional<Perplexity> SegmentRow::*> sides[] = {{"base", &SegmentRow::base}, {"lora", &SegmentRow::lora}};
+  for (const Scale& scale : scales)
+    for (const auto& [side, member] : sides)
+      table.columns.push_back(Column::of(fmt::format("{}, {}", scale.head, side == sides[0].first ? "base" : "Temp-LoRA"), fmt::format("{}_{}", side, scale.name), scale.format));
+  for (const RunGroup& group : groups) {
+    const SegmentRow& all = runs[group.runs.front()].table->all.back();
+    std::vector<Cell> row{Cell::of(runs[group.runs.front()].model()), Cell::of(group.label), Cell::of(std::to_string(all.books))};
+    for (const Scale& scale : scales)
+      for (const auto& side : sides) {
+        row.push_back(mean_cell(runs, group.runs, [&](const ReportRun& run) {
+          const std::optional<Perplexity>& p = run.table->all.back().*(side.second);
+          return p ? scale.of(*p) : std::nullopt;
+        }));
+        row.back().books = all.books;
+        row.back().tokens = all.tokens;
+      }
+    table.rows.push_back(std::move(row));
+  }
+  return table;
+}
+
 }  // namespace
 
 std::vector<ReportTable> perplexity_tables(const std::vector<ReportRun>& runs) {
@@ -195,8 +244,9 @@ std::vector<ReportTable> perplexity_tables(const std::vector<ReportRun>& runs) {
     return std::any_of(group.runs.begin(), group.runs.end(), [&](std::size_t i) { return !runs[i].table; });
   });
   std::vector<ReportTable> tables;
-  if (!groups.empty())
-    for (const Definition& definition : kDefinitions) tables.push_back(Builder(runs, groups, definition).table());
+  if (groups.empty()) return tables;
+  for (const Definition& definition : kDefinitions) tables.push_back(Builder(runs, groups, definition).table());
+  tables.push_back(scales_table(runs, groups));
   return tables;
 }
 

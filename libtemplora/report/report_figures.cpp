@@ -61,8 +61,11 @@ void add_positions(const std::vector<ReportRun>& runs, const std::vector<RunGrou
     for (const PositionCurve& curve : run.curves)
       for (const CurvePoint& p : curve.points) band |= p.low.has_value();
     figures.push_back({fmt::format("position_{}", i + 1), title,
-                       fmt::format("exp(mean over {} of the mean NLL in each bin). {} From {} (config {}).{}", books == 1 ? "the book" : fmt::format("{} books", books),
-                                   band ? "Bands: 95 % interval over books of the paired change, on the base's line." : "No interval: fewer than 6 books.",
+                       fmt::format("{}exp(mean over {} of the mean NLL in each bin). {} From {} (config {}).{}",
+                                   shown[i].label.empty() ? "" : shown[i].label + ": ", books == 1 ? "the book" : fmt::format("{} books", books),
+                                   band          ? "Bands: 95 % interval over books of the paired change, on the base's line."
+                                   : books < 6 ? "No interval: fewer than 6 books."
+                                               : "No interval: one side was not scored.",
                                    run.name, run.config_hash(), left_out),
                        position_figure(run.curves, title)});
   }
@@ -103,16 +106,21 @@ void add_cost(const std::vector<ReportRun>& runs, const std::vector<RunGroup>& g
            }).value;
   };
   const bool flops = std::all_of(groups.begin(), groups.end(), [&](const RunGroup& group) { return mean(group, "flops").has_value(); });
-  std::vector<CostPoint> points;
+  std::map<std::string, std::vector<CostPoint>> by_text;  // perplexities of different texts do not compare
   for (const RunGroup& group : groups) {
     const auto cost = mean(group, flops ? "flops" : "seconds"), quality = mean(group, "lora");
-    if (cost && quality && *cost > 0) points.push_back({group_name(runs, group), *cost * (flops ? 1e-9 : 1000), *quality});
+    const ReportRun& run = runs[group.runs.front()];
+    if (cost && quality && *cost > 0)
+      by_text[run.setting("texts") + " " + run.setting("data.max_tokens")].push_back({group_name(runs, group), *cost * (flops ? 1e-9 : 1000), *quality});
   }
-  if (points.size() < 2) return;
-  const std::string title = fmt::format("Cost against quality{}", experiment == "perplexity" ? "" : ": " + experiment);
-  figures.push_back({"cost_" + experiment, title,
-                     "Each point is one setting; on the front no other is both cheaper and better. Only settings on the same text compare.",
-                     cost_figure(points, title, flops ? "GFLOP a token" : "seconds for 1,000 tokens, as measured", "Temp-LoRA PPL")});
+  std::size_t number = 0;
+  for (const auto& [text, points] : by_text) {
+    if (points.size() < 2) continue;
+    const std::string title = fmt::format("Cost against quality{}", experiment == "perplexity" ? "" : ": " + experiment);
+    figures.push_back({fmt::format("cost_{}_{}", experiment, ++number), title,
+                       "Each point is one setting on the same texts; on the front no other is both cheaper and better.",
+                       cost_figure(points, title, flops ? "GFLOP a token" : "seconds for 1,000 tokens, as measured", "Temp-LoRA PPL")});
+  }
 }
 
 void add_phases(const std::vector<ReportRun>& runs, const std::vector<RunGroup>& groups, const std::string& experiment, std::vector<Figure>& figures) {

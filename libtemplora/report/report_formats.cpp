@@ -93,6 +93,7 @@ std::string latex_escaped(const std::string& text) {
     else if (starts("·")) out += "$\\cdot$", i += 1;
     else if (starts("×")) out += "$\\times$", i += 1;
     else if (starts("–")) out += "--", i += 2;
+    else if (starts("†")) out += "$\\dagger$", i += 2;
     else if (starts("…")) out += "\\dots{}", i += 2;
     else out += c;
   }

@@ -17,16 +17,20 @@ const std::pair<const char*, const char*> kShortNames[] = {{"window.chunk_tokens
                                                            {"train.epochs", "epochs"},
                                                            {"lora.rank", "rank"},
                                                            {"cache.policy", "cache"},
+                                                           {"cache.window_tokens", "W"},
                                                            {"model.path", "model"}};
 
 /// Keys that come first in labels and decide which of several equal ones is kept.
-const char* const kLeading[] = {"model.path", "window.chunk_tokens", "window.context_tokens", "cache.policy", "train.prefix_tokens"};
+const char* const kLeading[] = {"model.path", "window.chunk_tokens", "window.context_tokens", "cache.policy", "train.prefix_tokens",
+                                 "lora.rank",  "train.learning_rate",  "train.epochs"};
 
 /// Folders and files; `texts` and `weights` say what was read from them.
 bool is_path(const std::string& key) {
   return key == "data.books" || key == "data.novels" || key == "data.control_books" || key == "model.tokenizer" ||
          key == "data.validation" || key == "pretrain.token_cache" || key == "generate.prompt_file";
 }
+
+bool is_data(const std::string& key) { return key.starts_with("data.") || key == "texts" || key == "weights"; }
 
 std::optional<double> as_number(const std::string& text) {
   char* end = nullptr;
@@ -66,9 +70,12 @@ std::vector<std::string> differing_keys(const std::vector<ReportRun>& runs, cons
   for (const std::size_t i : among)
     for (const auto& [key, value] : runs[i].settings) names.insert(key);
   names.erase("seed");
+  // Where nothing is kept between chunks this only says what Δ and L_X say.
+  if (std::all_of(among.begin(), among.end(), [&](std::size_t i) { return runs[i].setting("cache.policy") == "rebuild"; })) names.erase("cache.window_tokens");
   std::vector<std::string> ordered(std::begin(kLeading), std::end(kLeading));
-  for (const std::string& name : names)
-    if (std::find(ordered.begin(), ordered.end(), name) == ordered.end() && !is_path(name)) ordered.push_back(name);
+  for (const bool of_data : {false, true})  // which text it was stands last
+    for (const std::string& name : names)
+      if (is_data(name) == of_data && std::find(ordered.begin(), ordered.end(), name) == ordered.end() && !is_path(name)) ordered.push_back(name);
 
   std::vector<std::string> kept;
   std::set<std::vector<std::size_t>> seen;  // which runs share a value, by the first run that has it

@@ -22,6 +22,15 @@ std::string colours(const char* const (&palette)[kSeriesColours]) {
 
 std::string titled(const std::string& title) { return title.empty() ? "" : "<title>" + xml_escaped(title) + "</title>"; }
 
+/// The title as far as it goes in a width; the whole of it is the picture's label.
+std::string fitting(const std::string& title, double width) {
+  const auto most = static_cast<std::size_t>(width / 10.8);
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < title.size(); ++i)
+    if ((static_cast<unsigned char>(title[i]) & 0xC0) != 0x80 && ++count > most) return title.substr(0, i) + "…";
+  return title;
+}
+
 /// A marker around the origin: circle, square, triangle, diamond, triangle downwards, cross, plus.
 std::string marker(std::size_t series, double s) {
   switch (series % kSeriesColours) {
@@ -202,7 +211,7 @@ void Svg::axes(const Scale& x, const Scale& y, const std::string& x_name, const 
 std::string Svg::inline_text() const {
   return fmt::format("<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"chart\" viewBox=\"0 0 {} {}\" style=\"max-width:{}px;min-width:{}px\" role=\"img\" aria-label=\"{}\">\n"
                      "<rect class=\"back\" width=\"{}\" height=\"{}\"/>\n<text class=\"title\" x=\"16\" y=\"24\">{}</text>\n{}</svg>\n",
-                     width_, height_, width_, std::min(width_, 540.0), xml_escaped(title_), width_, height_, xml_escaped(title_), body_);
+                     width_, height_, width_, std::min(width_, 540.0), xml_escaped(title_), width_, height_, xml_escaped(fitting(title_, width_ - 40)), body_);
 }
 
 std::string stand_alone(const std::string& inline_svg) {

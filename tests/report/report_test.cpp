@@ -232,7 +232,7 @@ TEST_CASE("report: text from outside is escaped in every format", "[unit]") {
   const TempFolder folder;
   make_run(folder / "a", {});
   const Report report = make_report(read_report_runs({{folder / "a", "a_&b", {}}}, {}, false), {});
-  CHECK(has(report_latex(report), "small \\& \\ensuremath{<}fine\\ensuremath{>} & 50 & 100 & no & 0-200 & 2 & 398"));
+  CHECK(has(report_latex(report), "small \\& \\ensuremath{<}fine\\ensuremath{>} & 50 & 100 & no & 0-200 & 2$\\dagger$ & 398"));
   CHECK(has(report_latex(report), "\\toprule"));
   CHECK(has(report_markdown(report), "small & \\<fine>"));
 }
