@@ -49,7 +49,7 @@ void append_references(const Work& method, double memory, const std::vector<Refe
   if (references.empty()) return;
   out += fmt::format("\n### Against the plain model under one window\n\nThis config without what only measures it (a base's scores beside "
                      "a module's, controls, staleness): {} GFLOP a new token, {}. The plain model reads the same chunks; the changes are this "
-                     "config's against it.\n\n| plain window | keys and values | GFLOP/token | FLOPs | memory | memory |",
+                     "config's against it.\n\n| plain window | keys and values | GFLOP/token, plain | FLOPs, change | memory, plain | memory, change |",
                      giga(method.flops()), gigabytes(memory));
   if (device) out += fmt::format(" floor of time on {} |", device->name);
   out += "\n| ---: | --- | ---: | ---: | ---: | ---: |";

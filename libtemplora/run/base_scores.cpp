@@ -24,7 +24,7 @@ BaseScores::BaseScores(fs::path folder, const Json& effective, const Json& ident
   // thought about it.
   Json settings = effective;
   for (const char* other : {"seed", "fidelity", "control", "data", "score", "translation", "lora", "train", "pretrain", "generate",
-                            "cache", "run", "notes"})
+                            "cache", "run", "cost", "notes"})
     settings.erase(other);
   for (const char* place : {"path", "tokenizer"}) settings["model"].erase(place);
   Json machine = identity;

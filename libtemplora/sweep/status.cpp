@@ -6,6 +6,7 @@
 #include <array>
 #include <set>
 
+#include "metrics/device_peaks.h"
 #include "metrics/work.h"
 
 namespace templora {
@@ -48,6 +49,26 @@ double measured_flops_per_s(const SweepFile& sweep) {
     }
   }
   return seconds > 0 ? flops / seconds : 0;
+}
+
+// What a cell's seconds are predicted from: the speed of cells that are done, else the peak of `cost.device`, which is a
+// floor and no speed that anything reaches.
+struct Speed {
+  double flops_per_s;
+  bool measured;
+  std::string text;
+};
+
+Speed speed_of(const SweepFile& sweep) {
+  if (const double measured = measured_flops_per_s(sweep); measured > 0) return {measured, true, "at the speed of the cells that are done"};
+  const auto written = [&](const char* section, const char* key, const std::string& otherwise) {
+    const Json part = sweep.base.is_object() ? sweep.base.value(section, Json::object()) : Json::object();
+    const bool given = part.is_object() && part.contains(key) && part.at(key).is_string();
+    return given ? part.at(key).get<std::string>() : otherwise;
+  };
+  const DevicePeaks peaks = device_peaks(written("cost", "device", "cpu"), "cost.device");
+  const Dtype dtype = written("model", "dtype", "float32") == "bfloat16" ? Dtype::bfloat16 : Dtype::float32;
+  return {peaks.flops(dtype), false, fmt::format("at least, at the peak of \"{}\" (cost.device; measured as soon as a cell is done)", peaks.name)};
 }
 
 }  // namespace
@@ -118,7 +139,8 @@ std::string status_text(const SweepFile& sweep) {
 Json plan_json(const SweepFile& sweep) {
   Json cells = Json::array();
   double tokens = 0, flops = 0, left_flops = 0;
-  const double rate = measured_flops_per_s(sweep);
+  const Speed speed = speed_of(sweep);
+  const double rate = speed.flops_per_s;
   for (const SweepCell& cell : largest_first(sweep)) {
     const CellState state = cell_status(cell).state;
     cells.push_back({{"key", cell.key},
@@ -127,7 +149,7 @@ Json plan_json(const SweepFile& sweep) {
                      {"tokens", cell.size.tokens},
                      {"flops", cell.size.flops},
                      {"memory_bytes", cell.size.memory_bytes},
-                     {"seconds", rate > 0 ? Json(cell.size.flops / rate) : Json()}});
+                     {"seconds", cell.size.flops / rate}});
     tokens += cell.size.tokens;
     flops += cell.size.flops;
     if (state != CellState::done) left_flops += cell.size.flops;
@@ -137,18 +159,20 @@ Json plan_json(const SweepFile& sweep) {
               {"convention", kCountingConvention},
               {"tokens", tokens},
               {"flops", flops},
-              {"flops_per_s", rate > 0 ? Json(rate) : Json()},
-              {"seconds_left", rate > 0 ? Json(left_flops / rate) : Json()},
+              {"flops_per_s", rate},
+              {"speed_measured", speed.measured},
+              {"speed", speed.text},
+              {"seconds_left", left_flops / rate},
               {"cells", cells}};
 }
 
 std::string plan_text(const SweepFile& sweep) {
   const Json plan = plan_json(sweep);
-  const auto seconds = [](const Json& value) { return value.is_null() ? std::string("?") : fmt::format("{:.0f}", value.get<double>()); };
+  const auto seconds = [](const Json& value) { return fmt::format("{:.0f}", value.get<double>()); };
   std::string text = fmt::format("{}: {} cells, about {} tokens and {}FLOP; one after the other {} s are left", sweep.name, plan.at("cells").size(),
                                  short_count(plan.at("tokens").get<double>()), short_count(plan.at("flops").get<double>()),
                                  seconds(plan.at("seconds_left")));
-  text += plan.at("seconds_left").is_null() ? " (told as soon as a cell is done)\n" : ", at the speed of the cells that are done\n";
+  text += fmt::format(", {}\n", plan.at("speed").get<std::string>());
   text += fmt::format("{:<8} {:<20} {:>7} {:>7} {:>8} {:>7}  values\n", "state", "cell", "tokens", "FLOP", "memory", "s");
   for (const Json& cell : plan.at("cells"))
     text += fmt::format("{:<8} {:<20} {:>7} {:>7} {:>7}B {:>7}  {}\n", cell.at("state").get<std::string>(), cell.at("key").get<std::string>(),
