@@ -61,6 +61,11 @@ void write_file_atomically(const fs::path& path, std::string_view content) {
 AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)) {
   static std::atomic<unsigned> counter{0};
   if (path_.native().find('\0') != std::string::npos || !path_.has_filename()) fail_writing(path_, "cannot be written", EINVAL);
+  // Renaming over a device or a pipe, /dev/stdout say, would take it from everybody.
+  std::error_code ignored;
+  const fs::file_status there = fs::status(path_, ignored);
+  if (fs::exists(there) && !fs::is_regular_file(there) && !fs::is_directory(there))
+    throw Error(Exit::resources, fmt::format("{}: got a device or a pipe, wanted a regular file or a name that is free", printable(path_.string(), 1000)));
   // A name that exists is another process's (pids repeat between containers on one disk) or was left
   // by a crash: it is never opened, a next one is tried.
   int failure = EEXIST;

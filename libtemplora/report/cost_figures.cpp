@@ -21,6 +21,12 @@ std::string shortened(const std::string& text, std::size_t most) {
   return text;
 }
 
+struct Box {
+  double left, top, right, bottom;
+};
+
+bool overlap(const Box& a, const Box& b) { return a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom; }
+
 }  // namespace
 
 std::vector<std::size_t> pareto_front(const std::vector<CostPoint>& points) {
@@ -60,15 +66,20 @@ std::string cost_figure(const std::vector<CostPoint>& points, const std::string&
              data("name", points[i].name) + data("cost", points[i].cost) + data("quality", points[i].quality) + data("front", on_front ? "yes" : "no"),
              fmt::format("{}: cost {}, {}{}", points[i].name, points[i].cost, points[i].quality, on_front ? ", on the Pareto front" : ""));
   }
-  // Names of the front, beside their points on the side where there is room.
-  std::vector<double> wanted;
-  for (const std::size_t i : front) wanted.push_back(y(points[i].quality) + 4);
-  const std::vector<double> places = spread(wanted, 15, kTop + 10, kHeight - kBottom - 4);
-  for (std::size_t k = 0; k < front.size(); ++k) {
-    const CostPoint& p = points[front[k]];
-    const std::string name = shortened(p.name, kLongestName);
-    const bool left = x(p.cost) + 12 + text_width(name) > kWidth - 4;
-    svg.text(x(p.cost) + (left ? -10 : 10), places[k], name, left ? "end" : "start", "small");
+  // Names of the front: the first place around a point that no mark and no other name has; else none but the tooltip's.
+  std::vector<Box> taken;
+  for (const CostPoint& p : points) taken.push_back({x(p.cost) - 6, y(p.quality) - 6, x(p.cost) + 6, y(p.quality) + 6});
+  for (const std::size_t i : front) {
+    const std::string name = shortened(points[i].name, kLongestName);
+    const double at = x(points[i].cost), level = y(points[i].quality), width = text_width(name);
+    for (const auto& [left, down] : {std::pair{at + 8, -9.0}, {at + 8, 19.0}, {at - 8 - width, 19.0}, {at - 8 - width, -9.0}, {at + 12, 4.0}, {at - width / 2, -24.0}}) {
+      const Box box{left, level + down - 11, left + width, level + down + 3};
+      const bool inside = box.left > kLeft && box.right < kWidth - 4 && box.top > kTop - 8 && box.bottom < kHeight - kBottom;
+      if (!inside || std::any_of(taken.begin(), taken.end(), [&](const Box& other) { return overlap(box, other); })) continue;
+      svg.text(left, level + down, name, "start", "small");
+      taken.push_back(box);
+      break;
+    }
   }
   svg.sample(kWidth - 170, 22, 2);
   svg.text(kWidth - 144, 26, "Pareto front", "start", "small");

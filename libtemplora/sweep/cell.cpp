@@ -38,6 +38,8 @@ std::optional<CellFailure> read_failure(const fs::path& folder) {
     failure.exit_code = json.at("exit_code").get<int>();
     failure.signal = json.at("signal").get<int>();
     failure.line = json.at("line").get<std::string>();
+    const bool known = failure.signal != 0 || (failure.exit_code >= 1 && failure.exit_code <= 127);
+    if (!known) failure = {.exit_code = int(Exit::bad_input), .signal = 0, .line = fmt::format("{}: damaged", file.string())};
   } catch (const Error& error) {
     failure.line = error.what();
   } catch (const Json::exception&) {

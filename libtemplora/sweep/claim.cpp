@@ -167,6 +167,8 @@ std::optional<Claim> Claim::take(const fs::path& claims, const Claimant& me, con
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     if (highest(claims).number != seen.number) return std::nullopt;
     std::error_code problem;
+    if (fs::is_symlink(fs::symlink_status(claims, problem)))
+      throw Error(Exit::bad_input, fmt::format("{}: got a symbolic link, wanted a folder; remove it", claims.string()));
     fs::create_directories(claims, problem);
     if (problem) fail(claims, problem.value());
     const fs::path file = claims / std::to_string(number), temporary = claims / ("new-" + me.id);
@@ -201,8 +203,8 @@ Claim::~Claim() {
   std::error_code ignored;
   for (fs::directory_iterator entry(claims_, ignored), end; !ignored && entry != end; entry.increment(ignored)) {
     const std::string name = entry->path().filename().string();
-    const bool number = name.find_first_not_of("0123456789") == std::string::npos && name.size() <= 9;
-    files.emplace_back(number ? std::stoll(name) : 0, entry->path());
+    const bool number = !name.empty() && name.find_first_not_of("0123456789") == std::string::npos && name.size() <= 9;
+    if (number) files.emplace_back(std::stoll(name), entry->path());  // anything else is somebody else's
   }
   std::sort(files.begin(), files.end());
   for (const auto& [number, file] : files)

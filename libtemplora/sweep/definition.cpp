@@ -44,9 +44,10 @@ class Reader {
 
  private:
   void read_name(const Json& json) {
-    const bool text = json.is_string() && !json.get_ref<const std::string&>().empty();
-    if (!text || json.get_ref<const std::string&>().find_first_of("/\n\r") != std::string::npos)
-      refuse(where_, "name", "wanted a text without / that may be a folder's name");
+    const std::string name = json.is_string() ? json.get<std::string>() : "";
+    const bool taken = name.empty() || name == "." || name == ".." || name == "cells";  // "cells" is where cells lie
+    const bool plain = std::none_of(name.begin(), name.end(), [](unsigned char c) { return c < ' ' || c == '/' || c == 127; });
+    if (taken || !plain || name.size() > 200) refuse(where_, "name", "wanted a text that can be a folder's name: no /, no control characters, at most 200 bytes, not \"cells\"");
     sweep_.name = json.get<std::string>();
   }
 

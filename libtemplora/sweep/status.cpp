@@ -6,6 +6,7 @@
 #include <array>
 #include <set>
 
+#include "core/error.h"
 #include "metrics/device_peaks.h"
 #include "metrics/work.h"
 
@@ -121,18 +122,18 @@ Json status_json(const SweepFile& sweep) {
 std::string status_text(const SweepFile& sweep) {
   const Json status = status_json(sweep);
   const Json& counts = status.at("counts");
-  std::string text = fmt::format("{}: {} cells, {} done, {} running, {} failed, {} waiting\n", sweep.name, sweep.cells.size(),
+  std::string text = fmt::format("{}: {} cells, {} done, {} running, {} failed, {} waiting\n", printable(sweep.name), sweep.cells.size(),
                                  counts.at("done").dump(), counts.at("running").dump(), counts.at("failed").dump(), counts.at("waiting").dump());
   for (const Json& cell : status.at("cells")) {
     text += fmt::format("{:<8} {}  {}", cell.at("state").get<std::string>(), cell.at("key").get<std::string>(), values_text(cell.at("values")));
     if (cell.contains("owner"))
-      text += fmt::format("  on {}, process {}", cell.at("owner").at("host").get<std::string>(), cell.at("owner").at("pid").dump());
+      text += fmt::format("  on {}, process {}", printable(cell.at("owner").at("host").get<std::string>()), cell.at("owner").at("pid").dump());
     text += "\n";
   }
   for (const Json& cell : status.at("cells"))
     if (cell.contains("line"))
       text += fmt::format("\n{}: exit {}: {}\n  log: {}\n", cell.at("key").get<std::string>(), cell.at("exit_code").dump(),
-                          cell.at("line").get<std::string>(), cell.at("log").get<std::string>());
+                          printable(cell.at("line").get<std::string>(), 1000), cell.at("log").get<std::string>());
   return text;
 }
 

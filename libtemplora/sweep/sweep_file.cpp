@@ -44,9 +44,9 @@ void require_same(const Json& here, const Json& there, const fs::path& folder) {
     for (const auto& item : side->items()) keys.insert(item.key());
   for (const std::string& key : keys)
     if (here.value(key, Json()) != there.value(key, Json())) differs += (differs.empty() ? "" : ", ") + key;
-  throw Error(Exit::usage, fmt::format("{}: holds the sweep \"{}\", which is another one: {} differs; choose another --out (cells that "
+  throw Error(Exit::usage, fmt::format("{}: holds the sweep {}, which is another one: {} differs; choose another --out (cells that "
                                        "are finished are found again), or remove its sweep.json",
-                                       folder.string(), there.value("name", ""), differs));
+                                       folder.string(), there.contains("name") ? printable(there.at("name").dump()) : "", differs));
 }
 
 // Values that occur, in the order in which they do.
@@ -96,6 +96,7 @@ SweepFile read_sweep(const fs::path& folder) {
     sweep.base = json.at("base");
     sweep.axes = json.at("axes");
     sweep.definition = json.at("definition");
+    if (!sweep.definition.is_object()) throw Error(Exit::bad_input, fmt::format("{}: definition: got no object; start the sweep again with its file", file.string()));
     sweep.threads = json.at("threads").get<std::int64_t>();
     sweep.store = (folder / json.at("store").get<std::string>()).lexically_normal();
     sweep.slurm = read_slurm_settings(json.at("slurm"), file.string());
@@ -103,6 +104,11 @@ SweepFile read_sweep(const fs::path& folder) {
       SweepCell& cell = sweep.cells.emplace_back();
       cell.key = item.at("key").get<std::string>();
       cell.folder = (folder / item.at("folder").get<std::string>()).lexically_normal();
+      // Cells lie in the store and nowhere else: a damaged record must not send a run to another place.
+      const bool key = cell.key.size() == 20 && cell.key.find_first_not_of("0123456789abcdef") == std::string::npos;
+      if (!key || cell.folder != sweep.store / cell.key)
+        throw Error(Exit::bad_input, fmt::format("{}: cell {}: got the folder {}, wanted {}; start the sweep again with its file", file.string(),
+                                                 printable(cell.key), printable(cell.folder.string(), 1000), (sweep.store / "<key>").string()));
       cell.values = item.at("values");
       cell.size = {item.at("tokens").get<double>(), item.at("flops").get<double>(), item.at("memory_bytes").get<double>()};
     }

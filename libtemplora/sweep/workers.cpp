@@ -33,10 +33,20 @@ constexpr double kLook_s = 1;    // between two looks at a cell that others work
 
 double seconds_now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
+// A pipe in the place of a file would block for ever.
+void require_regular(const fs::path& file) {
+  std::error_code ignored;
+  const fs::file_status there = fs::status(file, ignored);
+  if (fs::exists(there) && !fs::is_regular_file(there))
+    throw Error(Exit::bad_input, fmt::format("{}: got something else, wanted a regular file; remove it", file.string()));
+}
+
 /// Starts the run of one cell; its output goes to the end of the cell's log.
 pid_t start_run(const fs::path& program, const fs::path& cell) {
+  require_regular(cell / "lock");
   const std::string config = config_file(cell).string(), out = cell.string(), path = program.string();
-  const int log = ::open(log_file(cell).c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  require_regular(log_file(cell));
+  const int log = ::open(log_file(cell).c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0666);
   if (log < 0) throw Error(Exit::resources, fmt::format("{}: cannot be opened for writing: {}", log_file(cell).string(), errno_text(errno)));
   const char* const arguments[] = {path.c_str(), "run", config.c_str(), "--resume", "--out", out.c_str(), nullptr};
   const pid_t parent = ::getpid();
@@ -61,7 +71,7 @@ pid_t start_run(const fs::path& program, const fs::path& cell) {
 
 /// Whether a process still writes to the run folder, such as a child of a sweep that was killed a moment ago.
 bool is_locked(const fs::path& cell) {
-  const int fd = ::open((cell / "lock").c_str(), O_RDONLY | O_CLOEXEC);
+  const int fd = ::open((cell / "lock").c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return false;
   const bool locked = ::flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
   ::close(fd);

@@ -72,6 +72,14 @@ TEST_CASE("write_file_atomically: a missing folder and a folder in the way are n
   CHECK(folder.entries() == 1);
 }
 
+TEST_CASE("write_file_atomically: a pipe keeps its name", "[unit]") {
+  const TempFolder folder;
+  REQUIRE(::mkfifo((folder / "pipe").c_str(), 0600) == 0);
+  CHECK(thrown_by([&] { write_file_atomically(folder / "pipe", "x"); }).says("a device or a pipe"));
+  CHECK(fs::is_fifo(folder / "pipe"));
+  CHECK(folder.entries() == 1);
+}
+
 TEST_CASE("AtomicFile: nothing appears before commit, nor without it", "[unit]") {
   const TempFolder folder;
   {

@@ -51,6 +51,19 @@ TEST_CASE("Claim: one of many takes a cell, and giving it back frees it", "[unit
   CHECK(watch.look(claims, 0).view == ClaimView::free);
 }
 
+TEST_CASE("Claim: giving it back removes claims only, and a link in its place is refused", "[unit]") {
+  const TempFolder folder;
+  const fs::path claims = folder / "cell.claims";
+  {
+    const auto claim = take_free(claims, stranger("me"));
+    REQUIRE(claim);
+    write_file_atomically(claims / "thesis.txt", "years of work");
+  }
+  CHECK(fs::exists(claims / "thesis.txt"));
+  fs::create_directory_symlink(claims, folder / "link.claims");
+  CHECK_THROWS_AS(take_free(folder / "link.claims", stranger("me")), Error);
+}
+
 TEST_CASE("ClaimWatch: a process of this machine that was killed frees its cell at once", "[unit]") {
   const TempFolder folder;
   const fs::path claims = folder / "cell.claims";

@@ -94,6 +94,14 @@ TEST_CASE("SweepDefinition: grids that are empty or too large are refused", "[un
   CHECK(refused(files, {{"axes", axes}}).says("got a grid of 1030301 cells, wanted at most 1000000"));
 }
 
+TEST_CASE("SweepDefinition: a name that cannot be a folder of its own is refused", "[unit]") {
+  const SweepFiles files;
+  for (const std::string name : {".", "..", "cells", "a/b", "a\nb", "\x1b[31m"}) {
+    INFO(name);
+    CHECK(refused(files, {{"name", name}}).says("name: wanted"));
+  }
+}
+
 TEST_CASE("SweepDefinition: expressions that cannot be read or computed are refused with their place", "[unit]") {
   const SweepFiles files;
   CHECK(refused(files, {{"where", {"lora.rank >"}}}).says("where[0]: \"lora.rank >\", character 12: got the end"));

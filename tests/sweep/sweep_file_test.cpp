@@ -138,6 +138,29 @@ TEST_CASE("read_sweep: a missing or damaged sweep.json is named", "[unit]") {
   CHECK(thrown.says("damaged"));
 }
 
+TEST_CASE("read_sweep: a cell's folder outside of the store and a definition that is none are refused", "[unit]") {
+  const SweepFiles files;
+  write_sweep(make_sweep(read_sweep_definition(files.sweep(kRanks)), files.folder / "out", "", 1));
+  const Json whole = parse_json(read_file(files.folder / "out/sweep.json"), "sweep.json");
+  Json elsewhere = whole;
+  elsewhere["cells"][0]["folder"] = "../../elsewhere/" + whole.at("cells")[0].at("key").get<std::string>();
+  files.write("out/sweep.json", elsewhere.dump());
+  CHECK(thrown_by([&] { read_sweep(files.folder / "out"); }).says("got the folder"));
+  Json no_definition = whole;
+  no_definition["definition"] = 5;
+  files.write("out/sweep.json", no_definition.dump());
+  CHECK(thrown_by([&] { read_sweep(files.folder / "out"); }).says("definition: got no object"));
+}
+
+TEST_CASE("read_failure: a code that no program ends with is damage, not success", "[unit]") {
+  const SweepFiles files;
+  files.write("cell.failed.json", "{\"exit_code\": 256, \"signal\": 0, \"line\": \"x\"}");
+  const auto failure = read_failure(files.folder / "cell");
+  REQUIRE(failure);
+  CHECK(failure->exit_code == int(Exit::bad_input));
+  CHECK(failure->line.find("damaged") != std::string::npos);
+}
+
 TEST_CASE("cell_status: waiting, failed and done; a retry puts a run aside that can never go on", "[unit]") {
   const SweepFiles files;
   SweepCell cell;
