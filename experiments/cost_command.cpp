@@ -25,10 +25,7 @@ struct CostArguments {
 ModelShape shape_for(const Config& config, const CostArguments& arguments) {
   if (!arguments.shape.empty()) return named_model_shape(arguments.shape);
   if (config.experiment == ExperimentKind::pretrain) return pretrain_shape(config.pretrain, Tokenizer(*config.model.tokenizer).size());
-  if (!fs::exists(fs::path(config.model.path) / "config.json"))
-    throw Error(Exit::bad_input, fmt::format("{}: no config.json; put the model there, or name a shape with --shape: {}",
-                                             printable(config.model.path, 1000), fmt::join(model_shape_names(), ", ")));
-  return read_model_shape(config.model.path);
+  return model_shape(config);
 }
 
 // Tokens that the config itself names: of each book with data.max_tokens, of what is written, of pretraining.

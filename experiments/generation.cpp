@@ -4,11 +4,11 @@
 
 #include <algorithm>
 
-#include "core/check.h"
 #include "core/hash.h"
 #include "core/log.h"
 #include "core/stop.h"
 #include "experiment/generation.h"
+#include "experiment/memory_peaks.h"
 #include "experiment/session.h"
 #include "metrics/run_cost.h"
 #include "model/load.h"
@@ -16,6 +16,7 @@
 #include "report/generation_table.h"
 #include "run/run_folder.h"
 #include "text/text_stream.h"
+#include "text_run.h"
 
 namespace templora {
 namespace {
@@ -84,28 +85,15 @@ void restore_snapshot(Generation& generation, const Json& snapshot, const fs::pa
   }
 }
 
-std::vector<GenerationRecord> read_chunks(const fs::path& file) {
-  std::vector<GenerationRecord> chunks;
-  const std::string text = read_file(file);
-  std::size_t start = 0;
-  for (std::size_t end; (end = text.find('\n', start)) != std::string::npos; start = end + 1) {
-    const std::string where = fmt::format("{}:{}", file.string(), chunks.size() + 1);
-    chunks.push_back(generation_record_from_json(parse_json(std::string_view(text).substr(start, end - start), where), where));
-  }
-  return chunks;
-}
-
 void finish(RunFolder& folder, const Config& config, const Json& record, const std::string& hash_before, LlamaImpl& model,
             const Tokenizer& tokenizer, const Generation& generation) {
-  const std::string hash_after = weights_hash(model);
-  TEMPLORA_CHECK(hash_after == hash_before, "the base model's weights changed during the run");
-  const std::vector<GenerationRecord> chunks = read_chunks(folder.path() / "chunks.jsonl");
+  const Json weights = unchanged_weights(model, hash_before);
+  const std::vector<GenerationRecord> chunks = read_generation(folder.path());
   Json summary = generation_summary(chunks);
-  summary["weights_hash_before"] = hash_before;
-  summary["weights_hash_after"] = hash_after;
-  summary["peak_rss_bytes"] = peak_rss_bytes();
-  const RunCost cost = run_cost(chunks, generation.prompt_tokens(), config, read_model_shape(config.model.path),
-                                {peak_rss_bytes(), peak_device_bytes(model.options().device())});
+  summary.update(weights);
+  const MeasuredMemory memory = measured_memory(model.options().device());
+  summary["peak_rss_bytes"] = memory.peak_rss_bytes;
+  const RunCost cost = run_cost(chunks, generation.prompt_tokens(), config, read_model_shape(config.model.path), memory);
   summary["cost"] = to_json(cost);
   write_file_atomically(folder.path() / "cost.md", cost_markdown(cost));
   write_file_atomically(folder.path() / "text.txt", tokenizer.decode(generation.text(), true));

@@ -4,13 +4,10 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
-#include <cstring>
 
-#include "core/check.h"
-#include "core/hash.h"
 #include "core/log.h"
 #include "core/stop.h"
+#include "experiment/memory_peaks.h"
 #include "experiment/session.h"
 #include "experiment/temp_lora.h"
 #include "metrics/perplexity.h"
@@ -21,6 +18,7 @@
 #include "report/perplexity_table.h"
 #include "run/base_scores.h"
 #include "run/run_folder.h"
+#include "text_run.h"
 
 namespace templora {
 
@@ -42,23 +40,10 @@ std::vector<Book> read_run_books(const Config& config, const std::vector<std::st
 
 namespace {
 
-Json run_record(const LoadedConfig& loaded, const Machine& machine, const std::string& weights, const Tokenizer& tokenizer,
-                const std::vector<Book>& books, const std::vector<Book>& control_books) {
-  Json identity{{"config_hash", loaded.hash},
-                {"model_config_hash", hash_hex(read_file(fs::path(loaded.config.model.path) / "config.json"))},
-                {"weights_hash", weights},
-                {"tokenizer_hash", tokenizer.hash()}};
-  if (const auto& adapter = loaded.config.lora.init_from)
-    identity["init_from_hash"] = hash_hex(read_file(fs::path(*adapter) / "adapter_model.safetensors"));
-  for (std::size_t i = 0; i < books.size(); ++i) identity[fmt::format("text_{}_hash", i)] = books[i].text_hash;
-  for (std::size_t i = 0; i < control_books.size(); ++i)
-    identity[fmt::format("control_text_{}_hash", i)] = control_books[i].text_hash;
-  identity.update(identity_of(machine));
-  return Json{{"templora_version", TEMPLORA_VERSION},
-              {"config", loaded.effective},
-              {"set_by_fidelity", loaded.set_by_fidelity},
-              {"identity", identity},
-              {"processor", machine.device_name}};
+std::vector<std::string> text_hashes(const std::vector<Book>& books) {
+  std::vector<std::string> hashes;
+  for (const Book& book : books) hashes.push_back(book.text_hash);
+  return hashes;
 }
 
 BookRecord book_record(const Config& config, const Book& book, std::int64_t index) {
@@ -98,39 +83,19 @@ std::optional<BaseScores> base_scores(const LoadedConfig& loaded, const Json& re
   return BaseScores(*config.score.base_scores, loaded.effective, record.at("identity"), record.at("processor").get<std::string>());
 }
 
-// Running totals for the progress line.
-class Running {
- public:
-  void add(const ChunkRecord& record) {
-    tokens_ += double(record.scored_tokens);
-    base_ += record.base_nll.value_or(0) * double(record.scored_tokens);
-    lora_ += record.lora_nll.value_or(0) * double(record.scored_tokens);
-    text_.clear();
-    if (record.base_nll) text_ += fmt::format(" base {:.2f}", std::exp(base_ / tokens_));
-    if (record.lora_nll) text_ += fmt::format(" lora {:.2f}", std::exp(lora_ / tokens_));
-  }
-  const std::string& text() const { return text_; }
-
- private:
-  double tokens_ = 0, base_ = 0, lora_ = 0;
-  std::string text_;
-};
-
 void finish(RunFolder& folder, const Config& config, const std::string& hash_before, LlamaImpl& model) {
-  const std::string hash_after = weights_hash(model);
-  TEMPLORA_CHECK(hash_after == hash_before, "the base model's weights changed during the run");
+  const Json weights = unchanged_weights(model, hash_before);
   const RunData data = read_run(folder.path());
   const PerplexityTable table = perplexity_table(data);
   double seconds = 0;
   for (const ChunkRecord& chunk : data.chunks)
     for (const auto& [phase, spent] : chunk.seconds) seconds += spent;
   Json summary = to_json(table);
-  summary["weights_hash_before"] = hash_before;
-  summary["weights_hash_after"] = hash_after;
+  summary.update(weights);
   summary["chunk_seconds"] = seconds;
-  summary["peak_rss_bytes"] = peak_rss_bytes();
-  const RunCost cost = run_cost(data, table, config, read_model_shape(config.model.path),
-                                {peak_rss_bytes(), peak_device_bytes(model.options().device())});
+  const MeasuredMemory memory = measured_memory(model.options().device());
+  summary["peak_rss_bytes"] = memory.peak_rss_bytes;
+  const RunCost cost = run_cost(data, table, config, read_model_shape(config.model.path), memory);
   summary["cost"] = to_json(cost);
   write_file_atomically(folder.path() / "cost.md", cost_markdown(cost));
   const std::string markdown = perplexity_markdown(table, data.run);
@@ -153,7 +118,7 @@ void run_perplexity(const LoadedConfig& loaded, const std::filesystem::path& pat
       config.control.empty() ? std::vector<Book>() : read_run_books(config, config.data.control_books, tokenizer, model->config());
   for (std::size_t i = 0; i < books.size(); ++i) run_lessons(config, books, control_books, std::int64_t(i));  // all have lessons
   const std::string hash = weights_hash(*model);
-  const Json record = run_record(loaded, machine, hash, tokenizer, books, control_books);
+  const Json record = text_run_record(loaded, machine, hash, tokenizer, text_hashes(books), text_hashes(control_books));
   // A module that cannot be made (a layer the model has not, a damaged init_from) is found before a folder is.
   if (config.score.adapter && !resume) TempLora(*model, config, books.front(), 0);
   RunFolder folder = resume ? RunFolder::resume(path, record) : RunFolder::create(path, record);
@@ -189,7 +154,7 @@ void run_perplexity(const LoadedConfig& loaded, const std::filesystem::path& pat
         scores_known = true;
       }
     }
-    Running running;
+    RunningTotals running;
     while (document.next_chunk() < document.chunk_count()) {
       const ChunkResult result = document.step();
       if (config.score.base) folder.append_nll(index, Scorer::base, result.base_nll);
@@ -206,12 +171,8 @@ void run_perplexity(const LoadedConfig& loaded, const std::filesystem::path& pat
       if (document.next_chunk() % config.run.save_every_chunks == 0) save();
     }
     save();
-    if (kept_scores && !scores_known) {
-      const std::string bytes = read_file(path / "nll" / fmt::format("{}-base.f32", index));
-      std::vector<float> nll(bytes.size() / sizeof(float));
-      std::memcpy(nll.data(), bytes.data(), bytes.size());
-      kept_scores->keep(book.text_hash, book_tokens, nll);
-    }
+    if (kept_scores && !scores_known)
+      kept_scores->keep(book.text_hash, book_tokens, read_floats(path / "nll" / fmt::format("{}-base.f32", index)));
     if (config.lora.save_final) document.save_adapter(path / "adapters" / std::to_string(index));
     before += book_tokens;
   }

@@ -4,16 +4,18 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <numbers>
 
 #include "core/log.h"
 #include "core/stop.h"
+#include "experiment/memory_peaks.h"
+#include "experiment/phase_timer.h"
 #include "experiment/session.h"
 #include "experiment/token_corpus.h"
 #include "model/load.h"
 #include "model/tensors.h"
+#include "report/cost_table.h"
 #include "run/run_folder.h"
 #include "train/pretrainer.h"
 
@@ -174,23 +176,30 @@ class Training {
   }
 
   void take_step() {
-    const auto start = std::chrono::steady_clock::now();
+    PhaseTimer timer(machine_.device);
     std::vector<std::int64_t> indices;
     for (std::int64_t i = 0; i < p_.batch_sequences; ++i) indices.push_back(order_.at(step_ * p_.batch_sequences + i));
     const double rate = learning_rate(p_, step_ + 1, steps_);
-    const PretrainStep done = trainer_.step(sequences_of(corpora_.training, indices, p_.sequence_tokens), rate);
+    const at::Tensor sequences = sequences_of(corpora_.training, indices, p_.sequence_tokens);
+    timer.mark("read");
+    trainer_.on_part = [&](const char* part) { timer.mark(part); };
+    const PretrainStep done = trainer_.step(sequences, rate);
+    trainer_.on_part = nullptr;
     if (!std::isfinite(done.loss) || !std::isfinite(done.grad_norm))
       throw Error(Exit::numerics, fmt::format("step {}: the loss is {}, the gradient's norm {}; lower pretrain.learning_rate, or use "
                                               "model.dtype float32",
                                               step_ + 1, done.loss, done.grad_norm));
     ++step_;
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    const std::map<std::string, double> phases = timer.seconds();
+    double seconds = 0;
+    for (const auto& [phase, spent] : phases) seconds += spent;
     folder_.append_line("steps.jsonl", Json{{"step", step_},
                                             {"tokens", step_ * step_tokens()},
                                             {"loss", done.loss},
                                             {"learning_rate", rate},
                                             {"grad_norm", done.grad_norm},
-                                            {"seconds", seconds}});
+                                            {"seconds", seconds},
+                                            {"phase_seconds", phases}});
     recent_loss_ = recent_loss_ ? 0.98 * *recent_loss_ + 0.02 * done.loss : done.loss;
     progress_.update(step_ * step_tokens(), fmt::format("step {}/{} loss {:.3f}{}", step_, steps_, *recent_loss_, validation_label_));
   }
@@ -237,12 +246,16 @@ class Training {
 
   void finish() {
     const Json validation = validate(std::int64_t(corpora_.validation.tokens.size()));
+    const MeasuredMemory memory = measured_memory(machine_.device);
+    const RunCost cost = run_cost(config_, pretrain_shape(p_, tokenizer_.size()), steps_ * step_tokens(), read_step_seconds(folder_.path()), memory);
+    write_file_atomically(folder_.path() / "cost.md", cost_markdown(cost));
     const Json summary{{"steps", steps_},
                        {"tokens", steps_ * step_tokens()},
                        {"passes", double(steps_ * step_tokens()) / double(corpora_.training.tokens.size())},
                        {"weights_hash", weights_hash(trainer_.model())},
                        {"validation", validation},
-                       {"peak_rss_bytes", peak_rss_bytes()}};
+                       {"peak_rss_bytes", memory.peak_rss_bytes},
+                       {"cost", to_json(cost)}};
     const std::string table =
         fmt::format("| tokens seen | passes | validation NLL | perplexity | bits per byte |\n| --- | --- | --- | --- | --- |\n"
                     "| {} | {:.2f} | {:.4f} | {:.2f} | {:.4f} |\n",

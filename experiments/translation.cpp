@@ -2,21 +2,20 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
-
 #include "comet/comet.h"
-#include "core/check.h"
-#include "core/hash.h"
 #include "core/log.h"
 #include "core/stop.h"
 #include "core/utf8.h"
+#include "experiment/memory_peaks.h"
 #include "experiment/session.h"
 #include "experiment/translation.h"
 #include "metrics/translation.h"
 #include "model/load.h"
+#include "report/cost_table.h"
 #include "report/translation_table.h"
 #include "run/config_fields.h"
 #include "run/run_folder.h"
+#include "text_run.h"
 
 namespace templora {
 namespace {
@@ -65,23 +64,6 @@ std::vector<Source> read_sources(const Config& config, const TranslationPrompts&
   return sources;
 }
 
-Json run_record(const LoadedConfig& loaded, const Machine& machine, const std::string& weights, const Tokenizer& tokenizer,
-                const std::vector<Source>& sources) {
-  Json identity{{"config_hash", loaded.hash},
-                {"model_config_hash", hash_hex(read_file(fs::path(loaded.config.model.path) / "config.json"))},
-                {"weights_hash", weights},
-                {"tokenizer_hash", tokenizer.hash()}};
-  if (const auto& adapter = loaded.config.lora.init_from)
-    identity["init_from_hash"] = hash_hex(read_file(fs::path(*adapter) / "adapter_model.safetensors"));
-  for (std::size_t i = 0; i < sources.size(); ++i) identity[fmt::format("text_{}_hash", i)] = sources[i].record.text_hash;
-  identity.update(identity_of(machine));
-  return Json{{"templora_version", TEMPLORA_VERSION},
-              {"config", loaded.effective},
-              {"set_by_fidelity", loaded.set_by_fidelity},
-              {"identity", identity},
-              {"processor", machine.device_name}};
-}
-
 Json chunk_line(const TranslatedChunk& chunk) {
   Json line = to_json(chunk.record);
   line["pairs"] = chunk.pairs.size();
@@ -118,8 +100,7 @@ CometScores comet_scores(const std::vector<PairRecord>& pairs, const std::string
 }
 
 void finish(RunFolder& folder, const Config& config, const std::string& hash_before, LlamaImpl& model) {
-  const std::string hash_after = weights_hash(model);
-  TEMPLORA_CHECK(hash_after == hash_before, "the base model's weights changed during the run");
+  const Json weights = unchanged_weights(model, hash_before);
   const RunData data = read_run(folder.path());
   const std::vector<PairRecord> pairs = read_pairs(folder.path());
   const std::string note = comet_note(config);
@@ -131,32 +112,17 @@ void finish(RunFolder& folder, const Config& config, const std::string& hash_bef
   for (const ChunkRecord& chunk : data.chunks)
     for (const auto& [phase, spent] : chunk.seconds) seconds[phase] += spent;
   Json summary = to_json(table);
-  summary["weights_hash_before"] = hash_before;
-  summary["weights_hash_after"] = hash_after;
+  summary.update(weights);
   summary["phase_seconds"] = seconds;
-  summary["peak_rss_bytes"] = peak_rss_bytes();
+  const MeasuredMemory memory = measured_memory(model.options().device());
+  summary["peak_rss_bytes"] = memory.peak_rss_bytes;
+  const RunCost cost = run_cost(pairs, read_lessons(folder.path()), seconds, config, read_model_shape(config.model.path), memory);
+  summary["cost"] = to_json(cost);
+  write_file_atomically(folder.path() / "cost.md", cost_markdown(cost));
   const std::string markdown = translation_markdown(table, data.run);
   folder.write_summary(summary, markdown);
   fmt::print("{}", markdown);
 }
-
-// Running totals for the progress line.
-class Running {
- public:
-  void add(const ChunkRecord& record) {
-    tokens_ += double(record.scored_tokens);
-    base_ += record.base_nll.value_or(0) * double(record.scored_tokens);
-    lora_ += record.lora_nll.value_or(0) * double(record.scored_tokens);
-    text_.clear();
-    if (record.base_nll) text_ += fmt::format(" base {:.2f}", std::exp(base_ / tokens_));
-    if (record.lora_nll) text_ += fmt::format(" lora {:.2f}", std::exp(lora_ / tokens_));
-  }
-  const std::string& text() const { return text_; }
-
- private:
-  double tokens_ = 0, base_ = 0, lora_ = 0;
-  std::string text_;
-};
 
 void report_cut(const TranslatedChunk& chunk) {
   std::int64_t cut = 0;
@@ -179,7 +145,9 @@ void run_translation(const LoadedConfig& loaded, const std::filesystem::path& pa
   Llama model = open_model(config.model, machine);
   const std::vector<Source> sources = read_sources(config, prompts, model->config());
   const std::string hash = weights_hash(*model);
-  const Json record = run_record(loaded, machine, hash, tokenizer, sources);
+  std::vector<std::string> text_hashes;
+  for (const Source& source : sources) text_hashes.push_back(source.record.text_hash);
+  const Json record = text_run_record(loaded, machine, hash, tokenizer, text_hashes, {});
   // What no run can start with is found before a folder is made.
   if (!resume) NovelTranslation(*model, config, tokenizer, prompts, sources.front().novel, 0);
   if (const std::string note = comet_note(config); !note.empty()) log_line(note);
@@ -208,7 +176,7 @@ void run_translation(const LoadedConfig& loaded, const std::filesystem::path& pa
     const auto save = [&] {
       folder.save_state(novel.state(), [&](const fs::path& file) { novel.save_tensors_to(file); });
     };
-    Running running;
+    RunningTotals running;
     while (novel.next_chunk() < novel.chunk_count()) {
       if (const std::optional<TranslatedChunk> chunk = novel.step(stop_requested)) {
         if (config.score.base) folder.append_nll(index, Scorer::base, chunk->base_nll);

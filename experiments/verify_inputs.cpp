@@ -6,7 +6,9 @@
 
 #include "core/hash.h"
 #include "experiment/session.h"
+#include "metrics/run_cost.h"
 #include "model/load.h"
+#include "report/run_image.h"
 #include "run/config_fields.h"
 #include "run/run_folder.h"
 #include "text/books.h"
@@ -53,9 +55,8 @@ void verify_books(const std::string& folder, const Config& config, Verification&
   v.check({"text-file", "text-tokens"});
   std::vector<BookRecord> records;
   try {
-    const std::string lines = read_file(fs::path(folder) / "books.jsonl");
-    for (std::size_t start = 0, end; (end = lines.find('\n', start)) != std::string::npos; start = end + 1)
-      records.push_back(book_record_from_json(parse_json(std::string_view(lines).substr(start, end - start), "books.jsonl"), "books.jsonl"));
+    read_jsonl(fs::path(folder) / "books.jsonl",
+                 [&](const Json& json, const std::string& where) { records.push_back(book_record_from_json(json, where)); });
   } catch (const Error&) {  // found by the checks of the folder
   }
   const bool novels = config.experiment == ExperimentKind::translation;
@@ -96,9 +97,49 @@ std::string hash_of_weights(const ModelConfig& model, const std::string& path) {
   return weights_hash(*llama);
 }
 
+RunCost counted_again(const fs::path& folder, const Config& config, const Json& summary) {
+  const ModelShape shape = read_model_shape(config.experiment == ExperimentKind::pretrain ? folder / "model" : fs::path(config.model.path));
+  switch (config.experiment) {
+    case ExperimentKind::perplexity: {
+      const RunData data = read_run(folder);
+      return run_cost(data, perplexity_table(data), config, shape, {});
+    }
+    case ExperimentKind::translation:
+      return run_cost(read_pairs(folder), read_lessons(folder), summary.at("phase_seconds"), config, shape, {});
+    case ExperimentKind::generation: {
+      const std::vector<GenerationRecord> chunks = read_generation(folder);
+      return run_cost(chunks, chunks.empty() ? 1 : chunks.front().first_token, config, shape, {});
+    }
+    case ExperimentKind::pretrain: break;
+  }
+  return run_cost(config, shape, summary.at("tokens").get<std::int64_t>(), read_step_seconds(folder), {});
+}
+
+/// Predicted work and summed seconds follow from the records and the model's sizes; what memory a process used does not.
+void verify_cost(const fs::path& folder, const Config& config, Verification& v) {
+  if (!fs::exists(folder / "summary.json")) return;
+  v.check("cost");
+  if (config.generate.from_snapshot) return v.not_checked("cost", "a branch counts from its snapshot");
+  const fs::path shape = (config.experiment == ExperimentKind::pretrain ? folder / "model" : fs::path(config.model.path)) / "config.json";
+  if (!fs::exists(shape)) return v.not_checked("cost", fmt::format("{} is no longer there", shape.string()));
+  try {
+    const Json summary = parse_json(read_file(folder / "summary.json"), "summary.json");
+    if (!summary.contains("cost")) return v.not_checked("cost", "the run did not record it");
+    Json wanted = to_json(counted_again(folder, config, summary));
+    for (const char* measured : {"peak_rss_bytes", "peak_device_bytes"}) wanted.erase(measured);
+    for (Json& phase : wanted.at("phases"))
+      for (const char* measured : {"peak_rise_bytes", "peak_device_bytes"}) phase.erase(measured);
+    const std::string difference = first_difference(summary.at("cost"), wanted);
+    v.expect(difference.empty(), "cost", "summary.json: cost: " + difference + ", as the records and the model's sizes give");
+  } catch (const std::exception&) {
+    v.not_checked("cost", "the records do not fit together, see above");
+  }
+}
+
 }  // namespace
 
 void verify_inputs(const std::string& folder, const Config& config, const Json& run_record, Verification& v) {
+  verify_cost(folder, config, v);
   const fs::path model = config.model.path, tokenizer = config.model.tokenizer.value_or(config.model.path);
   compare_hash("tokenizer-file", tokenizer, recorded(run_record, "tokenizer_hash"), [&] { return open_tokenizer(config.model).hash(); }, v);
   if (config.experiment == ExperimentKind::pretrain) {

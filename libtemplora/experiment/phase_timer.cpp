@@ -2,9 +2,12 @@
 
 #include <c10/core/impl/VirtualGuardImpl.h>
 
+#include "experiment/memory_peaks.h"
+
 namespace templora {
 
 PhaseTimer::PhaseTimer(const at::Device& device) : device_(device) {
+  begin_phase_memory(device_);
   marks_.push_back({"", std::chrono::steady_clock::now()});
   if (!device_.is_cpu()) events_.push_back(record());
 }
@@ -16,6 +19,7 @@ c10::Event PhaseTimer::record() const {
 }
 
 void PhaseTimer::mark(const std::string& phase) {
+  end_phase_memory(phase, device_);
   marks_.push_back({phase, std::chrono::steady_clock::now()});
   if (!device_.is_cpu()) events_.push_back(record());
 }

@@ -46,7 +46,9 @@ std::optional<std::vector<SentenceAnswer>> answer(LlamaImpl& model, const std::v
     prompts.push_back(task.prompt);
   }
   KvCache cache(model, room_for(tasks, options));
-  prefill(model, cache, prompts, options.version);
+  const std::int64_t shared = prefill(model, cache, prompts, options.version);
+  for (std::size_t i = 0; i < tasks.size(); ++i)
+    answers[i].read_tokens = std::int64_t(prompts[i].size()) - 1 - (i == 0 ? 0 : shared);
   timer.mark(who + "_prefill");
 
   const std::vector<Append> references = references_of(tasks);

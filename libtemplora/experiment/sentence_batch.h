@@ -24,6 +24,7 @@ struct SentenceTask {
 struct SentenceAnswer {
   std::vector<std::int64_t> ids;  ///< as generated, a stop token included
   bool stopped = false;           ///< met a stop before the longest length
+  std::int64_t read_tokens = 0;   ///< of the prompt, computed for this task and not taken from another's
   at::Tensor nll;                 ///< [reference tokens], nats, on the model's device; undefined where there are none
 };
 

@@ -3,10 +3,8 @@
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
-#include <c10/core/CachingDeviceAllocator.h>
 #include <fmt/format.h>
 #include <malloc.h>
-#include <sys/resource.h>
 #include <torch/version.h>
 
 #include <fstream>
@@ -98,17 +96,5 @@ Llama open_model(const ModelConfig& config, const Machine& machine) {
 }
 
 Tokenizer open_tokenizer(const ModelConfig& config) { return Tokenizer(config.tokenizer.value_or(config.path)); }
-
-std::int64_t peak_rss_bytes() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return std::int64_t(usage.ru_maxrss) * 1024;
-}
-
-std::optional<std::int64_t> peak_device_bytes(const at::Device& device) {
-  if (device.is_cpu()) return {};
-  const auto index = std::max<c10::DeviceIndex>(0, device.index());
-  return at::getDeviceAllocator(device.type())->getDeviceStats(index).allocated_bytes[0].peak;
-}
 
 }  // namespace templora

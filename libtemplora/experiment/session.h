@@ -47,10 +47,4 @@ Llama open_model(const ModelConfig& config, const Machine& machine);
 /// The tokenizer of the config: model.tokenizer, or the model folder's.
 Tokenizer open_tokenizer(const ModelConfig& config);
 
-/// Peak resident memory of this process so far, bytes.
-std::int64_t peak_rss_bytes();
-
-/// Peak of what LibTorch's allocator held on a GPU so far, bytes; none for the CPU.
-std::optional<std::int64_t> peak_device_bytes(const at::Device& device);
-
 }  // namespace templora

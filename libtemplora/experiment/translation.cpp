@@ -100,8 +100,7 @@ std::optional<TranslatedChunk> NovelTranslation::step(const std::function<bool()
 
   // … then learn what the module takes for this chunk.
   std::optional<ChunkUpdate> update;
-  if (lora && config_.train.enabled) update = train(*lora, result);
-  timer.mark("train");
+  if (lora && config_.train.enabled) update = train(*lora, timer, result);
 
   std::vector<at::Tensor> values;
   for (const auto* work : {&base, &lora})
@@ -208,7 +207,7 @@ void NovelTranslation::remember(Memory& memory, const std::vector<SentencePair>&
     memory.erase(memory.begin(), memory.end() - std::ptrdiff_t(longest_context_));
 }
 
-std::optional<ChunkUpdate> NovelTranslation::train(const Work& work, TranslatedChunk& result) {
+std::optional<ChunkUpdate> NovelTranslation::train(const Work& work, PhaseTimer& timer, TranslatedChunk& result) {
   std::vector<SentencePair> pairs = work.context;
   pairs.insert(pairs.end(), work.history.begin(), work.history.end());
   const TranslationLesson lesson = prompts_.lesson(pairs, work.history.size(), window_);
@@ -221,8 +220,11 @@ std::optional<ChunkUpdate> NovelTranslation::train(const Work& work, TranslatedC
   result.record.learning_rate = rates.back();
   if (config_.train.moments == Moments::reset) trainer_->optimizer().reset();
   const at::Tensor tokens = at::tensor(at::ArrayRef<std::int64_t>(lesson.ids)).to(model_.options().device());
+  timer.mark("prompts");
+  trainer_->on_part = [&](const char* part) { timer.mark(part); };
   adapter_->set_training(true);
   ChunkUpdate update = trainer_->update(tokens, lesson.labelled, rates);
+  trainer_->on_part = nullptr;
   adapter_->set_training(false);
   ++version_;
   return update;

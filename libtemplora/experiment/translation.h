@@ -87,7 +87,7 @@ class NovelTranslation {
   /// Whether sentences do not depend on what was written.
   bool independent() const { return config_.translation.history.reference_share == 1; }
   std::string text_of(const std::vector<std::int64_t>& ids) const;
-  std::optional<ChunkUpdate> train(const Work& work, TranslatedChunk& result);
+  std::optional<ChunkUpdate> train(const Work& work, PhaseTimer& timer, TranslatedChunk& result);
   void fill_records(const NovelChunk& chunk, const std::optional<Work>& base, const std::optional<Work>& lora,
                     const std::vector<std::vector<float>>& host, TranslatedChunk& result) const;
 

@@ -47,6 +47,7 @@ void NovelTranslation::fill_records(const NovelChunk& chunk, const std::optional
       pair.base_ids = base->answers[i].ids;
       pair.base_stopped = base->answers[i].stopped;
       pair.base_prompt_tokens = std::int64_t(base->tasks[i].prompt.size());
+      pair.base_read_tokens = base->answers[i].read_tokens;
       pair.cut_pairs = base->cut_pairs[i];
       result.base_nll.insert(result.base_nll.end(), host[i].begin(), host[i].end());
     }
@@ -56,6 +57,7 @@ void NovelTranslation::fill_records(const NovelChunk& chunk, const std::optional
       pair.lora_ids = lora->answers[i].ids;
       pair.lora_stopped = lora->answers[i].stopped;
       pair.lora_prompt_tokens = std::int64_t(lora->tasks[i].prompt.size());
+      pair.lora_read_tokens = lora->answers[i].read_tokens;
       pair.cut_pairs = std::max(pair.cut_pairs, lora->cut_pairs[i]);
       result.lora_nll.insert(result.lora_nll.end(), host[count + i].begin(), host[count + i].end());
     }

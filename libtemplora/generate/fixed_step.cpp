@@ -7,8 +7,6 @@
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 
-#include <limits>
-
 #include "core/check.h"
 #include "generate/sampling.h"
 

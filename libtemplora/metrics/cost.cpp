@@ -1,6 +1,7 @@
 #include "metrics/cost.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -167,6 +168,13 @@ ModelShape pretrain_shape(const PretrainConfig& p, std::int64_t vocab) {
   shape.max_positions = p.sequence_tokens;
   shape.tied_embeddings = p.tied_embeddings;
   return shape;
+}
+
+ModelShape model_shape(const Config& config) {
+  if (std::filesystem::exists(std::filesystem::path(config.model.path) / "config.json")) return read_model_shape(config.model.path);
+  if (config.cost.shape) return named_model_shape(*config.cost.shape, "cost.shape");
+  throw Error(Exit::bad_input, fmt::format("{}: no config.json; put the model there, or name a shape with --shape or cost.shape: {}",
+                                           printable(config.model.path, 1000), fmt::join(model_shape_names(), ", ")));
 }
 
 CostPrediction predict_cost(const Config& config, const ModelShape& shape, const CostInput& input) {

@@ -14,11 +14,13 @@
 
 namespace templora {
 
-/// Phases in the order in which a chunk goes through them; the names are those of `seconds` in chunks.jsonl.
-/// prefill, recompute and recompute_base fill a kept cache; with cache.policy "rebuild" a score reads its context itself.
-inline constexpr const char* kCostPhases[] = {"prefill",       "recompute_base", "score_base",     "recompute", "decode",
-                                              "score",         "staleness",      "train_forward",  "train_backward",
-                                              "optimizer",     "score_controls", "train_controls"};
+/// Phases in the order in which a chunk goes through them; the names are those of `seconds` in chunks.jsonl. A translation's
+/// have their translator's name in front; a pretraining's gradient is both directions of a batch. prefill, recompute and
+/// recompute_base fill a kept cache; with cache.policy "rebuild" a score reads its context itself.
+inline constexpr const char* kCostPhases[] = {
+    "prompts",     "base_prefill", "base_score",     "base_decode", "lora_prefill",   "lora_score",    "lora_decode",
+    "prefill",     "recompute_base", "score_base",   "recompute",   "decode",         "score",         "staleness",
+    "gradient",    "train_forward",  "train_backward", "optimizer", "score_controls", "train_controls"};
 
 /// Bytes that have to be there at once, by what they are for.
 struct MemoryNeed {
@@ -65,6 +67,10 @@ CostPrediction cost_per_token(const Config& config, const ModelShape& shape, con
 
 /// The shape that a pretraining config makes, with its tokenizer's vocabulary.
 ModelShape pretrain_shape(const PretrainConfig& pretrain, std::int64_t vocab);
+
+/// The shape of the model that a config reads: of its folder, or where that has no config.json the one that cost.shape
+/// names. Throws Error(bad_input) where there is neither.
+ModelShape model_shape(const Config& config);
 
 /// Memory alone.
 MemoryNeed memory_need(const Config& config, const ModelShape& shape);

@@ -76,11 +76,11 @@ ModelShape read_model_shape(const std::filesystem::path& folder) {
   return shape;
 }
 
-ModelShape named_model_shape(const std::string& name) {
+ModelShape named_model_shape(const std::string& name, const std::string& where) {
   for (const ModelShape& shape : known_shapes())
     if (shape.name == name) return shape;
-  throw Error(Exit::usage, fmt::format("--shape: got \"{}\", wanted one of {}, or a model folder with a config.json in the config's "
-                                       "model.path", printable(name), fmt::join(model_shape_names(), ", ")));
+  throw Error(Exit::usage, fmt::format("{}: got \"{}\", wanted one of {}, or a model folder with a config.json in the config's "
+                                       "model.path", where, printable(name), fmt::join(model_shape_names(), ", ")));
 }
 
 std::vector<std::string> model_shape_names() {

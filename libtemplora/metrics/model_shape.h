@@ -33,8 +33,8 @@ struct ModelShape {
 ModelShape read_model_shape(const std::filesystem::path& folder);
 
 /// A shape by name: "llama2-7b", "llama2-13b", "yi-6b", as their publishers' config.json gives it.
-/// Throws Error(usage) that lists the names.
-ModelShape named_model_shape(const std::string& name);
+/// Throws Error(usage) that lists the names; `where` says whose value it is.
+ModelShape named_model_shape(const std::string& name, const std::string& where = "--shape");
 std::vector<std::string> model_shape_names();
 
 }  // namespace templora

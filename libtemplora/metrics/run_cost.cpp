@@ -20,10 +20,17 @@ void add_prediction(const CostPrediction& prediction, RunCost& cost) {
   cost.memory = prediction.memory;
 }
 
-RunCost compared(const Config& config, const ModelShape& shape, const MeasuredMemory& measured) {
+RunCost measured_cost(const Config& config, const MeasuredMemory& measured) {
   RunCost cost;
   cost.measured = measured;
+  for (const auto& [phase, peak] : measured.phases) cost.phases[phase].peak = peak;
   cost.dtype = config.model.dtype;
+  if (config.cost.device) cost.device = device_peaks(*config.cost.device, "cost.device");
+  return cost;
+}
+
+RunCost compared(const Config& config, const ModelShape& shape, const MeasuredMemory& measured) {
+  RunCost cost = measured_cost(config, measured);
   cost.learns = config.score.adapter && config.train.enabled;
   cost.window = config.window.context_tokens.value_or(config.train.prefix_tokens) + config.window.chunk_tokens;
   const CostPrediction method = cost_per_token(method_alone(config), shape);
@@ -31,11 +38,10 @@ RunCost compared(const Config& config, const ModelShape& shape, const MeasuredMe
   cost.method_memory_bytes = method.memory.total();
   cost.references = reference_costs(config, shape);
   cost.claims = paper_cost_claims(config);
-  if (config.cost.device) cost.device = device_peaks(*config.cost.device, "cost.device");
   return cost;
 }
 
-// Writing and learning at once are measured as one.
+// What is measured as one: writing and learning at once, both directions of a pass.
 void merge(RunCost& cost, const std::string& whole, const std::vector<std::string>& parts) {
   if (!cost.phases.contains(whole)) return;
   for (const std::string& part : parts) {
@@ -54,6 +60,7 @@ double change_percent(double from, double to) { return from == 0 ? 0 : 100 * (to
 
 void check_cost(const Config& config) {
   if (config.cost.device) device_peaks(*config.cost.device, "cost.device");
+  if (config.cost.shape) named_model_shape(*config.cost.shape, "cost.shape");
 }
 
 std::optional<double> PhaseCost::flops_per_s() const {
@@ -109,6 +116,49 @@ RunCost run_cost(const std::vector<GenerationRecord>& chunks, std::int64_t promp
   return cost;
 }
 
+RunCost run_cost(const std::vector<PairRecord>& pairs, const std::vector<LessonRecord>& lessons,
+                 const std::map<std::string, double>& seconds, const Config& config, const ModelShape& shape,
+                 const MeasuredMemory& measured) {
+  RunCost cost = measured_cost(config, measured);
+  add_seconds(seconds, cost);
+  const ModelWork model(shape, config.lora, config.model.dtype);
+  const std::int64_t block = config.cache.prefill_block_tokens;
+  CostPrediction counted;
+  const auto sentence = [&](const std::string& who, bool adapter, std::int64_t prompt, std::int64_t read, std::int64_t reference,
+                            std::size_t written) {
+    if (prompt == 0) return;  // skipped, or this side is off
+    const std::int64_t held = prompt - 1;  // the last id is fed by what comes next
+    counted.phases[who + "_prefill"] += model.cached(read, held - read, AskedRows::none, adapter, block);
+    counted.phases[who + "_score"] += model.cached(reference, held, AskedRows::all, adapter, block) + model.logits(reference);
+    counted.phases[who + "_decode"] += model.decoded(std::int64_t(written), held, adapter);
+  };
+  for (const PairRecord& pair : pairs) {
+    sentence("base", false, pair.base_prompt_tokens, pair.base_read_tokens, pair.reference_tokens, pair.base_ids.size());
+    sentence("lora", true, pair.lora_prompt_tokens, pair.lora_read_tokens, pair.reference_tokens, pair.lora_ids.size());
+    counted.tokens += pair.reference_tokens;
+  }
+  for (const LessonRecord& lesson : lessons) {
+    const double steps = double(lesson.steps);
+    counted.phases["train_forward"] += steps * model.forward(lesson.tokens, lesson.labelled, true);
+    counted.phases["train_backward"] += steps * model.backward(lesson.tokens, lesson.labelled);
+    counted.phases["optimizer"] += steps * model.optimizer(config.train);
+  }
+  counted.memory = memory_need(config, shape);
+  add_prediction(counted, cost);
+  return cost;
+}
+
+RunCost run_cost(const Config& config, const ModelShape& shape, std::int64_t tokens, const std::map<std::string, double>& seconds,
+                 const MeasuredMemory& measured) {
+  RunCost cost = measured_cost(config, measured);
+  add_seconds(seconds, cost);
+  CostInput input;
+  input.document_tokens = {tokens};
+  add_prediction(predict_cost(config, shape, input), cost);
+  merge(cost, "gradient", {"train_forward", "train_backward"});
+  return cost;
+}
+
 Json to_json(const Work& work) {
   return {{"gemm_flops", work.gemm_flops}, {"attention_flops", work.attention_flops}, {"flops", work.flops()}, {"bytes", work.bytes}};
 }
@@ -126,6 +176,8 @@ Json to_json(const RunCost& cost) {
     Json& json = phases[name] = to_json(phase.work);
     json["seconds"] = phase.seconds;
     json["flops_per_s"] = number_or_null(phase.flops_per_s());
+    json["peak_rise_bytes"] = phase.peak ? Json(phase.peak->rise_bytes) : Json(nullptr);
+    json["peak_device_bytes"] = phase.peak && phase.peak->device_bytes ? Json(*phase.peak->device_bytes) : Json(nullptr);
     if (cost.device) json["floor_seconds"] = floor_seconds(phase.work, *cost.device, cost.dtype);
     total += phase.work;
   }
@@ -148,7 +200,7 @@ Json to_json(const RunCost& cost) {
             {"seconds", cost.seconds},
             {"flops", total.flops()},
             {"phases", phases},
-            {"method_flops_per_token", cost.method_per_token.flops()},
+            {"method_flops_per_token", cost.method_per_token.flops() > 0 ? Json(cost.method_per_token.flops()) : Json(nullptr)},
             {"predicted_bytes", to_json(cost.memory)},
             {"peak_rss_bytes", cost.measured.peak_rss_bytes},
             {"peak_device_bytes", cost.measured.peak_device_bytes ? Json(*cost.measured.peak_device_bytes) : Json(nullptr)},

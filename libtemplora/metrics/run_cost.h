@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "metrics/cost_variants.h"
+#include "metrics/measured_memory.h"
 #include "metrics/perplexity.h"
 #include "run/run_folder.h"
 
@@ -19,14 +20,9 @@ void check_cost(const Config& config);
 struct PhaseCost {
   Work work;
   double seconds = 0;
+  std::optional<PhasePeak> peak;  ///< none where the phase never ran in the process that ended the run
   /// Achieved FLOP/s; none where either is nothing.
   std::optional<double> flops_per_s() const;
-};
-
-/// Peaks of memory that a process saw.
-struct MeasuredMemory {
-  std::int64_t peak_rss_bytes = 0;
-  std::optional<std::int64_t> peak_device_bytes;  ///< of a GPU's allocator
 };
 
 /// The cost of a run: prediction and measurement side by side, and the plain model's beside both.
@@ -57,6 +53,16 @@ RunCost run_cost(const RunData& data, const PerplexityTable& table, const Config
 /// Of a generation, from its chunks' records.
 RunCost run_cost(const std::vector<GenerationRecord>& chunks, std::int64_t prompt_tokens, const Config& config,
                  const ModelShape& shape, const MeasuredMemory& measured);
+
+/// Of a translation, from its pairs' lengths and what each chunk taught; `seconds` by phase. A sentence of a batch is
+/// counted up to its own end, and bytes as if each were decoded alone.
+RunCost run_cost(const std::vector<PairRecord>& pairs, const std::vector<LessonRecord>& lessons,
+                 const std::map<std::string, double>& seconds, const Config& config, const ModelShape& shape,
+                 const MeasuredMemory& measured);
+
+/// Of a pretraining whose steps took these seconds, by phase.
+RunCost run_cost(const Config& config, const ModelShape& shape, std::int64_t tokens, const std::map<std::string, double>& seconds,
+                 const MeasuredMemory& measured);
 
 /// The `cost` object of summary.json (docs/cost.md).
 Json to_json(const RunCost& cost);

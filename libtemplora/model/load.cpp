@@ -1,64 +1,32 @@
 #include "model/load.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/core/grad_mode.h>
 
 #include <cmath>
-#include <set>
 
 #include "core/hash.h"
+#include "io/weight_check.h"
 #include "model/tensors.h"
 
 namespace templora {
 namespace {
 
-constexpr std::size_t kNamedInError = 6;  // tensors listed of each kind; the rest is counted
 constexpr std::int64_t kLargestLayers = 4096;
-
-void add_problem(std::string& message, const std::vector<std::string>& names, const char* what) {
-  if (names.empty()) return;
-  const std::size_t shown = std::min(names.size(), kNamedInError);
-  message += fmt::format("; {} {}: {}{}", names.size(), what, fmt::join(names.begin(), names.begin() + shown, ", "),
-                         names.size() > shown ? ", ..." : "");
-}
 
 // Old checkpoints store what is computed from config.json; tied ones may repeat the embedding.
 bool is_redundant(const std::string& name, const LlamaConfig& config) {
   return name.ends_with(".rotary_emb.inv_freq") || (config.tied_embeddings && name == "lm_head.weight");
 }
 
-void check_tensors(const SafetensorsFiles& files, const LlamaConfig& config) {
-  // A model on the meta device has names and shapes but no memory.
+// A model on the meta device has names and shapes but no memory.
+WantedTensors wanted_tensors(const LlamaConfig& config) {
+  WantedTensors wanted;
   LlamaImpl shapes(config, at::TensorOptions(at::kFloat).device(at::kMeta));
-  std::vector<std::string> missing, extra, misshapen;
-  std::set<std::string> known;
-  for (const auto& item : shapes.named_parameters()) {
-    known.insert(item.key());
-    const auto found = files.tensors().find(item.key());
-    if (found == files.tensors().end()) {
-      missing.push_back(item.key());
-      continue;
-    }
-    const auto wanted = item.value().sizes().vec();
-    const StorageType type = found->second.type;
-    if (found->second.shape != wanted)
-      misshapen.push_back(fmt::format("{} has [{}], config.json wants [{}]", item.key(),
-                                      fmt::join(found->second.shape, ", "), fmt::join(wanted, ", ")));
-    else if (type != StorageType::f32 && type != StorageType::bf16 && type != StorageType::f16 && type != StorageType::f64)
-      misshapen.push_back(fmt::format("{} has dtype {}, a floating-point one is wanted", item.key(), storage_type_name(type)));
-  }
-  for (const auto& [name, span] : files.tensors())
-    if (!known.count(name) && !is_redundant(name, config)) extra.push_back(name);
-  std::string problems;
-  add_problem(problems, missing, "missing");
-  add_problem(problems, misshapen, "of the wrong shape or dtype");
-  add_problem(problems, extra, "that this model has no place for");
-  if (!problems.empty())
-    throw Error(Exit::bad_input, fmt::format("{}: tensors do not fit config.json{}; does config.json belong to these weights?",
-                                             files.path().string(), problems));
+  for (const auto& item : shapes.named_parameters()) wanted[item.key()] = item.value().sizes().vec();
+  return wanted;
 }
 
 }  // namespace
@@ -73,7 +41,8 @@ Llama load_llama(const std::filesystem::path& folder, at::ScalarType dtype, cons
     throw Error(Exit::bad_input, fmt::format("{}: num_hidden_layers: got {}, wanted at most {}", config_file.string(),
                                              config.layers, kLargestLayers));
   const SafetensorsFiles files = SafetensorsFiles::open_folder(folder);
-  check_tensors(files, config);
+  check_weights(files, wanted_tensors(config), "does config.json belong to these weights?",
+                [&](const std::string& name) { return is_redundant(name, config); });
   Llama model(config, at::TensorOptions(dtype).device(device));
   const at::NoGradGuard no_grad;
   for (auto& item : model->named_parameters()) {

@@ -34,6 +34,11 @@ std::vector<std::string> ordered(const Phases& phases) {
   return names;
 }
 
+std::string peak_text(const PhaseCost& phase) {
+  if (!phase.peak) return kDash;
+  return fmt::format("{:.1f} MB", double(phase.peak->device_bytes.value_or(phase.peak->rise_bytes)) / 1e6);
+}
+
 std::string window_name(std::int64_t tokens) {
   return tokens % 1024 == 0 ? fmt::format("{}K", tokens / 1024) : std::to_string(tokens);
 }
@@ -113,21 +118,24 @@ void append_advice(const RunCost& cost, std::string& out) {
 }  // namespace
 
 std::string cost_markdown(const RunCost& cost) {
-  std::string out = "## Cost\n\n| phase | seconds | share | predicted GFLOP | achieved GFLOP/s |";
+  const bool on_device = cost.measured.peak_device_bytes.has_value();
+  std::string out = fmt::format("## Cost\n\n| phase | seconds | share | predicted GFLOP | achieved GFLOP/s | {} |",
+                                on_device ? "peak on the device" : "raised the peak by");
   if (cost.device) out += fmt::format(" floor on {} |", cost.device->name);
-  out += "\n| --- | ---: | ---: | ---: | ---: |";
+  out += "\n| --- | ---: | ---: | ---: | ---: | ---: |";
   out += cost.device ? " ---: |\n" : "\n";
   Work total;
   for (const std::string& name : ordered(cost.phases)) {
     const PhaseCost& phase = cost.phases.at(name);
     total += phase.work;
     const auto rate = phase.flops_per_s();
-    out += fmt::format("| {} | {:.3g} | {:.1f} % | {} | {} |", name, phase.seconds, cost.seconds > 0 ? 100 * phase.seconds / cost.seconds : 0,
-                       giga(phase.work.flops()), rate ? giga(*rate) : kDash);
+    out += fmt::format("| {} | {:.3g} | {:.1f} % | {} | {} | {} |", name, phase.seconds,
+                       cost.seconds > 0 ? 100 * phase.seconds / cost.seconds : 0, giga(phase.work.flops()), rate ? giga(*rate) : kDash,
+                       peak_text(phase));
     out += cost.device ? fmt::format(" {} |\n", duration(floor_seconds(phase.work, *cost.device, cost.dtype))) : "\n";
   }
-  const auto rate = PhaseCost{total, cost.seconds}.flops_per_s();
-  out += fmt::format("| all | {:.3g} | | {} | {} |", cost.seconds, giga(total.flops()), rate ? giga(*rate) : kDash);
+  const auto rate = PhaseCost{total, cost.seconds, {}}.flops_per_s();
+  out += fmt::format("| all | {:.3g} | | {} | {} | |", cost.seconds, giga(total.flops()), rate ? giga(*rate) : kDash);
   out += cost.device ? " |\n\n" : "\n\n";
   if (cost.tokens > 0)
     out += fmt::format("{} tokens; {} GFLOP and {} a token. {} ", grouped(cost.tokens), giga(total.flops() / double(cost.tokens)),

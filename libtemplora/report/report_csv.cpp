@@ -120,7 +120,7 @@ std::string chunks_csv(const std::vector<ReportRun>& runs) {
   for (const std::string& phase : phases) out += ",seconds_" + csv_field(phase);
   out += "\n";
   for (const ReportRun& run : runs) {
-    const std::string start = fmt::format("{},{},{}", csv_field(run.name), run.config_hash(), run.experiment());
+    const std::string start = fmt::format("{},{},{}", csv_field(run.name), csv_field(run.config_hash()), csv_field(run.experiment()));
     for_each_record(run.folder / "chunks.jsonl", [&](const Json& record) {
       out += start;
       for (const char* field : kPlainFields) out += "," + json_field(record, field);

@@ -78,7 +78,8 @@ std::string report_markdown(const Report& report) {
   return out;
 }
 
-std::string latex_escaped(const std::string& text) {
+std::string latex_escaped(const std::string& raw) {
+  const std::string text = printable(raw, 100000);
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];

@@ -5,7 +5,7 @@
 namespace templora {
 namespace {
 
-// A run whose summary has no costs was made before there were any, and one that cannot have them has none.
+// A run whose summary has no costs was made before there were any.
 KnownFiles with_cost(const RunImage& run, KnownFiles known) {
   if (run.summary && run.summary->contains("cost"))
     known.files.push_back("cost.md");
@@ -28,7 +28,7 @@ void verify_kind(RunImage& run, Verification& v) {
       verify_adapters(run, run.books.size(), v);
       break;
     case ExperimentKind::translation:
-      verify_files(run, {{"run.json", "books.jsonl", "chunks.jsonl", "pairs.jsonl", "table.md", "summary.json"}, {"lock", "nll", "state", "adapters"}}, v);
+      verify_files(run, with_cost(run, {{"run.json", "books.jsonl", "chunks.jsonl", "pairs.jsonl", "table.md", "summary.json"}, {"lock", "nll", "state", "adapters"}}), v);
       read_records(run, v);
       verify_translation(run, v);
       verify_weights(run, v);
@@ -41,7 +41,7 @@ void verify_kind(RunImage& run, Verification& v) {
       verify_adapters(run, 1, v);
       break;
     case ExperimentKind::pretrain:
-      verify_files(run, {{"run.json", "steps.jsonl", "schedule.jsonl", "validation.jsonl", "table.md", "summary.json", "model"}, {"lock", "nll", "state"}}, v);
+      verify_files(run, with_cost(run, {{"run.json", "steps.jsonl", "schedule.jsonl", "validation.jsonl", "table.md", "summary.json", "model"}, {"lock", "nll", "state"}}), v);
       verify_pretrain(run, v);
       break;
   }

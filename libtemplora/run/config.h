@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -9,18 +8,6 @@
 #include "core/json.h"
 
 namespace templora {
-
-/// What a config file says about one field besides its name and default.
-struct FieldInfo {
-  const char* help;
-  const char* unit = "";
-  double min = -std::numeric_limits<double>::infinity();  ///< smallest value allowed
-  double max = std::numeric_limits<double>::infinity();   ///< largest value allowed
-  bool above_min = false;                                 ///< `min` itself is not allowed
-};
-
-/// No sequence is longer: keeps sums of token counts far from overflow.
-inline constexpr double kMostTokens = 1 << 30;
 
 enum class ExperimentKind { perplexity, pretrain, generation, translation };
 enum class Fidelity { corrected, official };
@@ -190,6 +177,7 @@ struct CacheConfig {
 struct CostConfig {
   std::int64_t reference_window = 24576;
   std::optional<std::string> device;
+  std::optional<std::string> shape;
 };
 
 /// Where and how often a run keeps its state.
@@ -220,248 +208,6 @@ struct Config {
   /// unknown). Kept in the record, never interpreted.
   std::optional<Json> notes;
 };
-
-/// Names every field of a section: `v(name, member, FieldInfo)`. This is the single place that names a
-/// field, its unit, its range and its help; parsing, `--set`, the effective config in each run, the JSON
-/// schema and the reference page all come from it.
-template <class Visitor>
-void visit_fields(ModelConfig& c, Visitor&& v) {
-  v("path", c.path, FieldInfo{"Hugging Face model folder: config.json, *.safetensors, tokenizer.model"});
-  v("tokenizer", c.tokenizer, FieldInfo{"tokenizer.model or a folder holding it; null: the model folder"});
-  v("dtype", c.dtype, FieldInfo{"dtype of the base weights and activations; LoRA weights are float32 always"});
-  v("device", c.device, FieldInfo{"\"cpu\", \"cuda\", \"cuda:N\" or \"auto\" (cuda if there is one)"});
-  v("rope_scaling", c.rope_scaling,
-    FieldInfo{"replaces rope_scaling of config.json (an object as Hugging Face writes it); null keeps it"});
-  v("allow_beyond_positions", c.allow_beyond_positions,
-    FieldInfo{"allow windows longer than the model's max_position_embeddings"});
-}
-
-template <class Visitor>
-void visit_fields(DataConfig& c, Visitor&& v) {
-  v("books", c.books, FieldInfo{"text files or globs, UTF-8, one book a file, relative to this config"});
-  v("max_tokens", c.max_tokens, FieldInfo{"keep the first tokens of each book only; 0 keeps all", "tokens", 0});
-  v("strip", c.strip, FieldInfo{"remove outer white space of each book before it is tokenised"});
-  v("exclude", c.exclude, FieldInfo{"pretrain: file names or globs of file names among the books that are left out"});
-  v("validation", c.validation, FieldInfo{"pretrain: held-back text files or globs, relative to this config"});
-  v("control_books", c.control_books,
-    FieldInfo{"texts or globs that mixed_books learns from, and other_book in a run of a single book"});
-  v("novels", c.novels, FieldInfo{"translation: GuoFeng files (.train, .eval) or globs, relative to this config"});
-  v("max_chunks", c.max_chunks, FieldInfo{"translation: keep the first chunks of each novel only; 0 keeps all", "chunks", 0});
-}
-
-template <class Visitor>
-void visit_fields(WindowConfig& c, Visitor&& v) {
-  v("chunk_tokens", c.chunk_tokens, FieldInfo{"Δ: the module is updated once after each chunk", "tokens", 1, kMostTokens});
-  v("context_tokens", c.context_tokens,
-    FieldInfo{"L_X: last tokens before a chunk that the model sees when scoring it; null: train.prefix_tokens",
-              "tokens", 0, kMostTokens});
-  v("first_chunk_tokens", c.first_chunk_tokens,
-    FieldInfo{"length of the first chunk; null: chunk_tokens (official: 1024)", "tokens", 1, kMostTokens});
-}
-
-template <class Visitor>
-void visit_fields(ScoreConfig& c, Visitor&& v) {
-  v("base", c.base, FieldInfo{"score every chunk with the base model too"});
-  v("adapter", c.adapter, FieldInfo{"score every chunk with the temporary module"});
-  v("segment_edges", c.segment_edges, FieldInfo{"token positions where the table's segments begin", "tokens", 0});
-  v("base_scores", c.base_scores,
-    FieldInfo{"perplexity: folder that keeps the base model's NLLs of whole books between runs, which then need not compute "
-              "them; null: none. Changes no number"});
-}
-
-template <class Visitor>
-void visit_fields(TranslationConfig& c, Visitor&& v) {
-  v("context", c.context, FieldInfo{"which of a chunk's ready contexts is used: \"k1\" is up to 1000 tokens, \"k3\" up to 3000"});
-  v("history", c.history,
-    FieldInfo{"English of the earlier sentences, in prompts and training text: \"reference\" (the released setting), "
-              "\"own\" (what the model wrote), or a probability of the reference, drawn from seed for each pair", "", 0, 1});
-  v("tokenization", c.tokenization,
-    FieldInfo{"\"official\" tokenises training text sentence by sentence, but a prompt as one string; \"corrected\" gives "
-              "a sentence the same ids everywhere; null: as fidelity says"});
-  v("prompt", c.prompt, FieldInfo{"chat template: \"chatml\" is Yi's, \"plain\" is for base models"});
-  v("instruction", c.instruction, FieldInfo{"first line of the prompt; null: translate the text below into English, in Chinese"});
-  v("window_tokens", c.window_tokens,
-    FieldInfo{"longest sequence; where the history does not fit, its oldest pairs are cut; null: the model's positions",
-              "tokens", 2, kMostTokens});
-  v("batch_sentences", c.batch_sentences,
-    FieldInfo{"most sentences that are translated at once; bounds memory, and more are faster", "sentences", 1, 4096});
-  v("comet_model", c.comet_model, FieldInfo{"folder of COMET weights that scripts/convert_comet.py made (docs/comet.md); null: no COMET"});
-}
-
-template <class Visitor>
-void visit_fields(LoraConfig& c, Visitor&& v) {
-  v("rank", c.rank, FieldInfo{"inner size of the low-rank update", "", 1, 1 << 20});
-  v("alpha", c.alpha, FieldInfo{"the update is scaled by alpha / rank", "", 0, 1e9});
-  v("dropout", c.dropout, FieldInfo{"share of the update's inputs dropped in training", "", 0, 0.999});
-  v("targets", c.targets, FieldInfo{"projections that get an update: any of q_proj k_proj v_proj o_proj gate_proj "
-                                    "up_proj down_proj"});
-  v("layers", c.layers, FieldInfo{"indices of the layers that get an update; null: all", "", 0});
-  v("init_from", c.init_from, FieldInfo{"PEFT adapter folder to start every document from; null: B = 0"});
-  v("reset_every_tokens", c.reset_every_tokens,
-    FieldInfo{"start a fresh module at the first chunk past each multiple of this position; 0: one module a document",
-              "tokens", 0});
-  v("save_final", c.save_final, FieldInfo{"write each document's last module as a PEFT folder, adapters/<book index>"});
-}
-
-template <class Visitor>
-void visit_fields(TrainConfig& c, Visitor&& v) {
-  v("enabled", c.enabled, FieldInfo{"train after each chunk; false scores with the module as it starts"});
-  v("prefix_tokens", c.prefix_tokens,
-    FieldInfo{"L_T: last tokens before a chunk that training puts in front of it, unlabelled", "tokens", 0,
-              kMostTokens});
-  v("label_prefix", c.label_prefix, FieldInfo{"label the prefix too: the loss is the mean over prefix and chunk (perplexity)"});
-  v("epochs", c.epochs, FieldInfo{"optimizer steps on each chunk", "steps", 1});
-  v("learning_rate", c.learning_rate, FieldInfo{"the optimizer's step size after warm-up", "", 0});
-  v("warmup_chunks", c.warmup_chunks,
-    FieldInfo{"after chunk k = 0, 1, ... training runs at learning_rate * min(1, k / warmup_chunks), so chunk 0 "
-              "trains at 0 (official: 2); excludes warmup_steps", "chunks", 0});
-  v("warmup_steps", c.warmup_steps,
-    FieldInfo{"step s = 1, 2, ... runs at learning_rate * min(1, s / warmup_steps) (corrected: 2); excludes "
-              "warmup_chunks", "steps", 0});
-  v("clip_norm", c.clip_norm, FieldInfo{"largest global gradient norm; 0 does not clip", "", 0, 1e9});
-  v("optimizer", c.optimizer,
-    FieldInfo{"\"adamw\", \"sgd\", or \"rms\": steps divided by the root of the document's mean squared gradient, as in "
-              "dynamic evaluation (docs/ablations.md)"});
-  v("adam_beta1", c.adam_beta1, FieldInfo{"decay of AdamW's first moment", "", 0, 0.999999});
-  v("adam_beta2", c.adam_beta2, FieldInfo{"decay of AdamW's second moment", "", 0, 0.99999999});
-  v("adam_eps", c.adam_eps, FieldInfo{"added to the root of the second moment", "", 0, 1, true});
-  v("weight_decay", c.weight_decay, FieldInfo{"AdamW's decoupled decay", "", 0, 1});
-  v("rms_eps", c.rms_eps, FieldInfo{"rms: added to the root of the mean squared gradient", "", 0, 1, true});
-  v("decay_to_start", c.decay_to_start,
-    FieldInfo{"sgd, rms: λ, the share of the way back to its first weights that the module goes at each step; rms gives "
-              "weights with larger gradients a larger share", "", 0, 1});
-  v("moments", c.moments, FieldInfo{"\"keep\" the optimizer's moments over the document or \"reset\" them per chunk"});
-  v("stop_after_tokens", c.stop_after_tokens,
-    FieldInfo{"train on chunks that end within the first tokens of each document only; 0: on all", "tokens", 0});
-  v("update_every_chunks", c.update_every_chunks,
-    FieldInfo{"k: learn a module's chunks 0, k, 2k, ... only; the others are scored, never learnt (perplexity)", "chunks", 1});
-  v("hard_quantile", c.hard_quantile,
-    FieldInfo{"q: learn a chunk only if the module's mean NLL on it is at least the q-quantile of the document's earlier "
-              "chunks' (perplexity); 0: learn all", "", 0, 0.999999});
-  v("hard_after_chunks", c.hard_after_chunks,
-    FieldInfo{"hard_quantile: first scored chunks of a document, which are learnt whatever their NLL", "chunks", 1});
-  v("lag_chunks", c.lag_chunks,
-    FieldInfo{"0: train on a chunk before the next is scored; 1: one chunk later (the paper's parallelized "
-              "deployment)", "chunks", 0, 1});
-}
-
-template <class Visitor>
-void visit_fields(PretrainConfig& c, Visitor&& v) {
-  v("layers", c.layers, FieldInfo{"decoder layers", "", 1, 4096});
-  v("hidden", c.hidden, FieldInfo{"size of the residual stream; a multiple of 2 * heads", "", 2, 1 << 20});
-  v("ffn", c.ffn, FieldInfo{"inner size of the gated feed-forward part", "", 1, 1 << 20});
-  v("heads", c.heads, FieldInfo{"query heads; hidden / heads is the size of each", "", 1, 1 << 16});
-  v("kv_heads", c.kv_heads, FieldInfo{"key and value heads, a divisor of heads; null: heads", "", 1, 1 << 16});
-  v("tied_embeddings", c.tied_embeddings, FieldInfo{"the output projection is the embedding's weight"});
-  v("rms_norm_eps", c.rms_norm_eps, FieldInfo{"added to the mean square in each norm", "", 0, 1, true});
-  v("rope_theta", c.rope_theta, FieldInfo{"base of the rotary angles", "", 1});
-  v("init_std", c.init_std, FieldInfo{"standard deviation of the initial weights", "", 0, 1, true});
-  v("sequence_tokens", c.sequence_tokens, FieldInfo{"length of a training sequence, and the model's positions", "tokens", 1, kMostTokens});
-  v("batch_sequences", c.batch_sequences, FieldInfo{"sequences of one optimizer step", "sequences", 1, 1 << 20});
-  v("micro_sequences", c.micro_sequences,
-    FieldInfo{"sequences that a thread computes at once: bounds memory, and small ones stay in the cache", "sequences", 1, 1 << 20});
-  v("passes", c.passes, FieldInfo{"times that the corpus is seen; unused where tokens is given", "", 0, 1e6, true});
-  v("tokens", c.tokens,
-    FieldInfo{"tokens to train on; null: passes over the corpus. A resumed run may give another number", "tokens", 1, 1e15});
-  v("learning_rate", c.learning_rate, FieldInfo{"AdamW's step size after warm-up", "", 0});
-  v("warmup_steps", c.warmup_steps, FieldInfo{"the rate rises linearly over these", "steps", 0});
-  v("min_learning_rate_share", c.min_learning_rate_share, FieldInfo{"the cosine ends at this share of learning_rate", "", 0, 1});
-  v("adam_beta1", c.adam_beta1, FieldInfo{"decay of AdamW's first moment", "", 0, 0.999999});
-  v("adam_beta2", c.adam_beta2, FieldInfo{"decay of AdamW's second moment", "", 0, 0.99999999});
-  v("adam_eps", c.adam_eps, FieldInfo{"added to the root of the second moment", "", 0, 1, true});
-  v("weight_decay", c.weight_decay, FieldInfo{"AdamW's decoupled decay of the matrices; norms have none", "", 0, 1});
-  v("clip_norm", c.clip_norm, FieldInfo{"largest global gradient norm; 0 does not clip", "", 0, 1e9});
-  v("save_every_steps", c.save_every_steps, FieldInfo{"steps between saved states", "steps", 1});
-  v("validate_every_steps", c.validate_every_steps, FieldInfo{"steps between looks at the held-back texts", "steps", 1});
-  v("validation_tokens", c.validation_tokens,
-    FieldInfo{"of the held-back tokens, how many these looks read, spread evenly; the last reads all", "tokens", 1});
-  v("token_cache", c.token_cache, FieldInfo{"folder that keeps the texts' token ids between runs; null: none"});
-}
-
-template <class Visitor>
-void visit_fields(GenerateConfig& c, Visitor&& v) {
-  v("max_new_tokens", c.max_new_tokens, FieldInfo{"most tokens of one answer (translation)", "tokens", 1, kMostTokens});
-  v("min_new_tokens", c.min_new_tokens,
-    FieldInfo{"no stop token and no stop string ends an answer before it has so many", "tokens", 0, kMostTokens});
-  v("temperature", c.temperature, FieldInfo{"logits are divided by it before sampling; 0 is greedy", "", 0, 1e6});
-  v("top_k", c.top_k, FieldInfo{"sample among the k likeliest tokens; 0: all", "", 0, kMostTokens});
-  v("top_p", c.top_p, FieldInfo{"sample among the likeliest tokens that make up this probability; 1: all", "", 0, 1});
-  v("min_p", c.min_p, FieldInfo{"leave out tokens less likely than this times the likeliest; 0: none", "", 0, 1});
-  v("repetition_penalty", c.repetition_penalty,
-    FieldInfo{"divides positive and multiplies negative logits of tokens in the prompt and the answer; 1: off", "", 0, 1e6,
-              true});
-  v("stop", c.stop, FieldInfo{"an answer ends where one of these strings appears in it"});
-  v("prompt", c.prompt, FieldInfo{"generation: the text that is continued; excludes prompt_file"});
-  v("prompt_file", c.prompt_file, FieldInfo{"generation: a UTF-8 file with the prompt, relative to this config"});
-  v("tokens", c.tokens, FieldInfo{"generation: length of the text to write, without the prompt", "tokens", 1, kMostTokens});
-  v("schedule", c.schedule,
-    FieldInfo{"generation: \"cascaded\" trains between chunks, \"parallelized\" on the chunk before while the next is "
-              "written"});
-  v("learn_prompt", c.learn_prompt, FieldInfo{"generation: train on the prompt's chunks before anything is written"});
-  v("snapshot_every_chunks", c.snapshot_every_chunks,
-    FieldInfo{"generation: keep what is needed to branch off there, snapshots/<chunk>, the module as a PEFT folder; 0: never",
-              "chunks", 0});
-  v("from_snapshot", c.from_snapshot,
-    FieldInfo{"generation: a snapshot folder to go on from, text, module and all; replaces the prompt"});
-}
-
-template <class Visitor>
-void visit_fields(CacheConfig& c, Visitor&& v) {
-  v("policy", c.policy,
-    FieldInfo{"keys and values after an update: \"rebuild\" computes all anew; \"refill\" grows from R tokens until the "
-              "next chunk would pass W, then rebuilds from the last R (the paper's cache reuse); \"every_k\" rebuilds "
-              "from the last context_tokens every rebuild_every_chunks updates; \"last_n\" keeps the sinks and the "
-              "last positions for ever, each rotated by its slot"});
-  v("refill_tokens", c.refill_tokens, FieldInfo{"refill: R, last tokens that a rebuild computes", "tokens", 1, kMostTokens});
-  v("window_tokens", c.window_tokens,
-    FieldInfo{"W: most tokens that the model sees at once; null: window.context_tokens + window.chunk_tokens", "tokens", 1,
-              kMostTokens});
-  v("rebuild_every_chunks", c.rebuild_every_chunks, FieldInfo{"every_k: updates between rebuilds", "chunks", 1});
-  v("sink_tokens", c.sink_tokens, FieldInfo{"last_n: first positions of the text that are always kept", "tokens", 0, kMostTokens});
-  v("measure_staleness", c.measure_staleness,
-    FieldInfo{"also score chunks with fresh keys and values under the same mask, and record the difference"});
-  v("staleness_every_chunks", c.staleness_every_chunks, FieldInfo{"chunks between these measurements", "chunks", 1});
-  v("prefill_block_tokens", c.prefill_block_tokens, FieldInfo{"rows of one forward pass that fills the cache", "tokens", 1, kMostTokens});
-}
-
-template <class Visitor>
-void visit_fields(CostConfig& c, Visitor&& v) {
-  v("reference_window", c.reference_window,
-    FieldInfo{"window of the plain model that the cost is compared with; 24576 and 32768 are printed too", "tokens", 2, kMostTokens});
-  v("device", c.device,
-    FieldInfo{"device whose peaks give a floor for each phase's time: a name or a list of peaks, as templora cost --device takes "
-              "it; null: none"});
-}
-
-template <class Visitor>
-void visit_fields(RunConfig& c, Visitor&& v) {
-  v("save_every_chunks", c.save_every_chunks, FieldInfo{"chunks between saved states", "chunks", 1});
-  v("threads", c.threads, FieldInfo{"CPU threads; 0: one per core. Part of a run's identity", "", 0, 4096});
-}
-
-template <class Visitor>
-void visit_fields(Config& c, Visitor&& v) {
-  v("experiment", c.experiment, FieldInfo{"what to run"});
-  v("seed", c.seed, FieldInfo{"seeds the module's initial weights and dropout", "", 0});
-  v("fidelity", c.fidelity,
-    FieldInfo{"\"official\" sets the defaults that reproduce the released code's numbers; given keys win"});
-  v("control", c.control,
-    FieldInfo{"further modules that learn from other texts, each a column: \"other_book\" learns the chunks of one other "
-              "book in order, \"mixed_books\" chunks drawn from all data.control_books; a name or an array of names"});
-  v("model", c.model, FieldInfo{"the base model"});
-  v("data", c.data, FieldInfo{"the texts"});
-  v("window", c.window, FieldInfo{"how texts are cut"});
-  v("score", c.score, FieldInfo{"what is scored"});
-  v("translation", c.translation, FieldInfo{"how novels are translated"});
-  v("lora", c.lora, FieldInfo{"the temporary module"});
-  v("train", c.train, FieldInfo{"how the module learns"});
-  v("pretrain", c.pretrain, FieldInfo{"a model trained from nothing"});
-  v("generate", c.generate, FieldInfo{"how text is decoded"});
-  v("cache", c.cache, FieldInfo{"keys and values that are kept between chunks"});
-  v("cost", c.cost, FieldInfo{"what the run's cost is compared with"});
-  v("run", c.run, FieldInfo{"the run itself"});
-  v("notes", c.notes, FieldInfo{"anything, kept in the record and never interpreted"});
-}
 
 /// What a config file became.
 struct LoadedConfig {

@@ -7,7 +7,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "run/config.h"
+#include "run/config_keys.h"
 
 // What the parser, the dump, the schema and the reference page share: the names of enum values and the
 // kinds of fields that visit_fields() can hand to a visitor.

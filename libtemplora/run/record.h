@@ -102,7 +102,16 @@ struct PairRecord {
   bool lora_stopped = false;
   std::int64_t base_prompt_tokens = 0;
   std::int64_t lora_prompt_tokens = 0;
+  std::int64_t base_read_tokens = 0;    ///< of the prompt, those read for this sentence; the rest was there already
+  std::int64_t lora_read_tokens = 0;
   std::int64_t cut_pairs = 0;           ///< oldest pairs that the window had no room for (the larger of the two prompts')
+};
+
+/// What a chunk of a novel taught the module: fields of its line in chunks.jsonl.
+struct LessonRecord {
+  std::int64_t tokens = 0;    ///< length of the training text
+  std::int64_t labelled = 0;  ///< of them, those with a loss
+  std::int64_t steps = 0;     ///< optimizer steps
 };
 
 Json to_json(const PairRecord& record);

@@ -10,32 +10,8 @@ namespace {
 
 constexpr double kMeanTolerance = 1e-3;  // a chunk's mean may have been taken in float32
 
-/// Calls `use(record, where)` for each line of a JSON-lines file.
-template <class Use>
-void for_each_line(const fs::path& path, Use&& use) {
-  const std::string text = read_file(path);
-  std::size_t start = 0;
-  for (std::int64_t line = 1; start < text.size(); ++line) {
-    const std::size_t end = text.find('\n', start);
-    const std::string where = fmt::format("{}:{}", path.string(), line);
-    if (end == std::string::npos)
-      throw Error(Exit::bad_input, fmt::format("{}: the last line has no end; resume the run first", where));
-    use(parse_json(std::string_view(text).substr(start, end - start), where), where);
-    start = end + 1;
-  }
-}
-
 [[noreturn]] void disagree(const std::string& where, const std::string& what) {
   throw Error(Exit::bad_input, fmt::format("{}: {}; was the run stopped, then resume it first", where, what));
-}
-
-std::vector<float> read_floats(const fs::path& path) {
-  const std::string bytes = read_file(path);
-  if (bytes.size() % sizeof(float) != 0)
-    disagree(path.string(), fmt::format("got {} bytes, wanted a multiple of {}", bytes.size(), sizeof(float)));
-  std::vector<float> values(bytes.size() / sizeof(float));
-  std::memcpy(values.data(), bytes.data(), bytes.size());
-  return values;
 }
 
 /// Checks that a book's NLL file holds what its chunks say, and returns it.
@@ -72,20 +48,42 @@ void check_follows(const ChunkRecord& chunk, const std::vector<const ChunkRecord
 
 }  // namespace
 
+void read_jsonl(const fs::path& file, const std::function<void(const Json&, const std::string& where)>& use) {
+  const std::string text = read_file(file);
+  std::size_t start = 0;
+  for (std::int64_t line = 1; start < text.size(); ++line) {
+    const std::size_t end = text.find('\n', start);
+    const std::string where = fmt::format("{}:{}", file.string(), line);
+    if (end == std::string::npos)
+      throw Error(Exit::bad_input, fmt::format("{}: the last line has no end; resume the run first", where));
+    use(parse_json(std::string_view(text).substr(start, end - start), where), where);
+    start = end + 1;
+  }
+}
+
+std::vector<float> read_floats(const fs::path& path) {
+  const std::string bytes = read_file(path);
+  if (bytes.size() % sizeof(float) != 0)
+    disagree(path.string(), fmt::format("got {} bytes, wanted a multiple of {}", bytes.size(), sizeof(float)));
+  std::vector<float> values(bytes.size() / sizeof(float));
+  std::memcpy(values.data(), bytes.data(), bytes.size());
+  return values;
+}
+
 RunData read_run(const fs::path& path) {
   RunData data;
   const std::string run = (path / "run.json").string();
   data.run = parse_json(read_file(run), run);
 
   std::map<std::int64_t, std::vector<const ChunkRecord*>> chunks_of;
-  for_each_line(path / "books.jsonl", [&](const Json& json, const std::string& where) {
+  read_jsonl(path / "books.jsonl", [&](const Json& json, const std::string& where) {
     data.books.push_back(book_record_from_json(json, where));
     const BookRecord& book = data.books.back();
     if (!chunks_of.emplace(book.book_index, std::vector<const ChunkRecord*>()).second)
       disagree(where, fmt::format("got book_index {} a second time, wanted another", book.book_index));
   });
   std::vector<std::string> places;
-  for_each_line(path / "chunks.jsonl", [&](const Json& json, const std::string& where) {
+  read_jsonl(path / "chunks.jsonl", [&](const Json& json, const std::string& where) {
     data.chunks.push_back(chunk_record_from_json(json, where));
     places.push_back(where);
   });
@@ -107,9 +105,44 @@ RunData read_run(const fs::path& path) {
   return data;
 }
 
+std::vector<GenerationRecord> read_generation(const fs::path& path) {
+  std::vector<GenerationRecord> chunks;
+  read_jsonl(path / "chunks.jsonl",
+                [&](const Json& json, const std::string& where) { chunks.push_back(generation_record_from_json(json, where)); });
+  return chunks;
+}
+
+std::map<std::string, double> read_step_seconds(const fs::path& path) {
+  std::map<std::string, double> sums;
+  read_jsonl(path / "steps.jsonl", [&](const Json& step, const std::string& where) {
+    try {
+      if (const auto phases = step.find("phase_seconds"); phases != step.end())
+        for (const auto& [phase, spent] : phases->items()) sums[phase] += spent.get<double>();
+      else
+        sums["step"] += step.at("seconds").get<double>();
+    } catch (const nlohmann::json::exception&) {
+      throw Error(Exit::bad_input, fmt::format("{}: seconds and phase_seconds: got no numbers, wanted a step as a pretraining writes it", where));
+    }
+  });
+  return sums;
+}
+
+std::vector<LessonRecord> read_lessons(const fs::path& path) {
+  std::vector<LessonRecord> lessons;
+  read_jsonl(path / "chunks.jsonl", [&](const Json& json, const std::string& where) {
+    try {
+      lessons.push_back({json.at("lesson_tokens").get<std::int64_t>(), json.at("labelled_tokens").get<std::int64_t>(),
+                         std::int64_t(json.at("train_loss").size())});
+    } catch (const nlohmann::json::exception&) {
+      throw Error(Exit::bad_input, fmt::format("{}: lesson_tokens, labelled_tokens and train_loss are wanted, as a translation writes them", where));
+    }
+  });
+  return lessons;
+}
+
 std::vector<PairRecord> read_pairs(const fs::path& path) {
   std::vector<PairRecord> pairs;
-  for_each_line(path / "pairs.jsonl",
+  read_jsonl(path / "pairs.jsonl",
                 [&](const Json& json, const std::string& where) { pairs.push_back(pair_record_from_json(json, where)); });
   return pairs;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -95,7 +96,24 @@ struct RunData {
 /// that was stopped may have to be resumed first.
 RunData read_run(const fs::path& path);
 
+/// Calls `use(record, where)` for each line of a finished file of records; `where` is "file:line". Throws Error(bad_input)
+/// for a line that is not JSON or has no end.
+void read_jsonl(const fs::path& file, const std::function<void(const Json&, const std::string& where)>& use);
+
+/// A file of raw float32 values, such as nll/0-lora.f32. Throws Error(bad_input) where its size is no multiple of 4.
+std::vector<float> read_floats(const fs::path& path);
+
+/// chunks.jsonl of a generation. Throws Error(bad_input) naming file and line.
+std::vector<GenerationRecord> read_generation(const fs::path& path);
+
 /// pairs.jsonl of a translation run. Throws Error(bad_input) naming file and line.
 std::vector<PairRecord> read_pairs(const fs::path& path);
+
+/// Seconds by phase of all of a pretraining's steps; older records know a step's whole only, as "step". Throws
+/// Error(bad_input) naming file and line.
+std::map<std::string, double> read_step_seconds(const fs::path& path);
+
+/// What each chunk of a translation run taught. Throws Error(bad_input) naming file and line.
+std::vector<LessonRecord> read_lessons(const fs::path& path);
 
 }  // namespace templora

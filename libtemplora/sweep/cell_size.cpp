@@ -41,7 +41,7 @@ CellSize translation_size(const Config& config, const ModelShape& shape) {
 
 CellSize estimate_size(const Config& config) {
   const bool pretrain = config.experiment == ExperimentKind::pretrain;
-  const ModelShape shape = pretrain ? pretrain_shape(config.pretrain, kUnknownVocab) : read_model_shape(config.model.path);
+  const ModelShape shape = pretrain ? pretrain_shape(config.pretrain, kUnknownVocab) : model_shape(config);
   if (config.experiment == ExperimentKind::translation) return translation_size(config, shape);
   CostInput input;
   if (pretrain) {

@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <set>
 
 #include "core/error.h"
 
@@ -50,9 +49,8 @@ std::pair<int, std::string> output_of(const std::vector<std::string>& command) {
 
 std::string slurm_script(const SweepFile& sweep, const fs::path& program) {
   const SlurmSettings& slurm = sweep.slurm;
-  std::set<std::string> keys;
-  for (const SweepCell& cell : sweep.cells) keys.insert(cell.key);
-  const std::int64_t tasks = std::min<std::int64_t>(slurm.tasks > 0 ? slurm.tasks : std::int64_t(keys.size()), std::int64_t(keys.size()));
+  const auto cells = std::int64_t(distinct_cells(sweep).size());
+  const std::int64_t tasks = slurm.tasks > 0 ? std::min(slurm.tasks, cells) : cells;
   std::string script = "#!/bin/bash\n";
   const auto option = [&](const std::string& text) { script += "#SBATCH " + text + "\n"; };
   option("--job-name=templora");

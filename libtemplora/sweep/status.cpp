@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <set>
 
 #include "core/error.h"
 #include "metrics/device_peaks.h"
@@ -28,19 +27,11 @@ std::string short_count(double count) {
   return unit == 0 ? fmt::format("{:.0f}", count) : fmt::format("{:.3g}{}", count, units[unit]);
 }
 
-std::vector<SweepCell> largest_first(const SweepFile& sweep) {
-  std::vector<SweepCell> cells;
-  std::set<std::string> keys;
-  for (const SweepCell& cell : sweep.cells)
-    if (keys.insert(cell.key).second) cells.push_back(cell);
-  std::stable_sort(cells.begin(), cells.end(), [](const SweepCell& a, const SweepCell& b) { return a.size.flops > b.size.flops; });
-  return cells;
-}
-
 // Of the cells that are done, predicted work over measured time; 0 where none is.
 double measured_flops_per_s(const SweepFile& sweep) {
   double flops = 0, seconds = 0;
-  for (const SweepCell& cell : largest_first(sweep)) {
+  for (const std::size_t place : distinct_cells(sweep)) {
+    const SweepCell& cell = sweep.cells[place];
     if (!is_done(cell.folder)) continue;
     try {
       const fs::path file = cell.folder / "summary.json";
@@ -142,7 +133,8 @@ Json plan_json(const SweepFile& sweep) {
   double tokens = 0, flops = 0, left_flops = 0;
   const Speed speed = speed_of(sweep);
   const double rate = speed.flops_per_s;
-  for (const SweepCell& cell : largest_first(sweep)) {
+  for (const std::size_t place : largest_first(sweep)) {
+    const SweepCell& cell = sweep.cells[place];
     const CellState state = cell_status(cell).state;
     cells.push_back({{"key", cell.key},
                      {"values", cell.values},

@@ -118,6 +118,21 @@ SweepFile read_sweep(const fs::path& folder) {
   return sweep;
 }
 
+std::vector<std::size_t> distinct_cells(const SweepFile& sweep) {
+  std::vector<std::size_t> places;
+  std::set<std::string> keys;
+  for (std::size_t i = 0; i < sweep.cells.size(); ++i)
+    if (keys.insert(sweep.cells[i].key).second) places.push_back(i);
+  return places;
+}
+
+std::vector<std::size_t> largest_first(const SweepFile& sweep) {
+  std::vector<std::size_t> places = distinct_cells(sweep);
+  std::stable_sort(places.begin(), places.end(),
+                   [&](std::size_t a, std::size_t b) { return sweep.cells[a].size.flops > sweep.cells[b].size.flops; });
+  return places;
+}
+
 NewSweep make_sweep(const SweepDefinition& definition, const fs::path& folder, const fs::path& store, std::int64_t threads) {
   NewSweep made;
   SweepFile& file = made.file;

@@ -37,6 +37,12 @@ struct SweepFile {
 /// Throws Error(bad_input) naming the file where it is missing or damaged.
 SweepFile read_sweep(const fs::path& folder);
 
+/// Positions in `cells` with each key once, in the grid's order: combinations that come to the same are one cell.
+std::vector<std::size_t> distinct_cells(const SweepFile& sweep);
+
+/// The same, those with most predicted work first.
+std::vector<std::size_t> largest_first(const SweepFile& sweep);
+
 /// A sweep about to start or to go on.
 struct NewSweep {
   SweepFile file;

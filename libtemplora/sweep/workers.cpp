@@ -7,7 +7,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
@@ -98,10 +97,7 @@ class Work {
       : sweep_(sweep), options_(options), watch_(this_process(), options.patience_s),
         guard_(parse_json(read_file(sweep.path / "inputs.json"), (sweep.path / "inputs.json").string()),
                (sweep.path / "inputs.json").string()) {
-    std::set<std::string> keys;
-    for (std::size_t i = 0; i < sweep.cells.size(); ++i)
-      if (keys.insert(sweep.cells[i].key).second) waiting_.push_back({sweep.cells[i], std::int64_t(i) + 1, 0, -1e9});
-    waiting_.sort([](const Task& a, const Task& b) { return a.cell.size.flops > b.cell.size.flops; });
+    for (const std::size_t place : largest_first(sweep)) waiting_.push_back({sweep.cells[place], std::int64_t(place) + 1, 0, -1e9});
   }
 
   WorkResult run() {
@@ -270,9 +266,8 @@ class Work {
   WorkResult result() const {
     WorkResult result;
     result.finished_here = finished_;
-    std::set<std::string> keys;
-    for (const SweepCell& cell : sweep_.cells) {
-      if (!keys.insert(cell.key).second) continue;
+    for (const std::size_t place : distinct_cells(sweep_)) {
+      const SweepCell& cell = sweep_.cells[place];
       if (is_done(cell.folder)) {
         ++result.done;
       } else if (const auto failure = read_failure(cell.folder)) {

@@ -173,6 +173,7 @@ double Pretrainer::loss_and_gradient(const at::Tensor& sequences) {
 PretrainStep Pretrainer::step(const at::Tensor& sequences, double learning_rate) {
   PretrainStep result;
   result.loss = loss_and_gradient(sequences);
+  if (on_part) on_part("gradient");
   const at::NoGradGuard no_grad;
   result.grad_norm = at::linalg_vector_norm(parameters_.grad).item<double>();
   const double most = options_.adam.clip_norm;
@@ -180,6 +181,7 @@ PretrainStep Pretrainer::step(const at::Tensor& sequences, double learning_rate)
   decayed_adam_->step(learning_rate);
   undecayed_adam_->step(learning_rate);
   refresh();
+  if (on_part) on_part("optimizer");
   return result;
 }
 

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -41,6 +42,9 @@ class Pretrainer {
 
   /// One step on sequences [batch, seq + 1] int64 on the CPU: each token after the first is predicted.
   PretrainStep step(const at::Tensor& sequences, double learning_rate);
+
+  /// Called when a part of a step ends: "gradient" (both directions of all workers), "optimizer".
+  std::function<void(const char* part)> on_part;
 
   /// Loss and gradient without a step: fills `gradient()`. → mean NLL.
   double loss_and_gradient(const at::Tensor& sequences);

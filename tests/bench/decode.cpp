@@ -8,70 +8,25 @@
 //   -> memory, quit             as bench_temp_lora
 
 #include <ATen/Parallel.h>
-#include <ATen/core/grad_mode.h>
-#include <torch/version.h>
 
 #include <atomic>
 #include <iostream>
-#include <map>
-#include <memory>
 #include <sstream>
 #include <string>
 
 #include "bench/probes.h"
-#include "core/error.h"
-#include "core/json.h"
-#include "experiment/session.h"
+#include "bench/program.h"
 #include "generate/decoder.h"
-#include "lora/lora_adapter.h"
-#include "model/load.h"
-#include "model/row_kernels.h"
 
 namespace templora::bench {
 namespace {
 
-std::map<std::string, std::string> parse_arguments(int count, char** words) {
-  std::map<std::string, std::string> values = {
-      {"--layers", "12"}, {"--hidden", "768"}, {"--ffn", "2048"},     {"--heads", "12"}, {"--vocab", "32000"},
-      {"--rank", "64"},   {"--threads", "0"},  {"--dtype", "float32"}, {"--model", ""},   {"--adapter", ""}};
-  for (int i = 1; i + 1 < count; i += 2) {
-    if (values.count(words[i]) == 0) throw Error(Exit::usage, std::string("bench_decode: unknown option ") + words[i]);
-    values[words[i]] = words[i + 1];
-  }
-  return values;
-}
+const Arguments kDefaults = {{"--layers", "12"}, {"--hidden", "768"}, {"--ffn", "2048"},     {"--heads", "12"}, {"--vocab", "32000"},
+                             {"--rank", "64"},   {"--threads", "0"},  {"--dtype", "float32"}, {"--model", ""},   {"--adapter", ""}};
 
-at::ScalarType dtype_of(const std::string& name) {
-  return name == "bfloat16" ? at::kBFloat16 : name == "float64" ? at::kDouble : at::kFloat;
-}
-
-Llama make_model(const std::map<std::string, std::string>& arguments) {
-  const at::ScalarType dtype = dtype_of(arguments.at("--dtype"));
-  if (!arguments.at("--model").empty()) return load_llama(arguments.at("--model"), dtype, at::kCPU);
-  const auto number = [&](const char* name) { return std::stoll(arguments.at(name)); };
-  LlamaConfig config;
-  config.vocab_size = number("--vocab");
-  config.hidden_size = number("--hidden");
-  config.ffn_size = number("--ffn");
-  config.layers = number("--layers");
-  config.heads = config.kv_heads = number("--heads");
-  config.head_dim = config.hidden_size / config.heads;
-  config.max_positions = 1 << 16;
-  Llama model(config, at::TensorOptions(dtype));
-  init_random_weights(*model, 1);
-  return model;
-}
-
-std::unique_ptr<LoraAdapter> make_adapter(LlamaImpl& model, const std::map<std::string, std::string>& arguments) {
-  if (arguments.at("--adapter").empty()) return nullptr;
-  LoraConfig config;
-  config.rank = std::stoll(arguments.at("--rank"));
-  config.alpha = double(config.rank);
-  config.dropout = 0;
-  auto adapter = std::make_unique<LoraAdapter>(model, config, /*seed=*/1);
-  const at::NoGradGuard no_grad;
-  adapter->parameters().value.uniform_(-0.01, 0.01);
-  return adapter;
+Llama make_model(const Arguments& arguments) {
+  const std::string& folder = arguments.at("--model");
+  return folder.empty() ? random_model(arguments) : load_llama(folder, dtype_of(arguments), at::kCPU);
 }
 
 Json time_decoding(LlamaImpl& model, std::int64_t batch, std::int64_t context, std::int64_t count) {
@@ -128,19 +83,11 @@ Json generate(LlamaImpl& model, const Json& asked) {
   return {{"tokens", tokens}};
 }
 
-void answer(const Json& json) { std::cout << json.dump() << std::endl; }
-
-void run(const std::map<std::string, std::string>& arguments) {
-  keep_freed_memory();
-  if (const int threads = std::stoi(arguments.at("--threads")); threads > 0) at::set_num_threads(threads);
+void run(const Arguments& arguments) {
+  begin(arguments);
   Llama model = make_model(arguments);
-  const auto adapter = make_adapter(*model, arguments);
-  answer({{"ready", true},
-          {"peer", "templora"},
-          {"dtype", arguments.at("--dtype")},
-          {"threads", at::get_num_threads()},
-          {"isa", cpu::row_kernels().name},
-          {"torch", TORCH_VERSION}});
+  const auto adapter = arguments.at("--adapter").empty() ? nullptr : random_adapter(*model, arguments);
+  tell_ready(arguments);
   for (std::string line; std::getline(std::cin, line) && line != "quit";) {
     std::istringstream words(line);
     std::string command;
@@ -148,15 +95,15 @@ void run(const std::map<std::string, std::string>& arguments) {
     if (command == "decode") {
       std::int64_t batch = 1, context = 1, count = 1;
       words >> batch >> context >> count;
-      answer(time_decoding(*model, batch, context, count));
+      tell(time_decoding(*model, batch, context, count));
     } else if (command == "read") {
-      answer(time_reading(*model));
+      tell(time_reading(*model));
     } else if (command == "generate") {
-      answer(generate(*model, parse_json(line.substr(command.size()), "generate")));
+      tell(generate(*model, parse_json(line.substr(command.size()), "generate")));
     } else if (command == "memory") {
-      answer(memory_peaks(at::kCPU));
+      tell(memory_peaks(at::kCPU));
     } else {
-      answer({{"error", "unknown command " + line}});
+      tell({{"error", "unknown command " + line}});
     }
   }
 }
@@ -165,14 +112,6 @@ void run(const std::map<std::string, std::string>& arguments) {
 }  // namespace templora::bench
 
 int main(int count, char** words) {
-  try {
-    templora::bench::run(templora::bench::parse_arguments(count, words));
-    return 0;
-  } catch (const templora::Error& error) {
-    std::cerr << error.what() << '\n';
-    return int(error.exit_code());
-  } catch (const std::exception& error) {
-    std::cerr << "bench_decode: " << error.what() << '\n';
-    return int(templora::Exit::resources);
-  }
+  using namespace templora::bench;
+  return run_program("bench_decode", [&] { run(parse_arguments("bench_decode", count, words, kDefaults)); });
 }

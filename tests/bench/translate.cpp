@@ -10,74 +10,33 @@
 //                      "shared"   what all prompts begin with is read once: what the translation experiment does
 //   -> quit
 
-#include <ATen/Parallel.h>
-#include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/tensor.h>
-#include <torch/version.h>
 
 #include <algorithm>
 #include <iostream>
-#include <map>
 #include <sstream>
 #include <string>
 
 #include "bench/probes.h"
-#include "core/error.h"
-#include "core/json.h"
+#include "bench/program.h"
 #include "experiment/sentence_batch.h"
-#include "experiment/session.h"
 #include "generate/score.h"
-#include "lora/lora_adapter.h"
-#include "model/load.h"
-#include "model/row_kernels.h"
 #include "train/chunk_trainer.h"
 
 namespace templora::bench {
 namespace {
 
-using Arguments = std::map<std::string, std::string>;
 using Ids = std::vector<std::int64_t>;
 
 constexpr double kRepetitionPenalty = 1.12;
 constexpr double kLearningRate = 5e-5;
 constexpr std::int64_t kHeadTokens = 16, kMiddleTokens = 6;
 
-Arguments parse_arguments(int count, char** words) {
-  Arguments values = {{"--layers", "12"},        {"--hidden", "768"},     {"--ffn", "2048"},     {"--heads", "12"},
-                      {"--vocab", "32000"},      {"--rank", "64"},        {"--threads", "0"},    {"--dtype", "float32"},
-                      {"--sentences", "8"},      {"--context-pairs", "16"}, {"--pair-tokens", "24"}, {"--new", "32"},
-                      {"--epochs", "2"}};
-  for (int i = 1; i + 1 < count; i += 2) {
-    if (values.count(words[i]) == 0) throw Error(Exit::usage, std::string("bench_translate: unknown option ") + words[i]);
-    values[words[i]] = words[i + 1];
-  }
-  return values;
-}
-
-std::int64_t number(const Arguments& arguments, const char* name) { return std::stoll(arguments.at(name)); }
-
-Llama make_model(const Arguments& arguments) {
-  LlamaConfig config;
-  config.vocab_size = number(arguments, "--vocab");
-  config.hidden_size = number(arguments, "--hidden");
-  config.ffn_size = number(arguments, "--ffn");
-  config.layers = number(arguments, "--layers");
-  config.heads = config.kv_heads = number(arguments, "--heads");
-  config.head_dim = config.hidden_size / config.heads;
-  config.max_positions = 1 << 16;
-  Llama model(config, at::TensorOptions(arguments.at("--dtype") == "bfloat16" ? at::kBFloat16 : at::kFloat));
-  init_random_weights(*model, 1);
-  return model;
-}
-
-LoraConfig lora_config(const Arguments& arguments) {
-  LoraConfig config;
-  config.rank = number(arguments, "--rank");
-  config.alpha = double(config.rank);
-  config.dropout = 0;
-  return config;
-}
+const Arguments kDefaults = {{"--layers", "12"},   {"--hidden", "768"},       {"--ffn", "2048"},       {"--heads", "12"},
+                             {"--vocab", "32000"}, {"--rank", "64"},          {"--threads", "0"},      {"--dtype", "float32"},
+                             {"--sentences", "8"}, {"--context-pairs", "16"}, {"--pair-tokens", "24"}, {"--new", "32"},
+                             {"--epochs", "2"}};
 
 /// A chunk's prompts, references and training text, of the same lengths and tokens as in translate_peer.py.
 struct Chunk {
@@ -111,10 +70,10 @@ Chunk make_chunk(const Arguments& arguments) {
   return chunk;
 }
 
-/// As torch's AdamW is made: its own eps, no clipping.
-TrainConfig plain_adamw() {
+/// As the peer's optimizer: torch's own eps, gradients clipped.
+TrainConfig peer_adamw() {
   TrainConfig config;
-  config.clip_norm = 0;
+  config.clip_norm = 1;
   config.adam_eps = 1e-8;
   return config;
 }
@@ -122,15 +81,13 @@ TrainConfig plain_adamw() {
 class Translator {
  public:
   explicit Translator(const Arguments& arguments)
-      : model_(make_model(arguments)),
-        adapter_(*model_, lora_config(arguments), /*seed=*/1),
-        trainer_(*model_, adapter_.parameters(), plain_adamw()),
+      : model_(random_model(arguments)),
+        adapter_(random_adapter(*model_, arguments)),
+        trainer_(*model_, adapter_->parameters(), peer_adamw()),
         chunk_(make_chunk(arguments)),
         epochs_(number(arguments, "--epochs")) {
     options_.max_new_tokens = options_.min_new_tokens = number(arguments, "--new");
     options_.sampling.repetition_penalty = kRepetitionPenalty;
-    const at::NoGradGuard no_grad;
-    adapter_.parameters().value.uniform_(-0.01, 0.01);
   }
 
   Json chunk(const std::string& mode) {
@@ -144,9 +101,9 @@ class Translator {
     const double answered = seconds_since(start);
     start = Clock::now();
     const at::Tensor lesson = at::tensor(at::ArrayRef<std::int64_t>(chunk_.lesson));
-    adapter_.set_training(true);
+    adapter_->set_training(true);
     trainer_.update(lesson, chunk_.labelled, std::vector<double>(std::size_t(epochs_), kLearningRate));
-    adapter_.set_training(false);
+    adapter_->set_training(false);
     return {{"answers", answered}, {"train", seconds_since(start)}, {"nll", nll}};
   }
 
@@ -211,7 +168,7 @@ class Translator {
   }
 
   Llama model_;
-  LoraAdapter adapter_;
+  std::unique_ptr<LoraAdapter> adapter_;
   ChunkTrainer trainer_;
   Chunk chunk_;
   std::int64_t epochs_;
@@ -219,18 +176,10 @@ class Translator {
   PhaseTimer timer_{at::kCPU};
 };
 
-void tell(const Json& json) { std::cout << json.dump() << std::endl; }
-
 void run(const Arguments& arguments) {
-  keep_freed_memory();
-  if (const std::int64_t threads = number(arguments, "--threads"); threads > 0) at::set_num_threads(int(threads));
+  begin(arguments);
   Translator translator(arguments);
-  tell({{"ready", true},
-        {"peer", "templora"},
-        {"dtype", arguments.at("--dtype")},
-        {"threads", at::get_num_threads()},
-        {"isa", cpu::row_kernels().name},
-        {"torch", TORCH_VERSION}});
+  tell_ready(arguments);
   for (std::string line; std::getline(std::cin, line) && line != "quit";) {
     std::istringstream words(line);
     std::string command, mode;
@@ -246,14 +195,6 @@ void run(const Arguments& arguments) {
 }  // namespace templora::bench
 
 int main(int count, char** words) {
-  try {
-    templora::bench::run(templora::bench::parse_arguments(count, words));
-    return 0;
-  } catch (const templora::Error& error) {
-    std::cerr << error.what() << '\n';
-    return int(error.exit_code());
-  } catch (const std::exception& error) {
-    std::cerr << "bench_translate: " << error.what() << '\n';
-    return int(templora::Exit::resources);
-  }
+  using namespace templora::bench;
+  return run_program("bench_translate", [&] { run(parse_arguments("bench_translate", count, words, kDefaults)); });
 }

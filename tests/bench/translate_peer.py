@@ -7,43 +7,22 @@
 Sentence by sentence: generate with its own K/V cache, then a forward pass of prompt and reference for the loss.
 """
 
-import argparse
-import json
-import os
-import sys
 import time
 
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-
-import peft
 import torch
-import transformers
 
-TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+import random_peer
+
 HEAD, MIDDLE, PENALTY, RATE = 16, 6, 1.12, 5e-5
-
-
-def parse_arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in {"layers": 12, "hidden": 768, "ffn": 2048, "heads": 12, "vocab": 32000, "rank": 64, "threads": 0,
-                          "sentences": 8, "context-pairs": 16, "pair-tokens": 24, "new": 32, "epochs": 2}.items():
-        parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
-    return parser.parse_args()
+CHUNK = {"sentences": 8, "context-pairs": 16, "pair-tokens": 24, "new": 32, "epochs": 2}
 
 
 def build_model(args):
-    config = transformers.LlamaConfig(
-        vocab_size=args.vocab, hidden_size=args.hidden, intermediate_size=args.ffn, num_hidden_layers=args.layers,
-        num_attention_heads=args.heads, num_key_value_heads=args.heads, max_position_embeddings=1 << 16,
-        tie_word_embeddings=False, bos_token_id=None, eos_token_id=None)
-    model = transformers.LlamaForCausalLM._from_config(config, attn_implementation="sdpa", dtype=getattr(torch, args.dtype))
-    model = peft.get_peft_model(model, peft.LoraConfig(r=args.rank, lora_alpha=args.rank, lora_dropout=0.0,
-                                                       target_modules=TARGETS, task_type="CAUSAL_LM"))
+    model = random_peer.build_model(args, adapter=True)
     for name, parameter in model.named_parameters():
         if "lora_" in name:
             torch.nn.init.uniform_(parameter, -0.01, 0.01)
-    return model.eval()
+    return model
 
 
 def make_chunk(args):
@@ -101,23 +80,11 @@ def chunk(args, model, optimizer, made):
 
 
 def main():
-    args = parse_arguments()
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    transformers.logging.set_verbosity_error()
-    torch.manual_seed(1)
+    args = random_peer.parse_arguments(__doc__, CHUNK)
     model = build_model(args)
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=RATE, weight_decay=0.0, fused=True)
     made = make_chunk(args)
-    versions = {"torch": torch.__version__, "transformers": transformers.__version__, "peft": peft.__version__}
-    print(json.dumps({"ready": True, "peer": "transformers", "dtype": args.dtype, "threads": torch.get_num_threads(),
-                      "isa": torch.backends.cpu.get_cpu_capability(), "versions": versions}), flush=True)
-    for line in sys.stdin:
-        words = line.split()
-        if words[0] == "quit":
-            break
-        answer = chunk(args, model, optimizer, made) if words[0] == "chunk" else {"error": f"unknown command {line.strip()}"}
-        print(json.dumps(answer), flush=True)
+    random_peer.serve(args, "chunk", lambda *mode: chunk(args, model, optimizer, made))
 
 
 if __name__ == "__main__":

@@ -21,24 +21,19 @@ TEST_CASE("templora cost: a config's cost needs no weights, only config.json", "
 
 TEST_CASE("templora cost: what is missing or unknown is one clear line", "[cli]") {
   const World world;
-  const auto refused = [&](const std::vector<std::string>& arguments, int code, const std::string& part) {
-    const Ended ended = world.run(arguments);
-    INFO(ended.text);
-    CHECK(ended.code == code);
-    CHECK(ended.says(part));
-    CHECK(ended.lines() == 1);
-  };
-  refused({"cost", "config.json", "--device", "H300"}, 2, "wanted one of H200, H100, A100, L40S, 4090, cpu");
-  refused({"cost", "config.json", "--device", "bf16_flops=1e12"}, 2, "is missing");
-  refused({"cost", "config.json", "--shape", "llama9"}, 2, "wanted one of llama2-7b");
-  refused({"cost", "config.json", "--set", "cost.device=H300"}, 2, "cost.device: got \"H300\"");
-  refused({"cost", "config.json", "--set", "experiment=translation", "--set", "data.novels=[\"n\"]"}, 2, "translation");
+  world.refuses({"cost", "config.json", "--device", "H300"}, 2, "wanted one of H200, H100, A100, L40S, 4090, cpu");
+  world.refuses({"cost", "config.json", "--device", "bf16_flops=1e12"}, 2, "is missing");
+  world.refuses({"cost", "config.json", "--shape", "llama9"}, 2, "wanted one of llama2-7b");
+  world.refuses({"cost", "config.json", "--set", "cost.device=H300"}, 2, "cost.device: got \"H300\"");
+  world.refuses({"cost", "config.json", "--set", "experiment=translation", "--set", "data.novels=[\"n\"]"}, 2, "translation");
   const Ended run = world.run({"run", "config.json", "--set", "cost.device=H300"});  // before it starts, not at its end
   CHECK(run.code == 2);
   CHECK(run.says("cost.device: got \"H300\""));
   fs::remove(world.folder / "model/config.json");
-  refused({"cost", "config.json"}, 3, "no config.json");
+  world.refuses({"cost", "config.json"}, 3, "no config.json");
   CHECK(world.run({"cost", "config.json", "--shape", "yi-6b"}).code == 0);
+  CHECK(world.run({"cost", "config.json", "--set", "cost.shape=yi-6b"}).says("yi-6b"));
+  world.refuses({"cost", "config.json", "--set", "cost.shape=gpt"}, 2, "cost.shape: got \"gpt\", wanted one of llama2-7b");
 }
 
 TEST_CASE("templora run: every run says what its phases cost", "[cli]") {

@@ -27,11 +27,8 @@ TEST_CASE("templora run: a generation's folder holds the text, its chunks and th
   REQUIRE(ended.code == 0);
   const std::string text = world.content("out/text.txt");
   CHECK(text.starts_with("The quick brown fox"));
-  std::istringstream lines(world.content("out/chunks.jsonl"));
-  std::string line;
   std::int64_t tokens = 0;
-  while (std::getline(lines, line)) {
-    const Json chunk = Json::parse(line);
+  for (const Json& chunk : world.records("out/chunks.jsonl")) {
     tokens += chunk.at("tokens").get<std::int64_t>();
     CHECK(chunk.at("token_ids").size() == chunk.at("tokens"));
     CHECK(chunk.at("base_nll").is_number());

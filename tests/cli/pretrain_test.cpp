@@ -39,18 +39,11 @@ class PretrainWorld : public World {
   }
 };
 
-std::vector<Json> lines_of(const World& world, const std::string& name) {
-  std::istringstream text(world.content(name));
-  std::vector<Json> records;
-  for (std::string line; std::getline(text, line);) records.push_back(Json::parse(line));
-  return records;
-}
-
 // steps.jsonl without its times.
 std::string curve(const World& world, const std::string& out) {
   std::string text;
-  for (Json record : lines_of(world, out + "/steps.jsonl")) {
-    record.erase("seconds");
+  for (Json record : world.records(out + "/steps.jsonl")) {
+    for (const char* times : {"seconds", "phase_seconds"}) record.erase(times);
     text += record.dump() + "\n";
   }
   return text;
@@ -73,7 +66,7 @@ TEST_CASE("templora run pretrain: makes a model folder that opens and predicts w
   const Ended ended = world.run_config();
   INFO(ended.text);
   REQUIRE(ended.code == 0);
-  const std::vector<Json> steps = lines_of(world, "out/steps.jsonl");
+  const std::vector<Json> steps = world.records("out/steps.jsonl");
   REQUIRE(steps.size() == 40);
   CHECK(steps.front().at("learning_rate").get<double>() == Approx(0.01 / 4));
   CHECK(steps[3].at("learning_rate").get<double>() == Approx(0.01));
@@ -97,7 +90,11 @@ TEST_CASE("templora run pretrain: makes a model folder that opens and predicts w
   const std::int64_t sequences = (std::int64_t(ids.size()) - 1) / 16;
   for (std::int64_t i = 0; i < sequences; ++i)
     nll += token_nll(*model, at::tensor(at::ArrayRef<std::int64_t>(ids.data() + i * 16, 17)).unsqueeze(0), 16).sum().item<double>();
-  const Json validation = lines_of(world, "out/validation.jsonl").back();
+  const Json cost = Json::parse(world.content("out/summary.json")).at("cost");
+  for (const char* phase : {"gradient", "optimizer"}) CHECK(cost.at("phases").at(phase).at("seconds").get<double>() > 0);
+  CHECK(cost.at("phases").at("gradient").at("flops_per_s").get<double>() > 0);
+  CHECK_FALSE(cost.at("phases").contains("train_forward"));
+  const Json validation = world.records("out/validation.jsonl").back();
   CHECK(validation.at("scored_tokens") == sequences * 16);
   CHECK(nll / double(sequences * 16) == Approx(validation.at("nll").get<double>()).epsilon(5e-3));
   const double bits = validation.at("nll").get<double>() / std::log(2.0) * double(ids.size()) / double(held.size());
@@ -151,8 +148,8 @@ TEST_CASE("templora run pretrain: a state of another config is refused by name, 
   const Ended longer = resume("pretrain.tokens=3200");
   INFO(longer.text);
   REQUIRE(longer.code == 0);
-  CHECK(lines_of(world, "out/steps.jsonl").size() == 50);
-  const std::vector<Json> schedule = lines_of(world, "out/schedule.jsonl");
+  CHECK(world.records("out/steps.jsonl").size() == 50);
+  const std::vector<Json> schedule = world.records("out/schedule.jsonl");
   CHECK(schedule.front().at("steps") == 40);
   CHECK(schedule.back().at("steps") == 50);
 }

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "../core/fixtures.h"
+#include "catch.h"
 #include "core/file.h"
 #include "core/json.h"
 #include "model/load.h"
@@ -117,7 +118,24 @@ class World {
     }
   }
 
+  /// Runs what has to fail, with this code and one line that says `words`.
+  void refuses(const std::vector<std::string>& arguments, int code, const std::string& words) const {
+    const Ended ended = run(arguments);
+    INFO(ended.text);
+    CHECK(ended.code == code);
+    CHECK(ended.says(words));
+    CHECK(ended.lines() == 1);
+  }
+
   std::string content(const std::string& name) const { return read_file(folder / name); }
+
+  /// The records of a .jsonl file.
+  std::vector<Json> records(const std::string& name) const {
+    std::vector<Json> records;
+    std::ifstream file(folder / name);
+    for (std::string line; std::getline(file, line);) records.push_back(Json::parse(line));
+    return records;
+  }
 
   TempFolder folder;
 };

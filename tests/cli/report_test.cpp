@@ -41,17 +41,10 @@ TEST_CASE("templora report: a sweep's and a run's tables, pages and event files,
   CHECK(world.run({"report", "sweep", "--format", "tensorboard", "--out", "events"}).code == 0);
   CHECK(fs::file_size(world.folder / ("events/1-" + fs::path(first).filename().string() + "/0-book.txt/events.out.tfevents.0.templora")) > 1000);
 
-  const auto refused = [&](const std::vector<std::string>& arguments, int code, const std::string& words) {
-    const Ended ended = world.run(arguments);
-    INFO(ended.text);
-    CHECK(ended.code == code);
-    CHECK(ended.says(words));
-    CHECK(ended.lines() == 1);
-  };
-  refused({"report", "model"}, 3, "no run.json in it");
-  refused({"report", "nowhere"}, 3, "no such folder");
-  refused({"report", "sweep", "--rows", "train.lerning_rate"}, 2, "the nearest is train.learning_rate");
-  refused({"report", "sweep", "--format", "tensorboard"}, 2, "--out DIR");
-  refused({"report", "sweep", "--edges", "5,1"}, 2, "--edges");
-  refused({"report", "sweep", "--format", "html", "--out", "nowhere/report.html"}, 4, "nowhere/report.html");
+  world.refuses({"report", "model"}, 3, "no run.json in it");
+  world.refuses({"report", "nowhere"}, 3, "no such folder");
+  world.refuses({"report", "sweep", "--rows", "train.lerning_rate"}, 2, "the nearest is train.learning_rate");
+  world.refuses({"report", "sweep", "--format", "tensorboard"}, 2, "--out DIR");
+  world.refuses({"report", "sweep", "--edges", "5,1"}, 2, "--edges");
+  world.refuses({"report", "sweep", "--format", "html", "--out", "nowhere/report.html"}, 4, "nowhere/report.html");
 }

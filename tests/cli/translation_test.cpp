@@ -46,17 +46,10 @@ class NovelWorld : public World {
   }
 };
 
-std::vector<Json> lines(const World& world, const std::string& name) {
-  std::istringstream text(world.content(name));
-  std::vector<Json> found;
-  for (std::string line; std::getline(text, line);) found.push_back(Json::parse(line));
-  return found;
-}
-
 // Results without times.
 std::string results(const World& world, const std::string& out) {
   std::string text = world.content(out + "/pairs.jsonl") + world.content(out + "/table.md") + world.content(out + "/nll/1-lora.f32");
-  for (Json chunk : lines(world, out + "/chunks.jsonl")) {
+  for (Json chunk : world.records(out + "/chunks.jsonl")) {
     chunk.erase("seconds");
     text += chunk.dump();
   }
@@ -79,7 +72,7 @@ TEST_CASE("templora run: a translation's folder holds pairs, chunks and the tabl
   const Ended ended = world.run_config();
   INFO(ended.text);
   REQUIRE(ended.code == 0);
-  const std::vector<Json> pairs = lines(world, "out/pairs.jsonl");
+  const std::vector<Json> pairs = world.records("out/pairs.jsonl");
   REQUIRE(pairs.size() == 15);
   CHECK(pairs[9].at("novel") == "b.train");
   CHECK(pairs[9].at("novel_index") == 1);
@@ -102,7 +95,12 @@ TEST_CASE("templora run: a translation's folder holds pairs, chunks and the tabl
   CHECK(summary.at("weights_hash_before") == summary.at("weights_hash_after"));
   CHECK(fs::file_size(world.folder / "out/nll/0-base.f32") + fs::file_size(world.folder / "out/nll/1-base.f32") == std::size_t(tokens) * 4);
   CHECK(ended.says("COMET"));
-  const std::vector<Json> chunks = lines(world, "out/chunks.jsonl");
+  for (const char* phase : {"base_prefill", "base_score", "base_decode", "lora_prefill", "lora_score", "lora_decode", "train_forward", "train_backward"}) {
+    INFO(phase);
+    CHECK(summary.at("cost").at("phases").at(phase).at("flops_per_s").get<double>() > 0);
+  }
+  CHECK(world.content("out/cost.md").find("| lora_decode |") != std::string::npos);
+  const std::vector<Json> chunks = world.records("out/chunks.jsonl");
   REQUIRE(chunks.size() == 5);
   CHECK(chunks[2].at("adapter_version") == 2);
   CHECK(chunks[3].at("adapter_version") == 0);  // a fresh module for the second novel
@@ -201,7 +199,7 @@ TEST_CASE("templora run: an empty sentence is kept in the text, neither translat
   const Ended ended = world.run_config();
   INFO(ended.text);
   REQUIRE(ended.code == 0);
-  const std::vector<Json> pairs = lines(world, "out/pairs.jsonl");
+  const std::vector<Json> pairs = world.records("out/pairs.jsonl");
   CHECK(pairs[1].at("skipped") == true);
   CHECK(pairs[1].at("lora_text").is_null());
   CHECK(pairs[3].at("skipped") == true);

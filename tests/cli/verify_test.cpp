@@ -194,7 +194,7 @@ TEST_CASE("templora verify: finds more than fifty kinds of damage, and none in h
     const Ended verified = world.run({"verify", name});
     INFO(verified.text);
     CHECK(verified.code == 0);
-    CHECK(verified.says("\nok "));
+    CHECK(verified.says("\nok cost\n"));
     CHECK(findings_of(world.folder / name).empty());
   }
   std::set<std::string> found;
@@ -220,6 +220,11 @@ TEST_CASE("templora verify: a finding's name is on stdout and the exit code is 3
   CHECK(json.code == 3);
   CHECK(json.says("\"name\": \"adapter-version\""));
   out.write(kChunks, chunks);
+
+  const std::string summary = out.text("summary.json");
+  out.set("summary.json", "/cost/phases/score/flops", 1.0);
+  CHECK(world.run({"verify", "out"}).says("\ncost: summary.json: cost: "));
+  out.write("summary.json", summary);
 
   const std::string book = world.content("book.txt"), model = world.content("model/config.json");
   world.write("book.txt", book + "More.");

@@ -4,8 +4,9 @@
 
 #include "catch.h"
 #include "experiment/generation.h"
+#include "experiment/sentence_batch.h"
 #include "experiment/temp_lora.h"
-#include "metrics/cost.h"
+#include "metrics/run_cost.h"
 #include "model/load.h"
 #include "operation_counter.h"
 
@@ -179,4 +180,40 @@ TEST_CASE("Cost: a generation computes what was predicted", "[unit]") {
   Generation text(*model, config, prompt, -1);
   while (!text.finished()) text.step();
   agree(counter.take(), predict_cost(config, shape_of(model->config()), {{90}, 31, {}, {}}).total());
+}
+
+TEST_CASE("Cost: a chunk of sentences computes what its records say", "[unit]") {
+  const Config config = config_of({{"generate.max_new_tokens", "6"}}, R"("experiment": "translation", "data": {"novels": ["n"]})");
+  for (const Shape& shape : kShapes) {
+    INFO(shape.what);
+    Llama model = random_model(shape.config);
+    LoraAdapter adapter(*model, config.lora, 1);
+    const std::vector<std::int64_t> ids = made_book(90).tokens;
+    std::vector<SentenceTask> tasks;
+    for (const std::int64_t length : {40, 47, 41}) {  // alike up to the 30th token
+      SentenceTask& task = tasks.emplace_back();
+      task.prompt.assign(ids.begin(), ids.begin() + length);
+      task.prompt[30] = length;
+      task.reference.assign(ids.begin() + length, ids.begin() + length + 8);
+    }
+    DecodeOptions options;
+    options.max_new_tokens = options.min_new_tokens = 6;
+    PhaseTimer timer(at::kCPU);
+    OperationCounter counter;
+    const auto answers = answer(*model, tasks, options, 1, timer, "lora");
+    const OperationCounter::Count counted = counter.take();
+    std::vector<PairRecord> pairs;
+    for (std::size_t i = 0; i < tasks.size(); ++i) {
+      PairRecord& pair = pairs.emplace_back();
+      pair.lora_prompt_tokens = std::int64_t(tasks[i].prompt.size());
+      pair.lora_read_tokens = (*answers)[i].read_tokens;
+      pair.reference_tokens = 8;
+      pair.lora_ids = (*answers)[i].ids;
+    }
+    CHECK(pairs[0].lora_read_tokens == 39);
+    CHECK(pairs[1].lora_read_tokens == 47 - 30 - 1);
+    Work work;
+    for (const auto& [phase, part] : run_cost(pairs, {}, {}, config, shape_of(shape.config), {}).phases) work += part.work;
+    agree(counted, work);
+  }
 }

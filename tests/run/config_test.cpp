@@ -1,4 +1,4 @@
-#include "run/config.h"
+#include "run/config_keys.h"
 
 #include <filesystem>
 #include <fstream>

@@ -1,0 +1,47 @@
+#include "text_run.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "core/check.h"
+#include "core/file.h"
+#include "core/hash.h"
+#include "model/load.h"
+
+namespace templora {
+
+Json text_run_record(const LoadedConfig& loaded, const Machine& machine, const std::string& weights, const Tokenizer& tokenizer,
+                     const std::vector<std::string>& text_hashes, const std::vector<std::string>& control_text_hashes) {
+  Json identity{{"config_hash", loaded.hash},
+                {"model_config_hash", hash_hex(read_file(fs::path(loaded.config.model.path) / "config.json"))},
+                {"weights_hash", weights},
+                {"tokenizer_hash", tokenizer.hash()}};
+  if (const auto& adapter = loaded.config.lora.init_from)
+    identity["init_from_hash"] = hash_hex(read_file(fs::path(*adapter) / "adapter_model.safetensors"));
+  for (std::size_t i = 0; i < text_hashes.size(); ++i) identity[fmt::format("text_{}_hash", i)] = text_hashes[i];
+  for (std::size_t i = 0; i < control_text_hashes.size(); ++i) identity[fmt::format("control_text_{}_hash", i)] = control_text_hashes[i];
+  identity.update(identity_of(machine));
+  return Json{{"templora_version", TEMPLORA_VERSION},
+              {"config", loaded.effective},
+              {"set_by_fidelity", loaded.set_by_fidelity},
+              {"identity", identity},
+              {"processor", machine.device_name}};
+}
+
+Json unchanged_weights(LlamaImpl& model, const std::string& hash_before) {
+  const std::string hash_after = weights_hash(model);
+  TEMPLORA_CHECK(hash_after == hash_before, "the base model's weights changed during the run");
+  return Json{{"weights_hash_before", hash_before}, {"weights_hash_after", hash_after}};
+}
+
+void RunningTotals::add(const ChunkRecord& record) {
+  tokens_ += double(record.scored_tokens);
+  base_ += record.base_nll.value_or(0) * double(record.scored_tokens);
+  lora_ += record.lora_nll.value_or(0) * double(record.scored_tokens);
+  text_.clear();
+  if (record.base_nll) text_ += fmt::format(" base {:.2f}", std::exp(base_ / tokens_));
+  if (record.lora_nll) text_ += fmt::format(" lora {:.2f}", std::exp(lora_ / tokens_));
+}
+
+}  // namespace templora

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <c10/core/Device.h>
+
+#include <string>
+
+#include "metrics/measured_memory.h"
+
+namespace templora {
+
+/// Peaks of this process so far, and by phase. Both are the process's: LibTorch's and the system's counters know no runs.
+MeasuredMemory measured_memory(const at::Device& device);
+
+/// A phase begins: what rose or was held before is nobody's.
+void begin_phase_memory(const at::Device& device);
+
+/// The phase that ran since the last call of either ends.
+void end_phase_memory(const std::string& phase, const at::Device& device);
+
+}  // namespace templora
