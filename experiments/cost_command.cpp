@@ -28,7 +28,7 @@ ModelShape shape_for(const Config& config, const CostArguments& arguments) {
   return model_shape(config);
 }
 
-// Tokens that the config itself names: of each book with data.max_tokens, of what is written, of pretraining.
+// Tokens that are given, or that the config itself names: of what is written, of pretraining. A book's only its text tells.
 std::vector<std::int64_t> known_tokens(const Config& config, std::int64_t given) {
   if (given > 0) return {given};
   if (config.experiment == ExperimentKind::generation) return {config.generate.tokens};

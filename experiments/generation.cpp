@@ -21,34 +21,29 @@
 namespace templora {
 namespace {
 
+void check_ids(const std::vector<std::int64_t>& ids, const std::string& where, const LlamaConfig& model) {
+  for (const std::int64_t id : ids)
+    if (id >= model.vocab_size)
+      throw Error(Exit::bad_input, fmt::format("{}: token {} is beyond the model's vocabulary of {}; does the tokenizer belong to the "
+                                               "model?",
+                                               where, id, model.vocab_size));
+}
+
 std::vector<std::int64_t> read_prompt(const Config& config, const Tokenizer& tokenizer, const LlamaConfig& model) {
   const GenerateConfig& g = config.generate;
   std::vector<std::int64_t> prompt = tokenizer.encode(g.prompt ? *g.prompt : read_file(*g.prompt_file), false);
   if (tokenizer.adds_bos()) prompt.insert(prompt.begin(), tokenizer.bos_id());
   if (prompt.empty()) throw Error(Exit::bad_input, "generate.prompt: got no token, wanted at least one; write some text");
-  for (const std::int64_t id : prompt)
-    if (id >= model.vocab_size)
-      throw Error(Exit::bad_input, fmt::format("generate.prompt: token {} is beyond the model's vocabulary of {}; does the tokenizer "
-                                               "belong to the model?",
-                                               id, model.vocab_size));
+  check_ids(prompt, "generate.prompt", model);
   return prompt;
 }
 
 Json run_record(const LoadedConfig& loaded, const Machine& machine, const std::string& weights, const Tokenizer& tokenizer,
                 const std::vector<std::int64_t>& prompt) {
-  Json identity{{"config_hash", loaded.hash},
-                {"weights_hash", weights},
-                {"tokenizer_hash", tokenizer.hash()},
-                {"prompt_hash", hash_hex(Json(prompt).dump())}};
-  if (const auto& adapter = loaded.config.lora.init_from)
-    identity["init_from_hash"] = hash_hex(read_file(fs::path(*adapter) / "adapter_model.safetensors"));
-  identity.update(identity_of(machine));
-  return Json{{"templora_version", TEMPLORA_VERSION},
-              {"config", loaded.effective},
-              {"set_by_fidelity", loaded.set_by_fidelity},
-              {"identity", identity},
-              {"prompt_tokens", prompt},
-              {"processor", machine.device_name}};
+  Json record = text_run_record(loaded, machine, weights, tokenizer, {}, {});
+  record["identity"]["prompt_hash"] = hash_hex(Json(prompt).dump());
+  record["prompt_tokens"] = prompt;
+  return record;
 }
 
 // A snapshot is what a resumed run needs, so that a branch starts where the text stood.
@@ -65,24 +60,83 @@ void write_snapshot(const Generation& generation, const fs::path& folder, const 
   write_file_atomically(folder / kSnapshotState, dump_json(snapshot, kSnapshotState));
 }
 
-Json read_snapshot(const fs::path& folder) {
+/// A snapshot's state.json, with what is asked of it before a model goes on from there.
+struct Snapshot {
+  fs::path folder;
+  Json json;
+  std::vector<std::int64_t> text;  ///< prompt included
+  std::int64_t prompt_tokens = 0;
+
+  std::int64_t written() const { return std::int64_t(text.size()) - prompt_tokens; }
+};
+
+Snapshot read_snapshot(const fs::path& folder) {
   const std::string file = (folder / kSnapshotState).string();
-  const Json snapshot = parse_json(read_file(file), file);
-  if (!snapshot.is_object() || !snapshot.contains("state") || !snapshot.at("state").is_object() || !snapshot.at("state").contains("text") ||
-      !snapshot.contains("weights_hash"))
-    throw Error(Exit::bad_input, fmt::format("{}: got no snapshot, wanted a folder snapshots/<chunk> of a generation", file));
+  const auto require = [&](bool good, const char* problem) {
+    if (!good) throw Error(Exit::bad_input, fmt::format("{}: {}; is it damaged?", file, problem));
+  };
+  Snapshot snapshot;
+  snapshot.folder = folder;
+  snapshot.json = parse_json(read_file(file), file);
+  const Json& json = snapshot.json;
+  require(json.is_object() && json.contains("weights_hash") && json.contains("tokenizer_hash") && json.contains("state") &&
+              json.at("state").is_object() && json.at("state").contains("text") && json.at("state").contains("prompt_tokens"),
+          "got no snapshot, wanted a folder snapshots/<chunk> of a generation");
+  const Json &text = json.at("state").at("text"), &prompt_tokens = json.at("state").at("prompt_tokens");
+  require(text.is_array() && !text.empty(), "state.text: got no token, wanted an array of at least one");
+  for (const Json& id : text) {
+    require(id.is_number_integer() && id.get<std::int64_t>() >= 0, "state.text: got what is no token, wanted integers from 0");
+    snapshot.text.push_back(id.get<std::int64_t>());
+  }
+  require(prompt_tokens.is_number_integer() && prompt_tokens.get<std::int64_t>() >= 1 &&
+              prompt_tokens.get<std::int64_t>() <= std::int64_t(snapshot.text.size()),
+          "state.prompt_tokens: wanted an integer from 1 to the number of tokens in state.text");
+  snapshot.prompt_tokens = prompt_tokens.get<std::int64_t>();
   return snapshot;
 }
 
-void restore_snapshot(Generation& generation, const Json& snapshot, const fs::path& folder, const std::string& weights) {
-  if (snapshot.at("weights_hash") != weights)
-    throw Error(Exit::bad_input, fmt::format("{}: it was made with another model; name that model in model.path", folder.string()));
+// What makes a branch impossible and can be known without the module.
+void check_snapshot(const Snapshot& snapshot, const Config& config, const LlamaConfig& model) {
+  check_ids(snapshot.text, (snapshot.folder / kSnapshotState).string() + ": state.text", model);
+  if (snapshot.written() >= config.generate.tokens)
+    throw Error(Exit::usage, fmt::format("generate.from_snapshot: the snapshot has {} of generate.tokens {}; raise generate.tokens",
+                                         snapshot.written(), config.generate.tokens));
+}
+
+void restore_snapshot(Generation& generation, const Snapshot& snapshot, const std::string& weights, const std::string& tokenizer) {
+  if (snapshot.json.at("weights_hash") != weights)
+    throw Error(Exit::bad_input, fmt::format("{}: it was made with another model; name that model in model.path", snapshot.folder.string()));
+  if (snapshot.json.at("tokenizer_hash") != tokenizer)
+    throw Error(Exit::bad_input, fmt::format("{}: it was made with another tokenizer; name that tokenizer in model.tokenizer",
+                                             snapshot.folder.string()));
   try {
-    generation.restore(snapshot.at("state"), folder / kSnapshotTensors);
+    generation.restore(snapshot.json.at("state"), snapshot.folder / kSnapshotTensors);
   } catch (const nlohmann::json::exception& error) {
-    throw Error(Exit::bad_input, fmt::format("{}: {}: {}; is it of another version or kind of run?", folder.string(), kSnapshotState,
-                                             error.what()));
+    throw Error(Exit::bad_input, fmt::format("{}: {}: {}; is it of another version or kind of run?", snapshot.folder.string(),
+                                             kSnapshotState, error.what()));
   }
+  generation.go_on();  // where a stop string ended the snapshot's text, the branch is what comes behind it
+}
+
+// Whether a stop string stands at the end of what was written, and not wholly in its first `old` tokens: what ended the
+// text of a snapshot does not end a branch.
+bool meets_stop(const Tokenizer& tokenizer, const std::vector<std::string>& strings, const std::vector<std::int64_t>& written,
+                std::int64_t old) {
+  // A token is nearly always a byte or more; the few tokens beside are for those that are none, and for a first one that
+  // is not whole.
+  constexpr std::size_t kLookBack = 64, kBeside = 8;
+  std::size_t longest = 0;
+  for (const std::string& string : strings) longest = std::max(longest, string.size());
+  const std::size_t first = written.size() - std::min(written.size(), std::max(kLookBack, longest + kBeside));
+  const auto text_to = [&](std::size_t end) {
+    return tokenizer.decode({written.begin() + std::ptrdiff_t(first), written.begin() + std::ptrdiff_t(end)}, true);
+  };
+  const std::string recent = text_to(written.size());
+  const std::size_t old_bytes = std::size_t(old) > first ? text_to(std::size_t(old)).size() : 0;
+  return std::any_of(strings.begin(), strings.end(), [&](const std::string& string) {
+    const std::size_t from = old_bytes >= string.size() ? old_bytes - string.size() + 1 : 0;  // so that it ends behind them
+    return recent.find(string, from) != std::string::npos;
+  });
 }
 
 void finish(RunFolder& folder, const Config& config, const Json& record, const std::string& hash_before, LlamaImpl& model,
@@ -109,9 +163,12 @@ void run_generation(const LoadedConfig& loaded, const std::filesystem::path& pat
   const Tokenizer tokenizer = open_tokenizer(config.model);
   Llama model = open_model(config.model, machine);
   check_windows(config, model->config());
-  std::optional<Json> snapshot;
-  if (config.generate.from_snapshot) snapshot = read_snapshot(*config.generate.from_snapshot);
-  const auto prompt = snapshot ? snapshot->at("state").at("text").get<std::vector<std::int64_t>>() : read_prompt(config, tokenizer, model->config());
+  std::optional<Snapshot> snapshot;
+  if (config.generate.from_snapshot) {
+    snapshot = read_snapshot(*config.generate.from_snapshot);
+    check_snapshot(*snapshot, config, model->config());
+  }
+  const std::vector<std::int64_t> prompt = snapshot ? snapshot->text : read_prompt(config, tokenizer, model->config());
   const std::string hash = weights_hash(*model);
   const Json record = run_record(loaded, machine, hash, tokenizer, prompt);
 
@@ -119,14 +176,17 @@ void run_generation(const LoadedConfig& loaded, const std::filesystem::path& pat
   Config own = config;
   if (snapshot) own.generate.learn_prompt = false;
   Generation generation(*model, own, prompt, tokenizer.eos_id());
-  if (snapshot) restore_snapshot(generation, *snapshot, *config.generate.from_snapshot, hash);
+  if (snapshot) restore_snapshot(generation, *snapshot, hash, tokenizer.hash());
   RunFolder folder = resume ? RunFolder::resume(path, record) : RunFolder::create(path, record);
   if (folder.finished()) {
     log_line(fmt::format("{} is finished; its text:", path.string()));
     fmt::print("{}\n", read_file(path / "text.txt"));
     return;
   }
-  if (folder.saved_state()) generation.restore(*folder.saved_state(), folder.saved_tensors());
+  if (folder.saved_state())
+    generation.restore(*folder.saved_state(), folder.saved_tensors());
+  else if (own.generate.learn_prompt)
+    generation.learn_prompt();
 
   TextStream stream(tokenizer, generation.text());
   generation.on_token = [&](std::int64_t token) {
@@ -134,15 +194,10 @@ void run_generation(const LoadedConfig& loaded, const std::filesystem::path& pat
     std::fwrite(part.data(), 1, part.size(), stdout);
     std::fflush(stdout);
   };
-  if (!config.generate.stop.empty()) {
-    constexpr std::int64_t kLookBack = 64;  // tokens in which a stop string is looked for
-    generation.stop = [&](const std::vector<std::int64_t>& written) {
-      const auto from = written.end() - std::min<std::ptrdiff_t>(std::ptrdiff_t(written.size()), kLookBack);
-      const std::string recent = tokenizer.decode({from, written.end()}, true);
-      return std::any_of(config.generate.stop.begin(), config.generate.stop.end(),
-                         [&](const std::string& string) { return recent.find(string) != std::string::npos; });
+  if (!config.generate.stop.empty())
+    generation.stop = [&, old = snapshot ? snapshot->written() : 0](const std::vector<std::int64_t>& written) {
+      return meets_stop(tokenizer, config.generate.stop, written, old);
     };
-  }
 
   const auto save = [&] {
     folder.save_state(generation.state(), [&](const fs::path& file) { generation.save_tensors_to(file); });

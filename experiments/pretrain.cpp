@@ -283,6 +283,7 @@ class Training {
 }  // namespace
 
 void run_pretrain(const LoadedConfig& config, const std::filesystem::path& folder, bool resume) {
+  check_cost(config.config);
   Training(config, folder, resume).run();
 }
 

@@ -9,6 +9,7 @@
 #include "experiment/memory_peaks.h"
 #include "experiment/session.h"
 #include "experiment/translation.h"
+#include "metrics/run_cost.h"
 #include "metrics/translation.h"
 #include "model/load.h"
 #include "report/cost_table.h"
@@ -28,39 +29,97 @@ struct Source {
   BookRecord record;
 };
 
+/// Finds what a run cannot translate or learn in a sentence, with file, record and pair in the message.
+class SentenceChecks {
+ public:
+  SentenceChecks(const Config& config, const TranslationPrompts& prompts, const LlamaConfig& model)
+      : config_(config), prompts_(prompts), model_(model), window_(translation_window(config, model)) {}
+
+  /// → length of the reference. A pair with an empty side is never translated: it may be of any length.
+  std::int64_t check_prompt(const SentencePair& pair, const std::string& where) const {
+    const std::vector<std::int64_t> prompt = prompts_.prompt({}, pair.zh, kMostPromptTokens).ids;
+    const std::vector<std::int64_t> reference = prompts_.reference(pair.en);
+    check_ids(prompt, where + ".zh");
+    check_ids(reference, where + ".en");
+    if (has_empty_side(pair)) return 0;
+    const std::int64_t behind = tokens_behind_prompt(config_, std::int64_t(reference.size()));
+    if (std::int64_t(prompt.size()) > window_ - behind)
+      throw Error(Exit::bad_input, fmt::format("{}: got {} tokens with the instruction alone and {} behind them for the answer or the "
+                                               "reference, wanted at most {} in all; raise translation.window_tokens, lower "
+                                               "generate.max_new_tokens or split the sentence",
+                                               where, prompt.size(), behind, window_));
+    return std::int64_t(reference.size());
+  }
+
+  /// Of a chunk's last pair: all others are cut from a training text that is too long. What the model writes in the
+  /// reference's place, with another history, is not known yet.
+  void check_lesson(const SentencePair& pair, const std::string& where) const {
+    if (!config_.score.adapter || !config_.train.enabled) return;
+    if (config_.translation.history.reference_share < 1 && !has_empty_side(pair)) return;
+    const TranslationLesson lesson = prompts_.lesson({&pair, 1}, 1, kMostPromptTokens);
+    check_ids(lesson.ids, where);
+    if (std::int64_t(lesson.ids.size()) > window_)
+      throw Error(Exit::bad_input, fmt::format("{}: got a training text of {} tokens from this pair alone, wanted at most {}; raise "
+                                               "translation.window_tokens or split the sentence",
+                                               where, lesson.ids.size(), window_));
+  }
+
+  /// Of a pair that is only context.
+  void check_context(const SentencePair& pair, const std::string& where) const {
+    check_ids(prompts_.line_ids(pair.zh), where + ".zh");
+    check_ids(prompts_.line_ids(pair.en), where + ".en");
+  }
+
+ private:
+  void check_ids(const std::vector<std::int64_t>& ids, const std::string& where) const {
+    for (const std::int64_t id : ids)
+      if (id >= model_.vocab_size)
+        throw Error(Exit::bad_input, fmt::format("{}: token {} is beyond the model's vocabulary of {}; does the tokenizer belong to the "
+                                                 "model?",
+                                                 where, id, model_.vocab_size));
+  }
+
+  const Config& config_;
+  const TranslationPrompts& prompts_;
+  const LlamaConfig& model_;
+  std::int64_t window_;
+};
+
 // All novels are read and encoded before anything runs: bad input is found at once, and progress knows the total.
-Source read_source(const fs::path& path, const Config& config, const TranslationPrompts& prompts, const LlamaConfig& model,
-                   std::int64_t index) {
-  Source source{read_novel(path, std::string(enum_name(config.translation.context)), config.data.max_chunks), {}};
+Source read_source(const fs::path& path, const Config& config, const Tokenizer& tokenizer, const TranslationPrompts& prompts,
+                   const LlamaConfig& model, std::int64_t index) {
+  const std::string context(enum_name(config.translation.context));
+  Source source{read_novel(path, context, config.data.max_chunks), {}};
   BookRecord& record = source.record;
   record.book = source.novel.name;
   record.book_index = index;
   record.text_hash = source.novel.text_hash;
-  const auto check = [&](const std::vector<std::int64_t>& ids, std::size_t chunk, std::size_t pair, const char* side) {
-    for (const std::int64_t id : ids)
-      if (id >= model.vocab_size)
-        throw Error(Exit::bad_input, fmt::format("{}: record {}: inference[{}].{}: token {} is beyond the model's vocabulary of {}; does "
-                                                 "the tokenizer belong to the model?",
-                                                 path.string(), chunk, pair, side, id, model.vocab_size));
-  };
-  for (std::size_t c = 0; c < source.novel.chunks.size(); ++c)
-    for (std::size_t i = 0; i < source.novel.chunks[c].pairs.size(); ++i) {
-      const SentencePair& pair = source.novel.chunks[c].pairs[i];
-      check(prompts.prompt({}, pair.zh, kMostPromptTokens).ids, c, i, "zh");
-      const std::vector<std::int64_t> reference = prompts.reference(pair.en);
-      check(reference, c, i, "en");
+  const SentenceChecks checks(config, prompts, model);
+  const bool may_lack_ids = tokenizer.size() > model.vocab_size;  // else the contexts, which are long, need no look
+  for (std::size_t c = 0; c < source.novel.chunks.size(); ++c) {
+    const NovelChunk& chunk = source.novel.chunks[c];
+    const std::string where = fmt::format("{}: record {}", path.string(), c);
+    for (std::size_t i = 0; may_lack_ids && i < chunk.context.size(); ++i)
+      checks.check_context(chunk.context[i], fmt::format("{}: contexts.{}[{}]", where, context, i));
+    for (std::size_t i = 0; i < chunk.pairs.size(); ++i) {
+      const SentencePair& pair = chunk.pairs[i];
+      const std::string place = fmt::format("{}: inference[{}]", where, i);
+      const std::int64_t reference_tokens = checks.check_prompt(pair, place);
+      if (i + 1 == chunk.pairs.size()) checks.check_lesson(pair, place);
       if (has_empty_side(pair)) continue;
-      record.tokens += std::int64_t(reference.size());
+      record.tokens += reference_tokens;
       record.text_bytes += std::int64_t(pair.en.size());
       record.words += count_words(pair.en);
     }
+  }
   return source;
 }
 
-std::vector<Source> read_sources(const Config& config, const TranslationPrompts& prompts, const LlamaConfig& model) {
+std::vector<Source> read_sources(const Config& config, const Tokenizer& tokenizer, const TranslationPrompts& prompts,
+                                 const LlamaConfig& model) {
   std::vector<Source> sources;
   for (const fs::path& path : expand_globs(config.data.novels, "."))
-    sources.push_back(read_source(path, config, prompts, model, std::int64_t(sources.size())));
+    sources.push_back(read_source(path, config, tokenizer, prompts, model, std::int64_t(sources.size())));
   return sources;
 }
 
@@ -137,13 +196,14 @@ void report_cut(const TranslatedChunk& chunk) {
 
 void run_translation(const LoadedConfig& loaded, const std::filesystem::path& path, bool resume) {
   const Config& config = loaded.config;
+  check_cost(config);
   const Machine machine = set_up_machine(config.model, config.run);
   const Tokenizer tokenizer = open_tokenizer(config.model);
   const TranslationPrompts prompts(tokenizer, chat_template(enum_name(config.translation.prompt)),
                                    config.translation.instruction.value_or(kTranslateIntoEnglish),
                                    config.translation.tokenization == Tokenization::official);
   Llama model = open_model(config.model, machine);
-  const std::vector<Source> sources = read_sources(config, prompts, model->config());
+  const std::vector<Source> sources = read_sources(config, tokenizer, prompts, model->config());
   const std::string hash = weights_hash(*model);
   std::vector<std::string> text_hashes;
   for (const Source& source : sources) text_hashes.push_back(source.record.text_hash);

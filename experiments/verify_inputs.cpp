@@ -115,7 +115,25 @@ RunCost counted_again(const fs::path& folder, const Config& config, const Json& 
   return run_cost(config, shape, summary.at("tokens").get<std::int64_t>(), read_step_seconds(folder), {});
 }
 
-/// Predicted work and summed seconds follow from the records and the model's sizes; what memory a process used does not.
+/// Whether a translation's pairs say how much of their prompts was computed; older runs' do not.
+bool has_read_tokens(const fs::path& folder) {
+  std::int64_t prompts = 0, read = 0;
+  for (const PairRecord& pair : read_pairs(folder)) {
+    prompts += pair.base_prompt_tokens + pair.lora_prompt_tokens;
+    read += pair.base_read_tokens + pair.lora_read_tokens;
+  }
+  return read > 0 || prompts == 0;
+}
+
+/// What does not follow from the records and the model's sizes: the memory that a process used; and what section cost
+/// decides, which is no part of a run's identity, so that a resume may have changed it.
+void drop_unchecked(Json& cost) {
+  for (const char* name : {"peak_rss_bytes", "peak_device_bytes", "device", "references", "paper"}) cost.erase(name);
+  for (Json& phase : cost.at("phases"))
+    for (const char* name : {"peak_rise_bytes", "peak_device_bytes", "floor_seconds"}) phase.erase(name);
+}
+
+/// Predicted work and summed seconds.
 void verify_cost(const fs::path& folder, const Config& config, Verification& v) {
   if (!fs::exists(folder / "summary.json")) return;
   v.check("cost");
@@ -125,14 +143,16 @@ void verify_cost(const fs::path& folder, const Config& config, Verification& v) 
   try {
     const Json summary = parse_json(read_file(folder / "summary.json"), "summary.json");
     if (!summary.contains("cost")) return v.not_checked("cost", "the run did not record it");
-    Json wanted = to_json(counted_again(folder, config, summary));
-    for (const char* measured : {"peak_rss_bytes", "peak_device_bytes"}) wanted.erase(measured);
-    for (Json& phase : wanted.at("phases"))
-      for (const char* measured : {"peak_rise_bytes", "peak_device_bytes"}) phase.erase(measured);
+    if (config.experiment == ExperimentKind::translation && !has_read_tokens(folder))
+      return v.not_checked("cost", "the run did not record how much of each prompt it computed");
+    Config counted = config;
+    counted.cost = {};
+    Json wanted = to_json(counted_again(folder, counted, summary));
+    drop_unchecked(wanted);
     const std::string difference = first_difference(summary.at("cost"), wanted);
     v.expect(difference.empty(), "cost", "summary.json: cost: " + difference + ", as the records and the model's sizes give");
-  } catch (const std::exception&) {
-    v.not_checked("cost", "the records do not fit together, see above");
+  } catch (const std::exception& error) {
+    v.not_checked("cost", fmt::format("the records do not fit together: {}", printable(error.what(), 1000)));
   }
 }
 

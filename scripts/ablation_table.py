@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Prints, for each variant of a sweep, its best learning rate and what it gave there: the table of docs/ablations.md.
+"""Prints, for each variant of a sweep, its best learning rate and what it gave there: ready for docs/ablations.md.
 
   scripts/ablation_table.py configs/sweeps/ablations.json runs/ablations
 
 The first argument is the sweep's definition, whose notes.points name the points of its first `zip` group; the second is
 the folder that `templora sweep` made of it. Numbers come from the cells' summary.json: mean NLL over all scored tokens
 (the module's, or the base model's where there is no module) and perplexity. A rate at an end of those that were tried is
-marked with *: a better one may lie beyond. Cells that are not finished are counted below the table.
+marked with *: a better one may lie beyond. Tokens a second are scored ones over the time of the whole run; a run that took
+over the base model's scores from another has none (–). Cells that are not finished are counted below the table.
 """
 import argparse
 import json
@@ -15,15 +16,22 @@ import pathlib
 import sys
 
 
+def took_over(folder):
+    """Whether base scores of a run came from another, so that its seconds lack them."""
+    chunks = (json.loads(line) for line in (folder / "chunks.jsonl").read_text().splitlines())
+    return any(chunk["base_nll"] is not None and "score_base" not in chunk["seconds"] for chunk in chunks)
+
+
 def result(folder):
-    """(mean NLL, scored tokens a second) of a finished run, else None."""
+    """(mean NLL, scored tokens a second or None) of a finished run, else None."""
     try:
         summary = json.loads((folder / "summary.json").read_text())
     except OSError:
         return None
     row = summary["all"][-1]
     scorer = row["lora"] or row["base"]
-    return math.log(scorer["corpus"]), row["tokens"] / summary["chunk_seconds"]
+    seconds = summary["chunk_seconds"]
+    return math.log(scorer["corpus"]), row["tokens"] / seconds if seconds > 0 and not took_over(folder) else None
 
 
 def main():
@@ -48,15 +56,16 @@ def main():
     reference = min((nll for nll, _, _ in runs[names[0]]), default=None)
     print(f"| variant | rate | rates | NLL | against {names[0]} | perplexity | tokens/s |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
-    for name, tried in sorted(runs.items(), key=lambda item: min(item[1], default=(math.inf,))):
+    for name, tried in sorted(runs.items(), key=lambda item: min((run[:2] for run in item[1]), default=(math.inf,))):
         if not tried:
             continue
-        nll, rate, speed = min(tried)
+        nll, rate, speed = min(tried, key=lambda run: run[:2])
+        tokens = "–" if speed is None else f"{speed:.0f}"
         rates = sorted(rate for _, rate, _ in tried)
         learns = points[name]["score.adapter"]
         shown = f"{rate:g}{'*' if rate in (rates[0], rates[-1]) else ''}" if learns else "–"
         change = "–" if reference is None else f"{nll - reference:+.4f}"
-        print(f"| {name} | {shown} | {len(rates) if learns else '–'} | {nll:.4f} | {change} | {math.exp(nll):.2f} | {speed:.0f} |")
+        print(f"| {name} | {shown} | {len(rates) if learns else '–'} | {nll:.4f} | {change} | {math.exp(nll):.2f} | {tokens} |")
     if waiting:
         print(f"\n{waiting} cells are not finished.")
 

@@ -10,28 +10,12 @@
 #include <numeric>
 
 #include "core/check.h"
+#include "metrics/cache_plan.h"
 
 namespace templora {
 namespace {
 
 constexpr std::int64_t kLogitRows = 256;  // rows whose logits are there at once
-
-std::int64_t window_of(const Config& config) {
-  return config.cache.window_tokens.value_or(*config.window.context_tokens + config.window.chunk_tokens);
-}
-
-// Every policy's most tokens at once: what is seen before a chunk, and the chunk.
-std::int64_t capacity_of(const Config& config) {
-  const std::int64_t chunk = std::max(config.window.chunk_tokens, *config.window.first_chunk_tokens);
-  const std::int64_t context = *config.window.context_tokens;
-  switch (config.cache.policy) {
-    case CachePolicy::rebuild: return context + chunk;
-    case CachePolicy::refill: return std::max(window_of(config), config.cache.refill_tokens + chunk);
-    case CachePolicy::every_k: return context + config.cache.rebuild_every_chunks * chunk;
-    case CachePolicy::last_n: return std::max(window_of(config), chunk);
-  }
-  return context + chunk;
-}
 
 template <class Use>
 void for_row_blocks(std::int64_t rows, Use&& use) {
@@ -73,15 +57,15 @@ std::vector<std::int64_t> slice(const std::vector<std::int64_t>& text, std::int6
 ContextCache::ContextCache(LlamaImpl& model, const Config& config)
     : model_(model),
       config_(config),
-      window_tokens_(window_of(config)),
-      cache_(model, {1, capacity_of(config), config.cache.policy == CachePolicy::last_n, config.cache.prefill_block_tokens}) {}
+      window_tokens_(CachePlan::window_tokens(config)),
+      cache_(model, {1, CachePlan::capacity(config), config.cache.policy == CachePolicy::last_n, config.cache.prefill_block_tokens}) {}
 
 bool ContextCache::must_rebuild(std::int64_t end, std::int64_t next) const {
   const std::int64_t first = positions_.empty() ? 0 : positions_.front();
   switch (config_.cache.policy) {
     case CachePolicy::rebuild: return true;
     case CachePolicy::refill: return end - first + next > window_tokens_;
-    case CachePolicy::every_k: return updates_at_rebuild_ >= config_.cache.rebuild_every_chunks || end - first > capacity_of(config_) - next;
+    case CachePolicy::every_k: return chunks_since_rebuild_ >= config_.cache.rebuild_every_chunks || end - first > CachePlan::capacity(config_) - next;
     case CachePolicy::last_n: return false;
   }
   return true;
@@ -95,13 +79,13 @@ std::int64_t ContextCache::open(const std::vector<std::int64_t>& text, std::int6
     if (must_rebuild(end, next)) {
       const std::int64_t kept = config_.cache.policy == CachePolicy::refill ? config_.cache.refill_tokens : *config_.window.context_tokens;
       rebuild(text, std::max<std::int64_t>(0, end - kept), end, version);
-      updates_at_rebuild_ = 0;
+      chunks_since_rebuild_ = 0;
     } else {
       feed(text, end, version);
     }
     if (config_.cache.policy == CachePolicy::last_n) trim(next);
-    ++updates_at_rebuild_;
   }
+  ++chunks_since_rebuild_;
   ages_.clear();
   for (const std::int64_t made : cache_.versions(0)) ages_.push_back(version - made);
   return context_tokens();
@@ -196,12 +180,12 @@ std::optional<StalenessRecord> ContextCache::measure_staleness(const std::vector
   return record;
 }
 
-Json ContextCache::state() const { return Json{{"positions", positions_}, {"updates_at_rebuild", updates_at_rebuild_}}; }
+Json ContextCache::state() const { return Json{{"positions", positions_}, {"chunks_since_rebuild", chunks_since_rebuild_}}; }
 
 void ContextCache::restore(const Json& state, const std::vector<std::int64_t>& text,
                            const std::function<at::Tensor(const std::string&)>& stored) {
   positions_ = state.at("positions").get<std::vector<std::int64_t>>();
-  updates_at_rebuild_ = state.at("updates_at_rebuild").get<std::int64_t>();
+  chunks_since_rebuild_ = state.at("chunks_since_rebuild").get<std::int64_t>();
   visible_.clear();
   for (const std::int64_t position : positions_) {
     if (position < 0 || position >= std::int64_t(text.size()))

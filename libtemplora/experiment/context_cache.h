@@ -67,7 +67,7 @@ class ContextCache {
   KvCache cache_;
   std::vector<std::int64_t> positions_;  // in the text, of every visible token: those held, then the last one
   std::vector<std::int64_t> visible_;    // their ids
-  std::int64_t updates_at_rebuild_ = 0;
+  std::int64_t chunks_since_rebuild_ = 0;
   std::vector<std::int64_t> ages_;       // of the slots that the chunk sees, in versions; set by open()
   at::Tensor hidden_;                    // [scored rows, hidden] of the last score()
 };

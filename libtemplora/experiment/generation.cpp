@@ -4,6 +4,9 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
+#include <c10/core/Event.h>
+#include <c10/core/StreamGuard.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <fmt/format.h>
 
 #include <cmath>
@@ -11,6 +14,7 @@
 #include <thread>
 
 #include "core/check.h"
+#include "experiment/chunk_values.h"
 #include "experiment/phase_timer.h"
 #include "experiment/window.h"
 #include "model/tensors.h"
@@ -19,17 +23,27 @@
 namespace templora {
 namespace {
 
-constexpr const char* kTooFast = "lower train.learning_rate, or use model.dtype float32";
-
-void check_finite(double value, const char* what, std::int64_t chunk) {
-  if (!std::isfinite(value)) throw Error(Exit::numerics, fmt::format("chunk {}: {} is {}; {}", chunk, what, value, kTooFast));
+void check_finite(double value, const char* what, const char* advice, std::int64_t chunk) {
+  if (!std::isfinite(value)) throw Error(Exit::numerics, fmt::format("chunk {}: {} is {}; {}", chunk, what, value, advice));
 }
+
+c10::Stream current_stream(const at::Device& device) { return c10::impl::VirtualGuardImpl(device.type()).getStream(device); }
 
 std::vector<double> host_values(const std::vector<at::Tensor>& scalars) {
   if (scalars.empty()) return {};
   const at::Tensor all = at::stack(scalars).to(at::kDouble).cpu();
   return {all.const_data_ptr<double>(), all.const_data_ptr<double>() + all.numel()};
 }
+
+// The values of a training, which have to be finite.
+std::vector<double> finite_values(const std::vector<at::Tensor>& scalars, const char* what, std::int64_t chunk) {
+  std::vector<double> values = host_values(scalars);
+  for (const double value : values) check_finite(value, what, kTooFast, chunk);
+  return values;
+}
+
+constexpr const char* kLoss = "the training loss";
+constexpr const char* kNorm = "the gradient's norm";
 
 }  // namespace
 
@@ -82,17 +96,20 @@ Generation::Generation(LlamaImpl& model, const Config& config, std::vector<std::
       streams_(std::uint64_t(config.seed), 1) {
   TEMPLORA_CHECK(!text_.empty(), "a text starts from at least one token");
   repetition_.add_context(text_);
-  if (config.generate.learn_prompt) learn_prompt();
 }
 
 Generation::~Generation() = default;
 
-// The prompt's own chunks, in order, as if they had been written.
 void Generation::learn_prompt() {
+  TEMPLORA_CHECK(chunks_.empty(), "the prompt is learnt before anything is written");
   if (!module_ || !config_.train.enabled) return;
   for (const Chunk& chunk : cut_chunks(prompt_tokens_, config_.window.chunk_tokens, config_.window.chunk_tokens)) {
+    const auto index = std::int64_t(chunks_.size());
     chunks_.push_back(chunk);
-    train(std::int64_t(chunks_.size()) - 1);
+    const std::optional<Update> update = train(index);
+    if (!update) continue;
+    finite_values(update->update.loss, kLoss, index);
+    finite_values(update->update.grad_norm, kNorm, index);
   }
   module_->publish();
 }
@@ -118,12 +135,21 @@ WrittenChunk Generation::step() {
   std::optional<Update> update;
   std::exception_ptr failure;
   std::thread learning;
+  const at::Device device = model_.options().device();
+  const bool on_gpu = !device.is_cpu();
+  std::optional<c10::Event> begun, learnt;  // what learning waits for, and what waits for it
   if (parallel) {
     module_->publish();
+    if (on_gpu) begun.emplace(device.type()), learnt.emplace(device.type());
+    if (begun) begun->record(current_stream(device));
     learning = std::thread([&, chunk = index - 1] {
       try {
         at::init_num_threads();  // a thread starts with OpenMP's own count, not with the run's
+        std::optional<c10::StreamGuard> own;  // on a GPU, both threads would else wait for one another on one stream
+        if (begun) own.emplace(c10::impl::VirtualGuardImpl(device.type()).getStreamFromGlobalPool(device));
+        if (begun) begun->block(own->current_stream());
         update = train(chunk);
+        if (learnt) learnt->record(own->current_stream());
       } catch (...) {
         failure = std::current_exception();
       }
@@ -141,6 +167,7 @@ WrittenChunk Generation::step() {
   if (learning.joinable()) learning.join();
   if (writing_failure) std::rethrow_exception(writing_failure);
   if (failure) std::rethrow_exception(failure);
+  if (learnt) learnt->block(current_stream(device));
   timer.mark(parallel ? "write_and_train" : "decode");
 
   record.context_tokens = context_.context_tokens();
@@ -166,10 +193,8 @@ WrittenChunk Generation::step() {
   if (update) {
     record.trained_chunk = update->chunk;
     record.learning_rate = update->learning_rate;
-    record.train_loss = host_values(update->update.loss);
-    record.grad_norm = host_values(update->update.grad_norm);
-    for (const double loss : record.train_loss) check_finite(loss, "the training loss", index);
-    for (const double norm : record.grad_norm) check_finite(norm, "the gradient's norm", index);
+    record.train_loss = finite_values(update->update.loss, kLoss, index);
+    record.grad_norm = finite_values(update->update.grad_norm, kNorm, index);
   }
   timer.mark("read");
   record.seconds = timer.seconds();
@@ -205,7 +230,10 @@ std::optional<double> Generation::window_nll(const Chunk& chunk, bool with_adapt
   std::optional<AdapterOff> off;
   if (!with_adapter) off.emplace(model_);
   const double nll = token_nll(model_, tokens_of(seen.first, seen.length).unsqueeze(0), seen.labelled).mean().item<double>();
-  check_finite(nll, with_adapter ? "the module's NLL" : "the base model's NLL", next_chunk() - 1);
+  if (with_adapter)
+    check_finite(nll, "the module's NLL", kTooFast, next_chunk() - 1);
+  else
+    check_finite(nll, "the base model's NLL", kBadModel, next_chunk() - 1);
   return nll;
 }
 
@@ -265,11 +293,16 @@ void Generation::restore(const Json& state, const fs::path& file) {
       throw Error(Exit::bad_input, fmt::format("{}: a chunk lies outside the saved text; start the run anew", file.string()));
     chunks_.push_back(c);
   }
+  auto drawn = state.at("drawn").get<std::vector<std::int64_t>>();
+  if (prompt_tokens_ < 1 || prompt_tokens_ > std::int64_t(text_.size()) || learnt_ < 0 || learnt_ > next_chunk() ||
+      drawn.size() != streams_.drawn().size())
+    throw Error(Exit::bad_input, fmt::format("{}: the state that belongs to it has counts that do not fit each other; start the run anew",
+                                             file.string()));
   // The prompt counts as it did: in one piece, whether or not its chunks were learnt.
   repetition_.add_context(std::span(text_).first(std::size_t(prompt_tokens_)));
   for (const Chunk& c : chunks_)
     if (c.first >= prompt_tokens_) repetition_.add_chunk(std::span(text_).subspan(std::size_t(c.first), std::size_t(c.count)));
-  streams_.set_drawn(state.at("drawn").get<std::vector<std::int64_t>>());
+  streams_.set_drawn(std::move(drawn));
   context_.restore(state.at("cache"), text_, [&](const std::string& name) { return view_of(files.at("cache." + name)).clone(); });
   if (!module_) return;
   const Json& saved = state.at("module");

@@ -36,7 +36,8 @@ struct WrittenChunk {
 /// That is a fixed lag of one chunk: the result is that of cascaded with train.lag_chunks 1, bit for bit on the CPU.
 class Generation {
  public:
-  /// `prompt` opens the text and is not empty; `end_token` (-1: none) is never written.
+  /// `prompt` opens the text and is not empty; `end_token` (-1: none) is never written. The prompt is not learnt
+  /// here, whatever generate.learn_prompt says: that is learn_prompt().
   Generation(LlamaImpl& model, const Config& config, std::vector<std::int64_t> prompt, std::int64_t end_token);
   ~Generation();
 
@@ -45,7 +46,14 @@ class Generation {
   /// Told each token as it is chosen.
   std::function<void(std::int64_t token)> on_token;
 
+  /// Learns the prompt's own chunks, in order, as if they had been written: for a text that begins, before its first
+  /// step(). Throws Error(numerics) where a loss or gradient is not finite.
+  void learn_prompt();
+
   bool finished() const { return finished_ || std::int64_t(text_.size()) - prompt_tokens_ >= config_.generate.tokens; }
+
+  /// Lets a text that was ended before its length go on.
+  void go_on() { finished_ = false; }
 
   /// Writes a chunk, then trains. Throws Error(numerics) where an NLL, loss or gradient is not finite.
   WrittenChunk step();
@@ -55,7 +63,8 @@ class Generation {
   std::int64_t prompt_tokens() const { return prompt_tokens_; }
   std::int64_t next_chunk() const { return std::int64_t(chunks_.size()); }
 
-  /// State between two chunks; with it, a new object goes on bit for bit.
+  /// State between two chunks; with it, a new object goes on bit for bit. restore() throws Error(bad_input) or a JSON
+  /// exception where the state does not fit.
   Json state() const;
   void save_tensors_to(const fs::path& file) const;
   void restore(const Json& state, const fs::path& tensors);
@@ -68,7 +77,6 @@ class Generation {
   struct Update;
 
   std::vector<std::int64_t> write(std::int64_t tokens, const std::function<void()>& opened);
-  void learn_prompt();
   std::optional<Update> train(std::int64_t chunk);
   std::optional<double> window_nll(const Chunk& chunk, bool with_adapter);
   at::Tensor tokens_of(std::int64_t first, std::int64_t length) const;

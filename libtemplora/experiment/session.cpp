@@ -12,6 +12,7 @@
 
 #include "core/error.h"
 #include "core/stop.h"
+#include "metrics/cache_plan.h"
 #include "model/load.h"
 
 namespace templora {
@@ -80,7 +81,7 @@ void check_windows(const Config& config, const LlamaConfig& model) {
   check("window.first_chunk_tokens", *config.window.first_chunk_tokens);
   if (config.score.adapter && config.train.enabled) check("train.prefix_tokens + window.chunk_tokens", config.train.prefix_tokens + chunk);
   if (config.cache.policy == CachePolicy::every_k)
-    check("window.context_tokens + cache.rebuild_every_chunks * window.chunk_tokens", context + config.cache.rebuild_every_chunks * chunk);
+    check("window.context_tokens + cache.rebuild_every_chunks * window.chunk_tokens (or first_chunk_tokens)", CachePlan::capacity(config));
   if (config.cache.policy == CachePolicy::refill || config.cache.policy == CachePolicy::last_n)
     check("cache.window_tokens", config.cache.window_tokens.value_or(context + chunk));
 }

@@ -33,7 +33,19 @@ SamplingOptions sampling_of(const GenerateConfig& c) {
   return options;
 }
 
-std::int64_t window_of(const Config& config, const LlamaConfig& model) {
+/// What `make` gives; its errors name novel, record and pair first.
+template <class Make>
+auto named(const Novel& novel, std::int64_t chunk, std::size_t pair, Make&& make) {
+  try {
+    return make();
+  } catch (const Error& error) {
+    throw Error(error.exit_code(), fmt::format("{}: record {}: inference[{}]: {}", novel.name, chunk, pair, error.what()));
+  }
+}
+
+}  // namespace
+
+std::int64_t translation_window(const Config& config, const LlamaConfig& model) {
   const std::int64_t window = config.translation.window_tokens.value_or(model.max_positions);
   if (window > model.max_positions && !config.model.allow_beyond_positions)
     throw Error(Exit::usage, fmt::format("translation.window_tokens: got {}, but the model has {} positions; lower it, stretch "
@@ -46,12 +58,10 @@ std::int64_t window_of(const Config& config, const LlamaConfig& model) {
   return window;
 }
 
-}  // namespace
-
 NovelTranslation::NovelTranslation(LlamaImpl& model, const Config& config, const Tokenizer& tokenizer,
                                    const TranslationPrompts& prompts, const Novel& novel, std::int64_t novel_index)
     : model_(model), config_(config), tokenizer_(tokenizer), prompts_(prompts), novel_(novel),
-      window_(window_of(config, model.config())), novel_index_(novel_index) {
+      window_(translation_window(config, model.config())), novel_index_(novel_index) {
   decoding_.sampling = sampling_of(config.generate);
   decoding_.max_new_tokens = config.generate.max_new_tokens;
   decoding_.min_new_tokens = config.generate.min_new_tokens;
@@ -144,8 +154,9 @@ void NovelTranslation::make_tasks(const NovelChunk& chunk, std::size_t first, st
   for (std::size_t i = first; i < end; seen.push_back(work.history[i++])) {
     if (has_empty_side(chunk.pairs[i])) continue;
     work.tasks[i].reference = prompts_.reference(chunk.pairs[i].en);
-    const std::int64_t behind = std::max(decoding_.max_new_tokens, std::int64_t(work.tasks[i].reference.size()));
-    TranslationPrompt prompt = prompts_.prompt(seen, chunk.pairs[i].zh, window_ - behind);
+    const std::int64_t behind = tokens_behind_prompt(config_, std::int64_t(work.tasks[i].reference.size()));
+    TranslationPrompt prompt =
+        named(novel_, next_chunk_, i, [&] { return prompts_.prompt(seen, chunk.pairs[i].zh, window_ - behind); });
     work.tasks[i].prompt = std::move(prompt.ids);
     work.cut_pairs[i] = prompt.cut_pairs;
   }
@@ -210,7 +221,8 @@ void NovelTranslation::remember(Memory& memory, const std::vector<SentencePair>&
 std::optional<ChunkUpdate> NovelTranslation::train(const Work& work, PhaseTimer& timer, TranslatedChunk& result) {
   std::vector<SentencePair> pairs = work.context;
   pairs.insert(pairs.end(), work.history.begin(), work.history.end());
-  const TranslationLesson lesson = prompts_.lesson(pairs, work.history.size(), window_);
+  const TranslationLesson lesson = named(novel_, next_chunk_, work.history.size() - 1,
+                                         [&] { return prompts_.lesson(pairs, work.history.size(), window_); });
   result.lesson_tokens = std::int64_t(lesson.ids.size());
   result.labelled_tokens = lesson.labelled;
   result.lesson_cut_pairs = lesson.cut_pairs;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -19,6 +20,15 @@
 #include "train/chunk_trainer.h"
 
 namespace templora {
+
+/// Tokens that the longest sequence may have: translation.window_tokens, or the model's positions. Throws Error(usage)
+/// where the model has fewer, or where generate.max_new_tokens leaves no room for a prompt.
+std::int64_t translation_window(const Config& config, const LlamaConfig& model);
+
+/// Tokens that are kept free behind a prompt: for the answer or the reference, whichever is longer.
+inline std::int64_t tokens_behind_prompt(const Config& config, std::int64_t reference_tokens) {
+  return std::max(config.generate.max_new_tokens, reference_tokens);
+}
 
 /// What came out of one chunk of a novel.
 struct TranslatedChunk {
@@ -50,7 +60,8 @@ class NovelTranslation {
 
   /// Translates and scores the next chunk, then trains. `interrupted` is asked between tokens; once it says true
   /// before training, nothing is returned and the state is that before the chunk. Throws Error(numerics) naming novel
-  /// and chunk where an NLL, loss or gradient is not finite, Error(bad_input) for a sentence that no window holds.
+  /// and chunk where an NLL, loss or gradient is not finite, Error(bad_input) naming novel, record and pair for a
+  /// sentence that no window holds.
   std::optional<TranslatedChunk> step(const std::function<bool()>& interrupted = {});
 
   /// State between two chunks; with it, a new object on the same novel goes on bit for bit.

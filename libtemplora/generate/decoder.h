@@ -46,8 +46,8 @@ class SamplingStreams {
  public:
   SamplingStreams(std::uint64_t seed, std::int64_t sequences);
 
-  /// The next number of a sequence's stream, uniform in [0, 1): Philox 4×32-10 (Salmon et al. 2011) at the key
-  /// (seed, sequence) and a counter.
+  /// The next number of a sequence's stream, uniform in [0, 1): Philox 4×32-10 (Salmon et al. 2011), the seed
+  /// its key, sequence and number its counter.
   double next(std::int64_t sequence);
 
   std::uint64_t seed() const { return seed_; }

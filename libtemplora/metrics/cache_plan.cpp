@@ -6,28 +6,32 @@ namespace templora {
 namespace {
 
 std::int64_t context_of(const Config& config) { return config.window.context_tokens.value_or(config.train.prefix_tokens); }
-std::int64_t window_of(const Config& config) {
-  return config.cache.window_tokens.value_or(context_of(config) + config.window.chunk_tokens);
-}
 
 }  // namespace
 
-CachePlan::CachePlan(const Config& config) : config_(config), window_tokens_(window_of(config)) {}
+CachePlan::CachePlan(const Config& config) : config_(config), window_tokens_(window_tokens(config)) {}
+
+std::int64_t CachePlan::window_tokens(const Config& config) {
+  return config.cache.window_tokens.value_or(context_of(config) + config.window.chunk_tokens);
+}
 
 std::int64_t CachePlan::capacity(const Config& config) {
   const std::int64_t chunk = std::max(config.window.chunk_tokens, config.window.first_chunk_tokens.value_or(config.window.chunk_tokens));
   switch (config.cache.policy) {
     case CachePolicy::rebuild: return context_of(config) + chunk;
-    case CachePolicy::refill: return std::max(window_of(config), config.cache.refill_tokens + chunk);
+    case CachePolicy::refill: return std::max(window_tokens(config), config.cache.refill_tokens + chunk);
     case CachePolicy::every_k: return context_of(config) + config.cache.rebuild_every_chunks * chunk;
-    case CachePolicy::last_n: return std::max(window_of(config), chunk);
+    case CachePolicy::last_n: return std::max(window_tokens(config), chunk);
   }
   return 0;
 }
 
 std::vector<Fed> CachePlan::open(std::int64_t end, std::int64_t next) {
   std::vector<Fed> fed;
-  if (end == 0) return fed;
+  if (end == 0) {
+    ++chunks_since_rebuild_;
+    return fed;
+  }
   const std::int64_t begin = visible_ == 0 ? 0 : end_ - visible_;  // of what is in sight, where it is in one piece
   bool rebuilds = false;
   switch (config_.cache.policy) {

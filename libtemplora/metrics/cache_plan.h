@@ -31,8 +31,10 @@ class CachePlan {
   /// As if the first `end` tokens had been read: the window is full. Only for last_n, whose state is then always the same.
   void assume_read(std::int64_t end);
 
-  /// Most tokens that the cache holds at once.
+  /// Most tokens that the cache holds at once: what is seen before a chunk, and the chunk.
   static std::int64_t capacity(const Config& config);
+  /// W: cache.window_tokens, or L_X + Δ.
+  static std::int64_t window_tokens(const Config& config);
 
  private:
   void feed(std::int64_t end, std::vector<Fed>& fed);

@@ -75,6 +75,18 @@ ModelShape model_shape(const Config& config);
 /// Memory alone.
 MemoryNeed memory_need(const Config& config, const ModelShape& shape);
 
+/// What only a translation's texts tell.
+struct TranslationLengths {
+  std::int64_t slots = 0;            ///< of the cache: the most sentences at once times the longest of them
+  std::int64_t lesson_tokens = 0;    ///< longest training text
+  std::int64_t labelled_tokens = 0;  ///< most of them with a loss
+};
+
+/// Rows that a translation's cache takes at once (generate/kv_cache.h's default).
+inline constexpr std::int64_t kTranslationBlock = 512;
+
+MemoryNeed memory_need(const Config& config, const ModelShape& shape, const TranslationLengths& lengths);
+
 /// One chunk of a document and everything that is computed for it.
 struct PlannedChunk {
   std::int64_t first = 0, tokens = 0;

@@ -60,6 +60,22 @@ MemoryNeed pretrain_need(const Config& config, const ModelShape& shape) {
   return need;
 }
 
+// Weights, and what `learners` modules take beside them.
+MemoryNeed resident_need(const Config& config, const ModelShape& shape, const Sizes& s, const ModelWork& model, double learners) {
+  MemoryNeed need;
+  need.weights = s.element * shape.parameters();
+  need.module = learners * 8 * model.lora_parameters();
+  need.moments = learners * 4 * model.lora_parameters() * moments_of(config.train);
+  return need;
+}
+
+// What a step on `rows` tokens, `labelled` of them with a loss, keeps for its backward pass.
+void add_training_need(const Config& config, const Sizes& s, const ModelWork& model, double rows, double labelled, MemoryNeed& need) {
+  need.activations = std::max(need.activations, rows * (double(model.graph_layers()) * row_kept(config, s) + row_in_flight(s)));
+  if (s.element < 4) need.activations += s.element * model.lora_parameters();  // casts that the graph holds
+  need.logits = std::max(need.logits, logits_bytes(s, labelled, true));
+}
+
 }  // namespace
 
 MemoryNeed memory_need(const Config& config, const ModelShape& shape) {
@@ -72,10 +88,7 @@ MemoryNeed memory_need(const Config& config, const ModelShape& shape) {
   const double chunk = double(std::max(config.window.chunk_tokens, config.window.first_chunk_tokens.value_or(0)));
   const double learners = adapter ? 1 + double(config.control.size()) : 0;
 
-  MemoryNeed need;
-  need.weights = s.element * shape.parameters();
-  need.module = learners * 8 * model.lora_parameters();
-  need.moments = learners * 4 * model.lora_parameters() * moments_of(config.train);
+  MemoryNeed need = resident_need(config, shape, s, model, learners);
   if (writes && config.generate.schedule == Schedule::parallelized) need.module += 8 * model.lora_parameters();
   if (keeps) {
     const double caches = writes ? 1 : (config.score.base ? 1 : 0) + learners;
@@ -85,16 +98,25 @@ MemoryNeed memory_need(const Config& config, const ModelShape& shape) {
   const double block = std::min<double>(double(config.cache.prefill_block_tokens), double(CachePlan::capacity(config)));
   const double score_rows = keeps && !writes ? block : double(context) + chunk;
   const double score_logits = keeps && !writes ? std::min(chunk, 256.0) : chunk;
-  const double scoring = score_rows * row_in_flight(s);
-  need.activations = scoring;
+  need.activations = score_rows * row_in_flight(s);
   need.logits = logits_bytes(s, score_logits, false);
   if (trains) {
     const double rows = double(config.train.prefix_tokens) + chunk;
-    const auto graph_layers = double(model.graph_layers());
-    need.activations = std::max(scoring, rows * (graph_layers * row_kept(config, s) + row_in_flight(s)));
-    if (s.element < 4) need.activations += s.element * model.lora_parameters();  // casts that the graph holds
-    need.logits = std::max(need.logits, logits_bytes(s, config.train.label_prefix ? rows : chunk, true));
+    add_training_need(config, s, model, rows, config.train.label_prefix ? rows : chunk, need);
   }
+  return need;
+}
+
+MemoryNeed memory_need(const Config& config, const ModelShape& shape, const TranslationLengths& lengths) {
+  const Sizes s = sizes_of(config, shape);
+  const ModelWork model(shape, config.lora, config.model.dtype);
+  MemoryNeed need = resident_need(config, shape, s, model, config.score.adapter ? 1 : 0);
+  need.cache = 2 * s.element * double(shape.layers) * s.kv * double(lengths.slots);
+  const double block = std::min(double(kTranslationBlock), double(lengths.slots));
+  need.activations = block * row_in_flight(s);
+  need.logits = logits_bytes(s, block, false);
+  if (config.score.adapter && config.train.enabled)
+    add_training_need(config, s, model, double(lengths.lesson_tokens), double(lengths.labelled_tokens), need);
   return need;
 }
 

@@ -52,6 +52,26 @@ void merge(RunCost& cost, const std::string& whole, const std::vector<std::strin
   }
 }
 
+// As a chunk's sentences are decoded: all at once, translation.batch_sentences at most, or one by one.
+TranslationLengths lengths_of(const std::vector<PairRecord>& pairs, const std::vector<LessonRecord>& lessons, const Config& config) {
+  TranslationLengths lengths;
+  std::int64_t longest = 0, most = 0;
+  std::map<std::pair<std::int64_t, std::int64_t>, std::int64_t> sentences;
+  for (const PairRecord& pair : pairs) {
+    if (pair.skipped) continue;
+    most = std::max(most, ++sentences[{pair.novel_index, pair.chunk}]);
+    longest = std::max(longest, std::max(pair.base_prompt_tokens, pair.lora_prompt_tokens) +
+                                    std::max(config.generate.max_new_tokens, pair.reference_tokens));
+  }
+  const bool together = config.translation.history.reference_share == 1;
+  lengths.slots = longest * (together ? std::min(most, config.translation.batch_sentences) : 1);
+  for (const LessonRecord& lesson : lessons) {
+    lengths.lesson_tokens = std::max(lengths.lesson_tokens, lesson.tokens);
+    lengths.labelled_tokens = std::max(lengths.labelled_tokens, lesson.labelled);
+  }
+  return lengths;
+}
+
 Json number_or_null(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
 
 double change_percent(double from, double to) { return from == 0 ? 0 : 100 * (to / from - 1); }
@@ -122,14 +142,13 @@ RunCost run_cost(const std::vector<PairRecord>& pairs, const std::vector<LessonR
   RunCost cost = measured_cost(config, measured);
   add_seconds(seconds, cost);
   const ModelWork model(shape, config.lora, config.model.dtype);
-  const std::int64_t block = config.cache.prefill_block_tokens;
   CostPrediction counted;
   const auto sentence = [&](const std::string& who, bool adapter, std::int64_t prompt, std::int64_t read, std::int64_t reference,
                             std::size_t written) {
     if (prompt == 0) return;  // skipped, or this side is off
     const std::int64_t held = prompt - 1;  // the last id is fed by what comes next
-    counted.phases[who + "_prefill"] += model.cached(read, held - read, AskedRows::none, adapter, block);
-    counted.phases[who + "_score"] += model.cached(reference, held, AskedRows::all, adapter, block) + model.logits(reference);
+    counted.phases[who + "_prefill"] += model.cached(read, held - read, AskedRows::none, adapter, kTranslationBlock);
+    counted.phases[who + "_score"] += model.cached(reference, held, AskedRows::all, adapter, kTranslationBlock) + model.logits(reference);
     counted.phases[who + "_decode"] += model.decoded(std::int64_t(written), held, adapter);
   };
   for (const PairRecord& pair : pairs) {
@@ -143,7 +162,7 @@ RunCost run_cost(const std::vector<PairRecord>& pairs, const std::vector<LessonR
     counted.phases["train_backward"] += steps * model.backward(lesson.tokens, lesson.labelled);
     counted.phases["optimizer"] += steps * model.optimizer(config.train);
   }
-  counted.memory = memory_need(config, shape);
+  counted.memory = memory_need(config, shape, lengths_of(pairs, lessons, config));
   add_prediction(counted, cost);
   return cost;
 }

@@ -87,6 +87,34 @@ Json to_json(const TranslationRow& row) {
           {"cut_pairs", row.cut_pairs}, {"base", to_json(row.base)}, {"lora", to_json(row.lora)}};
 }
 
+Json chunk_json(const std::optional<TranslationScores>& scores) {
+  if (!scores) return nullptr;
+  Json json{{"perplexity", scores->perplexity},
+            {"sentence_perplexity", scores->sentence_perplexity},
+            {"bleu", scores->bleu.score},
+            {"chrf2", scores->chrf.score},
+            {"released_bleu", scores->released_bleu},
+            {"not_stopped", scores->not_stopped}};
+  if (scores->comet) json["comet"] = *scores->comet;
+  return json;
+}
+
+Json to_json(const TranslatedChunkRow& chunk) {
+  const TranslationRow& row = chunk.row;
+  return {{"novel", row.label},         {"novel_index", chunk.novel_index}, {"chunk", chunk.chunk},
+          {"pairs", row.pairs},         {"skipped", row.skipped},           {"tokens", row.tokens},
+          {"cut_pairs", row.cut_pairs}, {"base", chunk_json(row.base)},     {"lora", chunk_json(row.lora)}};
+}
+
+/// Calls `use(first, end)` for each longest run of records that are `alike`.
+template <class Alike, class Use>
+void for_each_group(const std::vector<PairRecord>& pairs, Alike&& alike, Use&& use) {
+  for (std::size_t first = 0, end = 0; first < pairs.size(); first = end) {
+    while (end < pairs.size() && alike(pairs[first], pairs[end])) ++end;
+    use(first, end);
+  }
+}
+
 }  // namespace
 
 TranslationTable translation_table(const std::vector<PairRecord>& pairs, const std::optional<CometScores>& comet) {
@@ -94,19 +122,24 @@ TranslationTable translation_table(const std::vector<PairRecord>& pairs, const s
     TEMPLORA_CHECK(comet->base.size() == pairs.size() && comet->lora.size() == pairs.size(), "one COMET score a record");
   TranslationTable table;
   table.all = row_of("all", pairs, 0, comet);
-  for (std::size_t first = 0; first < pairs.size();) {
-    std::size_t end = first;
-    while (end < pairs.size() && pairs[end].novel_index == pairs[first].novel_index) ++end;
-    table.novels.push_back(row_of(pairs[first].novel, std::span(pairs).subspan(first, end - first), first, comet));
-    first = end;
-  }
+  const auto group_row = [&](std::size_t first, std::size_t end) {
+    return row_of(pairs[first].novel, std::span(pairs).subspan(first, end - first), first, comet);
+  };
+  const auto same_novel = [](const PairRecord& a, const PairRecord& b) { return a.novel_index == b.novel_index; };
+  const auto same_chunk = [&](const PairRecord& a, const PairRecord& b) { return same_novel(a, b) && a.chunk == b.chunk; };
+  for_each_group(pairs, same_novel, [&](std::size_t first, std::size_t end) { table.novels.push_back(group_row(first, end)); });
+  for_each_group(pairs, same_chunk, [&](std::size_t first, std::size_t end) {
+    table.chunks.push_back({pairs[first].novel_index, pairs[first].chunk, group_row(first, end)});
+  });
   return table;
 }
 
 Json to_json(const TranslationTable& table) {
   Json novels = Json::array();
   for (const TranslationRow& row : table.novels) novels.push_back(to_json(row));
-  return {{"all", to_json(table.all)}, {"novels", novels}, {"comet_note", table.comet_note}};
+  Json chunks = Json::array();
+  for (const TranslatedChunkRow& chunk : table.chunks) chunks.push_back(to_json(chunk));
+  return {{"all", to_json(table.all)}, {"novels", novels}, {"chunks", chunks}, {"comet_note", table.comet_note}};
 }
 
 }  // namespace templora

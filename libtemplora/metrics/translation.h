@@ -33,9 +33,17 @@ struct TranslationRow {
   std::optional<TranslationScores> base, lora;
 };
 
+/// One chunk of a novel; the row's label is the novel's.
+struct TranslatedChunkRow {
+  std::int64_t novel_index = 0;  ///< position in the run's list of novels
+  std::int64_t chunk = 0;        ///< index in the novel
+  TranslationRow row;
+};
+
 struct TranslationTable {
   TranslationRow all;
   std::vector<TranslationRow> novels;
+  std::vector<TranslatedChunkRow> chunks;  ///< of all novels, in the order of the records
   std::string comet_note;  ///< why there is no COMET, "" where there is
 };
 
@@ -48,6 +56,7 @@ struct CometScores {
 /// all skipped has no scores.
 TranslationTable translation_table(const std::vector<PairRecord>& pairs, const std::optional<CometScores>& comet = {});
 
+/// `all` and `novels` have every score; `chunks` leave out signatures, and COMET where there is none.
 Json to_json(const TranslationTable& table);
 
 }  // namespace templora

@@ -29,8 +29,8 @@ ReportTable cost_table(const std::vector<ReportRun>& runs, const std::vector<Run
       flops |= runs[i].measures.contains("flops");
     }
   ReportTable table{"cost_" + experiment, "Cost: " + experiment,
-                    "Wall seconds of 1,000 tokens of text, by phase, as measured; they depend on the machine and on what else ran on it. Memory is the "
-                    "peak of the process.",
+                    "Wall seconds of 1,000 tokens of text, by phase, as measured; they depend on the machine and on what else ran on it. A run "
+                    "that took over the base model's scores from another has no sum. Memory is the peak of the process.",
                     {},
                     {Column::setting("model", "model"), Column::setting("Δ", "chunk_tokens"), Column::setting("W", "window_tokens"),
                      Column::setting("settings", "settings"), Column::remark("tokens"), Column::of("s / 1K tokens", "seconds_per_1k_tokens", "{:.3g}")},

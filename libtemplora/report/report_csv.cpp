@@ -119,22 +119,28 @@ std::string chunks_csv(const std::vector<ReportRun>& runs) {
   out += ",train_loss,grad_norm";
   for (const std::string& phase : phases) out += ",seconds_" + csv_field(phase);
   out += "\n";
+  const auto add_seconds = [&](const Json& record) {
+    const std::map<std::string, double> seconds = phase_seconds(record);
+    for (const std::string& phase : phases) {
+      const auto found = seconds.find(phase);
+      out += "," + (found == seconds.end() ? "" : Json(found->second).dump());
+    }
+    out += "\n";
+  };
   for (const ReportRun& run : runs) {
     const std::string start = fmt::format("{},{},{}", csv_field(run.name), csv_field(run.config_hash()), csv_field(run.experiment()));
     for_each_record(run.folder / "chunks.jsonl", [&](const Json& record) {
       out += start;
       for (const char* field : kPlainFields) out += "," + json_field(record, field);
       out += "," + mean_field(record, "train_loss") + "," + mean_field(record, "grad_norm");
-      for (const std::string& phase : phases) out += "," + (record.contains("seconds") ? json_field(record["seconds"], phase.c_str()) : "");
-      out += "\n";
+      add_seconds(record);
     });
     for_each_record(run.folder / "steps.jsonl", [&](const Json& record) {
       out += start;
       for (const std::string field : kPlainFields)
         out += "," + (field == "chunk" ? json_field(record, "step") : field == "tokens" || field == "learning_rate" ? json_field(record, field.c_str()) : "");
       out += "," + json_field(record, "loss") + "," + json_field(record, "grad_norm");
-      for (const std::string& phase : phases) out += "," + (phase == "step" ? json_field(record, "seconds") : "");
-      out += "\n";
+      add_seconds(record);
     });
   }
   return out;

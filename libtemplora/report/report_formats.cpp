@@ -131,9 +131,10 @@ Json report_json(const Report& report) {
                     {"finished", run.finished},
                     {"experiment", run.experiment()},
                     {"config_hash", run.config_hash()},
-                    {"values", run.values},
+                    {"values", run.combinations.empty() ? Json::object() : Json(run.combinations.front())},
                     {"seconds", run.seconds},
                     {"tokens", run.tokens}});
+    if (run.combinations.size() > 1) runs.back()["combinations"] = run.combinations;
     if (!run.problem.empty()) runs.back()["problem"] = run.problem;
   }
   for (const ReportTable& table : report.tables) {

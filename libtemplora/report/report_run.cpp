@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <set>
+#include <algorithm>
 
 #include "core/hash.h"
 
@@ -24,7 +24,10 @@ std::map<std::string, std::string> settings_of(const Json& record) {
   std::map<std::string, std::string> settings;
   flatten(record.at("config"), "", settings);
   std::erase_if(settings, [](const auto& item) {
-    return item.first.starts_with("notes") || item.first.starts_with("run.") || item.first == "score.segment_edges";
+    const std::string& key = item.first;
+    for (const char* section : {"notes", "run.", "cost."})
+      if (key.starts_with(section)) return true;
+    return key == "score.segment_edges" || key == "score.base_scores";
   });
   if (const auto identity = record.find("identity"); identity != record.end() && identity->is_object()) {
     std::string texts;
@@ -44,15 +47,18 @@ std::optional<double> number_at(const Json& json, const char* pointer) {
 }
 
 void read_seconds(ReportRun& run) {
+  const Json::json_pointer kept("/config/score/base_scores");
+  const bool keeps_base = run.experiment() == "perplexity" && run.record.contains(kept) && !run.record.at(kept).is_null();
   for_each_record(run.folder / "chunks.jsonl", [&](const Json& chunk) {
     run.tokens += chunk.value("tokens", std::int64_t{0});
-    if (const auto found = chunk.find("seconds"); found != chunk.end() && found->is_object())
-      for (const auto& [phase, spent] : found->items())
-        if (spent.is_number()) run.seconds[phase] += spent.get<double>();
+    const std::map<std::string, double> seconds = phase_seconds(chunk);
+    for (const auto& [phase, spent] : seconds) run.seconds[phase] += spent;
+    const auto base = chunk.find("base_nll");
+    if (keeps_base && base != chunk.end() && base->is_number() && !seconds.contains("score_base")) run.base_taken_over = true;
   });
   for_each_record(run.folder / "steps.jsonl", [&](const Json& step) {
     run.tokens = step.value("tokens", std::int64_t{0});
-    run.seconds["step"] += step.value("seconds", 0.0);
+    for (const auto& [phase, spent] : phase_seconds(step)) run.seconds[phase] += spent;
   });
 }
 
@@ -68,9 +74,10 @@ void read_perplexity(ReportRun& run, const std::vector<std::int64_t>& edges) {
 }
 
 void read_measures(ReportRun& run) {
-  double seconds = 0;
-  for (const auto& [phase, spent] : run.seconds) seconds += spent;
-  if (run.tokens > 0 && seconds > 0) run.measures["seconds"] = seconds / static_cast<double>(run.tokens);
+  double seconds = number_at(run.summary, "/cost/seconds").value_or(0);
+  if (seconds == 0)  // unfinished, or older than costs
+    for (const auto& [phase, spent] : run.seconds) seconds += spent;
+  if (run.tokens > 0 && seconds > 0 && !run.base_taken_over) run.measures["seconds"] = seconds / static_cast<double>(run.tokens);
   // Temp-LoRA alone where that is known, else all that the run did.
   if (const auto own = number_at(run.summary, "/cost/method_flops_per_token"))
     run.measures["flops"] = *own;
@@ -88,6 +95,17 @@ void read_measures(ReportRun& run) {
 }
 
 }  // namespace
+
+std::map<std::string, double> phase_seconds(const Json& record) {
+  std::map<std::string, double> seconds;
+  const auto of_step = record.find("phase_seconds"), found = of_step != record.end() ? of_step : record.find("seconds");
+  if (found == record.end()) return seconds;
+  if (found->is_number()) seconds["step"] = found->get<double>();
+  if (found->is_object())
+    for (const auto& [phase, spent] : found->items())
+      if (spent.is_number()) seconds[phase] = spent.get<double>();
+  return seconds;
+}
 
 void for_each_record(const fs::path& file, const std::function<void(const Json&)>& use) {
   if (!fs::exists(file)) return;
@@ -123,9 +141,15 @@ std::string ReportRun::model() const { return fs::path(setting("model.path")).fi
 
 std::vector<ReportRun> read_report_runs(const std::vector<RunSource>& sources, std::vector<std::int64_t> edges, bool unfinished_too) {
   std::vector<ReportRun> runs;
-  std::set<std::string> seen;
+  std::map<std::string, std::size_t> seen;  // folder -> its run
   for (const RunSource& source : sources) {
-    if (!seen.insert(fs::weakly_canonical(source.folder).string()).second) continue;
+    const auto [there, is_new] = seen.emplace(fs::weakly_canonical(source.folder).string(), runs.size());
+    if (!is_new) {
+      auto& combinations = runs[there->second].combinations;
+      if (!source.values.empty() && std::find(combinations.begin(), combinations.end(), source.values) == combinations.end())
+        combinations.push_back(source.values);
+      continue;
+    }
     runs.push_back(read_report_run(source, edges, unfinished_too));
     const Json::json_pointer at("/config/score/segment_edges");
     if (edges.empty() && runs.back().table && runs.back().record.contains(at)) edges = runs.back().record.at(at).get<std::vector<std::int64_t>>();
@@ -137,7 +161,7 @@ ReportRun read_report_run(const RunSource& source, const std::vector<std::int64_
   ReportRun run;
   run.name = source.name;
   run.folder = source.folder;
-  run.values = source.values;
+  if (!source.values.empty()) run.combinations.push_back(source.values);
   const fs::path file = source.folder / "run.json";
   if (!fs::exists(file))
     throw Error(Exit::bad_input, fmt::format("{}: no run.json in it, wanted a run's or a sweep's folder", source.folder.string()));

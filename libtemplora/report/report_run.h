@@ -29,15 +29,19 @@ struct ReportRun {
   std::string problem;                          ///< why an unfinished run's numbers could not be read
   Json record;                                  ///< run.json
   Json summary;                                 ///< summary.json; null while it is unfinished
-  std::map<std::string, std::string> values;    ///< of the swept keys
+  /// Of the swept keys: one a combination of a sweep that the run is the cell of, as several of equal effect share one.
+  /// None outside a sweep.
+  std::vector<std::map<std::string, std::string>> combinations;
   /// The effective config by dotted key, values as JSON text, without what changes no number; and `weights` and
   /// `texts`, hashes of what was read.
   std::map<std::string, std::string> settings;
   std::optional<PerplexityTable> table;         ///< perplexity runs, with the report's segment edges
   std::vector<PositionCurve> curves;            ///< perplexity runs
   std::map<std::string, double> seconds;        ///< phase -> s, all chunks
+  bool base_taken_over = false;                 ///< base scores came from another run, whose time is not among the seconds
   std::int64_t tokens = 0;                      ///< processed, all books
-  /// What a sweep table can show: "base", "lora", "change", "seconds" and "flops" (both a token), "base_bleu", …
+  /// What a sweep table can show: "base", "lora", "change", "seconds" and "flops" (both a token), "base_bleu", … No
+  /// "seconds" where base_taken_over: they would not compare.
   std::map<std::string, double> measures;
 
   std::string experiment() const;
@@ -51,12 +55,16 @@ struct ReportRun {
 /// passed over. Nothing happens where there is no such file. Throws Error(bad_input) naming file and line.
 void for_each_record(const fs::path& file, const std::function<void(const Json&)>& use);
 
+/// Seconds by phase of a line of chunks.jsonl or steps.jsonl; older steps have their whole only, as "step".
+std::map<std::string, double> phase_seconds(const Json& record);
+
 /// Reads a run. `edges` replaces score.segment_edges where it is not empty. An unfinished run is read only if
 /// `unfinished_too`, and then damage is noted in `problem`; a finished one that is damaged is an error.
 /// Throws Error(bad_input) for a folder that is no run.
 ReportRun read_report_run(const RunSource& source, const std::vector<std::int64_t>& edges, bool unfinished_too);
 
-/// The same for many, each folder once; without `edges` the first perplexity run's hold for all.
+/// The same for many, each folder once, with the values of all sources that name it; without `edges` the first perplexity
+/// run's hold for all.
 std::vector<ReportRun> read_report_runs(const std::vector<RunSource>& sources, std::vector<std::int64_t> edges, bool unfinished_too);
 
 }  // namespace templora

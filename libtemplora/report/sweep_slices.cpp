@@ -13,11 +13,19 @@ namespace {
 
 constexpr std::size_t kMostLooseSlices = 6;  // of runs that no sweep made: beyond this they are no grid
 
-std::string axis_value(const ReportRun& run, const std::string& key) {
+using Values = std::map<std::string, std::string>;
+
+/// A run at one of its places in the grid: combinations that come to the same share one run.
+struct Place {
+  std::size_t run;
+  const Values* values;  // of the swept keys there
+};
+
+std::string axis_value(const ReportRun& run, const Values& values, const std::string& key) {
   if (key == "W") return window_tokens(run);
   if (key == "model.path") return run.model();
-  const auto swept = run.values.find(key);
-  if (swept == run.values.end()) return run.setting(key);
+  const auto swept = values.find(key);
+  if (swept == values.end()) return run.setting(key);
   const std::string& text = swept->second;
   return text.size() >= 2 && text.front() == '"' ? Json::parse(text).get<std::string>() : text;
 }
@@ -33,6 +41,11 @@ class Slicer {
  public:
   Slicer(const std::vector<ReportRun>& runs, std::vector<std::size_t> among, const ReportOptions& options)
       : runs_(runs), among_(std::move(among)), options_(options) {
+    static const Values kNone{};
+    for (const std::size_t i : among_) {
+      if (runs_[i].combinations.empty()) places_.push_back({i, &kNone});
+      for (const Values& values : runs_[i].combinations) places_.push_back({i, &values});
+    }
     find_axes();
   }
 
@@ -42,11 +55,11 @@ class Slicer {
     std::vector<std::string> others;
     for (const std::string& key : axes_)
       if (key != rows_ && key != columns_ && !follows(key)) others.push_back(key);
-    std::map<std::vector<std::string>, std::vector<std::size_t>> by_others;
-    for (const std::size_t i : among_) {
+    std::map<std::vector<std::string>, std::vector<Place>> by_others;
+    for (const Place& place : places_) {
       std::vector<std::string> at;
-      for (const std::string& key : others) at.push_back(axis_value(runs_[i], key));
-      by_others[at].push_back(i);
+      for (const std::string& key : others) at.push_back(value_at(place, key));
+      by_others[at].push_back(place);
     }
     if (!swept_ && options_.rows.empty() && options_.columns.empty() && by_others.size() > kMostLooseSlices) return {};
     std::vector<SweepSlice> slices;
@@ -59,20 +72,22 @@ class Slicer {
   }
 
  private:
-  std::vector<std::string> values_of(const std::string& key, const std::vector<std::size_t>& among) const {
+  std::string value_at(const Place& place, const std::string& key) const { return axis_value(runs_[place.run], *place.values, key); }
+
+  std::vector<std::string> values_of(const std::string& key, const std::vector<Place>& among) const {
     std::set<std::string> values;
-    for (const std::size_t i : among) values.insert(axis_value(runs_[i], key));
+    for (const Place& place : among) values.insert(value_at(place, key));
     std::vector<std::string> sorted(values.begin(), values.end());
     std::stable_sort(sorted.begin(), sorted.end(), setting_less);
     return sorted;
   }
 
-  std::size_t count(const std::string& key) const { return values_of(key, among_).size(); }
+  std::size_t count(const std::string& key) const { return values_of(key, places_).size(); }
 
   void find_axes() {
     std::set<std::string> keys;
-    for (const std::size_t i : among_)
-      for (const auto& [key, value] : runs_[i].values) keys.insert(key);
+    for (const Place& place : places_)
+      for (const auto& [key, value] : *place.values) keys.insert(key);
     swept_ = !keys.empty();
     if (!swept_)
       for (const std::string& key : differing_keys(runs_, among_)) keys.insert(key);
@@ -87,9 +102,9 @@ class Slicer {
   /// Whether a key's value is settled by those of rows and columns.
   bool follows(const std::string& key) const {
     std::map<std::pair<std::string, std::string>, std::string> seen;
-    for (const std::size_t i : among_) {
-      const std::pair at(axis_value(runs_[i], rows_), columns_.empty() ? "" : axis_value(runs_[i], columns_));
-      const std::string value = axis_value(runs_[i], key);
+    for (const Place& place : places_) {
+      const std::pair at(value_at(place, rows_), columns_.empty() ? "" : value_at(place, columns_));
+      const std::string value = value_at(place, key);
       if (seen.emplace(at, value).first->second != value) return false;
     }
     return true;
@@ -119,8 +134,8 @@ class Slicer {
   /// Whether `key` says what `other` says: a table over both would be a diagonal.
   bool follows_one(const std::string& key, const std::string& other) const {
     std::map<std::string, std::string> seen;
-    for (const std::size_t i : among_)
-      if (seen.emplace(axis_value(runs_[i], other), axis_value(runs_[i], key)).first->second != axis_value(runs_[i], key)) return false;
+    for (const Place& place : places_)
+      if (seen.emplace(value_at(place, other), value_at(place, key)).first->second != value_at(place, key)) return false;
     return true;
   }
 
@@ -137,10 +152,10 @@ class Slicer {
     if (options_.rows.empty() && options_.columns.empty() && columns_ == "window.chunk_tokens") std::swap(rows_, columns_);
   }
 
-  std::string value_name(const std::vector<std::size_t>& members) const {
+  std::string value_name(const std::vector<Place>& members) const {
     std::set<std::string> have;
-    for (const std::size_t i : members)
-      for (const auto& [name, value] : runs_[i].measures) have.insert(name);
+    for (const Place& place : members)
+      for (const auto& [name, value] : runs_[place.run].measures) have.insert(name);
     if (!options_.value.empty()) {
       if (have.contains(options_.value)) return options_.value;
       if (have.empty()) throw Error(Exit::usage, fmt::format("--value: got \"{}\", but no finished run has any", printable(options_.value)));
@@ -152,9 +167,9 @@ class Slicer {
     return "change";
   }
 
-  SweepSlice slice(const std::vector<std::size_t>& members, Keys fixed) const {
+  SweepSlice slice(const std::vector<Place>& members, Keys fixed) const {
     SweepSlice out;
-    out.experiment = runs_[members.front()].experiment();
+    out.experiment = runs_[members.front().run].experiment();
     out.fixed = std::move(fixed);
     out.row_key = rows_;
     out.column_key = columns_;
@@ -164,9 +179,11 @@ class Slicer {
     for (const std::string& row : out.rows) {
       auto& cells = out.cells.emplace_back();
       for (const std::string& column : out.columns) {
-        std::vector<std::size_t> here;
-        for (const std::size_t i : members)
-          if (axis_value(runs_[i], rows_) == row && (columns_.empty() || axis_value(runs_[i], columns_) == column)) here.push_back(i);
+        std::vector<std::size_t> here;  // each run once, however many of its combinations come to this cell
+        for (const Place& place : members) {
+          const bool fits = value_at(place, rows_) == row && (columns_.empty() || value_at(place, columns_) == column);
+          if (fits && (here.empty() || here.back() != place.run)) here.push_back(place.run);
+        }
         cells.push_back(cell(here, out.value));
       }
     }
@@ -184,6 +201,7 @@ class Slicer {
 
   const std::vector<ReportRun>& runs_;
   std::vector<std::size_t> among_;
+  std::vector<Place> places_;  // of these runs, a run's places side by side
   const ReportOptions& options_;
   std::vector<std::string> axes_;
   std::string rows_, columns_;
@@ -224,7 +242,8 @@ ReportTable sweep_table(const SweepSlice& slice, const std::vector<ReportRun>& r
   ReportTable table{fmt::format("sweep_{}", number), "", "", slice.fixed, {Column::setting(short_name(slice.row_key), slice.row_key)}, {}};
   table.title = single ? fmt::format("Sweep of {}{}", short_name(slice.row_key), held)
                        : fmt::format("Sweep: {} by {} and {}{}", measure_title(slice.value), short_name(slice.row_key), short_name(slice.column_key), held);
-  table.note = "One cell a setting of both axes; repeats over seeds are their mean with the range. – was not run, or is not finished.";
+  table.note = "One cell a setting of both axes; repeats over seeds are their mean with the range. – was not run, is not finished, "
+               "or (of seconds) took over the base model's scores from another run.";
   std::vector<std::string> measures{slice.value};
   if (single) {
     measures.clear();

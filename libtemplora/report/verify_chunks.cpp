@@ -16,19 +16,23 @@ class VisibleContext {
  public:
   explicit VisibleContext(const Config& config) : c_(config.cache), chunk_(config.window.chunk_tokens), context_(*config.window.context_tokens) {
     window_ = c_.window_tokens.value_or(context_ + chunk_);
+    most_ = context_ + c_.rebuild_every_chunks * std::max(chunk_, *config.window.first_chunk_tokens);
   }
 
   std::int64_t before(std::int64_t end, std::int64_t next) {
-    if (end == 0) return seen_ = 0;
+    if (end == 0) {
+      ++chunks_;
+      return seen_ = 0;
+    }
     switch (c_.policy) {
       case CachePolicy::rebuild: return std::min(end, context_);
       case CachePolicy::refill:
         if (end - first_ + next > window_) first_ = std::max<std::int64_t>(0, end - c_.refill_tokens);
         return end - first_;
       case CachePolicy::every_k:
-        if (updates_ >= c_.rebuild_every_chunks || end - first_ > context_ + c_.rebuild_every_chunks * chunk_ - next)
-          first_ = std::max<std::int64_t>(0, end - context_), updates_ = 0;
-        ++updates_;
+        if (chunks_ >= c_.rebuild_every_chunks || end - first_ > most_ - next)
+          first_ = std::max<std::int64_t>(0, end - context_), chunks_ = 0;
+        ++chunks_;
         return end - first_;
       case CachePolicy::last_n: return seen_ = std::min(seen_ + last_, std::max<std::int64_t>(window_ - next, 1));
     }
@@ -38,8 +42,8 @@ class VisibleContext {
 
  private:
   const CacheConfig& c_;
-  std::int64_t chunk_, context_, window_ = 0;
-  std::int64_t first_ = 0, updates_ = 0, seen_ = 0, last_ = 0;
+  std::int64_t chunk_, context_, window_ = 0, most_ = 0;
+  std::int64_t first_ = 0, chunks_ = 0, seen_ = 0, last_ = 0;
 };
 
 /// One document as its records tell it.

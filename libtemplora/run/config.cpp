@@ -140,6 +140,18 @@ void check_translation_rules(const Config& c, Fail&& fail) {
 }
 
 template <class Fail>
+void check_generation_rules(const Config& c, Fail&& fail) {
+  if (!c.control.empty()) fail("control", "got controls, wanted none: the generation experiment does not know them");
+  if (c.lora.reset_every_tokens != 0)
+    fail("lora.reset_every_tokens", fmt::format("got {}, wanted 0: the generation experiment does not know it", c.lora.reset_every_tokens));
+  if (c.cache.measure_staleness)
+    fail("cache.measure_staleness", "got true, wanted false: only experiment \"perplexity\" measures it");
+  if (c.generate.min_new_tokens != 0)
+    fail("generate.min_new_tokens", fmt::format("got {}, wanted 0: a generation writes generate.tokens tokens, or up to a stop string",
+                                                c.generate.min_new_tokens));
+}
+
+template <class Fail>
 void check_train_rules(const Config& c, Fail&& fail) {
   const TrainConfig& t = c.train;
   if (t.optimizer != OptimizerKind::adamw && t.weight_decay > 0)
@@ -176,6 +188,7 @@ void check_rules(const Config& c, const KeySource& source) {
     fail("model.device", fmt::format("got \"{}\", wanted \"auto\", \"cpu\", \"cuda\" or \"cuda:N\"", c.model.device));
   if (c.model.rope_scaling && !c.model.rope_scaling->is_object())
     fail("model.rope_scaling", "got no object, wanted an object as Hugging Face writes it, or null");
+  if (c.experiment == ExperimentKind::generation) check_generation_rules(c, fail);
   if (c.experiment == ExperimentKind::translation)
     check_translation_rules(c, fail);
   else if (c.data.books.empty() && c.experiment != ExperimentKind::generation)
@@ -272,8 +285,7 @@ std::string identity_hash(Json effective) {
     effective["generate"].erase("snapshot_every_chunks");
   if (effective["experiment"] == "pretrain") {
     for (const char* other : {"window", "score", "lora", "train", "fidelity", "control"}) effective.erase(other);
-    // A longer or shorter training may go on from a state: only the rest of its schedule differs.
-    for (const char* harmless : {"save_every_steps", "token_cache", "tokens", "passes"}) effective["pretrain"].erase(harmless);
+    for (const char* harmless : {"save_every_steps", "token_cache"}) effective["pretrain"].erase(harmless);
   } else {
     effective.erase("pretrain");
     for (const char* other : {"exclude", "validation"}) effective["data"].erase(other);
@@ -290,6 +302,12 @@ std::string identity_hash(Json effective) {
   return hash_hex(dump_json(effective, "config"));
 }
 
+// A longer or shorter training may go on from a state: only the rest of its schedule differs.
+std::string resumable_hash(Json effective) {
+  for (const char* length : {"tokens", "passes"}) effective["pretrain"].erase(length);
+  return identity_hash(std::move(effective));
+}
+
 }  // namespace
 
 std::string input_hash(Config config, const InputHashes& hashes) {
@@ -298,6 +316,7 @@ std::string input_hash(Config config, const InputHashes& hashes) {
   const std::string tokenizer = hashes.tokenizer(config.model.tokenizer.value_or(config.model.path));
   for (std::optional<std::string>* unused : {&config.model.tokenizer, &config.score.base_scores, &config.pretrain.token_cache})
     unused->reset();
+  if (config.pretrain.tokens) config.pretrain.passes = PretrainConfig().passes;  // which then say nothing
   config.model.path.clear();
   change_paths(
       config, [&](std::string& path) { path = hashes.path(path); }, [&](std::string& pattern) { pattern = hashes.texts(pattern); });
@@ -325,7 +344,7 @@ LoadedConfig parse_config(const std::string& text, const std::string& where, con
   check_rules(loaded.config, source);
   loaded.set_by_fidelity = fill_defaults(loaded.config);
   if (!loaded.config.pretrain.kv_heads) loaded.config.pretrain.kv_heads = loaded.config.pretrain.heads;
-  loaded.hash = identity_hash(section_json(loaded.config)).substr(0, 12);
+  loaded.hash = resumable_hash(section_json(loaded.config)).substr(0, 12);
 
   const fs::path base = fs::absolute(base_folder.empty() ? fs::path(".") : fs::path(base_folder));
   const auto made_absolute = [](const fs::path& folder, const std::string& path) {

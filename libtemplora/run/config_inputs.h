@@ -16,8 +16,8 @@ struct InputHashes {
 };
 
 /// 32 hex digits of all that decides a run's numbers and is known before it starts: the settings that
-/// LoadedConfig::hash is made of, and what the inputs hold instead of where they lie. What changes no number (notes,
-/// how often a state is saved, folders that keep work between runs) has no part in it.
+/// LoadedConfig::hash is made of, a pretraining's length, and what the inputs hold instead of where they lie. What changes
+/// no number (notes, how often a state is saved, folders that keep work between runs) has no part in it.
 /// Throws what the hashes throw.
 std::string input_hash(Config config, const InputHashes& hashes);
 

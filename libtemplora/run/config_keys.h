@@ -208,13 +208,13 @@ void visit_fields(CacheConfig& c, Visitor&& v) {
   v("policy", c.policy,
     FieldInfo{"keys and values after an update: \"rebuild\" computes all anew; \"refill\" grows from R tokens until the "
               "next chunk would pass W, then rebuilds from the last R (the paper's cache reuse); \"every_k\" rebuilds "
-              "from the last context_tokens every rebuild_every_chunks updates; \"last_n\" keeps the sinks and the "
+              "from the last context_tokens every rebuild_every_chunks chunks; \"last_n\" keeps the sinks and the "
               "last positions for ever, each rotated by its slot"});
   v("refill_tokens", c.refill_tokens, FieldInfo{"refill: R, last tokens that a rebuild computes", "tokens", 1, kMostTokens});
   v("window_tokens", c.window_tokens,
     FieldInfo{"W: most tokens that the model sees at once; null: window.context_tokens + window.chunk_tokens", "tokens", 1,
               kMostTokens});
-  v("rebuild_every_chunks", c.rebuild_every_chunks, FieldInfo{"every_k: updates between rebuilds", "chunks", 1});
+  v("rebuild_every_chunks", c.rebuild_every_chunks, FieldInfo{"every_k: chunks from one rebuild to the next", "chunks", 1});
   v("sink_tokens", c.sink_tokens, FieldInfo{"last_n: first positions of the text that are always kept", "tokens", 0, kMostTokens});
   v("measure_staleness", c.measure_staleness,
     FieldInfo{"also score chunks with fresh keys and values under the same mask, and record the difference"});

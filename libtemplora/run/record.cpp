@@ -231,8 +231,8 @@ PairRecord pair_record_from_json(const Json& json, const std::string& where) {
   get(json, where, "lora_stopped", r.lora_stopped);
   get(json, where, "base_prompt_tokens", r.base_prompt_tokens);
   get(json, where, "lora_prompt_tokens", r.lora_prompt_tokens);
-  get(json, where, "base_read_tokens", r.base_read_tokens);
-  get(json, where, "lora_read_tokens", r.lora_read_tokens);
+  if (json.contains("base_read_tokens")) get(json, where, "base_read_tokens", r.base_read_tokens);  // older runs have none
+  if (json.contains("lora_read_tokens")) get(json, where, "lora_read_tokens", r.lora_read_tokens);
   get(json, where, "cut_pairs", r.cut_pairs);
   require_not_negative(where, {{"novel_index", r.novel_index}, {"chunk", r.chunk}, {"pair", r.pair},
                                {"reference_tokens", r.reference_tokens}, {"cut_pairs", r.cut_pairs}});

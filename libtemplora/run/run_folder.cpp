@@ -144,7 +144,8 @@ RunFolder RunFolder::resume(const fs::path& path, const Json& run_record) {
 
   create_folder(path / "nll");
   create_folder(path / "state");
-  for (const char* file : {"run.json.tmp-", "perplexity.svg.tmp-", "table.md.tmp-", "summary.json.tmp-"}) remove_leftovers(path, file);
+  for (const char* file : {"run.json.tmp-", "perplexity.svg.tmp-", "table.md.tmp-", "cost.md.tmp-", "text.txt.tmp-", "summary.json.tmp-"})
+    remove_leftovers(path, file);
   folder.load_newest_state();
   return folder;
 }

@@ -32,20 +32,16 @@ std::optional<CellFailure> read_failure(const fs::path& folder) {
   const fs::path file = failure_file(folder);
   std::error_code ignored;
   if (!fs::exists(file, ignored)) return std::nullopt;
-  CellFailure failure;
+  const CellFailure damaged{int(Exit::bad_input), 0, fmt::format("{}: damaged", file.string())};
   try {
     const Json json = parse_json(read_file(file), file.string());
-    failure.exit_code = json.at("exit_code").get<int>();
-    failure.signal = json.at("signal").get<int>();
-    failure.line = json.at("line").get<std::string>();
-    const bool known = failure.signal != 0 || (failure.exit_code >= 1 && failure.exit_code <= 127);
-    if (!known) failure = {.exit_code = int(Exit::bad_input), .signal = 0, .line = fmt::format("{}: damaged", file.string())};
+    const CellFailure failure{json.at("exit_code").get<int>(), json.at("signal").get<int>(), json.at("line").get<std::string>()};
+    return failure.exit_code >= 1 && failure.exit_code <= 127 ? failure : damaged;
   } catch (const Error& error) {
-    failure.line = error.what();
+    return CellFailure{int(Exit::bad_input), 0, error.what()};
   } catch (const Json::exception&) {
-    failure.line = fmt::format("{}: damaged", file.string());
+    return damaged;
   }
-  return failure;
 }
 
 void write_failure(const fs::path& folder, const CellFailure& failure) {

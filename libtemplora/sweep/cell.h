@@ -18,7 +18,7 @@ fs::path claims_folder(const fs::path& folder);
 
 /// Why a cell's run ended without a result.
 struct CellFailure {
-  int exit_code = 1;   ///< of the program; 1 where a signal ended it
+  int exit_code = 1;   ///< of the program; 1 where a signal ended it, or it ended well without a result
   int signal = 0;      ///< that ended it, if one did
   std::string line;    ///< last line of its log
 };

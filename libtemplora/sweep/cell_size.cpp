@@ -1,5 +1,7 @@
 #include "sweep/cell_size.h"
 
+#include <fnmatch.h>
+
 #include <algorithm>
 #include <vector>
 
@@ -12,9 +14,12 @@ namespace {
 constexpr double kBytesPerToken = 4;           // of English
 constexpr std::int64_t kUnknownVocab = 32000;  // of a model that is yet to be trained: only its tokenizer tells
 
-std::vector<std::int64_t> text_tokens(const std::vector<std::string>& patterns, std::int64_t most) {
+// `exclude`: names, or globs of names, of texts that are left out, as a pretraining leaves them out.
+std::vector<std::int64_t> text_tokens(const std::vector<std::string>& patterns, std::int64_t most, const std::vector<std::string>& exclude = {}) {
   std::vector<std::int64_t> tokens;
   for (const fs::path& text : expand_globs(patterns, ".")) {
+    const auto fits = [&](const std::string& name) { return ::fnmatch(name.c_str(), text.filename().c_str(), 0) == 0; };
+    if (std::any_of(exclude.begin(), exclude.end(), fits)) continue;
     std::error_code ignored;
     const auto all = std::max<std::int64_t>(1, std::int64_t(double(fs::file_size(text, ignored)) / kBytesPerToken));
     tokens.push_back(most > 0 ? std::min(all, most) : all);
@@ -46,7 +51,7 @@ CellSize estimate_size(const Config& config) {
   CostInput input;
   if (pretrain) {
     const double tokens = config.pretrain.tokens ? double(*config.pretrain.tokens)
-                                                 : config.pretrain.passes * sum_of(text_tokens(config.data.books, 0));
+                                                 : config.pretrain.passes * sum_of(text_tokens(config.data.books, 0, config.data.exclude));
     input.document_tokens = {std::int64_t(tokens)};
   } else if (config.experiment == ExperimentKind::generation) {
     input.document_tokens = {config.generate.tokens};

@@ -27,7 +27,8 @@ std::string short_count(double count) {
   return unit == 0 ? fmt::format("{:.0f}", count) : fmt::format("{:.3g}{}", count, units[unit]);
 }
 
-// Of the cells that are done, predicted work over measured time; 0 where none is.
+// Of the cells that are done, work over time, both of what was really computed there: a cell may have taken over the base
+// model's scores. 0 where none is done, or all are older than these numbers.
 double measured_flops_per_s(const SweepFile& sweep) {
   double flops = 0, seconds = 0;
   for (const std::size_t place : distinct_cells(sweep)) {
@@ -35,9 +36,12 @@ double measured_flops_per_s(const SweepFile& sweep) {
     if (!is_done(cell.folder)) continue;
     try {
       const fs::path file = cell.folder / "summary.json";
-      seconds += parse_json(read_file(file), file.string()).at("chunk_seconds").get<double>();
-      flops += cell.size.flops;
-    } catch (const std::exception&) {  // another experiment's summary: it tells nothing here
+      const Json summary = parse_json(read_file(file), file.string());
+      const Json& cost = summary.at("cost");
+      const double spent = cost.at("seconds").get<double>();
+      flops += cost.at("flops").get<double>();
+      seconds += spent;
+    } catch (const std::exception&) {  // an older summary, or a damaged one: it tells nothing here
     }
   }
   return seconds > 0 ? flops / seconds : 0;

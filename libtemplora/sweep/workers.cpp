@@ -221,11 +221,12 @@ class Work {
       waiting_.push_front(task);
       return;
     }
-    CellFailure failure{code, killer, last_line(log_file(cell))};
+    const bool empty = code == 0 && killer == 0;  // a failure all the same, so it is written as one
+    CellFailure failure{empty ? 1 : code, killer, last_line(log_file(cell))};
     if (killer != 0) failure.line = fmt::format("killed by signal {}{}; last line: {}", killer, killer == SIGKILL ? " (out of memory?)" : "", failure.line);
-    if (code == 0 && killer == 0) failure.line = "ended well, but without summary.json";
+    if (empty) failure.line = "ended well, but without summary.json";
     write_failure(cell, failure);
-    say(fmt::format("failed ({}: {})", killer != 0 ? fmt::format("signal {}", killer) : fmt::format("exit {}", code), failure.line));
+    say(fmt::format("failed ({}: {})", killer != 0 ? fmt::format("signal {}", killer) : fmt::format("exit {}", failure.exit_code), failure.line));
   }
 
   void beat() {
@@ -272,7 +273,7 @@ class Work {
         ++result.done;
       } else if (const auto failure = read_failure(cell.folder)) {
         ++result.failed;
-        if (result.exit_code == 0) result.exit_code = failure->exit_code == 0 ? 1 : failure->exit_code;
+        if (result.exit_code == 0) result.exit_code = failure->exit_code;
       } else {
         ++result.left;
       }

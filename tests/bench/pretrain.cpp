@@ -31,6 +31,7 @@ void run(const Arguments& arguments) {
   PretrainerOptions options;
   options.workers = std::min<std::int64_t>(at::get_num_threads(), batch / micro);
   options.micro_sequences = micro;
+  options.adam = {0.9, 0.95, 1e-8, 0.1, 1.0};  // the experiment's defaults, and the peer's
   Pretrainer trainer(shape, dtype_of(arguments), at::kCPU, options, /*seed=*/1, /*init_std=*/0.02);
   const at::Tensor sequences = at::randint(shape.vocab_size, {batch, sequence + 1}, at::detail::createCPUGenerator(1), at::TensorOptions(at::kLong));
   tell_ready(arguments);

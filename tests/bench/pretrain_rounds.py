@@ -6,18 +6,20 @@ from bench.sides import ROOT, Side, interleave, markdown_table, speedup, summary
 PEER = ROOT / "tests" / "bench" / "pretrain_peer.py"
 STEPS = 4
 # (name, own program or the peer, options)
+QUICK = ["--layers", "2", "--hidden", "64", "--ffn", "128", "--heads", "2", "--vocab", "512", "--sequence", "64"]
 PLANS = [("peer float32", False, ["--dtype", "float32"]), ("peer bfloat16 autocast", False, ["--dtype", "bfloat16"]),
          ("templora float32", True, ["--dtype", "float32"]), ("templora bfloat16", True, ["--dtype", "bfloat16"]),
          ("templora bfloat16, batch 8", True, ["--dtype", "bfloat16", "--batch", "8"])]
 WANTED = [("templora bfloat16", "peer bfloat16 autocast", 1), ("templora float32", "peer float32", 1)]
 
 
-def measure(executable, python, rounds, threads):
+def measure(executable, python, rounds, threads, quick):
     """Asks every plan for some steps once a round → {"plans": {name: ...}, "ratios": [...]}."""
     sides = []
     try:
         for name, own, options in PLANS:
-            sides.append(Side(name, [*([executable] if own else [python, PEER]), "--threads", str(threads), *options]))
+            sides.append(Side(name, [*([executable] if own else [python, PEER]), "--threads", str(threads), *options,
+                                     *(QUICK if quick else [])]))
         answers = interleave(sides, rounds, f"step {STEPS}")
         facts = {side.name: side.facts for side in sides}
     finally:

@@ -74,6 +74,71 @@ TEST_CASE("templora generate: a snapshot branches off where it was taken", "[cli
   REQUIRE(generate({"--from-snapshot", "whole/snapshots/2", "--tokens", "120", "--out", "other", "--set", "generate.temperature=0.2"}).code == 0);
   CHECK(world.content("other/text.txt") != world.content("whole/text.txt"));
   CHECK(world.content("other/text.txt").substr(0, 10) == world.content("whole/text.txt").substr(0, 10));
+
+  const auto refused = [&](const std::vector<std::string>& arguments, int code, const std::string& part) {
+    std::vector<std::string> all{"--from-snapshot", "whole/snapshots/2", "--out", "refused"};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    const Ended ended = generate(all);
+    INFO(ended.text);
+    CHECK(ended.code == code);
+    CHECK(ended.says(part));
+    CHECK(ended.lines() <= 2);  // the run folder's name, and the error
+    CHECK_FALSE(fs::exists(world.folder / "refused"));
+  };
+  refused({"--tokens", "48"}, 2, "the snapshot has 48 of generate.tokens 48; raise generate.tokens");
+  const std::string state = world.content("whole/snapshots/2/state.json");
+  const std::vector<std::tuple<std::string, Json, std::string>> damages{
+      {"/state/text", Json::array(), "state.text"},
+      {"/state/text/3", "x", "state.text"},
+      {"/state/text/3", 1.5, "state.text"},
+      {"/state/text/3", -1, "state.text"},
+      {"/state/text/3", 1000000, "vocabulary"},
+      {"/state/prompt_tokens", 0, "state.prompt_tokens"},
+      {"/state/prompt_tokens", 100000, "state.prompt_tokens"},
+      {"/state/learnt", 1000, "do not fit each other"},
+      {"/state/drawn", Json::array(), "do not fit each other"},
+      {"/weights_hash", "another", "model.path"},
+      {"/tokenizer_hash", "another", "model.tokenizer"}};
+  for (const auto& [pointer, value, part] : damages) {
+    Json damaged = Json::parse(state);
+    damaged[Json::json_pointer(pointer)] = value;
+    world.write("whole/snapshots/2/state.json", damaged.dump());
+    INFO(pointer);
+    refused({"--tokens", "120"}, 3, part);
+  }
+}
+
+TEST_CASE("templora generate: a stop string of any length ends a text, and not the branch from its end", "[cli]") {
+  const World world;
+  const auto generate = [&](std::vector<std::string> arguments) {
+    std::vector<std::string> all{"generate", "--model", "model", "--set", "window.chunk_tokens=24", "--set", "train.prefix_tokens=40",
+                                 "--set", "lora.rank=4", "--set", "run.threads=1", "--set", "generate.temperature=1"};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    const Ended ended = world.run(all);
+    INFO(ended.text);
+    REQUIRE(ended.code == 0);
+  };
+  const auto tokens_of = [&](const std::string& out) {
+    std::int64_t tokens = 0;
+    for (const Json& chunk : world.records(out + "/chunks.jsonl")) tokens += chunk.at("tokens").get<std::int64_t>();
+    return tokens;
+  };
+  generate({"--prompt", "A lazy dog", "--tokens", "200", "--out", "whole"});
+  // Nearly all of its first five chunks as one string. At both ends of it, bytes depend on the neighbours: they are left out.
+  std::vector<std::int64_t> ids;
+  for (const Json& chunk : world.records("whole/chunks.jsonl"))
+    for (const Json& id : chunk.at("token_ids"))
+      if (ids.size() < 120) ids.push_back(id.get<std::int64_t>());
+  const std::string text = Tokenizer(world.folder / "model").decode({ids.begin() + 4, ids.end() - 4}, true);
+  std::size_t begin = 12, end = text.size() - 12;
+  while ((text[begin] & 0xC0) == 0x80) ++begin;
+  while ((text[end] & 0xC0) == 0x80) --end;
+  const std::string stop = "generate.stop=" + Json::array({text.substr(begin, end - begin)}).dump();
+  generate({"--prompt", "A lazy dog", "--tokens", "200", "--out", "stopped", "--set", stop, "--set", "generate.snapshot_every_chunks=5"});
+  CHECK(tokens_of("stopped") < 120);
+  CHECK(tokens_of("stopped") > 96);
+  generate({"--from-snapshot", "stopped/snapshots/5", "--tokens", "200", "--out", "branch", "--set", stop});
+  CHECK(tokens_of("stopped") + tokens_of("branch") == 200);
 }
 
 TEST_CASE("templora generate: what cannot be written is refused in one line", "[cli]") {

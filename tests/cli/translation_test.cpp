@@ -92,6 +92,10 @@ TEST_CASE("templora run: a translation's folder holds pairs, chunks and the tabl
   CHECK(lora.at("bleu_signature").get<std::string>().find("tok:13a") != std::string::npos);
   CHECK(lora.at("comet").is_null());
   CHECK(summary.at("novels").size() == 2);
+  REQUIRE(summary.at("chunks").size() == 5);
+  CHECK(summary.at("chunks")[3].at("novel") == "b.train");
+  CHECK(summary.at("chunks")[3].at("chunk") == 0);
+  CHECK(summary.at("chunks")[3].at("lora").at("bleu").is_number());
   CHECK(summary.at("weights_hash_before") == summary.at("weights_hash_after"));
   CHECK(fs::file_size(world.folder / "out/nll/0-base.f32") + fs::file_size(world.folder / "out/nll/1-base.f32") == std::size_t(tokens) * 4);
   CHECK(ended.says("COMET"));
@@ -158,6 +162,20 @@ TEST_CASE("bad input: novels", "[cli]") {
     world.write_translation({{"translation/context", "k3"}});
     check_refused(world, Exit::bad_input, {"a.train", "record 0: contexts.k3: got nothing"});
   }
+  SECTION("a sentence that no window holds") {
+    std::string words;
+    for (int i = 0; i < 1500; ++i) words += "word ";
+    records[1]["inference"][1]["zh"] = words;
+    world.write("b.train", records.dump());
+    check_refused(world, Exit::bad_input, {"b.train: record 1: inference[1]: got", "translation.window_tokens"});
+  }
+  SECTION("a training text that no window holds, for a pair that is not translated") {
+    std::string words;
+    for (int i = 0; i < 1500; ++i) words += "word ";
+    records[1]["inference"][2] = pair(words, "");
+    world.write("b.train", records.dump());
+    check_refused(world, Exit::bad_input, {"b.train: record 1: inference[2]: got a training text", "translation.window_tokens"});
+  }
   SECTION("a pattern that matches nothing") {
     world.write_translation({{"data/novels", {"*.eval"}}});
     check_refused(world, Exit::bad_input, {"*.eval"});
@@ -181,6 +199,10 @@ TEST_CASE("bad input: translation settings", "[cli]") {
   SECTION("answers longer than the window") {
     world.write_translation({{"generate/max_new_tokens", 2000}});
     check_refused(world, Exit::usage, {"generate.max_new_tokens"});
+  }
+  SECTION("a device whose peaks nobody knows") {
+    world.write_translation({{"cost/device", "H300"}});
+    check_refused(world, Exit::usage, {"cost.device: got \"H300\""});
   }
   SECTION("a damaged COMET folder") {
     fs::create_directory(world.folder / "comet");

@@ -178,6 +178,7 @@ TEST_CASE("Cost: a generation computes what was predicted", "[unit]") {
   const std::vector<std::int64_t> prompt = made_book(31).tokens;
   OperationCounter counter;
   Generation text(*model, config, prompt, -1);
+  text.learn_prompt();
   while (!text.finished()) text.step();
   agree(counter.take(), predict_cost(config, shape_of(model->config()), {{90}, 31, {}, {}}).total());
 }

@@ -25,6 +25,7 @@ Llama small_model() { return load_llama(goldens::folder("loop/model"), at::kFloa
 
 std::vector<WrittenChunk> write_all(LlamaImpl& model, const Config& config) {
   Generation generation(model, config, kPrompt, -1);
+  if (config.generate.learn_prompt) generation.learn_prompt();
   std::vector<WrittenChunk> chunks;
   while (!generation.finished()) chunks.push_back(generation.step());
   return chunks;
@@ -127,6 +128,13 @@ TEST_CASE("Generation: a learnt prompt is learnt once, and what is written diffe
   CHECK_FALSE(lagging[0].record.trained_chunk);  // the prompt's chunk was learnt before
 }
 
+TEST_CASE("Generation: a prompt that cannot be learnt ends the run", "[unit]") {
+  Llama model = small_model();
+  const Config config = config_of({{"generate.learn_prompt", "true"}, {"train.learning_rate", "1e30"}});
+  Generation generation(*model, config, kPrompt, -1);
+  CHECK_THROWS_WITH(generation.learn_prompt(), Catch::Matchers::Contains("train.learning_rate"));
+}
+
 TEST_CASE("Generation: a stop test ends the text where it says so", "[unit]") {
   Llama model = small_model();
   const Config config = config_of();
@@ -137,4 +145,8 @@ TEST_CASE("Generation: a stop test ends the text where it says so", "[unit]") {
   while (!generation.finished()) generation.step();
   CHECK(generation.text().size() == kPrompt.size() + 20);
   CHECK(told == 20);
+  generation.go_on();
+  generation.stop = nullptr;
+  while (!generation.finished()) generation.step();
+  CHECK(generation.text().size() == kPrompt.size() + 60);
 }

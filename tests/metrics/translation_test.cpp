@@ -70,6 +70,30 @@ TEST_CASE("translation_table: COMET is the mean over what was translated", "[uni
   CHECK(*table.novels[1].base->comet == Approx(0.9));
 }
 
+TEST_CASE("translation_table: every chunk has its own scores, from its own pairs", "[unit]") {
+  std::vector<PairRecord> pairs = some_pairs();
+  pairs[1].chunk = 1;
+  pairs[3].chunk = 1;  // all that there is of the second novel's second chunk was skipped
+  const TranslationTable table = translation_table(pairs, CometScores{{0.5, 0.7, 0.9, 99}, {0.6, 0.8, 1.0, 99}});
+  REQUIRE(table.chunks.size() == 4);
+  CHECK(table.chunks[1].novel_index == 0);
+  CHECK(table.chunks[1].chunk == 1);
+  CHECK(table.chunks[1].row.cut_pairs == 1);
+  CHECK(table.chunks[1].row.lora->perplexity == Approx(std::exp(2.5)));
+  CHECK(table.chunks[1].row.lora->bleu.score == Approx(100));
+  CHECK(*table.chunks[1].row.lora->comet == Approx(0.8));
+  CHECK(table.chunks[2].novel_index == 1);
+  CHECK(table.chunks[2].chunk == 0);
+  const Json chunks = to_json(table).at("chunks");
+  REQUIRE(chunks.size() == 4);
+  CHECK(chunks[0].at("novel") == "a.train");
+  CHECK(chunks[0].at("base").at("perplexity").get<double>() == Approx(std::exp(2.0)));
+  CHECK(chunks[2].at("base").at("comet").get<double>() == Approx(0.9));
+  CHECK(chunks[3].at("skipped") == 1);
+  CHECK(chunks[3].at("base").is_null());
+  CHECK_FALSE(to_json(translation_table(pairs)).at("chunks")[0].at("base").contains("comet"));
+}
+
 TEST_CASE("translation_table: one side alone, and a novel of which nothing was translated", "[unit]") {
   std::vector<PairRecord> pairs = some_pairs();
   for (PairRecord& one : pairs) {

@@ -200,6 +200,74 @@ TEST_CASE("report: an axis that is left over gives a table for each of its value
   CHECK(slices[0].fixed == Keys{{"window.chunk_tokens", "100"}});
 }
 
+TEST_CASE("report: a run that is the cell of several combinations stands at each of their places", "[unit]") {
+  const TempFolder folder;
+  for (const char* name : {"rebuild", "short", "long"}) {
+    MadeRun made;
+    made.gain = name == std::string("rebuild") ? 0.1 : name == std::string("short") ? 0.2 : 0.3;
+    make_run(folder / name, made);
+  }
+  const auto source = [&](const char* name, const char* policy, const char* refill) {
+    return RunSource{folder / name, name, {{"cache.policy", policy}, {"cache.refill_tokens", refill}}};
+  };
+  const auto runs = read_report_runs({source("rebuild", "\"rebuild\"", "64"), source("rebuild", "\"rebuild\"", "128"), source("rebuild", "\"rebuild\"", "128"),
+                                      source("short", "\"refill\"", "64"), source("long", "\"refill\"", "128")},
+                                     {}, false);
+  REQUIRE(runs.size() == 3);
+  CHECK(runs[0].combinations.size() == 2);
+  const auto slices = sweep_slices(runs, {"cache.policy", "cache.refill_tokens", ""});
+  REQUIRE(slices.size() == 1);
+  CHECK(slices[0].rows == std::vector<std::string>{"rebuild", "refill"});
+  CHECK(slices[0].columns == std::vector<std::string>{"64", "128"});
+  for (std::size_t column = 0; column < 2; ++column) {
+    CHECK(slices[0].cells[0][column].value.has_value());
+    CHECK(slices[0].cells[0][column].runs == std::vector<std::size_t>{0});
+    CHECK(slices[0].cells[1][column].runs == std::vector<std::size_t>{column + 1});
+  }
+  CHECK(sweep_slices(runs, {"cache.policy", "W", ""}).size() == 2);  // one table for each number of refilled tokens
+}
+
+TEST_CASE("report: what changes no number is no setting, and seconds without the base's are not compared", "[unit]") {
+  const TempFolder folder;
+  for (const char* name : {"a", "b"}) make_run(folder / name, {});
+  Json record = parse_json(read_file(folder / "b/run.json"), "run.json");
+  record["config"]["score"]["base_scores"] = "/kept";
+  record["config"]["cost"] = {{"device", "cpu"}, {"reference_window", 512}};
+  write_file_atomically(folder / "b/run.json", record.dump());
+  Json summary = summary_of(folder / "a");
+  summary["cost"] = {{"seconds", 120.0}, {"flops", 1e9}};
+  write_file_atomically(folder / "a/summary.json", summary.dump());
+  const auto runs = read_report_runs({{folder / "a", "a", {}}, {folder / "b", "b", {}}}, {}, false);
+  CHECK(runs[0].settings == runs[1].settings);
+  CHECK(runs[0].measures.at("seconds") == Approx(0.1));  // of 1200 tokens
+  CHECK(runs[1].base_taken_over);
+  CHECK(!runs[1].measures.contains("seconds"));
+}
+
+TEST_CASE("report: a pretraining's steps are told by phase; older ones know their whole only", "[unit]") {
+  const TempFolder folder;
+  const Json record{{"config", {{"experiment", "pretrain"}}}, {"identity", {{"config_hash", "0123456789ab"}}}};
+  const char* const steps[] = {
+      R"({"step": 1, "tokens": 64, "loss": 5.5, "learning_rate": 0.5, "grad_norm": 1.5, "seconds": 3.0, "phase_seconds": {"gradient": 2.0, "optimizer": 1.0}})",
+      R"({"step": 1, "tokens": 64, "loss": 5.5, "learning_rate": 0.5, "grad_norm": 1.5, "seconds": 3.0})"};
+  for (std::size_t i = 0; i < 2; ++i) {
+    const fs::path run = folder / std::to_string(i);
+    fs::create_directories(run);
+    write_file_atomically(run / "run.json", record.dump());
+    write_file_atomically(run / "summary.json", "{}");
+    write_file_atomically(run / "steps.jsonl", std::string(steps[i]) + "\n");
+  }
+  const auto runs = read_report_runs({{folder / "0", "new", {}}, {folder / "1", "old", {}}}, {}, false);
+  CHECK(runs[0].seconds == std::map<std::string, double>{{"gradient", 2.0}, {"optimizer", 1.0}});
+  CHECK(runs[1].seconds == std::map<std::string, double>{{"step", 3.0}});
+  CHECK(runs[0].measures.at("seconds") == runs[1].measures.at("seconds"));
+  const auto lines = lines_of(chunks_csv(runs));
+  REQUIRE(lines.size() == 3);
+  CHECK(lines[0].ends_with(",seconds_gradient,seconds_optimizer,seconds_step"));
+  CHECK(lines[1].ends_with(",5.5,1.5,2.0,1.0,"));
+  CHECK(lines[2].ends_with(",5.5,1.5,,,3.0"));
+}
+
 TEST_CASE("report: axes and values that are not there are refused with the nearest", "[unit]") {
   const TempFolder folder;
   const auto runs = read_report_runs(grid(folder), {}, false);

@@ -251,14 +251,14 @@ TEST_CASE("RunFolder: a damaged or half-written state gives way to the one befor
   SECTION("tensors of a state that never got its JSON part") {
     std::ofstream(state / "state-2.safetensors") << "new";
     std::ofstream(state / "state-2.json.tmp-1-1") << "{";
-    std::ofstream(scratch.path / "summary.json.tmp-1-1") << "{";
+    for (const char* file : {"summary.json.tmp-1-1", "cost.md.tmp-1-1", "text.txt.tmp-1-1"}) std::ofstream(scratch.path / file) << "{";
     expected = 8;
   }
   RunFolder folder = RunFolder::resume(scratch.path, record_of());
   REQUIRE(folder.saved_state());
   CHECK(folder.saved_state()->at("next") == expected);
   CHECK(files_in(state) == (expected == 8 ? 4 : 2));
-  CHECK(!fs::exists(scratch.path / "summary.json.tmp-1-1"));
+  for (const char* file : {"summary.json.tmp-1-1", "cost.md.tmp-1-1", "text.txt.tmp-1-1"}) CHECK(!fs::exists(scratch.path / file));
   save(folder, expected);
   CHECK(files_in(state) == 4);
 }

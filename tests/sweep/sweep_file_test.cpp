@@ -1,12 +1,14 @@
 #include "sweep/sweep_file.h"
 
 #include <algorithm>
+#include <set>
 
 #include "catch.h"
 #include "files.h"
 #include "sweep/cell.h"
 #include "sweep/slurm.h"
 #include "sweep/status.h"
+#include "sweep/workers.h"
 
 using namespace templora;
 using namespace templora_test;
@@ -47,6 +49,30 @@ TEST_CASE("cell_key: follows settings and contents, not places and what changes 
     INFO(changed);
     CHECK(key_of(other) != key);
   }
+}
+
+TEST_CASE("cell_key: a pretraining's length is part of it, though a run may be resumed with another", "[unit]") {
+  const SweepFiles files;
+  files.write("held.txt", "held back");
+  const Json base{{"experiment", "pretrain"},
+                  {"model", {{"tokenizer", "model"}}},
+                  {"data", {{"books", {"book.txt"}}, {"validation", {"held.txt"}}}}};
+  const auto keys_of = [&](const Json& set) {
+    const SweepDefinition sweep = read_sweep_definition(files.sweep({{"base", base}, {"axes", set}}));
+    std::set<std::string> keys, hashes;
+    InputFiles inputs;
+    for (const CellValues& values : expand(sweep)) {
+      const LoadedConfig loaded = cell_config(sweep, values, 1);
+      keys.insert(inputs.cell_key(loaded.config));
+      hashes.insert(loaded.hash);
+    }
+    CHECK(hashes.size() == 1);
+    return keys.size();
+  };
+  CHECK(keys_of({{"pretrain.tokens", {100000, 200000, 400000}}}) == 3);
+  CHECK(keys_of({{"pretrain.passes", {1, 2}}}) == 2);
+  CHECK(keys_of({{"pretrain.tokens", {100000}}, {"pretrain.passes", {1, 2}}}) == 1);  // tokens decides
+  CHECK(keys_of({{"pretrain.save_every_steps", {1, 2}}}) == 1);
 }
 
 TEST_CASE("InputFiles: a file that changes within a process is hashed again; a missing one is named", "[unit]") {
@@ -96,7 +122,11 @@ TEST_CASE("sweep.json: what is written is read back, and the cells' configs lie 
   CHECK_FALSE(plan.at("speed_measured").get<bool>());
   fs::create_directories(read.cells[0].folder);
   write_file_atomically(read.cells[0].folder / "summary.json", "{\"chunk_seconds\": 2}");
-  CHECK(plan_json(read).at("cells").at(1).at("seconds").get<double>() == Approx(2));
+  CHECK_FALSE(plan_json(read).at("speed_measured").get<bool>());  // of an older run, which says no FLOPs
+  // As of a cell that took over half of its work: its speed is that of the other half.
+  const Json cost{{"flops", read.cells[0].size.flops / 2}, {"seconds", 2}};
+  write_file_atomically(read.cells[0].folder / "summary.json", Json{{"chunk_seconds", 2}, {"cost", cost}}.dump());
+  CHECK(plan_json(read).at("cells").at(1).at("seconds").get<double>() == Approx(4));
   const Json config = Json::parse(read_file(config_file(read.cells[1].folder)));
   CHECK(config.at("lora").at("rank") == 8);
   CHECK(config.at("run").at("threads") == 3);
@@ -159,6 +189,31 @@ TEST_CASE("read_failure: a code that no program ends with is damage, not success
   REQUIRE(failure);
   CHECK(failure->exit_code == int(Exit::bad_input));
   CHECK(failure->line.find("damaged") != std::string::npos);
+}
+
+TEST_CASE("work_on: a run that ends well without a result has failed, with an exit code that says so", "[unit]") {
+  const SweepFiles files;
+  write_sweep(make_sweep(read_sweep_definition(files.sweep(kRanks)), files.folder / "out", "", 1));
+  const SweepFile sweep = read_sweep(files.folder / "out");
+  WorkOptions options;
+  options.program = "/bin/true";
+  const WorkResult result = work_on(sweep, options);
+  CHECK(result.failed == 2);
+  CHECK(result.exit_code == 1);
+  const auto failure = read_failure(sweep.cells[0].folder);
+  REQUIRE(failure);
+  CHECK(failure->exit_code == 1);
+  CHECK(failure->line == "ended well, but without summary.json");
+}
+
+TEST_CASE("estimate_size: books that a pretraining excludes are not counted", "[unit]") {
+  const SweepFiles files;
+  files.write("held.txt", std::string(400, 'a'));
+  const Json config{{"experiment", "pretrain"},
+                    {"model", {{"tokenizer", "model"}}},
+                    {"data", {{"books", {"*.txt"}}, {"exclude", {"held*"}}, {"validation", {"held.txt"}}}},
+                    {"pretrain", {{"passes", 2}}}};
+  CHECK(estimate_size(parse_config(config.dump(), "config", files.folder.path().string(), {}).config).tokens == 2000);
 }
 
 TEST_CASE("cell_status: waiting, failed and done; a retry puts a run aside that can never go on", "[unit]") {
