@@ -130,7 +130,7 @@ bool has_read_tokens(const fs::path& folder) {
 void drop_unchecked(Json& cost) {
   for (const char* name : {"peak_rss_bytes", "peak_device_bytes", "device", "references", "paper"}) cost.erase(name);
   for (Json& phase : cost.at("phases"))
-    for (const char* name : {"peak_rise_bytes", "peak_device_bytes", "floor_seconds"}) phase.erase(name);
+    for (const char* name : {"peak_rss_bytes", "peak_device_bytes", "floor_seconds"}) phase.erase(name);
 }
 
 /// Predicted work and summed seconds.

@@ -2,9 +2,10 @@
 
 #include <ATen/Context.h>
 #include <c10/core/CachingDeviceAllocator.h>
-#include <sys/resource.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <fstream>
 #include <mutex>
 
 namespace templora {
@@ -12,8 +13,7 @@ namespace {
 
 struct Peaks {
   std::mutex mutex;
-  std::int64_t resident = 0;  // at the last look
-  std::int64_t device = 0;    // the allocator's own peak starts anew with each phase
+  std::int64_t resident = 0, device = 0;  // of all phases: the counters start anew with each
   std::map<std::string, PhasePeak> phases;
 };
 
@@ -22,10 +22,14 @@ Peaks& peaks() {
   return all;
 }
 
-std::int64_t resident_peak() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return std::int64_t(usage.ru_maxrss) * 1024;
+// Linux's VmHWM since the last call, which this one restarts; where that may not be, of the process so far.
+std::int64_t take_resident_peak() {
+  std::int64_t kib = 0;
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with("VmHWM:")) kib = std::strtoll(line.c_str() + 6, nullptr, 10);
+  std::ofstream("/proc/self/clear_refs") << "5";  // the peak alone: no page is looked at
+  return kib * 1024;
 }
 
 c10::DeviceIndex index_of(const at::Device& device) { return std::max<c10::DeviceIndex>(0, device.index()); }
@@ -43,7 +47,8 @@ std::int64_t take_device_peak(const at::Device& device) {
 MeasuredMemory measured_memory(const at::Device& device) {
   Peaks& all = peaks();
   const std::lock_guard lock(all.mutex);
-  MeasuredMemory memory{resident_peak(), {}, all.phases};
+  all.resident = std::max(all.resident, take_resident_peak());
+  MeasuredMemory memory{all.resident, {}, all.phases};
   if (!device.is_cpu()) memory.peak_device_bytes = all.device = std::max(all.device, take_device_peak(device));
   return memory;
 }
@@ -51,7 +56,7 @@ MeasuredMemory measured_memory(const at::Device& device) {
 void begin_phase_memory(const at::Device& device) {
   Peaks& all = peaks();
   const std::lock_guard lock(all.mutex);
-  all.resident = resident_peak();
+  all.resident = std::max(all.resident, take_resident_peak());
   if (!device.is_cpu()) all.device = std::max(all.device, take_device_peak(device));
 }
 
@@ -59,9 +64,9 @@ void end_phase_memory(const std::string& phase, const at::Device& device) {
   Peaks& all = peaks();
   const std::lock_guard lock(all.mutex);
   PhasePeak& peak = all.phases[phase];
-  const std::int64_t resident = resident_peak();
-  peak.rise_bytes += resident - all.resident;
-  all.resident = resident;
+  const std::int64_t resident = take_resident_peak();
+  peak.resident_bytes = std::max(peak.resident_bytes, resident);
+  all.resident = std::max(all.resident, resident);
   if (device.is_cpu()) return;
   const std::int64_t held = take_device_peak(device);
   peak.device_bytes = std::max(peak.device_bytes.value_or(0), held);

@@ -11,7 +11,7 @@ namespace templora {
 /// Peaks of this process so far, and by phase. Both are the process's: LibTorch's and the system's counters know no runs.
 MeasuredMemory measured_memory(const at::Device& device);
 
-/// A phase begins: what rose or was held before is nobody's.
+/// A phase begins: what was there before is nobody's.
 void begin_phase_memory(const at::Device& device);
 
 /// The phase that ran since the last call of either ends.

@@ -9,9 +9,9 @@ namespace templora {
 
 /// Memory that a phase was seen to need, over all its occurrences in one process.
 struct PhasePeak {
-  /// By how much resident memory's peak rose while it ran. Freed memory is kept by the process, so a phase that fits
-  /// into what others left behind adds nothing.
-  std::int64_t rise_bytes = 0;
+  /// Most resident memory while it ran, all of the process's: LibTorch's own, the weights, and what earlier phases freed
+  /// and the process kept for the next.
+  std::int64_t resident_bytes = 0;
   std::optional<std::int64_t> device_bytes;  ///< most that a GPU's allocator held while it ran
 };
 

@@ -195,7 +195,7 @@ Json to_json(const RunCost& cost) {
     Json& json = phases[name] = to_json(phase.work);
     json["seconds"] = phase.seconds;
     json["flops_per_s"] = number_or_null(phase.flops_per_s());
-    json["peak_rise_bytes"] = phase.peak ? Json(phase.peak->rise_bytes) : Json(nullptr);
+    json["peak_rss_bytes"] = phase.peak ? Json(phase.peak->resident_bytes) : Json(nullptr);
     json["peak_device_bytes"] = phase.peak && phase.peak->device_bytes ? Json(*phase.peak->device_bytes) : Json(nullptr);
     if (cost.device) json["floor_seconds"] = floor_seconds(phase.work, *cost.device, cost.dtype);
     total += phase.work;

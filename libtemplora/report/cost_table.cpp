@@ -36,7 +36,7 @@ std::vector<std::string> ordered(const Phases& phases) {
 
 std::string peak_text(const PhaseCost& phase) {
   if (!phase.peak) return kDash;
-  return fmt::format("{:.1f} MB", double(phase.peak->device_bytes.value_or(phase.peak->rise_bytes)) / 1e6);
+  return fmt::format("{:.0f} MB", double(phase.peak->device_bytes.value_or(phase.peak->resident_bytes)) / 1e6);
 }
 
 std::string window_name(std::int64_t tokens) {
@@ -120,7 +120,7 @@ void append_advice(const RunCost& cost, std::string& out) {
 std::string cost_markdown(const RunCost& cost) {
   const bool on_device = cost.measured.peak_device_bytes.has_value();
   std::string out = fmt::format("## Cost\n\n| phase | seconds | share | predicted GFLOP | achieved GFLOP/s | {} |",
-                                on_device ? "peak on the device" : "raised the peak by");
+                                on_device ? "peak on the device" : "peak, resident");
   if (cost.device) out += fmt::format(" floor on {} |", cost.device->name);
   out += "\n| --- | ---: | ---: | ---: | ---: | ---: |";
   out += cost.device ? " ---: |\n" : "\n";
