@@ -12,7 +12,6 @@
 #include "experiment/session.h"
 #include "metrics/run_cost.h"
 #include "model/load.h"
-#include "report/cost_table.h"
 #include "report/generation_table.h"
 #include "run/run_folder.h"
 #include "text/text_stream.h"
@@ -20,14 +19,6 @@
 
 namespace templora {
 namespace {
-
-void check_ids(const std::vector<std::int64_t>& ids, const std::string& where, const LlamaConfig& model) {
-  for (const std::int64_t id : ids)
-    if (id >= model.vocab_size)
-      throw Error(Exit::bad_input, fmt::format("{}: token {} is beyond the model's vocabulary of {}; does the tokenizer belong to the "
-                                               "model?",
-                                               where, id, model.vocab_size));
-}
 
 std::vector<std::int64_t> read_prompt(const Config& config, const Tokenizer& tokenizer, const LlamaConfig& model) {
   const GenerateConfig& g = config.generate;
@@ -146,10 +137,7 @@ void finish(RunFolder& folder, const Config& config, const Json& record, const s
   Json summary = generation_summary(chunks);
   summary.update(weights);
   const MeasuredMemory memory = measured_memory(model.options().device());
-  summary["peak_rss_bytes"] = memory.peak_rss_bytes;
-  const RunCost cost = run_cost(chunks, generation.prompt_tokens(), config, read_model_shape(config.model.path), memory);
-  summary["cost"] = to_json(cost);
-  write_file_atomically(folder.path() / "cost.md", cost_markdown(cost));
+  record_cost(folder, run_cost(chunks, generation.prompt_tokens(), config, read_model_shape(config.model.path), memory), memory, summary);
   write_file_atomically(folder.path() / "text.txt", tokenizer.decode(generation.text(), true));
   folder.write_summary(summary, generation_markdown(chunks, record));
 }

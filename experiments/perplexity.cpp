@@ -94,10 +94,8 @@ void finish(RunFolder& folder, const Config& config, const std::string& hash_bef
   summary.update(weights);
   summary["chunk_seconds"] = seconds;
   const MeasuredMemory memory = measured_memory(model.options().device());
-  summary["peak_rss_bytes"] = memory.peak_rss_bytes;
   const RunCost cost = run_cost(data, table, config, read_model_shape(config.model.path), memory);
-  summary["cost"] = to_json(cost);
-  write_file_atomically(folder.path() / "cost.md", cost_markdown(cost));
+  record_cost(folder, cost, memory, summary);
   const std::string markdown = perplexity_markdown(table, data.run);
   write_file_atomically(folder.path() / "perplexity.svg", perplexity_svg(data));
   folder.write_summary(summary, markdown);

@@ -15,8 +15,8 @@
 #include "experiment/token_corpus.h"
 #include "model/load.h"
 #include "model/tensors.h"
-#include "report/cost_table.h"
 #include "run/run_folder.h"
+#include "text_run.h"
 #include "train/pretrainer.h"
 
 namespace templora {
@@ -248,14 +248,12 @@ class Training {
     const Json validation = validate(std::int64_t(corpora_.validation.tokens.size()));
     const MeasuredMemory memory = measured_memory(machine_.device);
     const RunCost cost = run_cost(config_, pretrain_shape(p_, tokenizer_.size()), steps_ * step_tokens(), read_step_seconds(folder_.path()), memory);
-    write_file_atomically(folder_.path() / "cost.md", cost_markdown(cost));
-    const Json summary{{"steps", steps_},
-                       {"tokens", steps_ * step_tokens()},
-                       {"passes", double(steps_ * step_tokens()) / double(corpora_.training.tokens.size())},
-                       {"weights_hash", weights_hash(trainer_.model())},
-                       {"validation", validation},
-                       {"peak_rss_bytes", memory.peak_rss_bytes},
-                       {"cost", to_json(cost)}};
+    Json summary{{"steps", steps_},
+                 {"tokens", steps_ * step_tokens()},
+                 {"passes", double(steps_ * step_tokens()) / double(corpora_.training.tokens.size())},
+                 {"weights_hash", weights_hash(trainer_.model())},
+                 {"validation", validation}};
+    record_cost(folder_, cost, memory, summary);
     const std::string table =
         fmt::format("| tokens seen | passes | validation NLL | perplexity | bits per byte |\n| --- | --- | --- | --- | --- |\n"
                     "| {} | {:.2f} | {:.4f} | {:.2f} | {:.4f} |\n",

@@ -5,9 +5,11 @@
 #include <cmath>
 
 #include "core/check.h"
+#include "core/error.h"
 #include "core/file.h"
 #include "core/hash.h"
 #include "model/load.h"
+#include "report/cost_table.h"
 
 namespace templora {
 
@@ -27,6 +29,20 @@ Json text_run_record(const LoadedConfig& loaded, const Machine& machine, const s
               {"set_by_fidelity", loaded.set_by_fidelity},
               {"identity", identity},
               {"processor", machine.device_name}};
+}
+
+void check_ids(const std::vector<std::int64_t>& ids, const std::string& where, const LlamaConfig& model) {
+  for (const std::int64_t id : ids)
+    if (id >= model.vocab_size)
+      throw Error(Exit::bad_input, fmt::format("{}: token {} is beyond the model's vocabulary of {}; does the tokenizer belong to the "
+                                               "model?",
+                                               where, id, model.vocab_size));
+}
+
+void record_cost(const RunFolder& folder, const RunCost& cost, const MeasuredMemory& memory, Json& summary) {
+  summary["peak_rss_bytes"] = memory.peak_rss_bytes;
+  summary["cost"] = to_json(cost);
+  write_file_atomically(folder.path() / "cost.md", cost_markdown(cost));
 }
 
 Json unchanged_weights(LlamaImpl& model, const std::string& hash_before) {

@@ -5,17 +5,25 @@
 
 #include "core/json.h"
 #include "experiment/session.h"
+#include "metrics/run_cost.h"
 #include "run/config.h"
 #include "run/record.h"
+#include "run/run_folder.h"
 #include "text/tokenizer.h"
 
 namespace templora {
 
-// What runs that score texts share: books in perplexity, novels in translation.
+// What experiments share: runs that score texts (books in perplexity, novels in translation), and what every run records.
 
 /// run.json of such a run: its config and what decides its numbers.
 Json text_run_record(const LoadedConfig& loaded, const Machine& machine, const std::string& weights, const Tokenizer& tokenizer,
                      const std::vector<std::string>& text_hashes, const std::vector<std::string>& control_text_hashes);
+
+/// Refuses tokens that the model has no embedding of; `where` stands in the error, bad_input.
+void check_ids(const std::vector<std::int64_t>& ids, const std::string& where, const LlamaConfig& model);
+
+/// What a finished run cost: cost.md in its folder, and "cost" and "peak_rss_bytes" in its summary.
+void record_cost(const RunFolder& folder, const RunCost& cost, const MeasuredMemory& memory, Json& summary);
 
 /// Hashes the base weights once more. → "weights_hash_before" and "weights_hash_after" for summary.json; another hash
 /// than at the start is a bug of ours.

@@ -12,7 +12,6 @@
 #include "metrics/run_cost.h"
 #include "metrics/translation.h"
 #include "model/load.h"
-#include "report/cost_table.h"
 #include "report/translation_table.h"
 #include "run/config_fields.h"
 #include "run/run_folder.h"
@@ -39,8 +38,8 @@ class SentenceChecks {
   std::int64_t check_prompt(const SentencePair& pair, const std::string& where) const {
     const std::vector<std::int64_t> prompt = prompts_.prompt({}, pair.zh, kMostPromptTokens).ids;
     const std::vector<std::int64_t> reference = prompts_.reference(pair.en);
-    check_ids(prompt, where + ".zh");
-    check_ids(reference, where + ".en");
+    check_ids(prompt, where + ".zh", model_);
+    check_ids(reference, where + ".en", model_);
     if (has_empty_side(pair)) return 0;
     const std::int64_t behind = tokens_behind_prompt(config_, std::int64_t(reference.size()));
     if (std::int64_t(prompt.size()) > window_ - behind)
@@ -57,7 +56,7 @@ class SentenceChecks {
     if (!config_.score.adapter || !config_.train.enabled) return;
     if (config_.translation.history.reference_share < 1 && !has_empty_side(pair)) return;
     const TranslationLesson lesson = prompts_.lesson({&pair, 1}, 1, kMostPromptTokens);
-    check_ids(lesson.ids, where);
+    check_ids(lesson.ids, where, model_);
     if (std::int64_t(lesson.ids.size()) > window_)
       throw Error(Exit::bad_input, fmt::format("{}: got a training text of {} tokens from this pair alone, wanted at most {}; raise "
                                                "translation.window_tokens or split the sentence",
@@ -66,19 +65,11 @@ class SentenceChecks {
 
   /// Of a pair that is only context.
   void check_context(const SentencePair& pair, const std::string& where) const {
-    check_ids(prompts_.line_ids(pair.zh), where + ".zh");
-    check_ids(prompts_.line_ids(pair.en), where + ".en");
+    check_ids(prompts_.line_ids(pair.zh), where + ".zh", model_);
+    check_ids(prompts_.line_ids(pair.en), where + ".en", model_);
   }
 
  private:
-  void check_ids(const std::vector<std::int64_t>& ids, const std::string& where) const {
-    for (const std::int64_t id : ids)
-      if (id >= model_.vocab_size)
-        throw Error(Exit::bad_input, fmt::format("{}: token {} is beyond the model's vocabulary of {}; does the tokenizer belong to the "
-                                                 "model?",
-                                                 where, id, model_.vocab_size));
-  }
-
   const Config& config_;
   const TranslationPrompts& prompts_;
   const LlamaConfig& model_;
@@ -174,10 +165,7 @@ void finish(RunFolder& folder, const Config& config, const std::string& hash_bef
   summary.update(weights);
   summary["phase_seconds"] = seconds;
   const MeasuredMemory memory = measured_memory(model.options().device());
-  summary["peak_rss_bytes"] = memory.peak_rss_bytes;
-  const RunCost cost = run_cost(pairs, read_lessons(folder.path()), seconds, config, read_model_shape(config.model.path), memory);
-  summary["cost"] = to_json(cost);
-  write_file_atomically(folder.path() / "cost.md", cost_markdown(cost));
+  record_cost(folder, run_cost(pairs, read_lessons(folder.path()), seconds, config, read_model_shape(config.model.path), memory), memory, summary);
   const std::string markdown = translation_markdown(table, data.run);
   folder.write_summary(summary, markdown);
   fmt::print("{}", markdown);

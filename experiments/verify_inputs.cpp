@@ -97,15 +97,14 @@ std::string hash_of_weights(const ModelConfig& model, const std::string& path) {
   return weights_hash(*llama);
 }
 
-RunCost counted_again(const fs::path& folder, const Config& config, const Json& summary) {
-  const ModelShape shape = read_model_shape(config.experiment == ExperimentKind::pretrain ? folder / "model" : fs::path(config.model.path));
+RunCost counted_again(const fs::path& folder, const Config& config, const ModelShape& shape, const Json& summary, const std::vector<PairRecord>& pairs) {
   switch (config.experiment) {
     case ExperimentKind::perplexity: {
       const RunData data = read_run(folder);
       return run_cost(data, perplexity_table(data), config, shape, {});
     }
     case ExperimentKind::translation:
-      return run_cost(read_pairs(folder), read_lessons(folder), summary.at("phase_seconds"), config, shape, {});
+      return run_cost(pairs, read_lessons(folder), summary.at("phase_seconds"), config, shape, {});
     case ExperimentKind::generation: {
       const std::vector<GenerationRecord> chunks = read_generation(folder);
       return run_cost(chunks, chunks.empty() ? 1 : chunks.front().first_token, config, shape, {});
@@ -116,9 +115,9 @@ RunCost counted_again(const fs::path& folder, const Config& config, const Json& 
 }
 
 /// Whether a translation's pairs say how much of their prompts was computed; older runs' do not.
-bool has_read_tokens(const fs::path& folder) {
+bool has_read_tokens(const std::vector<PairRecord>& pairs) {
   std::int64_t prompts = 0, read = 0;
-  for (const PairRecord& pair : read_pairs(folder)) {
+  for (const PairRecord& pair : pairs) {
     prompts += pair.base_prompt_tokens + pair.lora_prompt_tokens;
     read += pair.base_read_tokens + pair.lora_read_tokens;
   }
@@ -138,16 +137,18 @@ void verify_cost(const fs::path& folder, const Config& config, Verification& v) 
   if (!fs::exists(folder / "summary.json")) return;
   v.check("cost");
   if (config.generate.from_snapshot) return v.not_checked("cost", "a branch counts from its snapshot");
-  const fs::path shape = (config.experiment == ExperimentKind::pretrain ? folder / "model" : fs::path(config.model.path)) / "config.json";
-  if (!fs::exists(shape)) return v.not_checked("cost", fmt::format("{} is no longer there", shape.string()));
+  const fs::path model = config.experiment == ExperimentKind::pretrain ? folder / "model" : fs::path(config.model.path);
+  if (!fs::exists(model / "config.json")) return v.not_checked("cost", fmt::format("{} is no longer there", (model / "config.json").string()));
   try {
     const Json summary = parse_json(read_file(folder / "summary.json"), "summary.json");
     if (!summary.contains("cost")) return v.not_checked("cost", "the run did not record it");
-    if (config.experiment == ExperimentKind::translation && !has_read_tokens(folder))
+    const bool translation = config.experiment == ExperimentKind::translation;
+    const std::vector<PairRecord> pairs = translation ? read_pairs(folder) : std::vector<PairRecord>{};
+    if (translation && !has_read_tokens(pairs))
       return v.not_checked("cost", "the run did not record how much of each prompt it computed");
     Config counted = config;
     counted.cost = {};
-    Json wanted = to_json(counted_again(folder, counted, summary));
+    Json wanted = to_json(counted_again(folder, counted, read_model_shape(model), summary, pairs));
     drop_unchecked(wanted);
     const std::string difference = first_difference(summary.at("cost"), wanted);
     v.expect(difference.empty(), "cost", "summary.json: cost: " + difference + ", as the records and the model's sizes give");

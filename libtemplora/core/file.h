@@ -83,6 +83,9 @@ class MappedFile {
 /// Throws Error(bad_input) naming a pattern that matches nothing.
 std::vector<fs::path> expand_globs(const std::vector<std::string>& patterns, const fs::path& base);
 
+/// Whether a file's name fits a pattern of such a kind.
+bool name_matches(const fs::path& file, const std::string& pattern);
+
 /// `text` as a pattern that stands for itself only.
 std::string glob_escaped(const std::string& text);
 

@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fnmatch.h>
 #include <glob.h>
 
 #include <algorithm>
@@ -9,6 +10,8 @@
 #include "core/file.h"
 
 namespace templora {
+
+bool name_matches(const fs::path& file, const std::string& pattern) { return ::fnmatch(pattern.c_str(), file.filename().c_str(), 0) == 0; }
 
 std::string glob_escaped(const std::string& text) {
   std::string out;

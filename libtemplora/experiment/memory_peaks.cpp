@@ -42,35 +42,42 @@ std::int64_t take_device_peak(const at::Device& device) {
   return peak;
 }
 
+// Folds the peaks since the last look into those of all phases. → those since the last look
+PhasePeak look(Peaks& all, const at::Device& device) {
+  PhasePeak since;
+  since.resident_bytes = take_resident_peak();
+  all.resident = std::max(all.resident, since.resident_bytes);
+  if (!device.is_cpu()) {
+    since.device_bytes = take_device_peak(device);
+    all.device = std::max(all.device, *since.device_bytes);
+  }
+  return since;
+}
+
 }  // namespace
 
 MeasuredMemory measured_memory(const at::Device& device) {
   Peaks& all = peaks();
   const std::lock_guard lock(all.mutex);
-  all.resident = std::max(all.resident, take_resident_peak());
+  look(all, device);
   MeasuredMemory memory{all.resident, {}, all.phases};
-  if (!device.is_cpu()) memory.peak_device_bytes = all.device = std::max(all.device, take_device_peak(device));
+  if (!device.is_cpu()) memory.peak_device_bytes = all.device;
   return memory;
 }
 
 void begin_phase_memory(const at::Device& device) {
   Peaks& all = peaks();
   const std::lock_guard lock(all.mutex);
-  all.resident = std::max(all.resident, take_resident_peak());
-  if (!device.is_cpu()) all.device = std::max(all.device, take_device_peak(device));
+  look(all, device);
 }
 
 void end_phase_memory(const std::string& phase, const at::Device& device) {
   Peaks& all = peaks();
   const std::lock_guard lock(all.mutex);
   PhasePeak& peak = all.phases[phase];
-  const std::int64_t resident = take_resident_peak();
-  peak.resident_bytes = std::max(peak.resident_bytes, resident);
-  all.resident = std::max(all.resident, resident);
-  if (device.is_cpu()) return;
-  const std::int64_t held = take_device_peak(device);
-  peak.device_bytes = std::max(peak.device_bytes.value_or(0), held);
-  all.device = std::max(all.device, held);
+  const PhasePeak since = look(all, device);
+  peak.resident_bytes = std::max(peak.resident_bytes, since.resident_bytes);
+  if (since.device_bytes) peak.device_bytes = std::max(peak.device_bytes.value_or(0), *since.device_bytes);
 }
 
 }  // namespace templora

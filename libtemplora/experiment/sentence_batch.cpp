@@ -6,6 +6,7 @@
 
 #include "core/check.h"
 #include "generate/score.h"
+#include "metrics/cost.h"
 
 namespace templora {
 namespace {
@@ -14,6 +15,7 @@ KvCacheOptions room_for(const std::vector<SentenceTask>& tasks, const DecodeOpti
   KvCacheOptions room;
   room.sequences = std::int64_t(tasks.size());
   room.capacity = 0;
+  room.block_tokens = kTranslationBlock;
   for (const SentenceTask& task : tasks)
     room.capacity = std::max(room.capacity, std::int64_t(task.prompt.size()) +
                                                 std::max(options.max_new_tokens, std::int64_t(task.reference.size())));

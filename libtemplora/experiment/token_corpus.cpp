@@ -1,7 +1,6 @@
 #include "experiment/token_corpus.h"
 
 #include <fmt/format.h>
-#include <fnmatch.h>
 
 #include <algorithm>
 #include <chrono>
@@ -109,7 +108,7 @@ std::vector<fs::path> without(const std::vector<fs::path>& paths, const std::vec
   for (const fs::path& path : paths) {
     bool excluded = false;
     for (std::size_t i = 0; i < exclude.size(); ++i)
-      if (::fnmatch(exclude[i].c_str(), path.filename().c_str(), 0) == 0) excluded = used[i] = true;
+      if (name_matches(path, exclude[i])) excluded = used[i] = true;
     if (!excluded) kept.push_back(path);
   }
   for (std::size_t i = 0; i < exclude.size(); ++i)

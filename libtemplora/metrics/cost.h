@@ -82,7 +82,7 @@ struct TranslationLengths {
   std::int64_t labelled_tokens = 0;  ///< most of them with a loss
 };
 
-/// Rows that a translation's cache takes at once (generate/kv_cache.h's default).
+/// Rows that a translation's cache takes at once.
 inline constexpr std::int64_t kTranslationBlock = 512;
 
 MemoryNeed memory_need(const Config& config, const ModelShape& shape, const TranslationLengths& lengths);

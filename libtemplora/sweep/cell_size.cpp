@@ -1,7 +1,5 @@
 #include "sweep/cell_size.h"
 
-#include <fnmatch.h>
-
 #include <algorithm>
 #include <vector>
 
@@ -18,8 +16,7 @@ constexpr std::int64_t kUnknownVocab = 32000;  // of a model that is yet to be t
 std::vector<std::int64_t> text_tokens(const std::vector<std::string>& patterns, std::int64_t most, const std::vector<std::string>& exclude = {}) {
   std::vector<std::int64_t> tokens;
   for (const fs::path& text : expand_globs(patterns, ".")) {
-    const auto fits = [&](const std::string& name) { return ::fnmatch(name.c_str(), text.filename().c_str(), 0) == 0; };
-    if (std::any_of(exclude.begin(), exclude.end(), fits)) continue;
+    if (std::any_of(exclude.begin(), exclude.end(), [&](const std::string& pattern) { return name_matches(text, pattern); })) continue;
     std::error_code ignored;
     const auto all = std::max<std::int64_t>(1, std::int64_t(double(fs::file_size(text, ignored)) / kBytesPerToken));
     tokens.push_back(most > 0 ? std::min(all, most) : all);

@@ -3,7 +3,7 @@ bandwidth of a plain read of the weights that a single stream reaches."""
 
 import os
 
-from bench.sides import ROOT, Side, markdown_table, say, speedup, summary
+from bench.sides import ROOT, Side, markdown_table, ratio_table, say, speedup, summary
 
 PEER = ROOT / "tests" / "bench" / "decode_peer.py"
 # llama.cpp takes part where TEMPLORA_LLAMACPP_PYTHON names a Python with xllamacpp, gguf and numpy.
@@ -79,6 +79,4 @@ def report(record):
     lines = [f"Greedy decoding after {record['context']} tokens, {record['new']} new ones; "
              f"kernels {record['facts']['templora']['isa']}:", "",
              markdown_table(["decoding", "tokens a second (min-max)", "plain read of the weights", "share reached"], rows), ""]
-    rows = [[r["fast"], r["slow"], f"{r['median']:.2f} ({r['min']:.2f}-{r['max']:.2f})", r["wanted"],
-             "yes" if r["median"] >= r["wanted"] else "no"] for r in record["ratios"]]
-    return "\n".join([*lines, markdown_table(["faster", "than", "times (min-max)", "wanted", "reached"], rows)])
+    return "\n".join([*lines, ratio_table(record["ratios"])])

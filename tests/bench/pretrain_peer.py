@@ -10,7 +10,6 @@
 import time
 
 import torch
-import transformers
 
 import random_peer
 
@@ -31,11 +30,7 @@ def steps(args, model, optimizer, ids, count):
 
 def main():
     args = random_peer.parse_arguments(__doc__, SHAPE)
-    config = transformers.LlamaConfig(
-        vocab_size=args.vocab, hidden_size=args.hidden, intermediate_size=args.ffn, num_hidden_layers=args.layers,
-        num_attention_heads=args.heads, num_key_value_heads=args.heads, max_position_embeddings=args.sequence,
-        tie_word_embeddings=True, bos_token_id=None, eos_token_id=None)
-    model = transformers.LlamaForCausalLM._from_config(config, attn_implementation="sdpa", dtype=torch.float32).train()
+    model = random_peer.random_llama(args, torch.float32, positions=args.sequence, tied=True).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
     ids = torch.randint(args.vocab, (args.batch, args.sequence), generator=torch.Generator().manual_seed(1))
     random_peer.serve(args, "step", lambda count: steps(args, model, optimizer, ids, int(count)))

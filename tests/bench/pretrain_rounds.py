@@ -1,12 +1,12 @@
 """The pretraining part of scripts/bench: training tokens a second of the shipped model's shape beside a plain
 transformers loop, interleaved."""
 
-from bench.sides import ROOT, Side, interleave, markdown_table, speedup, summary
+from bench.sides import ROOT, Side, interleave, markdown_table, ratio_table, speedup, summary
 
 PEER = ROOT / "tests" / "bench" / "pretrain_peer.py"
 STEPS = 4
-# (name, own program or the peer, options)
 QUICK = ["--layers", "2", "--hidden", "64", "--ffn", "128", "--heads", "2", "--vocab", "512", "--sequence", "64"]
+# (name, own program or the peer, options)
 PLANS = [("peer float32", False, ["--dtype", "float32"]), ("peer bfloat16 autocast", False, ["--dtype", "bfloat16"]),
          ("templora float32", True, ["--dtype", "float32"]), ("templora bfloat16", True, ["--dtype", "bfloat16"]),
          ("templora bfloat16, batch 8", True, ["--dtype", "bfloat16", "--batch", "8"])]
@@ -40,6 +40,4 @@ def report(record):
         rows.append([name, f"{speed['median']:,.0f} ({speed['min']:,.0f}-{speed['max']:,.0f})"])
     lines = ["Pretraining the shipped model's shape, sequences of 512, batch 16 where nothing is said:", "",
              markdown_table(["training", "tokens a second (min-max)"], rows), ""]
-    rows = [[r["fast"], r["slow"], f"{r['median']:.2f} ({r['min']:.2f}-{r['max']:.2f})", r["wanted"],
-             "yes" if r["median"] >= r["wanted"] else "no"] for r in record["ratios"]]
-    return "\n".join([*lines, markdown_table(["faster", "than", "times (min-max)", "wanted", "reached"], rows)])
+    return "\n".join([*lines, ratio_table(record["ratios"])])

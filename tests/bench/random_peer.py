@@ -29,12 +29,16 @@ def parse_arguments(description, more):
     return args
 
 
-def build_model(args, adapter):
+def random_llama(args, dtype, positions=1 << 16, tied=False):
     config = transformers.LlamaConfig(
         vocab_size=args.vocab, hidden_size=args.hidden, intermediate_size=args.ffn, num_hidden_layers=args.layers,
-        num_attention_heads=args.heads, num_key_value_heads=args.heads, max_position_embeddings=1 << 16,
-        tie_word_embeddings=False, bos_token_id=None, eos_token_id=None)
-    model = transformers.LlamaForCausalLM._from_config(config, attn_implementation="sdpa", dtype=getattr(torch, args.dtype))
+        num_attention_heads=args.heads, num_key_value_heads=args.heads, max_position_embeddings=positions,
+        tie_word_embeddings=tied, bos_token_id=None, eos_token_id=None)
+    return transformers.LlamaForCausalLM._from_config(config, attn_implementation="sdpa", dtype=dtype)
+
+
+def build_model(args, adapter):
+    model = random_llama(args, getattr(torch, args.dtype))
     if adapter:
         model = peft.get_peft_model(model, peft.LoraConfig(r=args.rank, lora_alpha=args.rank, lora_dropout=0.0,
                                                            target_modules=TARGETS, task_type="CAUSAL_LM"))

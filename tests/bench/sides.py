@@ -103,6 +103,13 @@ def speedup(slow, fast):
     return summary([a / b for a, b in zip(slow, fast)])
 
 
+def ratio_table(ratios):
+    """Rows of {"fast", "slow", "wanted", "median", "min", "max"} as Markdown."""
+    rows = [[r["fast"], r["slow"], f"{r['median']:.2f} ({r['min']:.2f}-{r['max']:.2f})", r["wanted"],
+             "yes" if r["median"] >= r["wanted"] else "no"] for r in ratios]
+    return markdown_table(["faster", "than", "times (min-max)", "wanted", "reached"], rows)
+
+
 def machine():
     """CPU, memory and system, as they stand beside every figure."""
     text = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8")
