@@ -10,10 +10,13 @@
 #include "experiment/generation.h"
 #include "experiment/memory_peaks.h"
 #include "experiment/session.h"
+#include "metrics/cache_plan.h"
 #include "metrics/run_cost.h"
 #include "model/load.h"
 #include "report/generation_table.h"
+#include "run/config_fields.h"
 #include "run/run_folder.h"
+#include "text/stop_strings.h"
 #include "text/text_stream.h"
 #include "text_run.h"
 
@@ -109,25 +112,16 @@ void restore_snapshot(Generation& generation, const Snapshot& snapshot, const st
   generation.go_on();  // where a stop string ended the snapshot's text, the branch is what comes behind it
 }
 
-// Whether a stop string stands at the end of what was written, and not wholly in its first `old` tokens: what ended the
-// text of a snapshot does not end a branch.
-bool meets_stop(const Tokenizer& tokenizer, const std::vector<std::string>& strings, const std::vector<std::int64_t>& written,
-                std::int64_t old) {
-  // A token is nearly always a byte or more; the few tokens beside are for those that are none, and for a first one that
-  // is not whole.
-  constexpr std::size_t kLookBack = 64, kBeside = 8;
-  std::size_t longest = 0;
-  for (const std::string& string : strings) longest = std::max(longest, string.size());
-  const std::size_t first = written.size() - std::min(written.size(), std::max(kLookBack, longest + kBeside));
-  const auto text_to = [&](std::size_t end) {
-    return tokenizer.decode({written.begin() + std::ptrdiff_t(first), written.begin() + std::ptrdiff_t(end)}, true);
-  };
-  const std::string recent = text_to(written.size());
-  const std::size_t old_bytes = std::size_t(old) > first ? text_to(std::size_t(old)).size() : 0;
-  return std::any_of(strings.begin(), strings.end(), [&](const std::string& string) {
-    const std::size_t from = old_bytes >= string.size() ? old_bytes - string.size() + 1 : 0;  // so that it ends behind them
-    return recent.find(string, from) != std::string::npos;
-  });
+// What of the prompt has no part in the text that follows.
+void log_cut_prompt(const Config& config, std::int64_t prompt_tokens) {
+  CachePlan plan(config);
+  plan.open(prompt_tokens, std::min(config.generate.tokens, config.window.chunk_tokens));
+  if (plan.visible() >= prompt_tokens) return;
+  const bool learns = config.score.adapter && config.train.enabled;
+  log_line(fmt::format("the prompt has {} tokens, of which the first chunk sees {} (cache.policy \"{}\"), and the others have no part in "
+                       "the text{}",
+                       prompt_tokens, plan.visible(), enum_name(config.cache.policy),
+                       learns ? "; with generate.learn_prompt true the module learns them all" : ""));
 }
 
 void finish(RunFolder& folder, const Config& config, const Json& record, const std::string& hash_before, LlamaImpl& model,
@@ -149,6 +143,7 @@ void run_generation(const LoadedConfig& loaded, const std::filesystem::path& pat
   check_cost(config);
   const Machine machine = set_up_machine(config.model, config.run);
   const Tokenizer tokenizer = open_tokenizer(config.model);
+  const StopStrings stops(tokenizer, config.generate.stop, tokenizer.eos_id());
   Llama model = open_model(config.model, machine);
   check_windows(config, model->config());
   std::optional<Snapshot> snapshot;
@@ -171,10 +166,23 @@ void run_generation(const LoadedConfig& loaded, const std::filesystem::path& pat
     fmt::print("{}\n", read_file(path / "text.txt"));
     return;
   }
+  const auto save = [&] {
+    folder.save_state(generation.state(), [&](const fs::path& file) { generation.save_tensors_to(file); });
+  };
   if (folder.saved_state())
     generation.restore(*folder.saved_state(), folder.saved_tensors());
-  else if (own.generate.learn_prompt)
-    generation.learn_prompt();
+  else if (!snapshot && !own.generate.learn_prompt)
+    log_cut_prompt(config, generation.prompt_tokens());
+  if (own.generate.learn_prompt) {
+    Progress progress(generation.prompt_tokens());
+    std::int64_t learnt = 0;
+    generation.learn_prompt([&](std::int64_t tokens) {
+      progress.update(tokens, "of the prompt learnt");
+      const bool stop = stop_requested();
+      if (stop || ++learnt % config.run.save_every_chunks == 0) save();
+      if (stop) end_stopped(path);
+    });
+  }
 
   TextStream stream(tokenizer, generation.text());
   generation.on_token = [&](std::int64_t token) {
@@ -184,12 +192,9 @@ void run_generation(const LoadedConfig& loaded, const std::filesystem::path& pat
   };
   if (!config.generate.stop.empty())
     generation.stop = [&, old = snapshot ? snapshot->written() : 0](const std::vector<std::int64_t>& written) {
-      return meets_stop(tokenizer, config.generate.stop, written, old);
+      return stops.met(written, old);
     };
 
-  const auto save = [&] {
-    folder.save_state(generation.state(), [&](const fs::path& file) { generation.save_tensors_to(file); });
-  };
   std::int64_t done = 0;
   while (!generation.finished()) {
     WrittenChunk chunk = generation.step();

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numbers>
 
 #include "core/log.h"
@@ -69,6 +70,13 @@ Corpora read_corpora(const Config& config, const Tokenizer& tokenizer) {
   if (config.pretrain.token_cache) cache = *config.pretrain.token_cache;
   Corpora corpora{read_corpus(books, tokenizer, config.data.strip, cache),
                   read_corpus(held_back, tokenizer, config.data.strip, cache)};
+  std::map<std::string, fs::path> book_of;  // a copy has another name or lies elsewhere: what it holds gives it away
+  for (std::size_t i = 0; i < books.size(); ++i) book_of.emplace(corpora.training.text_hashes[i], books[i]);
+  for (std::size_t i = 0; i < held_back.size(); ++i)
+    if (const auto book = book_of.find(corpora.validation.text_hashes[i]); book != book_of.end())
+      throw Error(Exit::usage, fmt::format("data.validation: {} holds the same text as {} among the training books, wanted texts that "
+                                           "are not learnt; name that book in data.exclude",
+                                           held_back[i].string(), book->second.string()));
   const auto require_sequence = [&](const TokenCorpus& corpus, const char* key) {
     if (sequence_count(corpus, config.pretrain.sequence_tokens) == 0)
       throw Error(Exit::bad_input, fmt::format("{}: {} texts hold {} tokens, wanted more than pretrain.sequence_tokens = {}; give "
@@ -106,7 +114,17 @@ double learning_rate(const PretrainConfig& p, std::int64_t step, std::int64_t st
   return p.learning_rate * (p.min_learning_rate_share + (1 - p.min_learning_rate_share) * cosine);
 }
 
+// What a killed process left half-written: nobody else writes here while the run folder is locked.
+void remove_half_written(const fs::path& folder) {
+  std::vector<fs::path> leftovers;
+  std::error_code missing;  // as it is the first time
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, missing))
+    if (name_matches(entry.path(), "*.tmp-*")) leftovers.push_back(entry.path());
+  for (const fs::path& leftover : leftovers) fs::remove(leftover);
+}
+
 void write_model(LlamaImpl& model, const Tokenizer& tokenizer, const fs::path& tokenizer_path, const fs::path& folder) {
+  remove_half_written(folder);
   save_llama(model, folder);
   const bool is_folder = fs::is_directory(tokenizer_path);
   const fs::path from = is_folder ? tokenizer_path : tokenizer_path.parent_path();
@@ -136,10 +154,13 @@ class Training {
                  {machine_.device.is_cpu() ? std::min(machine_.threads, p_.batch_sequences / p_.micro_sequences) : 1, p_.micro_sequences,
                   AdamOptions{p_.adam_beta1, p_.adam_beta2, p_.adam_eps, p_.weight_decay, p_.clip_norm}},
                  std::uint64_t(config_.seed), p_.init_std) {
+    if (folder_.finished()) reopen_if_longer();
     if (folder_.finished()) return;
     if (folder_.saved_state()) restore(*folder_.saved_state(), folder_.saved_tensors());
-    // The length may be changed on the way; the record says what the schedule was from which step on.
-    folder_.append_line("schedule.jsonl", Json{{"after_step", step_}, {"steps", steps_}, {"tokens", steps_ * step_tokens()}});
+    // The length may be changed on the way; the record says what the schedule was from which step on. Where no step is
+    // left it says nothing: no further state would count the line.
+    if (step_ < steps_)
+      folder_.append_line("schedule.jsonl", Json{{"after_step", step_}, {"steps", steps_}, {"tokens", steps_ * step_tokens()}});
   }
 
   void run() {
@@ -173,6 +194,19 @@ class Training {
   RunFolder open_folder(const LoadedConfig& loaded, const fs::path& path, bool resume) const {
     const Json record = run_record(loaded, machine_, tokenizer_, corpora_, steps_);
     return resume ? RunFolder::resume(path, record) : RunFolder::create(path, record);
+  }
+
+  // A finished training goes on where it is asked for more steps than it had.
+  void reopen_if_longer() {
+    const std::string where = (folder_.path() / "summary.json").string();
+    const Json summary = parse_json(read_file(where), where);
+    const auto had = summary.is_object() ? summary.find("steps") : summary.end();
+    if (had == summary.end() || !had->is_number_integer())
+      throw Error(Exit::bad_input, fmt::format("{}: steps: got none, wanted the number of steps of a finished training; was the file "
+                                               "changed?", where));
+    if (steps_ <= had->get<std::int64_t>()) return;
+    folder_.reopen();
+    log_line(fmt::format("{} was finished after {} steps; asked for {}, it goes on", folder_.path().string(), had->get<std::int64_t>(), steps_));
   }
 
   void take_step() {
@@ -229,8 +263,10 @@ class Training {
 
   void save() {
     folder_.save_state(Json{{"step", step_}}, [&](const fs::path& file) { save_tensors(file, trainer_.state()); });
-    write_model(trainer_.model(), tokenizer_, *config_.model.tokenizer, folder_.path() / "model");
+    if (step_ < steps_) save_model();  // the last one finish() writes, also for a process that was killed before it did
   }
+
+  void save_model() { write_model(trainer_.model(), tokenizer_, *config_.model.tokenizer, folder_.path() / "model"); }
 
   void restore(const Json& state, const fs::path& file) {
     step_ = state.at("step").get<std::int64_t>();
@@ -245,6 +281,7 @@ class Training {
   }
 
   void finish() {
+    save_model();  // before summary.json, which names its weights
     const Json validation = validate(std::int64_t(corpora_.validation.tokens.size()));
     const MeasuredMemory memory = measured_memory(machine_.device);
     const RunCost cost = run_cost(config_, pretrain_shape(p_, tokenizer_.size()), steps_ * step_tokens(), read_step_seconds(folder_.path()), memory);

@@ -123,52 +123,82 @@ Json chunk_line(const TranslatedChunk& chunk) {
   return line;
 }
 
-// Why there will be no COMET; "" where its weights are there, which are read once to find a damaged folder now and
-// not after days of translating.
+// Why there will be no COMET; "" where its weights are there.
 std::string comet_note(const Config& config) {
   const std::string how = "docs/comet.md says how to get and convert weights";
   if (!config.translation.comet_model) return "no COMET: translation.comet_model is null; " + how;
   const std::string missing = Comet::missing(*config.translation.comet_model);
-  if (!missing.empty()) return "no COMET: " + missing;
-  const Comet comet(*config.translation.comet_model);
-  return "";
+  return missing.empty() ? "" : "no COMET: " + missing;
 }
 
-CometScores comet_scores(const std::vector<PairRecord>& pairs, const std::string& folder, const at::Device& device) {
-  CometScores scores{std::vector<double>(pairs.size()), std::vector<double>(pairs.size())};
+std::vector<CometRecord> comet_records(const std::vector<PairRecord>& pairs, const Comet& comet) {
+  std::vector<CometRecord> records;
+  for (const PairRecord& pair : pairs) records.push_back({pair.novel_index, pair.chunk, pair.pair, {}, {}});
   std::vector<CometSegment> segments;
-  std::vector<double*> places;
+  std::vector<std::optional<double>*> places;
   for (std::size_t i = 0; i < pairs.size(); ++i)
-    for (const auto& [text, place] : {std::pair{&pairs[i].base_text, &scores.base[i]}, std::pair{&pairs[i].lora_text, &scores.lora[i]}}) {
+    for (const auto& [text, place] : {std::pair{&pairs[i].base_text, &records[i].base_comet}, std::pair{&pairs[i].lora_text, &records[i].lora_comet}}) {
       if (!*text) continue;
       segments.push_back({std::string(strip(pairs[i].zh)), **text, std::string(strip(pairs[i].en))});
       places.push_back(place);
     }
-  const std::vector<double> found = Comet(folder, device).scores(segments);
-  for (std::size_t i = 0; i < found.size(); ++i) *places[i] = found[i];
-  return scores;
+  const std::vector<double> scores = comet.scores(segments);
+  for (std::size_t i = 0; i < scores.size(); ++i) *places[i] = scores[i];
+  return records;
+}
+
+// Scores every translation, and keeps the scores in the folder: the table can be made again without the weights.
+std::vector<CometRecord> judge(const RunFolder& folder, const std::vector<PairRecord>& pairs, const std::string& comet_model, const at::Device& device) {
+  const std::vector<CometRecord> records = comet_records(pairs, Comet(comet_model, device));
+  std::string lines;
+  for (const CometRecord& record : records) lines += to_json(record).dump() + "\n";
+  write_file_atomically(folder.path() / "comet.jsonl", lines);
+  return records;
+}
+
+TranslationTable scored_table(const RunFolder& folder, const std::vector<PairRecord>& pairs, const Config& config, const at::Device& device) {
+  const std::string note = comet_note(config);
+  std::vector<CometRecord> comet;
+  if (note.empty()) comet = judge(folder, pairs, *config.translation.comet_model, device);
+  TranslationTable table = translation_table(pairs, comet);
+  table.comet_note = note;
+  return table;
+}
+
+void write_table(RunFolder& folder, const TranslationTable& table, const Config& config, const Json& run, Json summary) {
+  summary.update(to_json(table));
+  summary["comet_model"] = table.comet_note.empty() ? Json(*config.translation.comet_model) : Json(nullptr);
+  const std::string markdown = translation_markdown(table, run);
+  folder.write_summary(summary, markdown);
+  fmt::print("{}", markdown);
 }
 
 void finish(RunFolder& folder, const Config& config, const std::string& hash_before, LlamaImpl& model) {
-  const Json weights = unchanged_weights(model, hash_before);
+  Json summary = unchanged_weights(model, hash_before);
   const RunData data = read_run(folder.path());
   const std::vector<PairRecord> pairs = read_pairs(folder.path());
-  const std::string note = comet_note(config);
-  std::optional<CometScores> comet;
-  if (note.empty()) comet = comet_scores(pairs, *config.translation.comet_model, model.options().device());
-  TranslationTable table = translation_table(pairs, comet);
-  table.comet_note = note;
+  const TranslationTable table = scored_table(folder, pairs, config, model.options().device());
   std::map<std::string, double> seconds;
   for (const ChunkRecord& chunk : data.chunks)
     for (const auto& [phase, spent] : chunk.seconds) seconds[phase] += spent;
-  Json summary = to_json(table);
-  summary.update(weights);
   summary["phase_seconds"] = seconds;
   const MeasuredMemory memory = measured_memory(model.options().device());
   record_cost(folder, run_cost(pairs, read_lessons(folder.path()), seconds, config, read_model_shape(config.model.path), memory), memory, summary);
-  const std::string markdown = translation_markdown(table, data.run);
-  folder.write_summary(summary, markdown);
-  fmt::print("{}", markdown);
+  write_table(folder, table, config, data.run, std::move(summary));
+}
+
+// A finished run. Weights for COMET that were not there when it ended complete its table: no translation is made again.
+void show_finished(RunFolder& folder, const Config& config, const at::Device& device) {
+  Json summary = parse_json(read_file(folder.path() / "summary.json"), (folder.path() / "summary.json").string());
+  if (summary.value("comet_note", "").empty() || !comet_note(config).empty()) {
+    log_line(fmt::format("{} is finished; its table:", folder.path().string()));
+    fmt::print("{}", read_file(folder.path() / "table.md"));
+    return;
+  }
+  log_line(fmt::format("{} is finished; its translations are judged by COMET:", folder.path().string()));
+  const std::vector<PairRecord> pairs = read_pairs(folder.path());
+  const TranslationTable table = scored_table(folder, pairs, config, device);
+  write_table(folder, table, config, read_run(folder.path()).run, std::move(summary));
 }
 
 void report_cut(const TranslatedChunk& chunk) {
@@ -198,11 +228,13 @@ void run_translation(const LoadedConfig& loaded, const std::filesystem::path& pa
   const Json record = text_run_record(loaded, machine, hash, tokenizer, text_hashes, {});
   // What no run can start with is found before a folder is made.
   if (!resume) NovelTranslation(*model, config, tokenizer, prompts, sources.front().novel, 0);
-  if (const std::string note = comet_note(config); !note.empty()) log_line(note);
+  if (const std::string note = comet_note(config); !note.empty())
+    log_line(note);
+  else
+    Comet(*config.translation.comet_model);  // a damaged folder is found now and not after days of translating
   RunFolder folder = resume ? RunFolder::resume(path, record) : RunFolder::create(path, record);
   if (folder.finished()) {
-    log_line(fmt::format("{} is finished; its table:", path.string()));
-    fmt::print("{}", read_file(path / "table.md"));
+    show_finished(folder, config, machine.device);
     return;
   }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes tests/goldens from transformers, PEFT and torch on small random models.
 
-    python scripts/make_goldens.py [model] [lora] [loop] [official] [decode] [prompts] [translation] [bleu] [comet]
+    python scripts/make_goldens.py [model] [lora] [loop] [official] [decode] [prompts] [translation] [shipped] [bleu] [comet]
 
 Needs transformers 4.57, peft and torch (scripts/parity makes such an environment). All of it runs on one
 thread in float32 with eager attention. Layouts of the files: docs of each maker in scripts/reference.
@@ -19,7 +19,7 @@ import torch
 import transformers
 
 SEED = 20240121
-KINDS = ["model", "lora", "loop", "official", "decode", "prompts", "translation"]
+KINDS = ["model", "lora", "loop", "official", "decode", "prompts", "translation", "shipped"]
 ON_REQUEST = ["bleu", "comet"]
 
 

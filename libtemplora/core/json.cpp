@@ -173,15 +173,20 @@ std::string dump(const Json& value, const std::string& where, int indent) {
 
 }  // namespace
 
-Json parse_json(std::string_view text, const std::string& where, Exit code) {
+Json parse_json(std::string_view text, const std::string& where, Exit code, std::size_t* bytes_read) {
   StrictBuilder builder(text, where, code);
-  // nlohmann takes a NUL for the end of the input and would not look at what follows.
-  if (const std::size_t nul = text.find('\0'); nul != std::string_view::npos) {
-    builder.furthest = text.data() + nul + 1;
-    builder.fail("got a NUL byte, wanted JSON text");
+  try {
+    // nlohmann takes a NUL for the end of the input and would not look at what follows.
+    if (const std::size_t nul = text.find('\0'); nul != std::string_view::npos) {
+      builder.furthest = text.data() + nul + 1;
+      builder.fail("got a NUL byte, wanted JSON text");
+    }
+    const char* end = text.data() + text.size();
+    Json::sax_parse(CountingIterator{text.data(), &builder.furthest}, CountingIterator{end, &builder.furthest}, &builder);
+  } catch (const Error&) {
+    if (bytes_read != nullptr) *bytes_read = static_cast<std::size_t>(builder.furthest - text.data());
+    throw;
   }
-  const char* end = text.data() + text.size();
-  Json::sax_parse(CountingIterator{text.data(), &builder.furthest}, CountingIterator{end, &builder.furthest}, &builder);
   return builder.take();
 }
 

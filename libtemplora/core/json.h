@@ -13,8 +13,8 @@ using Json = nlohmann::ordered_json;
 
 /// Parses strict JSON: UTF-8, no duplicate key in any object, at most 64 levels deep, nothing after the
 /// value, no integer beyond 64 signed bits. `where` names the source in messages.
-/// Throws Error(code) with line and column (in bytes, of the last one read).
-Json parse_json(std::string_view text, const std::string& where, Exit code = Exit::bad_input);
+/// Throws Error(code) with line and column (in bytes, of the last one read); `bytes_read` then tells how many were.
+Json parse_json(std::string_view text, const std::string& where, Exit code = Exit::bad_input, std::size_t* bytes_read = nullptr);
 
 /// Compact one-line dump. Throws Error(numerics) where a number is NaN or infinite, which JSON cannot
 /// hold and nlohmann would write as null without a word, and Error(bad_input) where a string is not UTF-8

@@ -180,6 +180,12 @@ std::optional<StalenessRecord> ContextCache::measure_staleness(const std::vector
   return record;
 }
 
+// Before the first chunk there is nothing to keep.
+std::vector<std::pair<std::string, at::Tensor>> ContextCache::tensors() const {
+  if (positions_.empty()) return {};
+  return cache_.tensors();
+}
+
 Json ContextCache::state() const { return Json{{"positions", positions_}, {"chunks_since_rebuild", chunks_since_rebuild_}}; }
 
 void ContextCache::restore(const Json& state, const std::vector<std::int64_t>& text,
@@ -192,7 +198,7 @@ void ContextCache::restore(const Json& state, const std::vector<std::int64_t>& t
       throw Error(Exit::bad_input, "saved state: cache: a position lies outside the text; start the run anew");
     visible_.push_back(text[std::size_t(position)]);
   }
-  cache_.restore(stored);
+  if (!positions_.empty()) cache_.restore(stored);
 }
 
 }  // namespace templora

@@ -51,7 +51,7 @@ class ContextCache {
 
   /// For resume, bit for bit.
   Json state() const;
-  std::vector<std::pair<std::string, at::Tensor>> tensors() const { return cache_.tensors(); }
+  std::vector<std::pair<std::string, at::Tensor>> tensors() const;
   void restore(const Json& state, const std::vector<std::int64_t>& text,
                const std::function<at::Tensor(const std::string&)>& stored);
 

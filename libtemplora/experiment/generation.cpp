@@ -100,16 +100,17 @@ Generation::Generation(LlamaImpl& model, const Config& config, std::vector<std::
 
 Generation::~Generation() = default;
 
-void Generation::learn_prompt() {
-  TEMPLORA_CHECK(chunks_.empty(), "the prompt is learnt before anything is written");
-  if (!module_ || !config_.train.enabled) return;
-  for (const Chunk& chunk : cut_chunks(prompt_tokens_, config_.window.chunk_tokens, config_.window.chunk_tokens)) {
+void Generation::learn_prompt(const std::function<void(std::int64_t)>& after_chunk) {
+  if (!module_ || !config_.train.enabled || std::int64_t(text_.size()) > prompt_tokens_) return;
+  const std::vector<Chunk> chunks = cut_chunks(prompt_tokens_, config_.window.chunk_tokens, config_.window.chunk_tokens);
+  while (chunks_.size() < chunks.size()) {
     const auto index = std::int64_t(chunks_.size());
-    chunks_.push_back(chunk);
-    const std::optional<Update> update = train(index);
-    if (!update) continue;
-    finite_values(update->update.loss, kLoss, index);
-    finite_values(update->update.grad_norm, kNorm, index);
+    const Chunk& chunk = chunks_.emplace_back(chunks[std::size_t(index)]);
+    if (const std::optional<Update> update = train(index)) {
+      finite_values(update->update.loss, kLoss, index);
+      finite_values(update->update.grad_norm, kNorm, index);
+    }
+    if (after_chunk) after_chunk(chunk.first + chunk.count);
   }
   module_->publish();
 }
@@ -219,7 +220,11 @@ std::vector<std::int64_t> Generation::write(std::int64_t tokens, const std::func
     finished_ = finished_ || (stop && stop(written));
   };
   options.interrupted = [&] { return finished_; };
-  return decode(model_, context_.cache(), {context_.visible()}, options, streams_).front().tokens;
+  try {
+    return decode(model_, context_.cache(), {context_.visible()}, options, streams_).front().tokens;
+  } catch (const Error& error) {
+    throw Error(error.exit_code(), fmt::format("chunk {}: {}", next_chunk(), error.what()));
+  }
 }
 
 // Mean NLL of a written chunk behind its last context_tokens, in one pass without a cache.

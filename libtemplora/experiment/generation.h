@@ -46,9 +46,10 @@ class Generation {
   /// Told each token as it is chosen.
   std::function<void(std::int64_t token)> on_token;
 
-  /// Learns the prompt's own chunks, in order, as if they had been written: for a text that begins, before its first
-  /// step(). Throws Error(numerics) where a loss or gradient is not finite.
-  void learn_prompt();
+  /// Learns those of the prompt's own chunks that are not learnt yet, in order, as if they had been written: for a text
+  /// that begins, before its first step(). `after_chunk` is told how many of the prompt's tokens lie behind; it may save
+  /// the state, and end the learning by throwing. Throws Error(numerics) where a loss or gradient is not finite.
+  void learn_prompt(const std::function<void(std::int64_t tokens)>& after_chunk = {});
 
   bool finished() const { return finished_ || std::int64_t(text_.size()) - prompt_tokens_ >= config_.generate.tokens; }
 

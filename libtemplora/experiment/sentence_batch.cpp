@@ -37,9 +37,10 @@ std::vector<Append> references_of(const std::vector<SentenceTask>& tasks) {
 }  // namespace
 
 std::optional<std::vector<SentenceAnswer>> answer(LlamaImpl& model, const std::vector<SentenceTask>& tasks,
-                                                  const DecodeOptions& options, std::uint64_t seed, PhaseTimer& timer,
+                                                  const DecodeOptions& options, SamplingStreams streams, PhaseTimer& timer,
                                                   const std::string& who) {
   std::vector<SentenceAnswer> answers(tasks.size());
+  TEMPLORA_CHECK(streams.drawn().size() == tasks.size(), "one stream a task");
   if (tasks.empty()) return answers;
   const at::NoGradGuard no_grad;
   std::vector<std::vector<std::int64_t>> prompts;
@@ -64,7 +65,6 @@ std::optional<std::vector<SentenceAnswer>> answer(LlamaImpl& model, const std::v
   }
   timer.mark(who + "_score");
 
-  SamplingStreams streams(seed, std::int64_t(tasks.size()));
   const std::vector<Decoded> decoded = decode(model, cache, prompts, options, streams);
   for (std::size_t i = 0; i < tasks.size(); ++i) {
     if (decoded[i].finish == Finish::interrupted) return {};

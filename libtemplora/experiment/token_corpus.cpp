@@ -92,6 +92,7 @@ TokenCorpus read_corpus(const std::vector<fs::path>& texts, const Tokenizer& tok
     }
     corpus.tokens.insert(corpus.tokens.end(), ids.tokens.begin(), ids.tokens.end());
     corpus.text_bytes += ids.text_bytes;
+    corpus.text_hashes.push_back(hash_of(ids.tokens));
     ++corpus.texts;
     if (const auto now = std::chrono::steady_clock::now(); now - told > kQuiet) {
       told = now;

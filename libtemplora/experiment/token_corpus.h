@@ -16,6 +16,7 @@ struct TokenCorpus {
   std::int64_t text_bytes = 0;  ///< UTF-8 bytes that the tokens stand for
   std::int64_t texts = 0;
   std::string hash;             ///< of the ids, in order
+  std::vector<std::string> text_hashes;  ///< of each text's ids, in order
 };
 
 /// Reads texts as read_book() does and joins their ids. With `cache`, a folder, each text's ids are kept there

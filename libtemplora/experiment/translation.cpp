@@ -65,24 +65,41 @@ NovelTranslation::NovelTranslation(LlamaImpl& model, const Config& config, const
   decoding_.sampling = sampling_of(config.generate);
   decoding_.max_new_tokens = config.generate.max_new_tokens;
   decoding_.min_new_tokens = config.generate.min_new_tokens;
-  const std::vector<std::string> stops = config.generate.stop.empty() ? prompts.stops() : config.generate.stop;
-  for (const std::string& stop : stops) {
-    const std::vector<std::int64_t> ids = prompts.line_ids(stop);
-    if (ids.size() == 1)
-      decoding_.stop_tokens.push_back(ids[0]);
-    else
-      stop_texts_.push_back(stop);
-  }
-  if (!stop_texts_.empty())
-    decoding_.stop = [this](std::int64_t, const std::vector<std::int64_t>& ids) {
-      const std::string text = tokenizer_.decode(ids, false);
-      return std::any_of(stop_texts_.begin(), stop_texts_.end(), [&](const std::string& stop) { return text.find(stop) != std::string::npos; });
-    };
+  set_stops(config.generate.stop.empty() ? prompts.stops() : config.generate.stop);
   for (const NovelChunk& chunk : novel.chunks) longest_context_ = std::max(longest_context_, chunk.context.size());
   if (!config.score.adapter) return;
   adapter_ = std::make_unique<LoraAdapter>(model, config.lora, module_seed(config.seed, novel_index, 0));
   if (config.lora.init_from) load_peft_folder(*adapter_, *config.lora.init_from);
   trainer_ = std::make_unique<ChunkTrainer>(model, adapter_->parameters(), config.train);
+}
+
+// A mark ("<|im_end|>") is one token and nothing else. Ordinary text that is one piece can come as part of another piece
+// ("###" in "####"), so it is looked for in the text too.
+void NovelTranslation::set_stops(const std::vector<std::string>& stops) {
+  std::size_t longest = 0;
+  for (const std::string& stop : stops) {
+    const std::vector<std::int64_t> ids = prompts_.line_ids(stop);
+    const std::int64_t mark = tokenizer_.mark_id(stop);
+    // One id may also be the unknown piece, which stands for other text.
+    const bool piece = ids.size() == 1 && strip(tokenizer_.decode(ids, false)) == strip(stop);
+    if (mark >= 0)
+      decoding_.stop_tokens.push_back(mark);
+    else if (piece)
+      decoding_.stop_tokens.push_back(ids[0]);
+    if (mark >= 0 && ids == std::vector<std::int64_t>{mark}) continue;
+    stop_texts_.push_back(stop);
+    longest = std::max(longest, stop.size());
+  }
+  if (stop_texts_.empty()) return;
+  // It is asked after each token, so a stop that was not there before ends in the last one; a token is nearly always a
+  // byte or more. The first question is about all tokens up to min_new_tokens.
+  constexpr std::int64_t kBeside = 8;
+  decoding_.stop = [this, window = std::int64_t(longest) + kBeside](std::int64_t, const std::vector<std::int64_t>& ids) {
+    const auto count = std::int64_t(ids.size());
+    const std::int64_t last = count <= decoding_.min_new_tokens ? count : std::min(count, window);
+    const std::string text = tokenizer_.decode({ids.end() - last, ids.end()}, false);
+    return std::any_of(stop_texts_.begin(), stop_texts_.end(), [&](const std::string& stop) { return text.find(stop) != std::string::npos; });
+  };
 }
 
 // The life of a chunk.
@@ -168,17 +185,24 @@ bool NovelTranslation::translate_pairs(Who who, const NovelChunk& chunk, std::si
   timer.mark("prompts");
   std::vector<SentenceTask> tasks;
   std::vector<std::size_t> which;
+  std::vector<std::int64_t> streams;  // a pair's own, so that its text depends neither on its batch nor on who translates
   for (std::size_t i = first; i < end; ++i) {
     if (work.tasks[i].prompt.empty()) continue;
     tasks.push_back(work.tasks[i]);
     which.push_back(i);
+    streams.push_back(first_pair_ + std::int64_t(i));
   }
 
   DecodeOptions options = decoding_;
   options.interrupted = interrupted;
   options.version = who == Who::base ? 0 : version_;
-  const std::uint64_t seed = module_seed(config_.seed, novel_index_, first_pair_ + std::int64_t(first)) + (who == Who::base ? 1 : 2);
-  std::optional<std::vector<SentenceAnswer>> answers = answer(model_, tasks, options, seed, timer, who == Who::base ? "base" : "lora");
+  const std::uint64_t seed = module_seed(config_.seed, novel_index_, 1);  // 0 is the module's
+  std::optional<std::vector<SentenceAnswer>> answers;
+  try {
+    answers = answer(model_, tasks, options, SamplingStreams(seed, std::move(streams)), timer, who == Who::base ? "base" : "lora");
+  } catch (const Error& error) {
+    throw Error(error.exit_code(), fmt::format("{}: chunk {}: {}", novel_.name, next_chunk_, error.what()));
+  }
   if (!answers) return false;
   for (std::size_t a = 0; a < which.size(); ++a) {
     const std::size_t i = which[a];

@@ -47,7 +47,8 @@ struct TranslatedChunk {
 ///
 /// Of the earlier sentences, a translator sees the reference's English or, by translation.history, what it wrote
 /// itself; a file's contexts are taken over where they repeat earlier pairs of the novel. Base and module see each
-/// its own.
+/// its own. Where answers are sampled, a pair's random numbers depend on the seed, the novel and the pair alone, and are the
+/// same for both.
 class NovelTranslation {
  public:
   /// Starts novel number `novel_index` of a run. Same seed and index, same module and draws, whatever ran before.
@@ -60,7 +61,7 @@ class NovelTranslation {
 
   /// Translates and scores the next chunk, then trains. `interrupted` is asked between tokens; once it says true
   /// before training, nothing is returned and the state is that before the chunk. Throws Error(numerics) naming novel
-  /// and chunk where an NLL, loss or gradient is not finite, Error(bad_input) naming novel, record and pair for a
+  /// and chunk where an NLL, probability, loss or gradient is not finite, Error(bad_input) naming novel, record and pair for a
   /// sentence that no window holds.
   std::optional<TranslatedChunk> step(const std::function<bool()>& interrupted = {});
 
@@ -87,6 +88,7 @@ class NovelTranslation {
     std::vector<std::string> texts;
   };
 
+  void set_stops(const std::vector<std::string>& stops);
   std::optional<Work> translate(Who who, const NovelChunk& chunk, const std::optional<Work>& base, PhaseTimer& timer,
                                 const std::function<bool()>& interrupted);
   void make_tasks(const NovelChunk& chunk, std::size_t first, std::size_t end, Work& work) const;
@@ -108,7 +110,7 @@ class NovelTranslation {
   const TranslationPrompts& prompts_;
   const Novel& novel_;
   DecodeOptions decoding_;
-  std::vector<std::string> stop_texts_;  // stops that are no single token
+  std::vector<std::string> stop_texts_;  // stops that are looked for in the text: all but marks
   std::int64_t window_ = 0;
   std::unique_ptr<LoraAdapter> adapter_;  // none where score.adapter is off
   std::unique_ptr<ChunkTrainer> trainer_;

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <memory>
+#include <numeric>
 #include <unordered_set>
 
 #include "core/check.h"
@@ -59,6 +60,7 @@ std::vector<std::int64_t> choose(at::Tensor logits, const std::vector<Sequence>&
   }
   const at::Tensor host = chosen.cpu();  // on CUDA the step's only synchronisation: the stop test needs the token
   const auto* first = host.const_data_ptr<std::int64_t>();
+  check_chosen({first, std::size_t(host.numel())}, logits.size(1));
   return {first, first + host.numel()};
 }
 
@@ -118,10 +120,16 @@ std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter, std::u
 
 }  // namespace
 
-SamplingStreams::SamplingStreams(std::uint64_t seed, std::int64_t sequences) : seed_(seed), drawn_(std::size_t(sequences)) {}
+SamplingStreams::SamplingStreams(std::uint64_t seed, std::int64_t sequences)
+    : seed_(seed), streams_(std::size_t(sequences)), drawn_(std::size_t(sequences)) {
+  std::iota(streams_.begin(), streams_.end(), std::int64_t{0});
+}
+
+SamplingStreams::SamplingStreams(std::uint64_t seed, std::vector<std::int64_t> streams)
+    : seed_(seed), streams_(std::move(streams)), drawn_(streams_.size()) {}
 
 double SamplingStreams::next(std::int64_t sequence) {
-  const std::uint64_t count = std::uint64_t(drawn_.at(std::size_t(sequence))++), stream = std::uint64_t(sequence);
+  const std::uint64_t count = std::uint64_t(drawn_.at(std::size_t(sequence))++), stream = std::uint64_t(streams_[std::size_t(sequence)]);
   const auto words = philox({std::uint32_t(count), std::uint32_t(count >> 32), std::uint32_t(stream), std::uint32_t(stream >> 32)},
                             std::uint32_t(seed_), std::uint32_t(seed_ >> 32));
   // 48 bits: times a sum below 2 the product still rounds to less than the sum.

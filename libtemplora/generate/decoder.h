@@ -45,9 +45,11 @@ struct Decoded {
 class SamplingStreams {
  public:
   SamplingStreams(std::uint64_t seed, std::int64_t sequences);
+  /// Sequence i draws from stream number streams[i]; without numbers, from stream i.
+  SamplingStreams(std::uint64_t seed, std::vector<std::int64_t> streams);
 
   /// The next number of a sequence's stream, uniform in [0, 1): Philox 4×32-10 (Salmon et al. 2011), the seed
-  /// its key, sequence and number its counter.
+  /// its key, stream and number its counter.
   double next(std::int64_t sequence);
 
   std::uint64_t seed() const { return seed_; }
@@ -57,6 +59,7 @@ class SamplingStreams {
 
  private:
   std::uint64_t seed_;
+  std::vector<std::int64_t> streams_;
   std::vector<std::int64_t> drawn_;
 };
 

@@ -7,6 +7,8 @@
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 
+#include <algorithm>
+
 #include "core/check.h"
 #include "generate/sampling.h"
 
@@ -99,7 +101,11 @@ FixedStep::FixedStep(LlamaImpl& model, KvCache& cache, const DecodeOptions& opti
   }
   if (!stop_tokens_.empty())
     stop_bias_ = suppress(at::zeros({1, vocab}), stop_tokens_).squeeze(0).to(device);
-  if (sampling_.temperature != 0) uniform_ = at::zeros({sequences}, at::TensorOptions(at::kDouble).device(device));
+  if (sampling_.temperature != 0) {
+    const at::TensorOptions numbers(at::kDouble);
+    uniform_ = at::zeros({sequences}, numbers.device(device));
+    host_uniform_ = at::zeros({sequences}, numbers.pinned_memory(device.is_cuda()));
+  }
   if (device.is_cuda()) graph_ = std::make_unique<Graph>(device);
 }
 
@@ -113,7 +119,8 @@ void FixedStep::compute() {
   }
   if (stop_bias_.defined()) logits = logits + stop_bias_;
   const at::Tensor chosen = uniform_.defined() ? sample(warp(logits, sampling_), uniform_) : logits.argmax(1);  // [sequences]
-  if (seen_.defined()) seen_.scatter_(1, chosen.unsqueeze(1), true);
+  // NaN gives a token beyond the vocabulary, which next() refuses; here it must not write out of bounds.
+  if (seen_.defined()) seen_.scatter_(1, chosen.clamp_max(seen_.size(1) - 1).unsqueeze(1), true);
   tokens_.copy_(chosen);
   slots_.add_(going_on_);
 }
@@ -122,7 +129,11 @@ const std::vector<std::int64_t>& FixedStep::next(bool may_stop, const std::vecto
   const at::NoGradGuard no_grad;
   if (may_stop && !may_stop_ && stop_bias_.defined()) stop_bias_.zero_();
   may_stop_ = may_stop_ || may_stop;
-  if (uniform_.defined()) uniform_.copy_(at::tensor(at::ArrayRef<double>(uniform)));
+  if (uniform_.defined()) {
+    TEMPLORA_CHECK(std::int64_t(uniform.size()) == uniform_.numel(), "one number a sequence");
+    std::copy(uniform.begin(), uniform.end(), host_uniform_.mutable_data_ptr<double>());
+    uniform_.copy_(host_uniform_, /*non_blocking=*/true);  // the last step's copy had ended when its tokens were read
+  }
   if (graph_)
     graph_->run([this] { compute(); });
   else
@@ -130,6 +141,7 @@ const std::vector<std::int64_t>& FixedStep::next(bool may_stop, const std::vecto
   const at::Tensor host = tokens_.cpu();  // the step's only wait: the stop test needs the tokens
   const auto* first = host.const_data_ptr<std::int64_t>();
   chosen_.assign(first, first + host.numel());
+  check_chosen(chosen_, model_.config().vocab_size);
   return chosen_;
 }
 

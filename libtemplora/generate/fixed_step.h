@@ -53,6 +53,7 @@ class FixedStep {
   at::Tensor seen_;       // [sequences, vocab] bool, undefined without a penalty
   at::Tensor stop_bias_;  // [vocab]: minus infinity for stop tokens as long as none may be chosen, undefined without any
   at::Tensor uniform_;    // [sequences] float64, undefined where greedy
+  at::Tensor host_uniform_;  // where they come from; page-locked on CUDA, so that the host does not wait for the copy
   bool may_stop_ = false;
   std::vector<std::int64_t> chosen_;
   std::unique_ptr<Graph> graph_;

@@ -13,6 +13,7 @@
 #include <limits>
 
 #include "core/check.h"
+#include "core/error.h"
 
 namespace templora {
 namespace {
@@ -61,6 +62,13 @@ at::Tensor sample(const at::Tensor& logits, const at::Tensor& uniform) {
   const at::Tensor sums = logits.to(at::kDouble).softmax(1).cumsum(1);       // [batch, vocab], the last is the total
   const at::Tensor mark = uniform.unsqueeze(1) * sums.slice(1, -1);          // [batch, 1], below the total
   return at::searchsorted(sums, mark, /*out_int32=*/false, /*right=*/true).squeeze(1);
+}
+
+void check_chosen(std::span<const std::int64_t> chosen, std::int64_t vocab) {
+  for (const std::int64_t token : chosen)
+    if (token >= vocab)
+      throw Error(Exit::numerics, "the next token's probabilities are NaN; lower train.learning_rate, use model.dtype float32, or look at "
+                                  "the model's weights");
 }
 
 }  // namespace templora

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 namespace templora {
@@ -38,7 +39,11 @@ at::Tensor min_p(const at::Tensor& logits, double p);
 /// Temperature, top-k, top-p and min-p in transformers' order: what is sampled from is softmax of the result.
 at::Tensor warp(const at::Tensor& logits, const SamplingOptions& options);
 
-/// One token a row from softmax(logits). uniform: [batch] float64 in [0, 1). → [batch] int64.
+/// One token a row from softmax(logits). uniform: [batch] float64 in [0, 1). → [batch] int64; a row with NaN gives vocab,
+/// which is no token: check_chosen() finds it once it is on the host.
 at::Tensor sample(const at::Tensor& logits, const at::Tensor& uniform);
+
+/// Throws Error(numerics) where one of `chosen` is not below `vocab`.
+void check_chosen(std::span<const std::int64_t> chosen, std::int64_t vocab);
 
 }  // namespace templora

@@ -46,7 +46,7 @@ std::optional<TranslationScores> scores_of(const std::vector<const PairRecord*>&
   return scores;
 }
 
-TranslationRow row_of(const std::string& label, std::span<const PairRecord> pairs, std::size_t first, const std::optional<CometScores>& comet) {
+TranslationRow row_of(const std::string& label, std::span<const PairRecord> pairs, std::size_t first, const std::vector<CometRecord>& comet) {
   TranslationRow row;
   row.label = label;
   std::vector<const PairRecord*> translated;
@@ -61,8 +61,9 @@ TranslationRow row_of(const std::string& label, std::span<const PairRecord> pair
     ++row.pairs;
     row.tokens += pair.reference_tokens;
     translated.push_back(&pair);
-    if (comet && pair.base_text) base_comet.push_back(comet->base[first + i]);
-    if (comet && pair.lora_text) lora_comet.push_back(comet->lora[first + i]);
+    if (comet.empty()) continue;
+    if (const auto& score = comet[first + i].base_comet) base_comet.push_back(*score);
+    if (const auto& score = comet[first + i].lora_comet) lora_comet.push_back(*score);
   }
   row.base = scores_of(translated, kBase, base_comet);
   row.lora = scores_of(translated, kLora, lora_comet);
@@ -117,9 +118,8 @@ void for_each_group(const std::vector<PairRecord>& pairs, Alike&& alike, Use&& u
 
 }  // namespace
 
-TranslationTable translation_table(const std::vector<PairRecord>& pairs, const std::optional<CometScores>& comet) {
-  if (comet)
-    TEMPLORA_CHECK(comet->base.size() == pairs.size() && comet->lora.size() == pairs.size(), "one COMET score a record");
+TranslationTable translation_table(const std::vector<PairRecord>& pairs, const std::vector<CometRecord>& comet) {
+  TEMPLORA_CHECK(comet.empty() || comet.size() == pairs.size(), "one COMET record a pair");
   TranslationTable table;
   table.all = row_of("all", pairs, 0, comet);
   const auto group_row = [&](std::size_t first, std::size_t end) {

@@ -47,14 +47,9 @@ struct TranslationTable {
   std::string comet_note;  ///< why there is no COMET, "" where there is
 };
 
-/// COMET scores of each record's translations, in the order of the records; anything where there is no translation.
-struct CometScores {
-  std::vector<double> base, lora;
-};
-
-/// Computes the table from a run's pairs alone, and COMET from what the caller got for them. A row whose pairs were
-/// all skipped has no scores.
-TranslationTable translation_table(const std::vector<PairRecord>& pairs, const std::optional<CometScores>& comet = {});
+/// Computes the table from a run's pairs alone, and COMET from one record for each of them, where there are any. A row
+/// whose pairs were all skipped has no scores.
+TranslationTable translation_table(const std::vector<PairRecord>& pairs, const std::vector<CometRecord>& comet = {});
 
 /// `all` and `novels` have every score; `chunks` leave out signatures, and COMET where there is none.
 Json to_json(const TranslationTable& table);

@@ -186,9 +186,10 @@ std::string perplexity_markdown(const PerplexityTable& table, const Json& run_re
   }
   append_within_books(table, out);
   if (!table.no_gain_possible.empty()) {
-    out += "\n## No gain possible\n\nThese texts fit into one window, so nothing that the module learns is out of the "
-           "model's sight. They are part of the table.\n\n";
-    for (const std::string& book : table.no_gain_possible) out += fmt::format("- {}: no gain possible\n", escaped(book));
+    out += "\n## Texts of one window\n\nThese texts are no longer than one window, L_X + Δ tokens: where windows are computed "
+           "anew, less than a chunk of what the module learnt is ever out of the model's sight. They say little of what a module "
+           "remembers, and are part of the table.\n\n";
+    for (const std::string& book : table.no_gain_possible) out += fmt::format("- {}\n", escaped(book));
   }
   out +=
       "\n## What the numbers are\n\n"

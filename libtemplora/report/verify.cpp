@@ -28,7 +28,7 @@ void verify_kind(RunImage& run, Verification& v) {
       verify_adapters(run, run.books.size(), v);
       break;
     case ExperimentKind::translation:
-      verify_files(run, with_cost(run, {{"run.json", "books.jsonl", "chunks.jsonl", "pairs.jsonl", "table.md", "summary.json"}, {"lock", "nll", "state", "adapters"}}), v);
+      verify_files(run, with_cost(run, {{"run.json", "books.jsonl", "chunks.jsonl", "pairs.jsonl", "table.md", "summary.json"}, {"lock", "nll", "state", "adapters", "comet.jsonl"}}), v);
       read_records(run, v);
       verify_translation(run, v);
       verify_weights(run, v);

@@ -16,16 +16,17 @@
 namespace templora {
 namespace {
 
-std::vector<PairRecord> read_pair_records(const RunImage& run, Verification& v) {
-  std::vector<PairRecord> pairs;
-  for (const RecordLine& line : read_lines(run, "pairs.jsonl", v)) {
+template <class Record>
+std::vector<Record> read_as(const RunImage& run, const std::string& name, Record (*read)(const Json&, const std::string&), Verification& v) {
+  std::vector<Record> records;
+  for (const RecordLine& line : read_lines(run, name, v)) {
     try {
-      pairs.push_back(pair_record_from_json(line.json, line.where));
+      records.push_back(read(line.json, line.where));
     } catch (const Error& error) {
       v.found("record-fields", error.what());
     }
   }
-  return pairs;
+  return records;
 }
 
 /// The pairs of one chunk, from `at` on, beside the chunk and its per-token values.
@@ -59,29 +60,45 @@ void check_pairs(const RunImage& run, std::size_t chunk_index, const std::vector
   v.expect(tokens == chunk.tokens, "pair-tokens", fmt::format("{}: got {} tokens, but its pairs have {}", where, chunk.tokens, tokens));
 }
 
+/// The scores of a run that has a COMET column, one for each pair. → none where a line is missing or stands elsewhere
+std::optional<std::vector<CometRecord>> check_comet(const RunImage& run, const std::vector<PairRecord>& pairs, Verification& v) {
+  v.check("comet-scores");
+  std::vector<CometRecord> comet = read_as(run, "comet.jsonl", comet_record_from_json, v);
+  if (!v.expect(comet.size() == pairs.size(), "comet-scores", fmt::format("comet.jsonl: got {} lines, wanted {}, one a pair", comet.size(), pairs.size())))
+    return {};
+  for (std::size_t i = 0; i < pairs.size(); ++i) {
+    const CometRecord& score = comet[i];
+    const PairRecord& pair = pairs[i];
+    const bool fits = score.novel_index == pair.novel_index && score.chunk == pair.chunk && score.pair == pair.pair &&
+                      score.base_comet.has_value() == pair.base_text.has_value() && score.lora_comet.has_value() == pair.lora_text.has_value();
+    if (!v.expect(fits, "comet-scores", fmt::format("comet.jsonl:{}: it does not belong to pairs.jsonl:{}", i + 1, i + 1))) return {};
+  }
+  return comet;
+}
+
 void check_translation_tables(const RunImage& run, const std::vector<PairRecord>& pairs, Verification& v) {
   v.check({"summary-table", "table-text"});
   if (!run.summary || !v.sound()) {
     for (const char* name : {"summary-table", "table-text"}) v.not_checked(name, "the records do not fit together, see above");
     return;
   }
-  TranslationTable table = translation_table(pairs);
-  table.comet_note = run.summary->value("comet_note", "");
-  const bool comet = table.comet_note.empty();
+  const std::string note = run.summary->value("comet_note", "");
+  std::vector<CometRecord> comet;
+  if (note.empty()) {
+    std::optional<std::vector<CometRecord>> scores = check_comet(run, pairs, v);
+    if (!scores) {
+      for (const char* name : {"summary-table", "table-text"}) v.not_checked(name, "the scores do not fit the pairs, see above");
+      return;
+    }
+    comet = std::move(*scores);
+  }
+  TranslationTable table = translation_table(pairs, comet);
+  table.comet_note = note;
   Json wanted = to_json(table);
   if (!run.summary->contains("chunks")) wanted.erase("chunks");  // older than these rows
-  if (comet) {  // COMET needs its model; the other numbers do not
-    v.not_checked("table-text", "it holds COMET scores, which need the model that made them");
-    const auto drop = [](Json& row) {
-      for (const char* side : {"base", "lora"})
-        if (row.at(side).is_object()) row.at(side).erase("comet");
-    };
-    drop(wanted.at("all"));
-    for (Json& row : wanted.at("novels")) drop(row);
-  }
   const std::string difference = first_difference(*run.summary, wanted);
   v.expect(difference.empty(), "summary-table", "summary.json: " + difference + ", as the pairs give");
-  if (!comet) expect_text(run, "table.md", translation_markdown(table, run.run), "table-text", v);
+  expect_text(run, "table.md", translation_markdown(table, run.run), "table-text", v);
 }
 
 }  // namespace
@@ -97,7 +114,7 @@ void verify_translation(RunImage& run, Verification& v) {
   }
   if (run.finished) v.expect(static_cast<std::int64_t>(run.books.size()) == run.texts(), "book-order", fmt::format("books.jsonl: got {} novels, wanted {}", run.books.size(), run.texts()));
   verify_nll(run, v);
-  const std::vector<PairRecord> pairs = read_pair_records(run, v);
+  const std::vector<PairRecord> pairs = read_as(run, "pairs.jsonl", pair_record_from_json, v);
   std::size_t at = 0;
   std::int64_t book = -1, next_chunk = 0, next_token = 0, version = 0;
   std::map<Scorer, std::size_t> value_at;

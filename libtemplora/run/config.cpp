@@ -90,6 +90,9 @@ void check_pretrain_rules(const Config& c, Fail&& fail) {
   const PretrainConfig& p = c.pretrain;
   if (!c.model.tokenizer) fail("model.tokenizer", "got nothing, wanted a tokenizer.model or a folder holding it");
   if (c.data.validation.empty()) fail("data.validation", "got no texts, wanted an array of at least one path or glob");
+  if (c.data.max_tokens != 0)
+    fail("data.max_tokens", fmt::format("got {}, wanted 0: the pretrain experiment reads whole texts; pretrain.tokens says how many "
+                                        "tokens are learnt", c.data.max_tokens));
   if (p.hidden % (2 * p.heads) != 0)
     fail("pretrain.hidden", fmt::format("got {}, wanted a multiple of 2 * heads = {}", p.hidden, 2 * p.heads));
   if (p.kv_heads && p.heads % *p.kv_heads != 0)
@@ -105,6 +108,9 @@ void check_cache_rules(const Config& c, Fail&& fail) {
     fail("lora.reset_every_tokens", "got a reset beside a kept cache, wanted cache.policy \"rebuild\": a fresh module shares no keys");
   if (c.cache.measure_staleness && c.cache.policy == CachePolicy::rebuild)
     fail("cache.measure_staleness", "got true beside cache.policy \"rebuild\", where nothing is old; choose another policy");
+  if (c.cache.policy != CachePolicy::last_n && c.cache.sink_tokens > 0)
+    fail("cache.sink_tokens", fmt::format("got {} beside cache.policy \"{}\", wanted 0: only \"last_n\" keeps sinks", c.cache.sink_tokens,
+                                          enum_name(c.cache.policy)));
   const std::int64_t chunk = c.window.chunk_tokens, context = c.window.context_tokens.value_or(c.train.prefix_tokens);
   const std::int64_t window = c.cache.window_tokens.value_or(context + chunk);
   switch (c.cache.policy) {
@@ -127,6 +133,16 @@ void check_cache_rules(const Config& c, Fail&& fail) {
   }
 }
 
+/// Refuses every key of a section that is not at its default, where an experiment has no use for the section.
+template <Section S, class Fail>
+void want_defaults(const char* section, S given, const char* why, Fail&& fail) {
+  S unused;
+  const Json values = section_json(given), defaults = section_json(unused);
+  for (const auto& item : values.items())
+    if (const Json& wanted = defaults.at(item.key()); item.value() != wanted)
+      fail(dotted(section, item.key()), fmt::format("got {}, wanted {}: {}", item.value().dump(), wanted.dump(), why));
+}
+
 template <class Fail>
 void check_translation_rules(const Config& c, Fail&& fail) {
   if (c.data.novels.empty()) fail("data.novels", "got no novels, wanted an array of at least one path or glob");
@@ -137,6 +153,7 @@ void check_translation_rules(const Config& c, Fail&& fail) {
   want_zero("train.stop_after_tokens", c.train.stop_after_tokens);
   want_zero("lora.reset_every_tokens", c.lora.reset_every_tokens);
   if (!c.control.empty()) fail("control", "got controls, wanted none: the translation experiment does not know them");
+  want_defaults("cache", c.cache, "a translation keeps no keys and values between chunks", fail);
 }
 
 template <class Fail>
@@ -149,6 +166,14 @@ void check_generation_rules(const Config& c, Fail&& fail) {
   if (c.generate.min_new_tokens != 0)
     fail("generate.min_new_tokens", fmt::format("got {}, wanted 0: a generation writes generate.tokens tokens, or up to a stop string",
                                                 c.generate.min_new_tokens));
+  if (const std::int64_t unused = GenerateConfig{}.max_new_tokens; c.generate.max_new_tokens != unused)
+    fail("generate.max_new_tokens", fmt::format("got {}, wanted its default {}: the length of a generation is generate.tokens",
+                                                c.generate.max_new_tokens, unused));
+  // What "official" fills in is the same setting when a record is read again.
+  const std::int64_t chunk = c.window.chunk_tokens, first = c.window.first_chunk_tokens.value_or(chunk);
+  if (first != chunk && !(c.fidelity == Fidelity::official && first == kOfficialFirstChunkTokens))
+    fail("window.first_chunk_tokens",
+         fmt::format("got {}, wanted null: all chunks of a generation have window.chunk_tokens = {} tokens", first, chunk));
 }
 
 template <class Fail>
@@ -305,6 +330,7 @@ std::string identity_hash(Json effective) {
 // A longer or shorter training may go on from a state: only the rest of its schedule differs.
 std::string resumable_hash(Json effective) {
   for (const char* length : {"tokens", "passes"}) effective["pretrain"].erase(length);
+  effective["translation"].erase("comet_model");  // it judges what is there
   return identity_hash(std::move(effective));
 }
 

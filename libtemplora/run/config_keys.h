@@ -186,8 +186,8 @@ void visit_fields(GenerateConfig& c, Visitor&& v) {
   v("top_p", c.top_p, FieldInfo{"sample among the likeliest tokens that make up this probability; 1: all", "", 0, 1});
   v("min_p", c.min_p, FieldInfo{"leave out tokens less likely than this times the likeliest; 0: none", "", 0, 1});
   v("repetition_penalty", c.repetition_penalty,
-    FieldInfo{"divides positive and multiplies negative logits of tokens in the prompt and the answer; 1: off", "", 0, 1e6,
-              true});
+    FieldInfo{"divides positive and multiplies negative logits of tokens in the prompt and the answer, in a generation of those in "
+              "sight; 1: off", "", 0, 1e6, true});
   v("stop", c.stop, FieldInfo{"an answer ends where one of these strings appears in it"});
   v("prompt", c.prompt, FieldInfo{"generation: the text that is continued; excludes prompt_file"});
   v("prompt_file", c.prompt_file, FieldInfo{"generation: a UTF-8 file with the prompt, relative to this config"});

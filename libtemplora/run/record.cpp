@@ -239,6 +239,25 @@ PairRecord pair_record_from_json(const Json& json, const std::string& where) {
   return r;
 }
 
+Json to_json(const CometRecord& r) {
+  return {{"novel_index", r.novel_index},
+          {"chunk", r.chunk},
+          {"pair", r.pair},
+          {"base_comet", optional_json(r.base_comet)},
+          {"lora_comet", optional_json(r.lora_comet)}};
+}
+
+CometRecord comet_record_from_json(const Json& json, const std::string& where) {
+  require_object(json, where);
+  CometRecord r;
+  get(json, where, "novel_index", r.novel_index);
+  get(json, where, "chunk", r.chunk);
+  get(json, where, "pair", r.pair);
+  get(json, where, "base_comet", r.base_comet);
+  get(json, where, "lora_comet", r.lora_comet);
+  return r;
+}
+
 Json to_json(const BookRecord& r) {
   return {{"book", r.book},           {"book_index", r.book_index}, {"tokens", r.tokens},
           {"text_bytes", r.text_bytes}, {"words", r.words},         {"text_hash", r.text_hash},

@@ -107,6 +107,16 @@ struct PairRecord {
   std::int64_t cut_pairs = 0;           ///< oldest pairs that the window had no room for (the larger of the two prompts')
 };
 
+/// One line of comet.jsonl: COMET scores of one pair's translations; none where there is no translation.
+struct CometRecord {
+  std::int64_t novel_index = 0, chunk = 0, pair = 0;  ///< of the line of pairs.jsonl
+  std::optional<double> base_comet, lora_comet;
+};
+
+Json to_json(const CometRecord& record);
+/// Throws Error(bad_input) naming `where` and the field.
+CometRecord comet_record_from_json(const Json& json, const std::string& where);
+
 /// What a chunk of a novel taught the module: fields of its line in chunks.jsonl.
 struct LessonRecord {
   std::int64_t tokens = 0;    ///< length of the training text
@@ -126,7 +136,7 @@ struct BookRecord {
   std::int64_t text_bytes = 0;
   std::int64_t words = 0;
   std::string text_hash;
-  bool fits_one_window = false;  ///< "no gain possible"
+  bool fits_one_window = false;  ///< no longer than L_X + Δ
 };
 
 Json to_json(const BookRecord& record);

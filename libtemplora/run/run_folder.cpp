@@ -10,6 +10,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "core/check.h"
+#include "core/file_descriptor.h"
 #include "core/hash.h"
 #include "core/log.h"
 #include "run/run_state.h"
@@ -68,6 +70,14 @@ void create_folder(const fs::path& path) {
   std::error_code failure;
   fs::create_directories(path, failure);
   if (failure) throw Error(Exit::resources, fmt::format("{}: cannot create the folder: {}", path.string(), failure.message()));
+}
+
+/// What a run that goes on finds: the folders that it writes to, and nothing half-written.
+void tidy(const fs::path& run) {
+  create_folder(run / "nll");
+  create_folder(run / "state");
+  for (const char* file : {"run.json.tmp-", "perplexity.svg.tmp-", "table.md.tmp-", "cost.md.tmp-", "text.txt.tmp-", "comet.jsonl.tmp-", "summary.json.tmp-"})
+    remove_leftovers(run, file);
 }
 
 }  // namespace
@@ -142,15 +152,28 @@ RunFolder RunFolder::resume(const fs::path& path, const Json& run_record) {
   folder.finished_ = fs::exists(path / "summary.json");
   if (folder.finished_) return folder;
 
-  create_folder(path / "nll");
-  create_folder(path / "state");
-  for (const char* file : {"run.json.tmp-", "perplexity.svg.tmp-", "table.md.tmp-", "cost.md.tmp-", "text.txt.tmp-", "summary.json.tmp-"})
-    remove_leftovers(path, file);
-  folder.load_newest_state();
+  tidy(path);
+  folder.go_back_to(folder.newest_state());
   return folder;
 }
 
-void RunFolder::load_newest_state() {
+void RunFolder::reopen() {
+  TEMPLORA_CHECK(finished_, "only a finished run is opened again");
+  tidy(path_);
+  std::optional<StateFile> state = newest_state();
+  // resume() would start over here; a result that somebody may still want is not given up for that.
+  if (!state)
+    throw Error(Exit::bad_input, fmt::format("{}: got no saved state, wanted that of the finished run to go on from; start another run",
+                                             (path_ / "state").string()));
+  for (const char* file : {"summary.json", "table.md", "cost.md"}) fs::remove(path_ / file);
+  // The records are cut next: after a power cut no summary may stand beside shorter ones.
+  if (const int failure = sync_folder(path_); failure != 0)
+    throw Error(Exit::resources, fmt::format("{}: cannot be forced to disk: {}", path_.string(), errno_text(failure)));
+  finished_ = false;
+  go_back_to(std::move(state));
+}
+
+std::optional<StateFile> RunFolder::newest_state() const {
   const fs::path states = path_ / "state";
   const std::vector<std::int64_t> numbers = state_numbers(states);
   std::optional<StateFile> found;
@@ -159,17 +182,22 @@ void RunFolder::load_newest_state() {
     found = read_state(path_, *number, why);
     if (!found) log_line(fmt::format("{}: state {} is not used: {}", path_.string(), *number, why));
   }
-  next_state_ = found ? found->number + 1 : 0;
   if (!found && !numbers.empty())
     throw Error(Exit::bad_input, fmt::format("{}: none of the saved states can be used, and nothing was changed; delete this folder to "
                                              "start over, or start another run",
                                              states.string()));
+  return found;
+}
+
+// Without a state, to the beginning.
+void RunFolder::go_back_to(std::optional<StateFile> state) {
+  next_state_ = state ? state->number + 1 : 0;
   // Newer states go first: what they say about the records stops being true when these are cut.
-  remove_states(states, [&](std::int64_t number) { return !found || number > found->number; });
-  cut_records(found ? found->sizes : std::map<std::string, std::uint64_t>{});
-  if (found) {
-    saved_state_ = std::move(found->state);
-    saved_tensors_ = found->tensors;
+  remove_states(path_ / "state", [&](std::int64_t number) { return !state || number > state->number; });
+  cut_records(state ? state->sizes : std::map<std::string, std::uint64_t>{});
+  if (state) {
+    saved_state_ = std::move(state->state);
+    saved_tensors_ = state->tensors;
   }
 }
 

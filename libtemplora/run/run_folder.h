@@ -16,6 +16,8 @@
 
 namespace templora {
 
+struct StateFile;
+
 /// A run's folder while it is written: run.json (config, versions, device, hashes; written first),
 /// books.jsonl, chunks.jsonl, nll/<book_index>-<scorer>.f32 (raw little-endian float32, one value a scored
 /// token, in order), state/ (for resume), summary.json and table.md at the end. See docs/formats.md.
@@ -36,6 +38,11 @@ class RunFolder {
   /// that was stopped before run.json was written.
   /// A finished run (summary.json there) is reported by `finished()`, and left alone.
   static RunFolder resume(const fs::path& path, const Json& run_record);
+
+  /// Makes a finished run an unfinished one that goes on from its newest state, as resume() does. summary.json, table.md
+  /// and cost.md are removed before anything else, so that a crash leaves an unfinished run. Throws Error(bad_input), and
+  /// nothing is changed, where there is no state that can be used.
+  void reopen();
 
   /// JSON part of the newest complete state that resume() found, if any.
   const std::optional<Json>& saved_state() const { return saved_state_; }
@@ -69,7 +76,8 @@ class RunFolder {
   explicit RunFolder(fs::path path);
   fs::path next_state_tensors();
   void commit_state(Json state, const fs::path& tensors);
-  void load_newest_state();
+  std::optional<StateFile> newest_state() const;
+  void go_back_to(std::optional<StateFile> state);
   void cut_records(const std::map<std::string, std::uint64_t>& sizes);
   AppendFile& file(const std::string& relative);
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "core/error.h"
@@ -75,7 +76,42 @@ class RecordReader {
   std::string where_;
 };
 
+/// What is wrong with the JSON itself is named by its record too.
+Json parse_records(std::string_view text, const std::string& where) {
+  std::size_t bytes_read = 0;
+  try {
+    return parse_json(text, where, Exit::bad_input, &bytes_read);
+  } catch (const Error& error) {
+    const std::optional<std::int64_t> record = array_element_at(text, bytes_read - std::min<std::size_t>(bytes_read, 1));
+    if (!record) throw;
+    const std::string_view what = error.what();  // "where: line 3, column 7: …"
+    throw Error(error.exit_code(), fmt::format("{}: record {}{}", where, *record, what.substr(where.size())));
+  }
+}
+
 }  // namespace
+
+std::optional<std::int64_t> array_element_at(std::string_view text, std::size_t offset) {
+  constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+  const std::size_t first = text.find_first_not_of(" \t\r\n", text.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0);
+  if (first == std::string_view::npos || text[first] != '[' || first >= offset) return {};
+  std::int64_t element = 0, depth = 0;
+  bool in_string = false;
+  for (std::size_t at = first; at < std::min(offset, text.size()); ++at) {
+    const char c = text[at];
+    if (in_string && c == '\\')
+      ++at;  // whatever is escaped does not end the string
+    else if (c == '"')
+      in_string = !in_string;
+    else if (!in_string && (c == '[' || c == '{'))
+      ++depth;
+    else if (!in_string && (c == ']' || c == '}'))
+      --depth;
+    else if (!in_string && c == ',' && depth == 1)
+      ++element;
+  }
+  return element;
+}
 
 bool has_empty_side(const SentencePair& pair) { return strip(pair.zh).empty() || strip(pair.en).empty(); }
 
@@ -85,7 +121,7 @@ Novel read_novel(const std::filesystem::path& path, const std::string& context, 
   if (utf8_error(path.native()) != kValidUtf8)
     throw Error(Exit::bad_input, fmt::format("{}: got a name with bytes that are not UTF-8, wanted UTF-8; rename the file or its folder", where));
   const std::string text = read_file(path);
-  const Json records = parse_json(text, where);
+  const Json records = parse_records(text, where);
   if (!records.is_array()) throw Error(Exit::bad_input, fmt::format("{}: got {}, wanted an array of records", where, kind(&records)));
   if (records.empty()) throw Error(Exit::bad_input, fmt::format("{}: got no record, wanted at least one; remove it from data.novels", where));
 

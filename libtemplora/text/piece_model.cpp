@@ -130,4 +130,6 @@ const std::string& PieceModel::piece(std::int64_t id) const {
 
 std::int64_t PieceModel::id(std::string_view piece) const { return impl_->processor.PieceToId(piece); }
 
+bool PieceModel::is_control(std::int64_t id) const { return impl_->processor.IsControl(static_cast<int>(id)); }
+
 }  // namespace templora

@@ -31,6 +31,8 @@ class PieceModel {
   const std::string& piece(std::int64_t id) const;
   /// The id of a piece; that of the unknown piece if there is none.
   std::int64_t id(std::string_view piece) const;
+  /// Whether the piece of an id below size() is a control piece, which decodes to nothing.
+  bool is_control(std::int64_t id) const;
 
  private:
   struct Impl;

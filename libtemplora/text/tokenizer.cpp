@@ -312,6 +312,13 @@ std::int64_t Tokenizer::token_id(std::string_view token) const {
   return self.model->piece(id) == token && self.added.count(id) == 0 ? id : -1;
 }
 
+std::int64_t Tokenizer::mark_id(std::string_view token) const {
+  const Impl& self = *impl_;
+  const std::int64_t id = token_id(token);
+  const bool mark = id >= 0 && (self.added.count(id) != 0 || (id < self.model->size() && self.model->is_control(id)));
+  return mark ? id : -1;
+}
+
 std::int64_t Tokenizer::size() const {
   const std::int64_t pieces = impl_->model->size();
   return impl_->added.empty() ? pieces : std::max(pieces, impl_->added.rbegin()->first + 1);

@@ -44,6 +44,10 @@ class Tokenizer {
   /// Id of an exact piece or added token; -1 if there is none.
   std::int64_t token_id(std::string_view token) const;
 
+  /// The same where the token stands apart from text: a special or added token, or a control piece. Decoding may drop
+  /// it, and no other token spells it. -1 for a piece of ordinary text.
+  std::int64_t mark_id(std::string_view token) const;
+
   /// Number of ids, added tokens included: every id is below it.
   std::int64_t size() const;
   std::int64_t bos_id() const;  ///< -1 if none

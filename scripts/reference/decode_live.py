@@ -1,6 +1,6 @@
 """Compares greedy decoding with transformers' generate, token for token, on fresh random models.
 
-    PYTHONPATH=scripts python -m reference.decode_live [--prompts 200] [--seed N] [--bench build/bench_decode] [--model DIR ...]
+    PYTHONPATH=scripts python -m reference.decode_live [--prompts 200] [--seed N] [--bench build/bench_decode] [--model DIR ...] [--no-random]
 
 Half of the prompts of each model go in one batch of unequal lengths whose cache has to grow, half go alone; each
 with and without a repetition penalty, in float64 and in float32. In float64 every token has to be equal. In
@@ -93,14 +93,17 @@ def main():
     parser.add_argument("--prompts", type=int, default=200, help="of all models together (default 200)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--bench", type=Path, default=ROOT / "build" / "bench_decode")
-    parser.add_argument("--model", type=Path, action="append", default=[], help="a model folder, besides the random ones")
+    parser.add_argument("--model", type=Path, action="append", default=[], help="a model folder, before the random ones")
+    parser.add_argument("--no-random", action="store_true", help="the models of --model alone")
     args = parser.parse_args()
+    if args.no_random and not args.model:
+        parser.error("--no-random: got no --model, wanted at least one; name a model folder")
     transformers.logging.set_verbosity_error()
     torch.set_num_threads(1)
     failed = 0
     with tempfile.TemporaryDirectory() as temporary:
         folders = {path.name: path for path in args.model}
-        for number, (name, settings) in enumerate(SHAPES.items()):
+        for number, (name, settings) in enumerate(() if args.no_random else SHAPES.items()):
             folders[name] = Path(temporary) / str(number)
             save_model(random_model(args.seed + number, **{**COMMON, **settings}), folders[name])
         for name, folder in folders.items():

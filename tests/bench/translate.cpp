@@ -130,7 +130,7 @@ class Translator {
 
   double joint(const Tasks& tasks, const DecodeOptions& options) {
     std::vector<at::Tensor> nll;
-    const auto answers = answer(*model_, tasks, options, 1, timer_, "bench");
+    const auto answers = answer(*model_, tasks, options, SamplingStreams(1, std::int64_t(tasks.size())), timer_, "bench");
     for (const SentenceAnswer& done : *answers)
       if (done.nll.defined()) nll.push_back(done.nll);
     return mean(nll);

@@ -149,6 +149,9 @@ TEST_CASE("templora generate: what cannot be written is refused in one line", "[
       {{"--prompt-file", "nowhere.txt"}, 3, "nowhere.txt"},
       {{"--from-snapshot", "model"}, 3, "state.json"},
       {{"--prompt", "x", "--set", "window.chunk_tokens=4000"}, 2, "positions"},
+      {{"--prompt", "x", "--set", "generate.max_new_tokens=50"}, 2, "generate.max_new_tokens"},
+      {{"--prompt", "x", "--set", "window.first_chunk_tokens=5"}, 2, "window.first_chunk_tokens"},
+      {{"--prompt", "x", "--set", R"(generate.stop=["</s>"])"}, 2, "generate.stop: got \"</s>\""},
       {{"--prompt", "x", "--set", "cache.policy=refill", "--set", "cache.refill_tokens=9999"}, 2, "cache.refill_tokens"}};
   for (const auto& [arguments, code, part] : cases) {
     std::vector<std::string> all{"generate", "--model", "model", "--out", "out"};
@@ -159,6 +162,46 @@ TEST_CASE("templora generate: what cannot be written is refused in one line", "[
     CHECK(ended.says(part));
     CHECK_FALSE(fs::exists(world.folder / "out"));
   }
+}
+
+TEST_CASE("templora generate: a prompt that is cut is said to be, and one that is learnt shows how far", "[cli]") {
+  const World world;
+  const auto generate = [&](const std::string& out, std::vector<std::string> more) {
+    std::vector<std::string> all{"generate", "--model", "model", "--prompt-file", "book.txt", "--tokens", "10", "--out", out,
+                                 "--set", "lora.rank=2", "--set", "run.threads=1"};
+    all.insert(all.end(), more.begin(), more.end());
+    const Ended ended = world.run(all);
+    INFO(ended.text);
+    REQUIRE(ended.code == 0);
+    return ended;
+  };
+  const Ended cut = generate("cut", {});
+  INFO(cut.text);
+  CHECK(cut.says("of which the first chunk sees 64 (cache.policy \"rebuild\")"));
+  CHECK(cut.says("generate.learn_prompt"));
+  CHECK(world.records("cut/chunks.jsonl").at(0).at("context_tokens") == 64);
+  const Ended learnt = generate("learnt", {"--set", "generate.learn_prompt=true"});
+  INFO(learnt.text);
+  CHECK(learnt.says("100.0%"));
+  CHECK_FALSE(learnt.says("of which the first chunk sees"));
+}
+
+TEST_CASE("templora run: a generation that is stopped while it learns its prompt goes on to the same text", "[cli]") {
+  const World world;
+  write_generation_config(world, {{"generate.prompt", Json()}, {"generate.prompt_file", "book.txt"}, {"generate.tokens", 30},
+                                  {"generate.learn_prompt", true}});
+  REQUIRE(world.run_config().code == 0);
+  const Ended stopped = world.run({"run", "config.json", "--out", "again"}, {}, [&](pid_t child) {
+    const fs::path states = world.folder / "again/state";  // the first state is that of the prompt's first chunk
+    for (int i = 0; i < 20000 && (!fs::exists(states) || fs::is_empty(states)); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    ::kill(child, SIGTERM);
+  });
+  INFO(stopped.text);
+  REQUIRE(stopped.code == 75);
+  const Ended resumed = world.run({"run", "config.json", "--out", "again", "--resume"});
+  INFO(resumed.text);
+  REQUIRE(resumed.code == 0);
+  CHECK(world.content("again/text.txt") == world.content("out/text.txt"));
 }
 
 TEST_CASE("templora run: perplexity through a kept cache is stopped and goes on with the same bits", "[cli]") {

@@ -154,6 +154,79 @@ TEST_CASE("templora run pretrain: a state of another config is refused by name, 
   CHECK(schedule.back().at("steps") == 50);
 }
 
+TEST_CASE("templora run pretrain: killed between its last state and its summary, a run is finished with the same model", "[cli]") {
+  const PretrainWorld world;
+  REQUIRE(world.run_config().code == 0);
+  const std::vector<std::string> names{"model/model.safetensors", "model/config.json", "model/tokenizer.model", "model/generation_config.json",
+                                       "table.md", "steps.jsonl", "validation.jsonl", "schedule.jsonl"};
+  std::vector<std::string> before;
+  for (const std::string& name : names) before.push_back(world.content("out/" + name));
+  const Json weights = Json::parse(world.content("out/summary.json")).at("weights_hash");
+
+  // What such a kill leaves: everything up to the last state, and a model of which nothing but a temporary file is there.
+  for (const char* name : {"summary.json", "table.md", "cost.md"}) fs::remove(world.folder / (std::string("out/") + name));
+  fs::remove_all(world.folder / "out/model");
+  fs::create_directories(world.folder / "out/model");
+  world.write("out/model/model.safetensors.tmp-1-0", "half of it");
+  const Ended ended = world.run({"run", "config.json", "--out", "out", "--resume"});
+  INFO(ended.text);
+  REQUIRE(ended.code == 0);
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    INFO(names[i]);
+    CHECK(world.content("out/" + names[i]) == before[i]);
+  }
+  CHECK(Json::parse(world.content("out/summary.json")).at("weights_hash") == weights);
+  CHECK_FALSE(fs::exists(world.folder / "out/model/model.safetensors.tmp-1-0"));
+  const Ended verified = world.run({"verify", "out"});
+  INFO(verified.text);
+  CHECK(verified.code == 0);
+}
+
+TEST_CASE("templora run pretrain: a finished run goes on where more tokens are asked for, and only there", "[cli]") {
+  const PretrainWorld world;
+  REQUIRE(world.run_config().code == 0);
+  const std::string steps = world.content("out/steps.jsonl"), model = world.content("out/model/model.safetensors"),
+                    summary = world.content("out/summary.json");
+  const auto resume = [&](const std::string& tokens, const std::function<void(pid_t)>& meanwhile = {}) {
+    return world.run({"run", "config.json", "--out", "out", "--resume", "--set", "pretrain.tokens=" + tokens}, {}, meanwhile);
+  };
+  for (const char* tokens : {"2560", "64"}) {  // its own length, and a shorter one
+    const Ended table = resume(tokens);
+    CHECK(table.code == 0);
+    CHECK(table.says("is finished"));
+    CHECK(world.content("out/summary.json") == summary);
+  }
+
+  // Stopped on the way it is an unfinished run.
+  const Ended stopped = resume("5120", [&](pid_t child) {
+    wait_for_steps(world, "out", 50);
+    ::kill(child, SIGTERM);
+  });
+  INFO(stopped.text);
+  CHECK(stopped.code == int(Exit::interrupted));
+  CHECK(stopped.says("was finished after 40 steps"));
+  for (const char* name : {"summary.json", "table.md", "cost.md"}) CHECK_FALSE(fs::exists(world.folder / (std::string("out/") + name)));
+
+  const Ended rest = resume("5120");
+  INFO(rest.text);
+  REQUIRE(rest.code == 0);
+  const Json longer = Json::parse(world.content("out/summary.json"));
+  CHECK(longer.at("steps") == 80);
+  CHECK(longer.at("tokens") == 5120);
+  CHECK(world.records("out/steps.jsonl").size() == 80);
+  CHECK(world.content("out/steps.jsonl").starts_with(steps));
+  CHECK(world.records("out/validation.jsonl").back().at("step") == 80);
+  const std::vector<Json> schedule = world.records("out/schedule.jsonl");
+  REQUIRE(schedule.size() == 3);
+  CHECK(schedule[0].at("steps") == 40);
+  CHECK(schedule[1].at("after_step") == 40);
+  CHECK(schedule[1].at("steps") == 80);
+  CHECK(world.content("out/model/model.safetensors") != model);
+  const Ended verified = world.run({"verify", "out"});
+  INFO(verified.text);
+  CHECK(verified.code == 0);
+}
+
 TEST_CASE("templora run pretrain: a full disk is one line, and the state before it is good", "[cli]") {
   const PretrainWorld world;
   const std::vector<std::string> first{"run", "config.json", "--out", "out"}, again{"run", "config.json", "--out", "out", "--resume"};
@@ -190,6 +263,10 @@ TEST_CASE("templora run pretrain: bad input is one line that names it", "[cli]")
   fs::remove(world.folder / "empty.txt");
   refused({{"data.books", {"held.txt"}}}, Exit::bad_input, "data.books");
   refused({{"data.exclude", Json::array()}}, Exit::usage, "data.exclude");
+  refused({{"data.max_tokens", 1000}}, Exit::usage, "data.max_tokens");
+  world.write("copy.txt", "  " + world.content("held.txt"));  // a book, and by another name held back
+  refused({}, Exit::usage, "holds the same text as");
+  fs::remove(world.folder / "copy.txt");
   refused({{"data.validation", {"nothing-*.txt"}}}, Exit::bad_input, "nothing-*.txt");
   refused({{"data.validation", Json::array()}}, Exit::usage, "data.validation");
   refused({{"pretrain.sequence_tokens", 1 << 20}}, Exit::bad_input, "pretrain.sequence_tokens");

@@ -158,13 +158,14 @@ TEST_CASE("templora run: an existing folder is never overwritten", "[cli]") {
   CHECK(results(world, "out") == before);
 }
 
-TEST_CASE("templora run: a text of one window is reported as no gain possible", "[cli]") {
+TEST_CASE("templora run: a text of one window is reported as such", "[cli]") {
   const World world;
   world.write("book.txt", "A short text.");
   const Ended ended = world.run_config();
   INFO(ended.text);
   CHECK(ended.code == 0);
-  CHECK(ended.says("no gain possible"));
+  CHECK(ended.says("## Texts of one window"));
+  CHECK(ended.says("- book.txt\n"));
 }
 
 TEST_CASE("templora run: the last module is saved as a PEFT folder and a run can start from it", "[cli]") {

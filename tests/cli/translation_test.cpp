@@ -249,3 +249,29 @@ TEST_CASE("templora run: COMET weights that are not there are said to be missing
   CHECK(ended.says("no-such-folder"));
   CHECK(Json::parse(world.content("out/summary.json")).at("comet_note").get<std::string>().find("no-such-folder") != std::string::npos);
 }
+
+TEST_CASE("templora run: COMET weights that come later complete a finished run's table", "[cli]") {
+  const NovelWorld world;
+  REQUIRE(world.run_config().code == 0);
+  const std::string pairs = world.content("out/pairs.jsonl");
+  const std::string weights = (fs::path(TEMPLORA_SOURCE_DIR) / "tests" / "goldens" / "comet" / "model").string();
+  const Ended judged = world.run({"run", "config.json", "--out", "out", "--resume", "--set", "translation.comet_model=" + weights});
+  INFO(judged.text);
+  REQUIRE(judged.code == 0);
+  CHECK(world.content("out/pairs.jsonl") == pairs);
+  const Json summary = Json::parse(world.content("out/summary.json"));
+  CHECK(summary.at("comet_note") == "");
+  CHECK(summary.at("comet_model") == weights);
+  double sum = 0;
+  const std::vector<Json> scores = world.records("out/comet.jsonl");
+  REQUIRE(scores.size() == 15);
+  for (const Json& score : scores) sum += score.at("lora_comet").get<double>();
+  CHECK(summary.at("all").at("lora").at("comet").get<double>() == Approx(sum / 15));
+  CHECK(summary.at("cost").at("phases").contains("lora_decode"));
+  const Ended verified = world.run({"verify", "out"});
+  INFO(verified.text);
+  CHECK(verified.code == 0);
+  const Ended shown = world.run({"run", "config.json", "--out", "out", "--resume"});
+  CHECK(shown.says("is finished"));
+  CHECK(Json::parse(world.content("out/summary.json")) == summary);
+}

@@ -151,6 +151,13 @@ const std::vector<Damage> kTranslation{
     {"a chunk of pairs learnt too early", "trained-before-scored", [](const Folder& f) { f.set_line(kChunks, 1, "/trained_chunk", 2); }},
     {"a reference", "summary-table", [](const Folder& f) { f.set_line("pairs.jsonl", 1, "/en", "Something else."); }}};
 
+const std::vector<Damage> kJudged{
+    {"a COMET score", "summary-table", [](const Folder& f) { f.set_line("comet.jsonl", 1, "/lora_comet", 0.9); }},
+    {"a COMET score missing", "comet-scores", [](const Folder& f) { f.set_line("comet.jsonl", 1, "/base_comet", nullptr); }},
+    {"COMET scores of another pair", "comet-scores", [](const Folder& f) { f.set_line("comet.jsonl", 1, "/pair", 7); }},
+    {"no COMET scores", "comet-scores", [](const Folder& f) { fs::remove(f / "comet.jsonl"); }},
+    {"a cell of a judged novel's table", "table-text", [](const Folder& f) { f.replace("table.md", "COMET", "COMIT"); }}};
+
 const std::vector<Damage> kPretrain{
     {"a step missing", "step-order", [](const Folder& f) { f.drop_line("steps.jsonl", 3); }},
     {"a step's rate", "learning-rate", [](const Folder& f) { f.set_line("steps.jsonl", 6, "/learning_rate", 0.5); }},
@@ -184,9 +191,11 @@ void check_damages(const World& world, const std::string& out, const std::vector
 
 TEST_CASE("templora verify: finds more than fifty kinds of damage, and none in honest runs of each kind", "[cli]") {
   const VerifyWorld world;
+  const Changes judged{{"translation.comet_model", (fs::path(TEMPLORA_SOURCE_DIR) / "tests" / "goldens" / "comet" / "model").string()}};
   const std::pair<const char*, Ended> made[]{{"books", world.make("books", VerifyWorld::books())},
                                              {"text", world.make("text", VerifyWorld::generation())},
                                              {"novel", world.make("novel", VerifyWorld::translation())},
+                                             {"judged", world.make("judged", VerifyWorld::translation() + judged)},
                                              {"model_made", world.make_pretrain("model_made")}};
   for (const auto& [name, ended] : made) {
     INFO(name << ": " << ended.text);
@@ -210,8 +219,9 @@ TEST_CASE("templora verify: finds more than fifty kinds of damage, and none in h
   check_damages(world, "books", kPerplexity, found);
   check_damages(world, "text", kGeneration, found);
   check_damages(world, "novel", kTranslation, found);
+  check_damages(world, "judged", kJudged, found);
   check_damages(world, "model_made", kPretrain, found);
-  CHECK(found.size() == kPerplexity.size() + kGeneration.size() + kTranslation.size() + kPretrain.size());
+  CHECK(found.size() == kPerplexity.size() + kGeneration.size() + kTranslation.size() + kJudged.size() + kPretrain.size());
   CHECK(found.size() >= 100);
 }
 

@@ -201,7 +201,7 @@ TEST_CASE("Cost: a chunk of sentences computes what its records say", "[unit]") 
     options.max_new_tokens = options.min_new_tokens = 6;
     PhaseTimer timer(at::kCPU);
     OperationCounter counter;
-    const auto answers = answer(*model, tasks, options, 1, timer, "lora");
+    const auto answers = answer(*model, tasks, options, SamplingStreams(1, std::int64_t(tasks.size())), timer, "lora");
     const OperationCounter::Count counted = counter.take();
     std::vector<PairRecord> pairs;
     for (std::size_t i = 0; i < tasks.size(); ++i) {

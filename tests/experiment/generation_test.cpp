@@ -128,6 +128,45 @@ TEST_CASE("Generation: a learnt prompt is learnt once, and what is written diffe
   CHECK_FALSE(lagging[0].record.trained_chunk);  // the prompt's chunk was learnt before
 }
 
+TEST_CASE("Generation: a prompt whose learning was cut off between two chunks goes on bit for bit", "[unit]") {
+  struct CutOff {};
+  Llama model = small_model();
+  const fs::path file = fs::temp_directory_path() / ("templora-prompt-" + std::to_string(::getpid()) + ".safetensors");
+  for (const char* schedule : {"cascaded", "parallelized"}) {
+    INFO(schedule);
+    const Config config = config_of({{"generate.learn_prompt", "true"}, {"window.chunk_tokens", "3"}, {"generate.tokens", "9"},
+                                     {"generate.temperature", "1"}, {"generate.schedule", schedule}});
+    const auto whole = write_all(*model, config);
+    Json state;
+    std::int64_t behind = 0;
+    {
+      Generation first(*model, config, kPrompt, -1);
+      const auto cut_off = [&](std::int64_t tokens) {
+        behind = tokens;
+        state = first.state();
+        first.save_tensors_to(file);
+        throw CutOff();
+      };
+      CHECK_THROWS_AS(first.learn_prompt(cut_off), CutOff);
+    }
+    CHECK(behind == 3);
+    Generation second(*model, config, kPrompt, -1);
+    second.restore(state, file);
+    std::vector<std::int64_t> learnt;
+    second.learn_prompt([&](std::int64_t tokens) { learnt.push_back(tokens); });
+    CHECK(learnt == std::vector<std::int64_t>{6, 7});
+    for (const WrittenChunk& wanted : whole) {
+      const WrittenChunk chunk = second.step();
+      CHECK(chunk.tokens == wanted.tokens);
+      CHECK(chunk.record.lora_nll == wanted.record.lora_nll);
+      CHECK(chunk.record.adapter_version == wanted.record.adapter_version);
+      second.learn_prompt([](std::int64_t) { FAIL("learnt the prompt again"); });
+    }
+    CHECK(second.finished());
+  }
+  fs::remove(file);
+}
+
 TEST_CASE("Generation: a prompt that cannot be learnt ends the run", "[unit]") {
   Llama model = small_model();
   const Config config = config_of({{"generate.learn_prompt", "true"}, {"train.learning_rate", "1e30"}});

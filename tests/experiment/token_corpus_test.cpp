@@ -31,10 +31,13 @@ TEST_CASE("read_corpus: texts follow each other, each after BOS, and a cache giv
   CHECK(std::equal(plain.tokens.begin(), plain.tokens.end(), expected.begin(), expected.end()));
   CHECK(plain.text_bytes == 25 + 26);
   CHECK(plain.texts == 2);
+  REQUIRE(plain.text_hashes.size() == 2);
+  CHECK(plain.text_hashes[0] != plain.text_hashes[1]);
 
   const fs::path cache = folder / "cache";
   const auto same = [&](const TokenCorpus& other) {
-    return other.tokens == plain.tokens && other.text_bytes == plain.text_bytes && other.hash == plain.hash;
+    return other.tokens == plain.tokens && other.text_bytes == plain.text_bytes && other.hash == plain.hash &&
+           other.text_hashes == plain.text_hashes;
   };
   CHECK(same(read_corpus(texts, t, true, cache)));
   std::vector<fs::path> cached(fs::directory_iterator(cache), {});

@@ -225,6 +225,70 @@ TEST_CASE("NovelTranslation: stop strings end an answer and are cut off; one tha
   }
 }
 
+TEST_CASE("NovelTranslation: a stop that is one piece ends an answer by that piece and by one that contains it", "[unit]") {
+  Llama model = open();
+  const Json variant = variant_named("official_k1");
+  const std::vector<TranslatedChunk> free = run(*model, Setting(variant, {{"generate.stop", R"(["<|im_end|>"])"}}));
+  const Setting setting(variant, {{"generate.stop", R"(["<|im_end|>", "e"])"}});
+  const std::int64_t piece = setting.tokenizer.token_id("e");
+  REQUIRE(piece >= 0);
+  REQUIRE(setting.prompts.line_ids("e") == std::vector<std::int64_t>{piece});
+  const std::vector<TranslatedChunk> stopped = run(*model, setting);
+  int by_piece = 0, by_other = 0;
+  // The base's answers do not depend on what the module learns meanwhile.
+  for (std::size_t c = 0; c < free.size(); ++c)
+    for (std::size_t i = 0; i < free[c].pairs.size(); ++i) {
+      const PairRecord &whole = free[c].pairs[i], &pair = stopped[c].pairs[i];
+      if (pair.skipped) continue;
+      INFO("chunk " << c << " pair " << i << ": " << *whole.base_text);
+      const std::size_t at = whole.base_text->find('e');
+      CHECK(*pair.base_text == strip(whole.base_text->substr(0, at)));
+      if (at == std::string::npos) continue;
+      CHECK(pair.base_stopped);
+      ++(pair.base_ids.back() == piece ? by_piece : by_other);
+    }
+  CHECK(by_piece > 0);
+  CHECK(by_other > 0);
+}
+
+TEST_CASE("NovelTranslation: a mark as a stop is met by its token", "[unit]") {
+  Llama model = open();
+  const Setting setting(variant_named("official_k1"), {{"generate.stop", R"(["<|im_end|>"])"}});
+  const std::int64_t mark = setting.tokenizer.mark_id("<|im_end|>");
+  REQUIRE(mark >= 0);
+  int met = 0;
+  for (const TranslatedChunk& chunk : run(*model, setting))
+    for (const PairRecord& pair : chunk.pairs) {
+      if (pair.skipped) continue;
+      CHECK(pair.base_stopped == (pair.base_ids.back() == mark));
+      CHECK(pair.base_text->find("im_end") == std::string::npos);
+      met += pair.base_stopped;
+    }
+  CHECK(met > 0);
+}
+
+TEST_CASE("NovelTranslation: a sampled text depends on the seed and its pair, not on its batch or on who translates", "[unit]") {
+  Llama model = open();
+  const auto sampled = [&](const char* batch, const char* seed) {
+    return run(*model, Setting(variant_named("official_k1"), {{"generate.temperature", "1"}, {"translation.batch_sentences", batch}, {"seed", seed},
+                                                              {"lora.init_from", "null"}, {"train.enabled", "false"}}));
+  };
+  const std::vector<TranslatedChunk> four = sampled("4", "1"), single = sampled("1", "1"), other = sampled("4", "2");
+  bool seed_matters = false;
+  for (std::size_t c = 0; c < four.size(); ++c)
+    for (std::size_t i = 0; i < four[c].pairs.size(); ++i) {
+      const PairRecord &a = four[c].pairs[i], &b = single[c].pairs[i];
+      INFO("chunk " << c << " pair " << i);
+      CHECK(a.base_ids == b.base_ids);
+      CHECK(a.lora_ids == b.lora_ids);
+      CHECK(a.base_text == b.base_text);
+      CHECK(a.lora_text == b.lora_text);
+      CHECK(a.base_text == a.lora_text);  // a module that has learnt nothing
+      seed_matters |= a.base_text != other[c].pairs[i].base_text;
+    }
+  CHECK(seed_matters);
+}
+
 TEST_CASE("NovelTranslation: without the adapter only the base translates, and the other way round", "[unit]") {
   Llama model = open();
   const Json variant = variant_named("official_k1");

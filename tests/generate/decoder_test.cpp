@@ -1,6 +1,9 @@
 #include "generate/decoder.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <algorithm>
+#include <limits>
 
 #include "../model/goldens.h"
 #include "catch.h"
@@ -116,6 +119,30 @@ TEST_CASE("decode: a sampled text depends on seed and stream, not on its neighbo
   CHECK(first[1].tokens == fewer[1].tokens);
   CHECK(first[0].tokens != first[1].tokens);
   CHECK(first[0].tokens != other[0].tokens);
+}
+
+TEST_CASE("decode: a model whose logits are NaN ends a sampled text with an error of numerics", "[unit]") {
+  Llama model = small::model(at::kFloat);
+  {
+    const at::NoGradGuard no_grad;
+    model->head_weight().fill_(std::numeric_limits<float>::quiet_NaN());
+  }
+  DecodeOptions options = greedy(5);
+  options.sampling.temperature = 1;
+  try {
+    decode_fresh(*model, {small::text(5)}, options);
+    FAIL("decoded NaN");
+  } catch (const Error& error) {
+    CHECK(error.exit_code() == Exit::numerics);
+  }
+}
+
+TEST_CASE("SamplingStreams: a sequence draws from the stream that it was given", "[unit]") {
+  SamplingStreams all(5, 4), some(5, std::vector<std::int64_t>{3, 1});
+  const double third = all.next(3), first = all.next(1);
+  CHECK(some.next(0) == third);
+  CHECK(some.next(1) == first);
+  CHECK(some.next(0) == all.next(3));
 }
 
 TEST_CASE("SamplingStreams: numbers are Philox's, and a set count goes on", "[unit]") {

@@ -1,8 +1,12 @@
 #include "generate/fixed_step.h"
 
+#include <ATen/core/grad_mode.h>
+
+#include <limits>
 #include <vector>
 
 #include "catch.h"
+#include "core/error.h"
 #include "models.h"
 
 using namespace templora;
@@ -70,6 +74,28 @@ TEST_CASE("FixedStep: sampled tokens are drawn from the same streams", "[unit]")
   options.max_new_tokens = 20;
   options.sampling = {.temperature = 0.8, .top_k = 30, .top_p = 0.9, .min_p = 0.01, .repetition_penalty = 1.1};
   check_equal(run(*model, prompts, options, true), run(*model, prompts, options, false));
+}
+
+TEST_CASE("FixedStep: NaN is an error of numerics, with a penalty too", "[unit]") {
+  for (const double penalty : {1.0, 1.3}) {
+    Llama model = small::model(at::kDouble);
+    KvCache cache(*model, {.sequences = 1, .capacity = 8});
+    cache.append(*model, {{0, {3}}}, Rows::none, 0);
+    {
+      const at::NoGradGuard no_grad;
+      model->head_weight().fill_(std::numeric_limits<double>::quiet_NaN());
+    }
+    DecodeOptions options;
+    options.sampling.temperature = 1;
+    options.sampling.repetition_penalty = penalty;
+    FixedStep step(*model, cache, options, {FixedStep::Start{5, {3, 5}}});
+    try {
+      step.next(true, {0.5});
+      FAIL("chose a token among NaN");
+    } catch (const Error& error) {
+      CHECK(error.exit_code() == Exit::numerics);
+    }
+  }
 }
 
 TEST_CASE("FixedStep: a text can go on from the cache of fixed steps", "[unit]") {

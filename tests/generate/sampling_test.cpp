@@ -7,9 +7,12 @@
 #include <ATen/ops/tensor.h>
 
 #include <limits>
+#include <string>
+#include <vector>
 
 #include "../model/goldens.h"
 #include "catch.h"
+#include "core/error.h"
 #include "models.h"
 
 using namespace templora;
@@ -46,4 +49,21 @@ TEST_CASE("Sampling: tokens are drawn as often as their probabilities say, and n
   const at::Tensor ends = sample(logits.expand({2, 7}), at::tensor({0.0, 1 - 0x1p-48}, at::kDouble));
   CHECK(ends[0].item<std::int64_t>() == 1);
   CHECK(ends[1].item<std::int64_t>() == 5);
+}
+
+TEST_CASE("Sampling: probabilities that are NaN are an error of numerics, not a token", "[unit]") {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const std::vector<double> uniform = {0.5};
+  const at::Tensor drawn = sample(at::tensor({0.5f, nan, 0.25f}, at::kFloat).unsqueeze(0), at::tensor(at::ArrayRef<double>(uniform)));
+  REQUIRE(drawn[0].item<std::int64_t>() == 3);
+  const small::Tokens chosen = {1, 3}, good = {0, 2};
+  CHECK_NOTHROW(check_chosen(good, 3));
+  try {
+    check_chosen(chosen, 3);
+    FAIL("accepted a token beyond the vocabulary");
+  } catch (const Error& error) {
+    CHECK(error.exit_code() == Exit::numerics);
+    CHECK(std::string(error.what()).find("NaN") != std::string::npos);
+    CHECK(std::string(error.what()).find('\n') == std::string::npos);
+  }
 }

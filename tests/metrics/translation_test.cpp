@@ -37,6 +37,11 @@ std::vector<PairRecord> some_pairs() {
   return pairs;
 }
 
+/// Of some_pairs(), of which the last was skipped.
+std::vector<CometRecord> some_scores() {
+  return {{0, 0, 0, 0.5, 0.6}, {0, 0, 1, 0.7, 0.8}, {1, 0, 0, 0.9, 1.0}, {1, 0, 1, {}, {}}};
+}
+
 }  // namespace
 
 TEST_CASE("translation_table: perplexities, corpus scores and counts, per novel and all together", "[unit]") {
@@ -64,7 +69,7 @@ TEST_CASE("translation_table: perplexities, corpus scores and counts, per novel 
 }
 
 TEST_CASE("translation_table: COMET is the mean over what was translated", "[unit]") {
-  const TranslationTable table = translation_table(some_pairs(), CometScores{{0.5, 0.7, 0.9, 99}, {0.6, 0.8, 1.0, 99}});
+  const TranslationTable table = translation_table(some_pairs(), some_scores());
   CHECK(*table.all.base->comet == Approx(0.7));
   CHECK(*table.novels[0].lora->comet == Approx(0.7));
   CHECK(*table.novels[1].base->comet == Approx(0.9));
@@ -74,7 +79,7 @@ TEST_CASE("translation_table: every chunk has its own scores, from its own pairs
   std::vector<PairRecord> pairs = some_pairs();
   pairs[1].chunk = 1;
   pairs[3].chunk = 1;  // all that there is of the second novel's second chunk was skipped
-  const TranslationTable table = translation_table(pairs, CometScores{{0.5, 0.7, 0.9, 99}, {0.6, 0.8, 1.0, 99}});
+  const TranslationTable table = translation_table(pairs, some_scores());
   REQUIRE(table.chunks.size() == 4);
   CHECK(table.chunks[1].novel_index == 0);
   CHECK(table.chunks[1].chunk == 1);

@@ -242,6 +242,9 @@ TEST_CASE("Config: cache policies that would reuse nothing are refused", "[unit]
   contains(refusal(kMinimal, {{"cache.policy", "last_n"}, {"cache.window_tokens", "1028"}, {"cache.sink_tokens", "4"}}),
            "cache.window_tokens");
   contains(refusal(kMinimal, {{"generate.prompt", "a"}, {"generate.prompt_file", "b"}}), "remove one");
+  contains(refused_set("cache.sink_tokens", "4"), "cache.sink_tokens: got 4 beside cache.policy \"rebuild\", wanted 0");
+  contains(refusal(kMinimal, refill_with("cache.sink_tokens", "4")), "cache.sink_tokens: got 4 beside cache.policy \"refill\"");
+  CHECK(with({{"cache.policy", "last_n"}, {"cache.sink_tokens", "4"}}).config.cache.sink_tokens == 4);
   contains(refused_set("generate.min_new_tokens", "257"), "max_new_tokens = 256");
   contains(refused_set("generate.schedule", "both"), "\"cascaded\", \"parallelized\"");
 }
@@ -296,10 +299,29 @@ TEST_CASE("Config: translation reads novels, and its history is a word or a prob
   CHECK(official.config.translation.tokenization == Tokenization::official);
   contains(refusal(R"({"experiment": "translation", "model": {"path": "m"}})"), "data.novels");
   contains(refusal(minimal, {{"train.lag_chunks", "1"}}), "train.lag_chunks");
+  contains(refusal(minimal, {{"cache.policy", "refill"}}), "cache.policy: got \"refill\", wanted \"rebuild\": a translation");
+  contains(refusal(minimal, {{"cache.window_tokens", "512"}}), "cache.window_tokens: got 512, wanted null");
+  contains(refusal(minimal, {{"cache.measure_staleness", "true"}}), "cache.measure_staleness: got true");
   contains(refused_set("data.books", "[]"), "data.books");
   // Keys of the other experiments leave the hash alone.
   CHECK(parse(minimal, {{"window.chunk_tokens", "7"}}).hash == loaded.hash);
   CHECK(with({{"translation.context", "k3"}}).hash == parse(kMinimal).hash);
+}
+
+TEST_CASE("Config: a generation refuses what it does not know", "[unit]") {
+  const std::string written = R"({"experiment": "generation", "model": {"path": "m"}, "generate": {"prompt": "p"}})";
+  contains(refusal(written, {{"generate.min_new_tokens", "3"}}), "generate.min_new_tokens: got 3, wanted 0");
+  contains(refusal(written, {{"generate.max_new_tokens", "3000"}}), "generate.max_new_tokens: got 3000, wanted its default 256");
+  contains(refusal(written, {{"window.first_chunk_tokens", "512"}}), "window.first_chunk_tokens: got 512, wanted null");
+  const std::vector<Override> policy = {{"cache.policy", "every_k"}, {"cache.measure_staleness", "true"}};
+  contains(refusal(written, policy), "cache.measure_staleness: got true, wanted false");
+  contains(refusal(written, {{"lora.reset_every_tokens", "7"}}), "lora.reset_every_tokens");
+  contains(refusal(written, {{"control", "other_book"}}), "control");
+  // What is filled in is taken when it is read again.
+  for (const char* fidelity : {"corrected", "official"}) {
+    const LoadedConfig loaded = parse(written, {{"fidelity", fidelity}, {"window.chunk_tokens", "300"}});
+    CHECK(parse(loaded.effective.dump()).effective == loaded.effective);
+  }
 }
 
 TEST_CASE("Config: rules of learning that contradict each other are refused", "[unit]") {

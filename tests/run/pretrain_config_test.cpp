@@ -41,6 +41,7 @@ TEST_CASE("pretrain config: rules between keys are checked by name", "[unit]") {
   };
   says("data.validation", "[]", "data.validation");
   says("data.books", "[]", "data.books");
+  says("data.max_tokens", "1000", "data.max_tokens: got 1000, wanted 0");
   says("model.tokenizer", "null", "model.tokenizer");
   says("pretrain.hidden", "250", "pretrain.hidden");
   says("pretrain.kv_heads", "3", "pretrain.kv_heads");

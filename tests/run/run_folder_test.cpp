@@ -231,6 +231,40 @@ TEST_CASE("RunFolder: a finished run is reported and left alone", "[unit]") {
   CHECK(records(scratch.path) == before);
 }
 
+TEST_CASE("RunFolder: a finished run that is opened again is unfinished and goes on from its last state", "[unit]") {
+  Scratch scratch;
+  {
+    RunFolder folder = RunFolder::create(scratch.path, record_of());
+    go_on(folder, kBooks * kChunks, 5, true);
+  }
+  std::ofstream(scratch.path / "cost.md") << "| cost |\n";
+  const std::string before = records(scratch.path);
+  RunFolder folder = RunFolder::resume(scratch.path, record_of());
+  REQUIRE(folder.finished());
+  SECTION("from its last state") {
+    folder.reopen();
+    CHECK(!folder.finished());
+    for (const char* file : {"summary.json", "table.md", "cost.md"}) CHECK(!fs::exists(scratch.path / file));
+    REQUIRE(folder.saved_state());
+    CHECK(folder.saved_state()->at("next") == 10);
+    go_on(folder, kBooks * kChunks, 5, true);
+    CHECK(records(scratch.path) == before);
+  }
+  SECTION("without a state it stays as it was") {
+    fs::remove_all(scratch.path / "state");
+    refusal([&] { folder.reopen(); }, Exit::bad_input);
+    CHECK(folder.finished());
+    CHECK(records(scratch.path) == before);
+  }
+  SECTION("with damaged states only, too") {
+    for (const auto& entry : fs::directory_iterator(scratch.path / "state"))
+      if (entry.path().extension() == ".json") fs::resize_file(entry.path(), 30);
+    refusal([&] { folder.reopen(); }, Exit::bad_input);
+    CHECK(folder.finished());
+    CHECK(records(scratch.path) == before);
+  }
+}
+
 TEST_CASE("RunFolder: a damaged or half-written state gives way to the one before", "[unit]") {
   Scratch scratch;
   {

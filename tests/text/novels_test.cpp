@@ -80,6 +80,30 @@ TEST_CASE("read_novel: what is wrong is named by file, record and field", "[unit
   check_refused(R"([{"contexts": {"k1": []}, "contexts": {}, "inference": []}])", {"\"contexts\" stands twice"});
 }
 
+TEST_CASE("read_novel: what is no JSON is named by record, line and column", "[unit]") {
+  const std::string good = R"({"contexts": {"k1": []}, "inference": [{"zh": "[a, \"{,", "en": "b\\"}]})";
+  const std::string two = "[" + good + ",\n" + good + ",\n";
+  check_refused(two + R"({"contexts": {"k1": [} }])", {"n.train: record 2: line 3, column 22: not valid JSON"});
+  check_refused(two + R"({"contexts": {"k1": []}, "inference": [{"zh": "a, "en": "b"}]}])", {"record 2: line 3"});
+  check_refused(two + good, {"record 2: line 3"});  // cut short
+  check_refused("[" + good + ",, " + good + "]", {"record 1: line 1"});
+  check_refused(R"({"contexts": [1, 2, })", {"n.train: line 1"});
+  check_refused("", {"n.train: line 1"});
+}
+
+TEST_CASE("array_element_at: commas of inner arrays and of strings do not count", "[unit]") {
+  const std::string text = R"( [{"a": [1, 2]}, ["x, \", y", 3], )";
+  CHECK_FALSE(array_element_at(text, 0));
+  CHECK_FALSE(array_element_at(text, 1));
+  CHECK(array_element_at(text, 2) == 0);
+  CHECK(array_element_at(text, text.find("2]")) == 0);
+  CHECK(array_element_at(text, text.find("[\"x")) == 1);
+  CHECK(array_element_at(text, text.find("3]")) == 1);
+  CHECK(array_element_at(text, text.size()) == 2);
+  CHECK_FALSE(array_element_at(R"({"a": [1, 2]})", 10));
+  CHECK_FALSE(array_element_at("", 0));
+}
+
 TEST_CASE("read_novel: files that cannot be read are named", "[unit]") {
   CHECK_THROWS_AS(read_novel("no/such.train", "k1", 0), Error);
   check_refused("[\"\xff\"]", {"not valid JSON"});
