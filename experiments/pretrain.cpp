@@ -17,6 +17,7 @@
 #include "model/load.h"
 #include "model/tensors.h"
 #include "run/run_folder.h"
+#include "run/run_state.h"
 #include "text_run.h"
 #include "train/pretrainer.h"
 
@@ -114,17 +115,8 @@ double learning_rate(const PretrainConfig& p, std::int64_t step, std::int64_t st
   return p.learning_rate * (p.min_learning_rate_share + (1 - p.min_learning_rate_share) * cosine);
 }
 
-// What a killed process left half-written: nobody else writes here while the run folder is locked.
-void remove_half_written(const fs::path& folder) {
-  std::vector<fs::path> leftovers;
-  std::error_code missing;  // as it is the first time
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder, missing))
-    if (name_matches(entry.path(), "*.tmp-*")) leftovers.push_back(entry.path());
-  for (const fs::path& leftover : leftovers) fs::remove(leftover);
-}
-
 void write_model(LlamaImpl& model, const Tokenizer& tokenizer, const fs::path& tokenizer_path, const fs::path& folder) {
-  remove_half_written(folder);
+  remove_leftovers(folder, "*.tmp-*");  // a killed process's; nobody else writes here while the run folder is locked
   save_llama(model, folder);
   const bool is_folder = fs::is_directory(tokenizer_path);
   const fs::path from = is_folder ? tokenizer_path : tokenizer_path.parent_path();

@@ -2,19 +2,17 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <filesystem>
-#include <set>
 
 #include "core/file.h"
 #include "core/hash.h"
 #include "run/config_fields.h"
 #include "run/config_inputs.h"
+#include "run/config_rules.h"
 
 namespace templora {
 namespace {
 
-constexpr std::int64_t kOfficialFirstChunkTokens = 1024;
 constexpr std::int64_t kWarmup = 2;  // chunks in the released code; steps in the paper's reading
 
 /// The value of one `--set`: JSON where it is JSON that the field can hold, text otherwise.
@@ -71,188 +69,6 @@ std::vector<std::string> fill_defaults(Config& c) {
     if (official && c.experiment == ExperimentKind::translation) set.push_back("translation.tokenization");
   }
   return set;
-}
-
-template <class T>
-bool repeats(const std::vector<T>& values) {
-  return std::set<T>(values.begin(), values.end()).size() != values.size();
-}
-
-bool valid_device(const std::string& device) {
-  if (device == "auto" || device == "cpu" || device == "cuda") return true;
-  const std::string index = device.rfind("cuda:", 0) == 0 ? device.substr(5) : "";
-  return !index.empty() && index.size() <= 3 &&
-         std::all_of(index.begin(), index.end(), [](char digit) { return digit >= '0' && digit <= '9'; });
-}
-
-template <class Fail>
-void check_pretrain_rules(const Config& c, Fail&& fail) {
-  const PretrainConfig& p = c.pretrain;
-  if (!c.model.tokenizer) fail("model.tokenizer", "got nothing, wanted a tokenizer.model or a folder holding it");
-  if (c.data.validation.empty()) fail("data.validation", "got no texts, wanted an array of at least one path or glob");
-  if (c.data.max_tokens != 0)
-    fail("data.max_tokens", fmt::format("got {}, wanted 0: the pretrain experiment reads whole texts; pretrain.tokens says how many "
-                                        "tokens are learnt", c.data.max_tokens));
-  if (p.hidden % (2 * p.heads) != 0)
-    fail("pretrain.hidden", fmt::format("got {}, wanted a multiple of 2 * heads = {}", p.hidden, 2 * p.heads));
-  if (p.kv_heads && p.heads % *p.kv_heads != 0)
-    fail("pretrain.kv_heads", fmt::format("got {}, wanted a divisor of heads = {}", *p.kv_heads, p.heads));
-  if (p.batch_sequences % p.micro_sequences != 0)
-    fail("pretrain.micro_sequences", fmt::format("got {}, wanted a divisor of batch_sequences = {}", p.micro_sequences,
-                                                 p.batch_sequences));
-}
-
-template <class Fail>
-void check_cache_rules(const Config& c, Fail&& fail) {
-  if (c.cache.policy != CachePolicy::rebuild && c.lora.reset_every_tokens > 0)
-    fail("lora.reset_every_tokens", "got a reset beside a kept cache, wanted cache.policy \"rebuild\": a fresh module shares no keys");
-  if (c.cache.measure_staleness && c.cache.policy == CachePolicy::rebuild)
-    fail("cache.measure_staleness", "got true beside cache.policy \"rebuild\", where nothing is old; choose another policy");
-  if (c.cache.policy != CachePolicy::last_n && c.cache.sink_tokens > 0)
-    fail("cache.sink_tokens", fmt::format("got {} beside cache.policy \"{}\", wanted 0: only \"last_n\" keeps sinks", c.cache.sink_tokens,
-                                          enum_name(c.cache.policy)));
-  const std::int64_t chunk = c.window.chunk_tokens, context = c.window.context_tokens.value_or(c.train.prefix_tokens);
-  const std::int64_t window = c.cache.window_tokens.value_or(context + chunk);
-  switch (c.cache.policy) {
-    case CachePolicy::rebuild: return;
-    case CachePolicy::refill:
-      if (c.cache.refill_tokens > window - 2 * chunk)
-        fail("cache.refill_tokens",
-             fmt::format("got {}, wanted at most window_tokens - 2 * chunk_tokens = {} - 2 * {}, since above it nothing is "
-                         "ever reused; lower it, or raise cache.window_tokens",
-                         c.cache.refill_tokens, window, chunk));
-      return;
-    case CachePolicy::every_k:
-      if (c.cache.rebuild_every_chunks < 2)
-        fail("cache.rebuild_every_chunks", "got 1, wanted at least 2, since 1 reuses nothing; use policy \"rebuild\"");
-      return;
-    case CachePolicy::last_n:
-      if (window <= chunk + c.cache.sink_tokens)
-        fail("cache.window_tokens", fmt::format("got {}, wanted more than chunk_tokens + sink_tokens = {} + {}", window, chunk,
-                                                c.cache.sink_tokens));
-  }
-}
-
-/// Refuses every key of a section that is not at its default, where an experiment has no use for the section.
-template <Section S, class Fail>
-void want_defaults(const char* section, S given, const char* why, Fail&& fail) {
-  S unused;
-  const Json values = section_json(given), defaults = section_json(unused);
-  for (const auto& item : values.items())
-    if (const Json& wanted = defaults.at(item.key()); item.value() != wanted)
-      fail(dotted(section, item.key()), fmt::format("got {}, wanted {}: {}", item.value().dump(), wanted.dump(), why));
-}
-
-template <class Fail>
-void check_translation_rules(const Config& c, Fail&& fail) {
-  if (c.data.novels.empty()) fail("data.novels", "got no novels, wanted an array of at least one path or glob");
-  const auto want_zero = [&](const char* key, std::int64_t value) {
-    if (value != 0) fail(key, fmt::format("got {}, wanted 0: the translation experiment does not know it", value));
-  };
-  want_zero("train.lag_chunks", c.train.lag_chunks);
-  want_zero("train.stop_after_tokens", c.train.stop_after_tokens);
-  want_zero("lora.reset_every_tokens", c.lora.reset_every_tokens);
-  if (!c.control.empty()) fail("control", "got controls, wanted none: the translation experiment does not know them");
-  want_defaults("cache", c.cache, "a translation keeps no keys and values between chunks", fail);
-}
-
-template <class Fail>
-void check_generation_rules(const Config& c, Fail&& fail) {
-  if (!c.control.empty()) fail("control", "got controls, wanted none: the generation experiment does not know them");
-  if (c.lora.reset_every_tokens != 0)
-    fail("lora.reset_every_tokens", fmt::format("got {}, wanted 0: the generation experiment does not know it", c.lora.reset_every_tokens));
-  if (c.cache.measure_staleness)
-    fail("cache.measure_staleness", "got true, wanted false: only experiment \"perplexity\" measures it");
-  if (c.generate.min_new_tokens != 0)
-    fail("generate.min_new_tokens", fmt::format("got {}, wanted 0: a generation writes generate.tokens tokens, or up to a stop string",
-                                                c.generate.min_new_tokens));
-  if (const std::int64_t unused = GenerateConfig{}.max_new_tokens; c.generate.max_new_tokens != unused)
-    fail("generate.max_new_tokens", fmt::format("got {}, wanted its default {}: the length of a generation is generate.tokens",
-                                                c.generate.max_new_tokens, unused));
-  // What "official" fills in is the same setting when a record is read again.
-  const std::int64_t chunk = c.window.chunk_tokens, first = c.window.first_chunk_tokens.value_or(chunk);
-  if (first != chunk && !(c.fidelity == Fidelity::official && first == kOfficialFirstChunkTokens))
-    fail("window.first_chunk_tokens",
-         fmt::format("got {}, wanted null: all chunks of a generation have window.chunk_tokens = {} tokens", first, chunk));
-}
-
-template <class Fail>
-void check_train_rules(const Config& c, Fail&& fail) {
-  const TrainConfig& t = c.train;
-  if (t.optimizer != OptimizerKind::adamw && t.weight_decay > 0)
-    fail("train.weight_decay", fmt::format("got {} beside train.optimizer \"{}\", wanted 0: it is AdamW's; use train.decay_to_start",
-                                           t.weight_decay, enum_name(t.optimizer)));
-  if (t.optimizer == OptimizerKind::adamw && t.decay_to_start > 0)
-    fail("train.decay_to_start", fmt::format("got {} beside train.optimizer \"adamw\", wanted 0, or train.optimizer \"sgd\" or \"rms\"",
-                                             t.decay_to_start));
-  if (t.optimizer == OptimizerKind::sgd && t.moments == Moments::reset)
-    fail("train.moments", "got \"reset\" beside train.optimizer \"sgd\", which keeps no moments; wanted \"keep\"");
-  if (t.label_prefix && t.prefix_tokens == 0)
-    fail("train.label_prefix", "got true beside train.prefix_tokens 0: there is no prefix to label; raise prefix_tokens");
-  const bool skips = t.update_every_chunks > 1 || t.hard_quantile > 0;
-  if (skips && !t.enabled)
-    fail(t.hard_quantile > 0 ? "train.hard_quantile" : "train.update_every_chunks",
-         "got a rule for which chunks are learnt beside train.enabled false, which learns none; remove one");
-  if (c.experiment == ExperimentKind::perplexity || c.experiment == ExperimentKind::pretrain) return;
-  const char* unknown = t.label_prefix ? "train.label_prefix" : t.hard_quantile > 0 ? "train.hard_quantile" : "train.update_every_chunks";
-  if (t.label_prefix || skips)
-    fail(unknown, fmt::format("got it beside experiment \"{}\", which does not know it; wanted experiment \"perplexity\"",
-                              enum_name(c.experiment)));
-}
-
-/// The rules that no single field can state.
-void check_rules(const Config& c, const KeySource& source) {
-  const auto fail = [&](const std::string& key, const std::string& what) {
-    throw Error(Exit::usage, fmt::format("{}: {}: {}", source(key), key, what));
-  };
-  if (c.experiment == ExperimentKind::pretrain)
-    check_pretrain_rules(c, fail);
-  else if (c.model.path.empty())
-    fail("model.path", "got nothing, wanted a Hugging Face model folder");
-  if (!valid_device(c.model.device))
-    fail("model.device", fmt::format("got \"{}\", wanted \"auto\", \"cpu\", \"cuda\" or \"cuda:N\"", c.model.device));
-  if (c.model.rope_scaling && !c.model.rope_scaling->is_object())
-    fail("model.rope_scaling", "got no object, wanted an object as Hugging Face writes it, or null");
-  if (c.experiment == ExperimentKind::generation) check_generation_rules(c, fail);
-  if (c.experiment == ExperimentKind::translation)
-    check_translation_rules(c, fail);
-  else if (c.data.books.empty() && c.experiment != ExperimentKind::generation)
-    fail("data.books", "got no books, wanted an array of at least one path or glob");
-  if (!c.score.base && !c.score.adapter)
-    fail("score.adapter", "got false beside score.base false, wanted at least one of the two true");
-  if (!c.control.empty() && !c.score.adapter) fail("control", "got controls beside score.adapter false, wanted score.adapter true");
-  if (repeats(c.control)) fail("control", "got a control twice, wanted each once");
-  if (std::count(c.control.begin(), c.control.end(), Control::mixed_books) > 0 && c.data.control_books.empty())
-    fail("data.control_books", "got no texts beside control \"mixed_books\", wanted an array of at least one path or glob");
-  const auto& edges = c.score.segment_edges;
-  const bool increasing = std::adjacent_find(edges.begin(), edges.end(), std::greater_equal<>()) == edges.end();
-  if (edges.empty() || edges[0] != 0 || !increasing)
-    fail("score.segment_edges", fmt::format("got {}, wanted positions that start at 0 and increase",
-                                            Json(edges).dump()));
-  const auto& all_targets = LoraConfig{}.targets;
-  for (const std::string& target : c.lora.targets)
-    if (std::find(all_targets.begin(), all_targets.end(), target) == all_targets.end())
-      fail("lora.targets", fmt::format("got \"{}\", wanted any of {}", target, Json(all_targets).dump()));
-  if (c.lora.targets.empty() || repeats(c.lora.targets))
-    fail("lora.targets", fmt::format("got {}, wanted at least one projection and none twice",
-                                     Json(c.lora.targets).dump()));
-  if (c.lora.layers && (c.lora.layers->empty() || repeats(*c.lora.layers)))
-    fail("lora.layers", fmt::format("got {}, wanted at least one layer and none twice, or null for all layers",
-                                    Json(*c.lora.layers).dump()));
-  if (c.train.warmup_chunks && c.train.warmup_steps)
-    fail("train.warmup_steps", "got both warmup_chunks and warmup_steps, wanted one of the two; remove one");
-  check_train_rules(c, fail);
-  check_cache_rules(c, fail);
-  const int prompts = c.generate.prompt.has_value() + c.generate.prompt_file.has_value() + c.generate.from_snapshot.has_value();
-  if (c.experiment == ExperimentKind::generation && prompts == 0)
-    fail("generate.prompt", "got nothing, wanted a prompt, a prompt_file or a snapshot to go on from");
-  if (c.generate.from_snapshot && prompts > 1)
-    fail("generate.from_snapshot", "got a prompt too, wanted one of the two; a snapshot brings its text");
-  if (c.generate.prompt && c.generate.prompt_file)
-    fail("generate.prompt_file", "got a prompt too, wanted one of the two; remove one");
-  if (c.generate.min_new_tokens > c.generate.max_new_tokens)
-    fail("generate.min_new_tokens", fmt::format("got {}, wanted at most max_new_tokens = {}", c.generate.min_new_tokens,
-                                                c.generate.max_new_tokens));
 }
 
 /// Calls `change` for every path, and `change_pattern` for every one that may be a glob.

@@ -76,7 +76,7 @@ void create_folder(const fs::path& path) {
 void tidy(const fs::path& run) {
   create_folder(run / "nll");
   create_folder(run / "state");
-  for (const char* file : {"run.json.tmp-", "perplexity.svg.tmp-", "table.md.tmp-", "cost.md.tmp-", "text.txt.tmp-", "comet.jsonl.tmp-", "summary.json.tmp-"})
+  for (const char* file : {"run.json.tmp-*", "perplexity.svg.tmp-*", "table.md.tmp-*", "cost.md.tmp-*", "text.txt.tmp-*", "comet.jsonl.tmp-*", "summary.json.tmp-*"})
     remove_leftovers(run, file);
 }
 
@@ -128,7 +128,7 @@ RunFolder RunFolder::create(const fs::path& path, const Json& run_record) {
   RunFolder folder(path);
   folder.lock_ = std::make_shared<Lock>(path);
   require_empty();  // again, now that no other process can be starting here
-  remove_leftovers(path, "run.json.tmp-");
+  remove_leftovers(path, "run.json.tmp-*");
   write_file_atomically(path / "run.json", text);
   create_folder(path / "nll");
   create_folder(path / "state");

@@ -132,10 +132,11 @@ void remove_states(const fs::path& states, const std::function<bool(std::int64_t
   for (const fs::path& orphan : orphans) fs::remove(orphan);
 }
 
-void remove_leftovers(const fs::path& folder, const std::string& prefix) {
+void remove_leftovers(const fs::path& folder, const std::string& pattern) {
   std::vector<fs::path> leftovers;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder))
-    if (entry.path().filename().string().rfind(prefix, 0) == 0) leftovers.push_back(entry.path());
+  std::error_code missing;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, missing))
+    if (name_matches(entry.path(), pattern)) leftovers.push_back(entry.path());
   for (const fs::path& leftover : leftovers) fs::remove(leftover);
 }
 

@@ -39,7 +39,7 @@ void write_state(const fs::path& run_folder, const StateFile& state);
 /// Removes the states that `drop(number)` names, JSON parts first, and every file that belongs to no state.
 void remove_states(const fs::path& states, const std::function<bool(std::int64_t)>& drop);
 
-/// Removes files whose names start with `prefix`: temporaries of a process that was killed.
-void remove_leftovers(const fs::path& folder, const std::string& prefix);
+/// Removes files whose names fit the glob `pattern`, if the folder is there: temporaries of a process that was killed.
+void remove_leftovers(const fs::path& folder, const std::string& pattern);
 
 }  // namespace templora
