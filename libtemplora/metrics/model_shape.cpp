@@ -3,36 +3,13 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <optional>
+#include <algorithm>
 
 #include "core/file.h"
-#include "core/json.h"
+#include "core/json_fields.h"
 
 namespace templora {
 namespace {
-
-constexpr std::int64_t kLargestSize = std::int64_t{1} << 28;
-
-std::int64_t size_of(const Json& json, const std::string& where, const char* field, std::optional<std::int64_t> fallback = {}) {
-  const auto found = json.find(field);
-  if (found == json.end() || found->is_null()) {
-    if (fallback) return *fallback;
-    throw Error(Exit::bad_input, fmt::format("{}: {}: got nothing, wanted a positive integer; is this the config.json of a "
-                                             "Llama-family model?", where, field));
-  }
-  if (!found->is_number_integer() || found->get<double>() < 1 || found->get<double>() > double(kLargestSize))
-    throw Error(Exit::bad_input, fmt::format("{}: {}: got {}, wanted an integer from 1 to {}", where, field, dump_json(*found, where),
-                                             kLargestSize));
-  return found->get<std::int64_t>();
-}
-
-bool flag_of(const Json& json, const std::string& where, const char* field) {
-  const auto found = json.find(field);
-  if (found == json.end() || found->is_null()) return false;
-  if (!found->is_boolean())
-    throw Error(Exit::bad_input, fmt::format("{}: {}: got {}, wanted true or false", where, field, dump_json(*found, where)));
-  return found->get<bool>();
-}
 
 // Sizes as the publishers' config.json files have them.
 const std::vector<ModelShape>& known_shapes() {
@@ -55,24 +32,22 @@ double ModelShape::parameters() const {
 
 ModelShape read_model_shape(const std::filesystem::path& folder) {
   const std::filesystem::path file = folder / "config.json";
-  const std::string where = file.string();
-  const Json json = parse_json(read_file(file), where);
-  if (!json.is_object()) throw Error(Exit::bad_input, fmt::format("{}: not a JSON object", where));
-  const bool mistral = json.value("model_type", Json()) == "mistral";
+  const Json json = parse_json(read_file(file), file.string());
+  const JsonFields fields(json, file.string(), "is this the config.json of a Llama-family model?");
+  const bool mistral = fields.raw("model_type") == "mistral";
   ModelShape shape;
   shape.name = folder.filename().string();
-  shape.vocab = size_of(json, where, "vocab_size");
-  shape.hidden = size_of(json, where, "hidden_size");
-  shape.ffn = size_of(json, where, "intermediate_size");
-  shape.layers = size_of(json, where, "num_hidden_layers");
-  shape.heads = size_of(json, where, "num_attention_heads");
-  const bool no_kv = mistral && !json.contains("num_key_value_heads");
-  shape.kv_heads = size_of(json, where, "num_key_value_heads", no_kv ? 8 : shape.heads);
-  shape.head_dim = size_of(json, where, "head_dim", std::max<std::int64_t>(1, shape.hidden / shape.heads));
-  shape.max_positions = size_of(json, where, "max_position_embeddings", mistral ? 131072 : 2048);
-  shape.attention_bias = flag_of(json, where, "attention_bias");
-  shape.mlp_bias = flag_of(json, where, "mlp_bias");
-  shape.tied_embeddings = flag_of(json, where, "tie_word_embeddings");
+  shape.vocab = fields.size("vocab_size");
+  shape.hidden = fields.size("hidden_size");
+  shape.ffn = fields.size("intermediate_size");
+  shape.layers = fields.size("num_hidden_layers", {}, 1, JsonFields::kMostLayers);
+  shape.heads = fields.size("num_attention_heads");
+  shape.kv_heads = fields.size("num_key_value_heads", mistral && !json.contains("num_key_value_heads") ? 8 : shape.heads);
+  shape.head_dim = fields.size("head_dim", std::max<std::int64_t>(1, shape.hidden / shape.heads));
+  shape.max_positions = fields.size("max_position_embeddings", mistral ? 131072 : 2048);
+  shape.attention_bias = fields.boolean("attention_bias", false);
+  shape.mlp_bias = fields.boolean("mlp_bias", false);
+  shape.tied_embeddings = fields.boolean("tie_word_embeddings", false);
   return shape;
 }
 

@@ -4,72 +4,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <set>
 
 #include "core/file.h"
+#include "core/json_fields.h"
 
 namespace templora {
 namespace {
 
-// Sizes above this are refused before anything is allocated or multiplied.
-constexpr std::int64_t kLargestSize = std::int64_t{1} << 28;
-
-class Fields {
- public:
-  Fields(const Json& json, std::string where) : json_(json), where_(std::move(where)) {
-    if (!json.is_object()) throw Error(Exit::bad_input, fmt::format("{}: not a JSON object", where_));
-  }
-
-  [[noreturn]] void refuse(const std::string& field, const std::string& got, const std::string& wanted) const {
-    throw Error(Exit::bad_input, fmt::format("{}: {}: got {}, wanted {}", where_, field, got, wanted));
-  }
-
-  bool has(const char* name) const { return json_.contains(name) && !json_.at(name).is_null(); }
-  const Json& raw(const char* name) const { return json_.at(name); }
-
-  std::int64_t size(const char* name, std::optional<std::int64_t> fallback = {}) const {
-    if (!has(name)) {
-      if (fallback) return *fallback;
-      refuse(name, "nothing", "a positive integer; is this the config.json of a Llama-family model?");
-    }
-    const Json& value = raw(name);
-    if (!value.is_number_integer() || value.get<double>() < 1 || value.get<double>() > double(kLargestSize))
-      refuse(name, value.dump(), fmt::format("an integer from 1 to {}", kLargestSize));
-    return value.get<std::int64_t>();
-  }
-
-  double number(const char* name, std::optional<double> fallback = {}) const {
-    if (!has(name)) {
-      if (fallback) return *fallback;
-      refuse(name, "nothing", "a number");
-    }
-    const Json& value = raw(name);
-    if (!value.is_number() || !std::isfinite(value.get<double>())) refuse(name, value.dump(), "a finite number");
-    return value.get<double>();
-  }
-
-  double positive(const char* name, std::optional<double> fallback = {}) const {
-    const double value = number(name, fallback);
-    if (value <= 0) refuse(name, fmt::format("{}", value), "a number above 0");
-    return value;
-  }
-
-  bool boolean(const char* name, bool fallback) const {
-    if (!has(name)) return fallback;
-    if (!raw(name).is_boolean()) refuse(name, raw(name).dump(), "true or false");
-    return raw(name).get<bool>();
-  }
-
-  std::string text(const char* name, const std::string& fallback) const {
-    if (!has(name)) return fallback;
-    if (!raw(name).is_string()) refuse(name, raw(name).dump(), "a string");
-    return raw(name).get<std::string>();
-  }
-
- private:
-  const Json& json_;
-  std::string where_;
-};
+constexpr const char* kAdvice = "is this the config.json of a Llama-family model?";
 
 // YaRN's default for how much cos and sin grow with the factor (Peng et al. 2023, arXiv 2309.00071, eq. 22).
 double yarn_scale(double factor, double mscale) {
@@ -101,11 +43,11 @@ Json rope_scaling_json(const RopeScaling& scaling) {
 }
 
 RopeScaling parse_rope_scaling(const Json& json, const std::string& where, std::int64_t max_positions) {
-  const Fields fields(json, where);
+  const JsonFields fields(json, where);
   RopeScaling scaling;
   const std::string type = fields.text("rope_type", fields.text("type", "default"));
   if (fields.number("partial_rotary_factor", 1.0) != 1.0)
-    fields.refuse("partial_rotary_factor", json.at("partial_rotary_factor").dump(), "1: partial rotation is not supported");
+    fields.refuse("partial_rotary_factor", "1: partial rotation is not supported");
   if (type == "default") return scaling;
   scaling.factor = fields.positive("factor");
   scaling.original_positions = fields.size("original_max_position_embeddings", max_positions);
@@ -146,7 +88,7 @@ RopeScaling parse_rope_scaling(const Json& json, const std::string& where, std::
 }  // namespace
 
 LlamaConfig llama_config_from_json(const Json& json, const std::string& where, const std::optional<Json>& override) {
-  const Fields fields(json, where);
+  const JsonFields fields(json, where, kAdvice);
   const std::string model_type = fields.text("model_type", "");
   if (model_type != "llama" && model_type != "mistral")
     fields.refuse("model_type", "\"" + model_type + "\"", "\"llama\" or \"mistral\" (Llama 2 and 3, Yi, Mistral)");
@@ -155,7 +97,7 @@ LlamaConfig llama_config_from_json(const Json& json, const std::string& where, c
   if (mistral && !json.contains("sliding_window"))
     fields.refuse("sliding_window", "nothing (transformers then means 4096)", "null: sliding windows are not supported");
   if (fields.has("sliding_window"))
-    fields.refuse("sliding_window", fields.raw("sliding_window").dump(), "null: sliding windows are not supported");
+    fields.refuse("sliding_window", "null: sliding windows are not supported");
   const std::string activation = fields.text("hidden_act", "silu");
   if (activation != "silu" && activation != "swish") fields.refuse("hidden_act", "\"" + activation + "\"", "\"silu\"");
   if (fields.has("quantization_config"))
@@ -165,7 +107,7 @@ LlamaConfig llama_config_from_json(const Json& json, const std::string& where, c
   config.vocab_size = fields.size("vocab_size");
   config.hidden_size = fields.size("hidden_size");
   config.ffn_size = fields.size("intermediate_size");
-  config.layers = fields.size("num_hidden_layers");
+  config.layers = fields.size("num_hidden_layers", {}, 1, JsonFields::kMostLayers);
   config.heads = fields.size("num_attention_heads");
   config.kv_heads = fields.size("num_key_value_heads", mistral && !json.contains("num_key_value_heads") ? 8 : config.heads);
   if (!fields.has("head_dim") && config.hidden_size % config.heads != 0)
@@ -183,11 +125,11 @@ LlamaConfig llama_config_from_json(const Json& json, const std::string& where, c
   config.tied_embeddings = fields.boolean("tie_word_embeddings", config.tied_embeddings);
   config.rope_theta = fields.positive("rope_theta", config.rope_theta);
   if (fields.number("partial_rotary_factor", 1.0) != 1.0)
-    fields.refuse("partial_rotary_factor", fields.raw("partial_rotary_factor").dump(), "1: partial rotation is not supported");
+    fields.refuse("partial_rotary_factor", "1: partial rotation is not supported");
 
   // transformers 5 keeps theta and scaling together under rope_parameters; the older key is rope_scaling.
   if (fields.has("rope_parameters")) {
-    const Fields rope(fields.raw("rope_parameters"), where + ": rope_parameters");
+    const JsonFields rope(fields.raw("rope_parameters"), where + ": rope_parameters");
     config.rope_theta = rope.positive("rope_theta", config.rope_theta);
     config.rope_scaling = parse_rope_scaling(fields.raw("rope_parameters"), where + ": rope_parameters", config.max_positions);
   } else if (fields.has("rope_scaling")) {
@@ -197,7 +139,7 @@ LlamaConfig llama_config_from_json(const Json& json, const std::string& where, c
     config.rope_scaling = parse_rope_scaling(*override, "model.rope_scaling", config.max_positions);
     // Who stretches the positions wants to use what that makes of them.
     const RopeScaling& scaling = config.rope_scaling;
-    const double stretched = std::min(scaling.factor * double(scaling.original_positions), double(kLargestSize));
+    const double stretched = std::min(scaling.factor * double(scaling.original_positions), double(JsonFields::kLargestSize));
     if (scaling.type != RopeScaling::Type::none) config.max_positions = std::max(config.max_positions, std::int64_t(stretched));
   }
   return config;
