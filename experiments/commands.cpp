@@ -23,6 +23,11 @@ std::vector<Override> parse_overrides(const std::vector<std::string>& sets) {
   return overrides;
 }
 
+void show_result(const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  std::fflush(stdout);
+}
+
 void print_out(const std::string& text) {
   std::fwrite(text.data(), 1, text.size(), stdout);
   if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)

@@ -27,5 +27,7 @@ std::vector<Override> parse_overrides(const std::vector<std::string>& sets);
 
 /// Writes a command's result to standard output. Throws Error(resources) where it cannot be written.
 void print_out(const std::string& text);
+/// The same of what a run's folder holds too: an output that cannot be written does the run no harm.
+void show_result(const std::string& text);
 
 }  // namespace templora

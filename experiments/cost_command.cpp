@@ -74,7 +74,7 @@ void add_cost_command(CLI::App& app) {
   command->add_option("--device", arguments->device,
                       fmt::format("device whose peaks give a floor of time: {}, or bf16_flops=N,fp32_flops=N,bytes_per_s=N,memory_bytes=N",
                                   fmt::join(device_names(), ", ")));
-  command->add_option("--tokens", arguments->tokens, "length of the text, for the whole run's cost")->check(CLI::PositiveNumber);
+  command->add_option("--tokens", arguments->tokens, "length of the text, for the whole run's cost")->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 30));
   command->add_option("--shape", arguments->shape,
                       fmt::format("sizes of a published model instead of the config's: {}", fmt::join(model_shape_names(), ", ")));
   command->add_option("--set", arguments->sets, "key=value: overrides one key; the value is JSON, else text")

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "commands.h"
 #include "core/hash.h"
 #include "core/log.h"
 #include "core/stop.h"
@@ -163,7 +164,7 @@ void run_generation(const LoadedConfig& loaded, const std::filesystem::path& pat
   RunFolder folder = resume ? RunFolder::resume(path, record) : RunFolder::create(path, record);
   if (folder.finished()) {
     log_line(fmt::format("{} is finished; its text:", path.string()));
-    fmt::print("{}\n", read_file(path / "text.txt"));
+    show_result(read_file(path / "text.txt") + "\n");
     return;
   }
   const auto save = [&] {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "commands.h"
 #include "core/log.h"
 #include "core/stop.h"
 #include "experiment/memory_peaks.h"
@@ -99,7 +100,7 @@ void finish(RunFolder& folder, const Config& config, const std::string& hash_bef
   const std::string markdown = perplexity_markdown(table, data.run);
   write_file_atomically(folder.path() / "perplexity.svg", perplexity_svg(data));
   folder.write_summary(summary, markdown);
-  fmt::print("{}\n{}", markdown, cost_markdown(cost));
+  show_result(markdown + "\n" + cost_markdown(cost));
 }
 
 }  // namespace
@@ -122,7 +123,7 @@ void run_perplexity(const LoadedConfig& loaded, const std::filesystem::path& pat
   RunFolder folder = resume ? RunFolder::resume(path, record) : RunFolder::create(path, record);
   if (folder.finished()) {
     log_line(fmt::format("{} is finished; its table:", path.string()));
-    fmt::print("{}", read_file(path / "table.md"));
+    show_result(read_file(path / "table.md"));
     return;
   }
 

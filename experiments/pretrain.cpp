@@ -8,6 +8,7 @@
 #include <map>
 #include <numbers>
 
+#include "commands.h"
 #include "core/log.h"
 #include "core/stop.h"
 #include "experiment/memory_peaks.h"
@@ -123,8 +124,9 @@ void write_model(LlamaImpl& model, const Tokenizer& tokenizer, const fs::path& t
   write_file_atomically(folder / "tokenizer.model", read_file(is_folder ? from / "tokenizer.model" : tokenizer_path));
   for (const char* name : {"tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"})
     if (is_folder && fs::exists(from / name)) write_file_atomically(folder / name, read_file(from / name));
-  const Json generation{{"bos_token_id", tokenizer.bos_id()},
-                        {"eos_token_id", tokenizer.eos_id()},
+  const auto id_or_null = [](std::int64_t id) { return id < 0 ? Json() : Json(id); };
+  const Json generation{{"bos_token_id", id_or_null(tokenizer.bos_id())},
+                        {"eos_token_id", id_or_null(tokenizer.eos_id())},
                         {"max_length", model.config().max_positions}};
   write_file_atomically(folder / "generation_config.json", dump_json_pretty(generation, "generation_config.json"));
 }
@@ -158,7 +160,7 @@ class Training {
   void run() {
     if (folder_.finished()) {
       log_line(fmt::format("{} is finished; its table:", folder_.path().string()));
-      fmt::print("{}", read_file(folder_.path() / "table.md"));
+      show_result(read_file(folder_.path() / "table.md"));
       return;
     }
     while (step_ < steps_) {
@@ -289,7 +291,7 @@ class Training {
                     steps_ * step_tokens(), summary["passes"].get<double>(), validation["nll"].get<double>(),
                     validation["perplexity"].get<double>(), validation["bits_per_byte"].get<double>());
     folder_.write_summary(summary, table);
-    fmt::print("{}", table);
+    show_result(table);
   }
 
   const Config& config_;

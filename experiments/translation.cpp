@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "comet/comet.h"
+#include "commands.h"
 #include "core/log.h"
 #include "core/stop.h"
 #include "core/utf8.h"
@@ -170,7 +171,7 @@ void write_table(RunFolder& folder, const TranslationTable& table, const Config&
   summary["comet_model"] = table.comet_note.empty() ? Json(*config.translation.comet_model) : Json(nullptr);
   const std::string markdown = translation_markdown(table, run);
   folder.write_summary(summary, markdown);
-  fmt::print("{}", markdown);
+  show_result(markdown);
 }
 
 void finish(RunFolder& folder, const Config& config, const std::string& hash_before, LlamaImpl& model) {
@@ -192,7 +193,7 @@ void show_finished(RunFolder& folder, const Config& config, const at::Device& de
   Json summary = parse_json(read_file(folder.path() / "summary.json"), (folder.path() / "summary.json").string());
   if (summary.value("comet_note", "").empty() || !comet_note(config).empty()) {
     log_line(fmt::format("{} is finished; its table:", folder.path().string()));
-    fmt::print("{}", read_file(folder.path() / "table.md"));
+    show_result(read_file(folder.path() / "table.md"));
     return;
   }
   log_line(fmt::format("{} is finished; its translations are judged by COMET:", folder.path().string()));

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <functional>
 
 #include "core/hash.h"
@@ -39,16 +40,20 @@ void compare_hash(const std::string& name, const fs::path& present, const std::s
 std::vector<fs::path> still_there(const std::vector<std::string>& patterns) {
   std::vector<fs::path> paths;
   for (const std::string& pattern : patterns) try {
-      for (const fs::path& path : expand_globs({pattern}, ".")) paths.push_back(path);
+      for (const fs::path& path : expand_globs({pattern}, "."))
+        if (std::find(paths.begin(), paths.end(), path) == paths.end()) paths.push_back(path);
     } catch (const Error&) {  // what is gone is said book by book
     }
   return paths;
 }
 
-fs::path path_of(const std::vector<fs::path>& paths, const std::string& name) {
+/// The file of a record: the one at its place where all are still there, else the first of its name.
+fs::path path_of(const std::vector<fs::path>& paths, const BookRecord& record) {
+  const auto place = std::size_t(record.book_index);
+  if (place < paths.size() && paths[place].filename() == record.book) return paths[place];
   for (const fs::path& path : paths)
-    if (path.filename() == name) return path;
-  return name;
+    if (path.filename() == record.book) return path;
+  return record.book;
 }
 
 void verify_books(const std::string& folder, const Config& config, Verification& v) {
@@ -69,7 +74,7 @@ void verify_books(const std::string& folder, const Config& config, Verification&
       return;
     }
   for (const BookRecord& record : records) {
-    const fs::path path = path_of(paths, record.book);
+    const fs::path path = path_of(paths, record);
     if (!fs::exists(path)) {
       for (const char* name : {"text-file", "text-tokens"}) v.not_checked(name, fmt::format("{} is no longer there", record.book));
       continue;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -15,6 +16,12 @@ using Json = nlohmann::ordered_json;
 /// value, no integer beyond 64 signed bits. `where` names the source in messages.
 /// Throws Error(code) with line and column (in bytes, of the last one read); `bytes_read` then tells how many were.
 Json parse_json(std::string_view text, const std::string& where, Exit code = Exit::bad_input, std::size_t* bytes_read = nullptr);
+
+/// The value, or null.
+template <class T>
+Json optional_json(const std::optional<T>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
 
 /// Compact one-line dump. Throws Error(numerics) where a number is NaN or infinite, which JSON cannot
 /// hold and nlohmann would write as null without a word, and Error(bad_input) where a string is not UTF-8

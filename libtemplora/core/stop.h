@@ -2,7 +2,7 @@
 
 namespace templora {
 
-/// Installs handlers for SIGINT, SIGTERM and SIGUSR1 that only set a flag; a second SIGINT kills at once.
+/// Installs handlers for SIGINT, SIGTERM, SIGHUP and SIGUSR1 that only set a flag; a second SIGINT kills at once.
 void install_stop_handlers();
 
 /// True once one of them came: long loops save their state at the next boundary and throw Error(interrupted).

@@ -19,23 +19,25 @@ bool is_continuation(unsigned byte) { return (byte & 0xC0) == 0x80; }
 
 }  // namespace
 
+std::size_t utf8_character(std::string_view text) {
+  if (text.empty()) return 0;
+  const unsigned lead = byte_at(text, 0);
+  const std::size_t bytes = sequence_bytes(lead);
+  if (bytes == 0 || bytes > text.size()) return 0;
+  for (std::size_t i = 1; i < bytes; ++i)
+    if (!is_continuation(byte_at(text, i))) return 0;
+  if (bytes <= 2) return bytes;
+  // The second byte decides about overlong forms, surrogates and values past U+10FFFF.
+  const unsigned second = byte_at(text, 1);
+  const bool wrong = (lead == 0xE0 && second < 0xA0) || (lead == 0xED && second > 0x9F) || (lead == 0xF0 && second < 0x90) ||
+                     (lead == 0xF4 && second > 0x8F);
+  return wrong ? 0 : bytes;
+}
+
 std::size_t utf8_error(std::string_view text) {
-  std::size_t offset = 0;
-  while (offset < text.size()) {
-    const unsigned lead = byte_at(text, offset);
-    const std::size_t bytes = sequence_bytes(lead);
-    if (bytes == 0 || bytes > text.size() - offset) return offset;
-    for (std::size_t i = 1; i < bytes; ++i) {
-      if (!is_continuation(byte_at(text, offset + i))) return offset;
-    }
-    if (bytes > 2) {
-      // The second byte decides about overlong forms, surrogates and values past U+10FFFF.
-      const unsigned second = byte_at(text, offset + 1);
-      if ((lead == 0xE0 && second < 0xA0) || (lead == 0xED && second > 0x9F) || (lead == 0xF0 && second < 0x90) ||
-          (lead == 0xF4 && second > 0x8F)) {
-        return offset;
-      }
-    }
+  for (std::size_t offset = 0; offset < text.size();) {
+    const std::size_t bytes = utf8_character(text.substr(offset));
+    if (bytes == 0) return offset;
     offset += bytes;
   }
   return kValidUtf8;

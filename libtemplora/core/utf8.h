@@ -9,6 +9,9 @@ namespace templora {
 /// Returned by `utf8_error` for text without an error.
 inline constexpr std::size_t kValidUtf8 = static_cast<std::size_t>(-1);
 
+/// Bytes of the character that `text` starts with; 0 if it starts with none that is well formed (RFC 3629).
+std::size_t utf8_character(std::string_view text);
+
 /// Byte offset of the first sequence that is not UTF-8 (RFC 3629: no overlong forms, no surrogates, nothing
 /// past U+10FFFF), or kValidUtf8.
 std::size_t utf8_error(std::string_view text);

@@ -18,8 +18,8 @@ namespace templora {
 /// on the others.
 std::uint64_t module_seed(std::int64_t seed, std::int64_t text_index, std::int64_t number);
 
-/// Everything a chunk brings back, in one copy: on CUDA it is the chunk's only synchronisation. Undefined
-/// tensors come back empty.
+/// Everything a chunk brings back, in one copy: on CUDA it is the chunk's only synchronisation, where neither
+/// train.hard_quantile nor cache.measure_staleness asks for a value in between. Undefined tensors come back empty.
 std::vector<std::vector<float>> read_back(const std::vector<at::Tensor>& values);
 
 /// Nothing where there is no value.

@@ -1,8 +1,6 @@
 #include "experiment/context_cache.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/cat.h>
-#include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/tensor.h>
 
@@ -10,41 +8,24 @@
 #include <numeric>
 
 #include "core/check.h"
+#include "generate/score.h"
 #include "metrics/cache_plan.h"
 
 namespace templora {
 namespace {
 
-constexpr std::int64_t kLogitRows = 256;  // rows whose logits are there at once
-
-template <class Use>
-void for_row_blocks(std::int64_t rows, Use&& use) {
-  for (std::int64_t first = 0; first < rows; first += kLogitRows) use(first, std::min(kLogitRows, rows - first));
-}
-
-at::Tensor float_logits(LlamaImpl& model, const at::Tensor& hidden) {
-  const at::Tensor logits = model.logits(hidden);
-  return logits.scalar_type() == at::kDouble ? logits : logits.to(at::kFloat);
-}
-
-// hidden: [rows, hidden], targets: [rows] → [rows] nats.
-at::Tensor row_nll(LlamaImpl& model, const at::Tensor& hidden, const at::Tensor& targets) {
-  std::vector<at::Tensor> parts;
-  for_row_blocks(hidden.size(0), [&](std::int64_t first, std::int64_t rows) {
-    parts.push_back(at::cross_entropy_loss(float_logits(model, hidden.narrow(0, first, rows)), targets.narrow(0, first, rows), {},
-                                           at::Reduction::None));
-  });
-  return at::cat(parts);
-}
-
 // Mean over rows of KL(fresh ‖ stale) between next-token distributions, nats.
 double mean_kl(LlamaImpl& model, const at::Tensor& fresh, const at::Tensor& stale) {
+  const auto log_probabilities = [&](const at::Tensor& hidden) {
+    const at::Tensor logits = model.logits(hidden);
+    return at::log_softmax(logits.scalar_type() == at::kDouble ? logits : logits.to(at::kFloat), -1);
+  };
   double sum = 0;
-  for_row_blocks(fresh.size(0), [&](std::int64_t first, std::int64_t rows) {
-    const at::Tensor p = at::log_softmax(float_logits(model, fresh.narrow(0, first, rows)), -1);
-    const at::Tensor q = at::log_softmax(float_logits(model, stale.narrow(0, first, rows)), -1);
+  for (std::int64_t first = 0; first < fresh.size(0); first += kLogitRows) {
+    const std::int64_t rows = std::min(kLogitRows, fresh.size(0) - first);
+    const at::Tensor p = log_probabilities(fresh.narrow(0, first, rows)), q = log_probabilities(stale.narrow(0, first, rows));
     sum += (p.exp() * (p - q)).sum(at::kDouble).item<double>();
-  });
+  }
   return sum / double(fresh.size(0));
 }
 
@@ -108,9 +89,10 @@ void ContextCache::feed(const std::vector<std::int64_t>& text, std::int64_t end,
     positions_.push_back(0);
     visible_.push_back(text[0]);
   }
-  const std::int64_t piece = config_.window.chunk_tokens;
+  const std::int64_t chunk = config_.window.chunk_tokens;
   while (positions_.back() + 1 < end) {
     const std::int64_t from = positions_.back();
+    const std::int64_t piece = from == 0 ? std::max(chunk, *config_.window.first_chunk_tokens) : chunk;  // as chunks are scored
     const std::int64_t to = config_.cache.policy == CachePolicy::last_n ? std::min(end, from + 1 + piece) : end;
     if (config_.cache.policy == CachePolicy::last_n) trim(to - from - 1);
     cache_.append(model_, {{0, slice(text, from, to - 1)}}, Rows::none, version);
@@ -141,10 +123,11 @@ at::Tensor ContextCache::score(const std::vector<std::int64_t>& text, const Chun
   const at::NoGradGuard no_grad;
   const std::int64_t first = visible_.empty() ? chunk.first : chunk.first - 1;  // the token that opens the pass
   const std::int64_t end = chunk.first + chunk.count;
-  if (end - first < 2) {
-    written(text, end);
-    return {};
+  if (visible_.empty()) {  // nothing is in sight before the chunk: what is seen starts with it
+    positions_ = {first};
+    visible_ = {text[std::size_t(first)]};
   }
+  if (end - first < 2) return {};
   hidden_ = cache_.append(model_, {{0, slice(text, first, end - 1)}}, Rows::all, version);  // [end - 1 - first, hidden]
   written(text, end);
   const at::Tensor targets = at::tensor(at::ArrayRef<std::int64_t>(text.data() + first + 1, std::size_t(end - first - 1)))
@@ -198,7 +181,10 @@ void ContextCache::restore(const Json& state, const std::vector<std::int64_t>& t
       throw Error(Exit::bad_input, "saved state: cache: a position lies outside the text; start the run anew");
     visible_.push_back(text[std::size_t(position)]);
   }
-  if (!positions_.empty()) cache_.restore(stored);
+  if (positions_.empty()) return;
+  cache_.restore(stored);
+  if (cache_.length(0) + 1 != std::int64_t(positions_.size()))
+    throw Error(Exit::bad_input, "saved state: cache: positions and stored keys differ in number; start the run anew");
 }
 
 }  // namespace templora

@@ -15,6 +15,7 @@
 
 #include "core/check.h"
 #include "experiment/chunk_values.h"
+#include "experiment/module_state.h"
 #include "experiment/phase_timer.h"
 #include "experiment/window.h"
 #include "model/tensors.h"
@@ -130,6 +131,9 @@ WrittenChunk Generation::step() {
   GenerationRecord& record = result.record;
   PhaseTimer timer(model_.options().device());
   const bool parallel = module_ && module_->writer != nullptr;
+  // A snapshot of a run that learns later than this one left chunks that this one would have learnt.
+  while (module_ && config_.train.enabled && !parallel && learnt_ < index - lag())
+    if (const std::optional<Update> update = train(learnt_)) finite_values(update->update.loss, kLoss, update->chunk);
   record.adapter_version = module_ ? module_->version : 0;
 
   // Parallelized: the chunk before this one is learnt meanwhile, from a text that no longer changes.
@@ -194,8 +198,8 @@ WrittenChunk Generation::step() {
   if (update) {
     record.trained_chunk = update->chunk;
     record.learning_rate = update->learning_rate;
-    record.train_loss = finite_values(update->update.loss, kLoss, index);
-    record.grad_norm = finite_values(update->update.grad_norm, kNorm, index);
+    record.train_loss = finite_values(update->update.loss, kLoss, update->chunk);
+    record.grad_norm = finite_values(update->update.grad_norm, kNorm, update->chunk);
   }
   timer.mark("read");
   record.seconds = timer.seconds();
@@ -209,7 +213,7 @@ std::vector<std::int64_t> Generation::write(std::int64_t tokens, const std::func
   opened();
   DecodeOptions options;
   const GenerateConfig& g = config_.generate;
-  options.sampling = {g.temperature, g.top_k, g.top_p, g.min_p, g.repetition_penalty};
+  options.sampling = sampling_of(g);
   options.max_new_tokens = options.min_new_tokens = tokens;
   if (end_token_ >= 0) options.stop_tokens = {end_token_};
   options.version = version;
@@ -274,13 +278,9 @@ Json Generation::state() const {
 }
 
 void Generation::save_tensors_to(const fs::path& file) const {
-  std::vector<std::pair<std::string, at::Tensor>> tensors;
-  for (const auto& [name, tensor] : context_.tensors()) tensors.push_back({"cache." + name, tensor});
-  if (module_) {
-    tensors.push_back({"lora.weights", module_->adapter.parameters().value});
-    for (const auto& [name, tensor] : module_->trainer.optimizer().state()) tensors.push_back({"lora." + name, tensor});
-    tensors.push_back({"lora.generator", module_->adapter.generator_state()});
-  }
+  NamedTensors tensors;
+  for (const auto& [name, tensor] : context_.tensors()) tensors.emplace_back("cache." + name, tensor);
+  if (module_) add_module_state(tensors, "lora", module_->adapter, module_->trainer);
   save_tensors(file, tensors);
 }
 
@@ -294,7 +294,7 @@ void Generation::restore(const Json& state, const fs::path& file) {
   repetition_ = {};
   for (const Json& chunk : state.at("chunks")) {
     const Chunk c{chunk.at(0).get<std::int64_t>(), chunk.at(1).get<std::int64_t>()};
-    if (c.first < 0 || c.count < 1 || c.first + c.count > std::int64_t(text_.size()))
+    if (c.first < 0 || c.count < 1 || c.count > std::int64_t(text_.size()) - c.first)
       throw Error(Exit::bad_input, fmt::format("{}: a chunk lies outside the saved text; start the run anew", file.string()));
     chunks_.push_back(c);
   }
@@ -312,10 +312,7 @@ void Generation::restore(const Json& state, const fs::path& file) {
   if (!module_) return;
   const Json& saved = state.at("module");
   module_->version = saved.at("version").get<std::int64_t>();
-  module_->trainer.set_steps(saved.at("optimizer_steps").get<std::int64_t>());
-  copy_stored(files, "lora.weights", module_->adapter.parameters().value);
-  for (const auto& [name, tensor] : module_->trainer.optimizer().state()) copy_stored(files, "lora." + name, tensor);
-  module_->adapter.set_generator_state(view_of(files.at("lora.generator")).clone());
+  restore_module_state(files, "lora", saved.at("optimizer_steps").get<std::int64_t>(), module_->adapter, module_->trainer);
   module_->publish();
 }
 

@@ -7,6 +7,7 @@
 #include <malloc.h>
 #include <torch/version.h>
 
+#include <algorithm>
 #include <fstream>
 #include <thread>
 
@@ -79,7 +80,9 @@ void check_windows(const Config& config, const LlamaConfig& model) {
   const std::int64_t chunk = config.window.chunk_tokens, context = *config.window.context_tokens;
   check("window.context_tokens + window.chunk_tokens", context + chunk);
   check("window.first_chunk_tokens", *config.window.first_chunk_tokens);
-  if (config.score.adapter && config.train.enabled) check("train.prefix_tokens + window.chunk_tokens", config.train.prefix_tokens + chunk);
+  // A control's first lesson is as long as the first chunk and stands in mid-text.
+  const std::int64_t lesson = config.control.empty() ? chunk : std::max(chunk, *config.window.first_chunk_tokens);
+  if (config.score.adapter && config.train.enabled) check("train.prefix_tokens + window.chunk_tokens", config.train.prefix_tokens + lesson);
   if (config.cache.policy == CachePolicy::every_k)
     check("window.context_tokens + cache.rebuild_every_chunks * window.chunk_tokens (or first_chunk_tokens)", CachePlan::capacity(config));
   if (config.cache.policy == CachePolicy::refill || config.cache.policy == CachePolicy::last_n)

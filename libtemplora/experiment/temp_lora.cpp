@@ -116,7 +116,7 @@ ChunkResult TempLora::step() {
   PhaseTimer timer(model_.options().device());
   mark_ = [&](const char* part) { timer.mark(part); };
   const at::Tensor base = score_base(seen, record);
-  if (base_nll_.empty()) timer.mark("score_base");  // absent from the record where they were known
+  if (config_.score.base && base_nll_.empty()) timer.mark("score_base");  // absent where nothing was computed
   std::vector<Turn> turns;
   for (Learner& learner : learners_) {
     const bool control = learner.scorer != Scorer::lora;
@@ -132,7 +132,7 @@ ChunkResult TempLora::step() {
     std::optional<ScoredChunk> first_forward;
     turn.nll = score(learner, seen, first_forward, record);
     // A rule that asks for the score waits for it; all others leave it on the device.
-    if (!control && config_.train.hard_quantile > 0) means_.push_back(mean_of(read_back({turn.nll}).front()));
+    if (!control && asks_for_scores()) means_.push_back(mean_of(read_back({turn.nll}).front()));
     timer.mark(control ? "score_controls" : "score");
 
     // … then train: on this chunk, or, lagging, on the one before it; a control on its lesson instead.

@@ -91,6 +91,8 @@ class TempLora {
   bool may_train_on(std::int64_t chunk) const;
   std::int64_t base_nll_before(std::int64_t chunk) const;
   bool trains_on(std::int64_t chunk) const;
+  /// Whether what is learnt depends on how a chunk was scored.
+  bool asks_for_scores() const { return config_.train.hard_quantile > 0 && !learners_.empty(); }
   bool shares_forward(const Learner& learner, std::int64_t chunk) const;
 
   LlamaImpl& model_;
@@ -101,7 +103,7 @@ class TempLora {
   std::vector<float> base_nll_;  // of the whole book, where they are known already
   std::unique_ptr<ContextCache> base_cache_;  // as Learner::cache: the base sees the same tokens
   std::vector<Learner> learners_;  // the temporary module, then the controls; none where score.adapter is off
-  std::vector<std::optional<double>> means_;  // the module's mean NLL of each scored chunk, with train.hard_quantile only
+  std::vector<std::optional<double>> means_;  // the module's mean NLL of each chunk done, if any; where asks_for_scores()
   std::function<void(const char* part)> mark_;  // ends a part of the present chunk's time; null outside its turn
   std::int64_t book_index_ = 0;
   std::int64_t next_chunk_ = 0;

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "core/error.h"
+#include "experiment/module_state.h"
 #include "experiment/temp_lora.h"
 #include "model/tensors.h"
 
@@ -11,7 +12,7 @@ Json TempLora::state() const {
   Json& modules = state["modules"] = Json::object();
   for (const Learner& learner : learners_)
     modules[scorer_name(learner.scorer)] = {{"adapter_version", learner.version}, {"optimizer_steps", learner.trainer->steps()}};
-  if (config_.train.hard_quantile > 0) {
+  if (asks_for_scores()) {
     state["means"] = Json::array();
     for (const auto& mean : means_) state["means"].push_back(mean ? Json(*mean) : Json(nullptr));
   }
@@ -22,13 +23,8 @@ Json TempLora::state() const {
 }
 
 void TempLora::save_tensors_to(const fs::path& file) const {
-  std::vector<std::pair<std::string, at::Tensor>> tensors;
-  for (const Learner& learner : learners_) {
-    const std::string module = scorer_name(learner.scorer);
-    tensors.push_back({module + ".weights", learner.adapter->parameters().value});
-    for (const auto& [name, tensor] : learner.trainer->optimizer().state()) tensors.push_back({module + "." + name, tensor});
-    tensors.push_back({module + ".generator", learner.adapter->generator_state()});
-  }
+  NamedTensors tensors;
+  for (const Learner& learner : learners_) add_module_state(tensors, scorer_name(learner.scorer), *learner.adapter, *learner.trainer);
   const auto add_cache = [&](const std::string& owner, const ContextCache* cache) {
     if (!cache) return;
     for (const auto& [name, tensor] : cache->tensors()) tensors.push_back({owner + ".cache." + name, tensor});
@@ -43,7 +39,7 @@ void TempLora::restore(const Json& state, const fs::path& file) {
   if (next_chunk_ < 0 || next_chunk_ > chunk_count())
     throw Error(Exit::bad_input, fmt::format("{}: next_chunk: got {}, wanted 0 to {}", file.string(), next_chunk_, chunk_count()));
   means_.clear();
-  if (config_.train.hard_quantile > 0) {
+  if (asks_for_scores()) {
     for (const Json& mean : state.at("means"))
       means_.push_back(mean.is_null() ? std::optional<double>() : std::optional<double>(mean.get<double>()));
     if (std::int64_t(means_.size()) != next_chunk_)
@@ -59,10 +55,7 @@ void TempLora::restore(const Json& state, const fs::path& file) {
     const std::string module = scorer_name(learner.scorer);
     const Json& saved = state.at("modules").at(module);
     learner.version = saved.at("adapter_version").get<std::int64_t>();
-    learner.trainer->set_steps(saved.at("optimizer_steps").get<std::int64_t>());
-    copy_stored(files, module + ".weights", learner.adapter->parameters().value);
-    for (const auto& [name, tensor] : learner.trainer->optimizer().state()) copy_stored(files, module + "." + name, tensor);
-    learner.adapter->set_generator_state(view_of(files.at(module + ".generator")).clone());
+    restore_module_state(files, module, saved.at("optimizer_steps").get<std::int64_t>(), *learner.adapter, *learner.trainer);
     if (learner.cache) restore_cache(module, learner.cache.get(), saved.at("cache"));
   }
 }

@@ -8,6 +8,7 @@
 
 #include "core/check.h"
 #include "core/error.h"
+#include "core/log.h"
 #include "core/utf8.h"
 #include "experiment/chunk_values.h"
 #include "train/warmup.h"
@@ -21,16 +22,6 @@ double draw(std::int64_t seed, std::int64_t novel, std::int64_t pair) {
   x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ull;
   x = (x ^ (x >> 27)) * 0x94D049BB133111EBull;
   return double((x ^ (x >> 31)) >> 11) * 0x1p-53;
-}
-
-SamplingOptions sampling_of(const GenerateConfig& c) {
-  SamplingOptions options;
-  options.temperature = c.temperature;
-  options.top_k = c.top_k;
-  options.top_p = c.top_p;
-  options.min_p = c.min_p;
-  options.repetition_penalty = c.repetition_penalty;
-  return options;
 }
 
 /// What `make` gives; its errors name novel, record and pair first.
@@ -245,8 +236,14 @@ void NovelTranslation::remember(Memory& memory, const std::vector<SentencePair>&
 std::optional<ChunkUpdate> NovelTranslation::train(const Work& work, PhaseTimer& timer, TranslatedChunk& result) {
   std::vector<SentencePair> pairs = work.context;
   pairs.insert(pairs.end(), work.history.begin(), work.history.end());
-  const TranslationLesson lesson = named(novel_, next_chunk_, work.history.size() - 1,
-                                         [&] { return prompts_.lesson(pairs, work.history.size(), window_); });
+  TranslationLesson lesson;
+  try {
+    lesson = named(novel_, next_chunk_, work.history.size() - 1, [&] { return prompts_.lesson(pairs, work.history.size(), window_); });
+  } catch (const Error& error) {
+    if (independent()) throw;  // references are known to fit; what a model wrote can be longer than its tokens were
+    log_line(fmt::format("{}; chunk {} is not learnt", error.what(), next_chunk_));
+    return {};
+  }
   result.lesson_tokens = std::int64_t(lesson.ids.size());
   result.labelled_tokens = lesson.labelled;
   result.lesson_cut_pairs = lesson.cut_pairs;

@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "experiment/chunk_values.h"
+#include "experiment/module_state.h"
 #include "experiment/translation.h"
 #include "model/tensors.h"
 
@@ -88,11 +89,8 @@ Json NovelTranslation::state() const {
 }
 
 void NovelTranslation::save_tensors_to(const fs::path& file) const {
-  std::vector<std::pair<std::string, at::Tensor>> tensors;
-  if (adapter_) {
-    tensors = {{"lora.weights", adapter_->parameters().value}, {"lora.generator", adapter_->generator_state()}};
-    for (const auto& [name, tensor] : trainer_->optimizer().state()) tensors.push_back({"lora." + name, tensor});
-  }
+  NamedTensors tensors;
+  if (adapter_) add_module_state(tensors, "lora", *adapter_, *trainer_);
   save_tensors(file, tensors);
 }
 
@@ -106,11 +104,7 @@ void NovelTranslation::restore(const Json& state, const fs::path& file) {
   lora_memory_ = pairs_from(state.at("lora_memory"));
   if (!adapter_) return;
   version_ = state.at("adapter_version").get<std::int64_t>();
-  trainer_->set_steps(state.at("optimizer_steps").get<std::int64_t>());
-  const SafetensorsFiles files = SafetensorsFiles::open_file(file);
-  copy_stored(files, "lora.weights", adapter_->parameters().value);
-  for (const auto& [name, tensor] : trainer_->optimizer().state()) copy_stored(files, "lora." + name, tensor);
-  adapter_->set_generator_state(view_of(files.at("lora.generator")).clone());
+  restore_module_state(SafetensorsFiles::open_file(file), "lora", state.at("optimizer_steps").get<std::int64_t>(), *adapter_, *trainer_);
 }
 
 void NovelTranslation::save_adapter(const fs::path& folder) const {

@@ -24,7 +24,7 @@ struct DecodeOptions {
   std::function<bool(std::int64_t sequence, const std::vector<std::int64_t>& new_tokens)> stop;
   /// Told each new token as soon as it is chosen, in sequence order within a step. Null: nobody.
   std::function<void(std::int64_t sequence, std::int64_t token)> on_token;
-  /// Asked before each step with the new tokens so far: true ends all sequences (a stop signal). Null: never.
+  /// Asked before each step: true ends all sequences (a stop signal). Null: never.
   std::function<bool()> interrupted;
   /// Version of the weights, for the cache.
   std::int64_t version = 0;
@@ -52,8 +52,7 @@ class SamplingStreams {
   /// its key, stream and number its counter.
   double next(std::int64_t sequence);
 
-  std::uint64_t seed() const { return seed_; }
-  /// Numbers drawn so far in each stream: with the seed, the whole state.
+  /// Numbers drawn so far in each stream: with the seed that it was made from, the whole state.
   const std::vector<std::int64_t>& drawn() const { return drawn_; }
   void set_drawn(std::vector<std::int64_t> drawn);
 

@@ -22,6 +22,10 @@ constexpr double kNever = -std::numeric_limits<double>::infinity();
 
 }  // namespace
 
+SamplingOptions sampling_of(const GenerateConfig& config) {
+  return {config.temperature, config.top_k, config.top_p, config.min_p, config.repetition_penalty};
+}
+
 at::Tensor repetition_penalty(const at::Tensor& logits, const at::Tensor& seen, double penalty) {
   const at::Tensor old = logits.gather(1, seen);  // [batch, any]
   return logits.scatter(1, seen, at::where(old < 0, old * penalty, old / penalty));

@@ -6,6 +6,8 @@
 #include <span>
 #include <vector>
 
+#include "run/config.h"
+
 namespace templora {
 
 /// How the next token is chosen from logits. Names and meanings are those of transformers' generation config.
@@ -16,6 +18,9 @@ struct SamplingOptions {
   double min_p = 0;               ///< 0: off
   double repetition_penalty = 1;  ///< 1: off
 };
+
+/// What a config asks for.
+SamplingOptions sampling_of(const GenerateConfig& config);
 
 // The processors below are plain functions on float32 logits [batch, vocab], equal to the classes of the same
 // names in transformers 4.57 (generation/logits_process.py); each returns new logits.

@@ -49,6 +49,17 @@ std::int64_t prefill(LlamaImpl& model, KvCache& cache, const std::vector<std::ve
   return shared;
 }
 
+at::Tensor row_nll(LlamaImpl& model, const at::Tensor& hidden, const at::Tensor& targets) {
+  std::vector<at::Tensor> nll;
+  for (std::int64_t row = 0; row < hidden.size(0); row += kLogitRows) {
+    const std::int64_t count = std::min(kLogitRows, hidden.size(0) - row);
+    at::Tensor logits = model.logits(hidden.narrow(0, row, count));  // [count, vocab]
+    if (logits.scalar_type() != at::kDouble) logits = logits.to(at::kFloat);
+    nll.push_back(at::cross_entropy_loss(logits, targets.narrow(0, row, count), {}, at::Reduction::None));
+  }
+  return at::cat(nll);
+}
+
 std::vector<at::Tensor> score(LlamaImpl& model, KvCache& cache, const std::vector<Append>& texts, std::int64_t version) {
   const at::NoGradGuard no_grad;
   std::vector<Append> fed;
@@ -60,15 +71,7 @@ std::vector<at::Tensor> score(LlamaImpl& model, KvCache& cache, const std::vecto
   }
   const at::Tensor hidden = cache.append(model, fed, Rows::all, version);  // [rows, hidden]
   const at::Tensor wanted = at::tensor(at::ArrayRef<std::int64_t>(targets)).to(hidden.device());
-  constexpr std::int64_t kRowsAtOnce = 512;  // logits of all rows would be the largest tensor of all
-  std::vector<at::Tensor> nll;
-  for (std::int64_t row = 0; row < hidden.size(0); row += kRowsAtOnce) {
-    const std::int64_t count = std::min(kRowsAtOnce, hidden.size(0) - row);
-    at::Tensor logits = model.logits(hidden.narrow(0, row, count));  // [count, vocab]
-    if (logits.scalar_type() != at::kDouble) logits = logits.to(at::kFloat);
-    nll.push_back(at::cross_entropy_loss(logits, wanted.narrow(0, row, count), {}, at::Reduction::None));
-  }
-  const at::Tensor all = at::cat(nll);  // [rows]
+  const at::Tensor all = row_nll(model, hidden, wanted);  // [rows]
   std::vector<at::Tensor> by_text;
   std::int64_t row = 0;
   for (const Append& text : fed) {

@@ -15,7 +15,7 @@
 
 namespace templora {
 
-/// The temporary module: low-rank updates on a model's projections. It is attached while it lives; its
+/// The temporary module: low-rank updates on a model's projections. It is attached from the start until detach(); its
 /// destruction is the end of the temporary LoRA, and the model, whose weights it never wrote to, computes
 /// what it computed before. Weights are float32 whatever the model's dtype, in one flat buffer.
 class LoraAdapter {

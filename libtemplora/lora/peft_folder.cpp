@@ -42,6 +42,10 @@ void check_config(const Json& json, const fs::path& file, const LoraConfig& conf
     if (json.contains(field) && !is_off(json.at(field)))
       refuse(file, field, json.at(field).dump(), "nothing: this option is not supported");
   if (json.contains("bias") && json.at("bias") != "none") refuse(file, "bias", json.at("bias").dump(), "\"none\"");
+  // "pissa", "olora" and their like belong to a base whose weights were changed; PEFT writes true once that is undone.
+  if (const Json start = json.value("init_lora_weights", Json()); start.is_string())
+    if (const std::string name = start.get<std::string>(); name != "gaussian" && name != "eva" && name != "orthogonal")
+      refuse(file, "init_lora_weights", printable(start.dump()), "true: convert the adapter when it is saved, since others change the base");
   wanted("r", config.rank, "lora.rank");
   if (!json.contains("lora_alpha") || !json.at("lora_alpha").is_number() || json.at("lora_alpha").get<double>() != config.alpha)
     refuse(file, "lora_alpha", json.value("lora_alpha", Json()).dump(),

@@ -3,24 +3,23 @@
 #include <algorithm>
 
 namespace templora {
-namespace {
-
-std::int64_t context_of(const Config& config) { return config.window.context_tokens.value_or(config.train.prefix_tokens); }
-
-}  // namespace
 
 CachePlan::CachePlan(const Config& config) : config_(config), window_tokens_(window_tokens(config)) {}
 
+std::int64_t CachePlan::context_tokens(const Config& config) {
+  return config.window.context_tokens.value_or(config.train.prefix_tokens);
+}
+
 std::int64_t CachePlan::window_tokens(const Config& config) {
-  return config.cache.window_tokens.value_or(context_of(config) + config.window.chunk_tokens);
+  return config.cache.window_tokens.value_or(context_tokens(config) + config.window.chunk_tokens);
 }
 
 std::int64_t CachePlan::capacity(const Config& config) {
   const std::int64_t chunk = std::max(config.window.chunk_tokens, config.window.first_chunk_tokens.value_or(config.window.chunk_tokens));
   switch (config.cache.policy) {
-    case CachePolicy::rebuild: return context_of(config) + chunk;
+    case CachePolicy::rebuild: return context_tokens(config) + chunk;
     case CachePolicy::refill: return std::max(window_tokens(config), config.cache.refill_tokens + chunk);
-    case CachePolicy::every_k: return context_of(config) + config.cache.rebuild_every_chunks * chunk;
+    case CachePolicy::every_k: return context_tokens(config) + config.cache.rebuild_every_chunks * chunk;
     case CachePolicy::last_n: return std::max(window_tokens(config), chunk);
   }
   return 0;
@@ -44,7 +43,7 @@ std::vector<Fed> CachePlan::open(std::int64_t end, std::int64_t next) {
   }
   if (rebuilds) {
     const std::int64_t kept =
-        std::min(end, config_.cache.policy == CachePolicy::refill ? config_.cache.refill_tokens : context_of(config_));
+        std::min(end, config_.cache.policy == CachePolicy::refill ? config_.cache.refill_tokens : context_tokens(config_));
     visible_ = std::min<std::int64_t>(kept, 1);
     end_ = end - kept + visible_;
     if (kept > 0) feed(end, fed);
@@ -61,7 +60,9 @@ void CachePlan::feed(std::int64_t end, std::vector<Fed>& fed) {
   if (visible_ == 0) visible_ = end_ = 1;
   const bool pieces = config_.cache.policy == CachePolicy::last_n;
   while (end_ < end) {
-    const std::int64_t to = pieces ? std::min(end, end_ + config_.window.chunk_tokens) : end;
+    const std::int64_t chunk = config_.window.chunk_tokens;
+    const std::int64_t piece = end_ == 1 ? std::max(chunk, config_.window.first_chunk_tokens.value_or(chunk)) : chunk;
+    const std::int64_t to = pieces ? std::min(end, end_ + piece) : end;
     if (pieces) trim(to - end_);
     fed.push_back({to - end_, held()});
     written(to);

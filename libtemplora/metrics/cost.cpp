@@ -71,7 +71,7 @@ CostPrediction generated(const Config& config, const ModelShape& shape, const Co
   const ModelWork model(shape, config.lora, config.model.dtype, input.execution);
   const bool adapter = config.score.adapter;
   const std::int64_t prompt = std::max<std::int64_t>(1, input.prompt_tokens);
-  const std::int64_t context = config.window.context_tokens.value_or(config.train.prefix_tokens);
+  const std::int64_t context = CachePlan::context_tokens(config);
   const std::int64_t lag = config.generate.schedule == Schedule::parallelized ? 1 : config.train.lag_chunks;
   CostPrediction cost;
   CachePlan cache(config);
@@ -209,10 +209,14 @@ CostPrediction cost_per_token(const Config& config, const ModelShape& shape, con
   steady.lora.reset_every_tokens = 0;
   steady.window.first_chunk_tokens = chunk;
   const std::int64_t longest = std::max(capacity, config.train.prefix_tokens + chunk);
-  std::int64_t cycle = config.train.update_every_chunks;
-  if (config.cache.policy == CachePolicy::refill) cycle *= std::max<std::int64_t>(1, (capacity - config.cache.refill_tokens) / chunk);
-  if (config.cache.policy == CachePolicy::every_k) cycle *= config.cache.rebuild_every_chunks;
-  if (measures) cycle *= config.cache.staleness_every_chunks;
+  // A cycle longer than a million chunks is not waited for: what happens once in it hardly counts.
+  constexpr std::int64_t kLongest = 1000000;
+  std::int64_t cycle = 1;
+  const auto repeats_every = [&](std::int64_t chunks) { cycle = std::min(kLongest, cycle * std::min(kLongest, chunks)); };
+  repeats_every(config.train.update_every_chunks);
+  if (config.cache.policy == CachePolicy::refill) repeats_every(std::max<std::int64_t>(1, (capacity - config.cache.refill_tokens) / chunk));
+  if (config.cache.policy == CachePolicy::every_k) repeats_every(config.cache.rebuild_every_chunks);
+  if (measures) repeats_every(config.cache.staleness_every_chunks);
   CostInput input;
   input.execution = execution;
   std::int64_t warm = 2;
@@ -221,12 +225,12 @@ CostPrediction cost_per_token(const Config& config, const ModelShape& shape, con
   else
     warm = 2 * (longest / chunk + 2);
   if (config.train.hard_quantile > 0) {  // its rule has no cycle: the mean over many chunks
-    warm += config.train.hard_after_chunks;
-    cycle *= 1000;
+    warm += std::min(kLongest, config.train.hard_after_chunks);
+    repeats_every(1000);
   }
-  if (warm + cycle > 2000000)
+  if (longest / chunk > kLongest)
     throw Error(Exit::usage, fmt::format("window.chunk_tokens: got {} beside windows of {} tokens, wanted at most a million chunks a "
-                                         "window or cycle; enlarge it", chunk, longest));
+                                         "window; enlarge it", chunk, longest));
   input.document_tokens = {warm * chunk};
   const CostPrediction short_run = predict_cost(steady, shape, input);
   input.document_tokens = {(warm + cycle) * chunk};

@@ -61,7 +61,7 @@ std::vector<Fed> fresh_passes(const Config& config, const std::vector<Span>& spa
 }  // namespace
 
 std::vector<PlannedChunk> plan_document(const Config& config, const CostInput& input, std::size_t document) {
-  const std::int64_t chunk_tokens = config.window.chunk_tokens, context = config.window.context_tokens.value_or(config.train.prefix_tokens);
+  const std::int64_t chunk_tokens = config.window.chunk_tokens, context = CachePlan::context_tokens(config);
   const std::int64_t stop = config.train.stop_after_tokens, reset = config.lora.reset_every_tokens;
   auto spans = cut(input.document_tokens.at(document), chunk_tokens, config.window.first_chunk_tokens.value_or(chunk_tokens));
   for (Span& span : spans) span.first += input.first_token;

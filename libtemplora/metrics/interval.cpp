@@ -14,6 +14,7 @@ namespace {
 constexpr std::size_t kFewestForBootstrap = 8, kFewestForSignFlip = 6;
 constexpr int kResamples = 10000;
 constexpr double kLevel = 0.95;
+constexpr double kWidest = 100;  // in standard errors: beyond it, the quantile comes from resamples of one value over and over
 
 double mean_of(const std::vector<double>& values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
@@ -44,10 +45,14 @@ class Indices {
   std::uint64_t state_;
 };
 
+/// Leaves `out` without an interval where resampling can give none.
 void bootstrap_t(const std::vector<double>& values, std::uint64_t seed, BookMean& out) {
   const double error = standard_error(values);
-  out.low = out.high = out.mean;
-  if (!(error > 0)) return;
+  if (!(error > 0)) {
+    out.low = out.high = out.mean;
+    out.method = "bootstrap-t";
+    return;
+  }
   Indices random(seed);
   const auto n = static_cast<double>(values.size());
   std::vector<double> scaled;  // deviations in standard errors: t is the same, and sums lose nothing
@@ -63,16 +68,18 @@ void bootstrap_t(const std::vector<double>& values, std::uint64_t seed, BookMean
     }
     const double drawn_error = std::sqrt(std::max(0.0, squares - sum * sum / n) / (n - 1) / n);
     // A resample of one book over and over has no error of its own: an infinite t.
-    if (drawn_error > 1e-9)
+    if (drawn_error > 1e-6)
       t.push_back(std::abs(sum) / n / drawn_error);
     else if (sum != 0)
       t.push_back(std::numeric_limits<double>::infinity());
   }
   // One quantile of |t|: an equal-tailed interval covered less where a few books vary more than the rest.
   std::sort(t.begin(), t.end());
-  const double reach = error * t[static_cast<std::size_t>(kLevel * static_cast<double>(t.size() - 1) + 0.5)];
-  out.low = out.mean - reach;
-  out.high = out.mean + reach;
+  const double quantile = t[static_cast<std::size_t>(kLevel * static_cast<double>(t.size() - 1) + 0.5)];
+  if (quantile > kWidest) return;  // nearly all books have the same value
+  out.low = out.mean - error * quantile;
+  out.high = out.mean + error * quantile;
+  out.method = "bootstrap-t";
 }
 
 /// Two-sided p of the hypothesis that the mean is `centre`, over all signs of the deviations from it.
@@ -117,7 +124,6 @@ BookMean mean_over_books(const std::vector<double>& values, std::uint64_t seed) 
   if (values.empty()) throw Error(Exit::bad_input, "mean over books: got no book, wanted at least one");
   BookMean out{mean_of(values), {}, {}, static_cast<std::int64_t>(values.size()), "none", {}, {}};
   if (values.size() >= kFewestForBootstrap) {
-    out.method = "bootstrap-t";
     bootstrap_t(values, seed, out);
   } else if (values.size() >= kFewestForSignFlip) {
     out.method = "sign-flip";
@@ -126,9 +132,8 @@ BookMean mean_over_books(const std::vector<double>& values, std::uint64_t seed) 
     out.low = sign_flip_end(values, out.mean, *least - margin);
     out.high = sign_flip_end(values, out.mean, *most + margin);
     out.p = sign_flip_p(values, 0);
-  } else {
-    out.values = values;
   }
+  if (out.method == "none") out.values = values;
   return out;
 }
 

@@ -299,11 +299,6 @@ PerplexityTable perplexity_table(const RunData& run) {
 
 namespace {
 
-template <class T>
-Json optional_json(const std::optional<T>& value) {
-  return value ? Json(*value) : Json(nullptr);
-}
-
 Json perplexity_json(const std::optional<Perplexity>& p) {
   if (!p) return nullptr;
   return {{"corpus", p->corpus},

@@ -32,7 +32,7 @@ RunCost measured_cost(const Config& config, const MeasuredMemory& measured) {
 RunCost compared(const Config& config, const ModelShape& shape, const MeasuredMemory& measured) {
   RunCost cost = measured_cost(config, measured);
   cost.learns = config.score.adapter && config.train.enabled;
-  cost.window = config.window.context_tokens.value_or(config.train.prefix_tokens) + config.window.chunk_tokens;
+  cost.window = CachePlan::context_tokens(config) + config.window.chunk_tokens;
   const CostPrediction method = cost_per_token(method_alone(config), shape);
   cost.method_per_token = method.total();
   cost.method_memory_bytes = method.memory.total();
@@ -72,7 +72,6 @@ TranslationLengths lengths_of(const std::vector<PairRecord>& pairs, const std::v
   return lengths;
 }
 
-Json number_or_null(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
 
 double change_percent(double from, double to) { return from == 0 ? 0 : 100 * (to / from - 1); }
 
@@ -194,7 +193,7 @@ Json to_json(const RunCost& cost) {
   for (const auto& [name, phase] : cost.phases) {
     Json& json = phases[name] = to_json(phase.work);
     json["seconds"] = phase.seconds;
-    json["flops_per_s"] = number_or_null(phase.flops_per_s());
+    json["flops_per_s"] = optional_json(phase.flops_per_s());
     json["peak_rss_bytes"] = phase.peak ? Json(phase.peak->resident_bytes) : Json(nullptr);
     json["peak_device_bytes"] = phase.peak && phase.peak->device_bytes ? Json(*phase.peak->device_bytes) : Json(nullptr);
     if (cost.device) json["floor_seconds"] = floor_seconds(phase.work, *cost.device, cost.dtype);
@@ -210,10 +209,10 @@ Json to_json(const RunCost& cost) {
   for (const PaperCostClaim& claim : cost.claims)
     claims.push_back({{"setting", claim.setting},
                       {"paper_version", claim.version},
-                      {"perplexity_change_percent", number_or_null(claim.perplexity)},
-                      {"flops_change_percent", number_or_null(claim.flops)},
-                      {"latency_change_percent", number_or_null(claim.latency)},
-                      {"memory_change_percent", number_or_null(claim.memory)}});
+                      {"perplexity_change_percent", optional_json(claim.perplexity)},
+                      {"flops_change_percent", optional_json(claim.flops)},
+                      {"latency_change_percent", optional_json(claim.latency)},
+                      {"memory_change_percent", optional_json(claim.memory)}});
   Json json{{"convention", kCountingConvention},
             {"tokens", cost.tokens},
             {"seconds", cost.seconds},

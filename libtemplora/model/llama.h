@@ -114,8 +114,6 @@ class LlamaImpl : public torch::nn::Module {
 
   /// Weight of the output projection, [vocab, hidden] (the embedding's where they are tied).
   const at::Tensor& head_weight() const;
-  /// Weight of the embedding, [vocab, hidden].
-  const at::Tensor& embedding_weight() const { return embedding_; }
 
   const LlamaConfig& config() const { return config_; }
   const at::TensorOptions& options() const { return options_; }

@@ -192,20 +192,19 @@ Json to_json(const RunComparison& comparison) {
     for (const KeyDifference& key : all) json.push_back({{"key", key.key}, {"first", key.first}, {"second", key.second}});
     return json;
   };
-  const auto optional = [](const auto& value) { return value ? Json(*value) : Json(nullptr); };
   Json shifts = Json::object();
   for (const NllShift& shift : comparison.shifts) {
     Json books = Json::array();
     for (const NllShift::OfBook& book : shift.books)
-      books.push_back({{"book", book.book}, {"tokens", book.tokens}, {"nll_difference", book.within.mean}, {"low", optional(book.within.low)},
-                       {"high", optional(book.within.high)}, {"method", book.within.low ? "moving-blocks" : "none"}});
+      books.push_back({{"book", book.book}, {"tokens", book.tokens}, {"nll_difference", book.within.mean}, {"low", optional_json(book.within.low)},
+                       {"high", optional_json(book.within.high)}, {"method", book.within.low ? "moving-blocks" : "none"}});
     const BookMean& mean = shift.over_books;
     shifts[shift.name] = {{"tokens", shift.tokens},
                           {"nll_difference", shift.mean},
                           {"same_bits", shift.same_bits},
-                          {"over_books", {{"nll_difference", mean.mean}, {"low", optional(mean.low)}, {"high", optional(mean.high)}, {"p", optional(mean.p)},
+                          {"over_books", {{"nll_difference", mean.mean}, {"low", optional_json(mean.low)}, {"high", optional_json(mean.high)}, {"p", optional_json(mean.p)},
                                           {"books", mean.books}, {"method", mean.method}}},
-                          {"more_than_chance", optional(shift.more_than_chance())},
+                          {"more_than_chance", optional_json(shift.more_than_chance())},
                           {"books", books}};
   }
   return {{"config", keys(comparison.config)}, {"identity", keys(comparison.identity)}, {"books", comparison.books}, {"nll", shifts}};

@@ -17,10 +17,12 @@ std::string giga(double value) {
 }
 std::string gigabytes(double bytes) { return fmt::format("{:.3g} GB", bytes / 1e9); }
 std::string change(double from, double to) { return from == 0 ? kDash : fmt::format("{:+.1f} %", 100 * (to / from - 1)); }
+/// Three digits or more, never with an exponent above.
+std::string digits(double value) { return value < 100 ? fmt::format("{:.3g}", value) : fmt::format("{:.0f}", value); }
 std::string duration(double seconds) {
-  if (seconds < 1e-3) return fmt::format("{:.3g} µs", seconds * 1e6);
-  if (seconds < 1) return fmt::format("{:.3g} ms", seconds * 1e3);
-  return seconds < 7200 ? fmt::format("{:.3g} s", seconds) : fmt::format("{:.3g} h", seconds / 3600);
+  if (seconds < 1e-3) return digits(seconds * 1e6) + " µs";
+  if (seconds < 1) return digits(seconds * 1e3) + " ms";
+  return seconds < 7200 ? digits(seconds) + " s" : digits(seconds / 3600) + " h";
 }
 
 /// Names of `phases` in the order of a chunk's life; what has no place there comes last.
@@ -102,7 +104,7 @@ void append_advice(const RunCost& cost, std::string& out) {
                        change(own->per_token.flops(), cost.method_per_token.flops()), window_name(cost.window));
   const double base = seconds_of(cost, {"recompute_base", "score_base"});
   const double module = seconds_of(cost, {"recompute", "score", "train_forward", "train_backward", "optimizer"});
-  if (base > 0 && module > 0) out += fmt::format("; seconds from {:.3g} to {:.3g} ({})", base, module, change(base, module));
+  if (base > 0 && module > 0) out += fmt::format("; seconds from {} to {} ({})", digits(base), digits(module), change(base, module));
   out += ".\n2. *A short fixed window processes a text of any length cheaply.* ";
   std::string against;
   for (const ReferenceCost& r : cost.references)
@@ -129,13 +131,13 @@ std::string cost_markdown(const RunCost& cost) {
     const PhaseCost& phase = cost.phases.at(name);
     total += phase.work;
     const auto rate = phase.flops_per_s();
-    out += fmt::format("| {} | {:.3g} | {:.1f} % | {} | {} | {} |", name, phase.seconds,
+    out += fmt::format("| {} | {} | {:.1f} % | {} | {} | {} |", name, digits(phase.seconds),
                        cost.seconds > 0 ? 100 * phase.seconds / cost.seconds : 0, giga(phase.work.flops()), rate ? giga(*rate) : kDash,
                        peak_text(phase));
     out += cost.device ? fmt::format(" {} |\n", duration(floor_seconds(phase.work, *cost.device, cost.dtype))) : "\n";
   }
   const auto rate = PhaseCost{total, cost.seconds, {}}.flops_per_s();
-  out += fmt::format("| all | {:.3g} | | {} | {} | |", cost.seconds, giga(total.flops()), rate ? giga(*rate) : kDash);
+  out += fmt::format("| all | {} | | {} | {} | |", digits(cost.seconds), giga(total.flops()), rate ? giga(*rate) : kDash);
   out += cost.device ? " |\n\n" : "\n\n";
   if (cost.tokens > 0)
     out += fmt::format("{} tokens; {} GFLOP and {} a token. {} ", grouped(cost.tokens), giga(total.flops() / double(cost.tokens)),

@@ -27,7 +27,6 @@ std::string latex_cell(const std::string& text) {
   return number && text[0] == '-' ? "$" + text + "$" : latex_escaped(text);
 }
 
-Json optional_json(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
 
 Json cell_json(const Cell& cell) {
   Json json = Json::object();

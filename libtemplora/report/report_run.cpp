@@ -152,7 +152,12 @@ std::vector<ReportRun> read_report_runs(const std::vector<RunSource>& sources, s
     }
     runs.push_back(read_report_run(source, edges, unfinished_too));
     const Json::json_pointer at("/config/score/segment_edges");
-    if (edges.empty() && runs.back().table && runs.back().record.contains(at)) edges = runs.back().record.at(at).get<std::vector<std::int64_t>>();
+    if (!edges.empty() || !runs.back().table || !runs.back().record.contains(at)) continue;
+    try {
+      edges = runs.back().record.at(at).get<std::vector<std::int64_t>>();
+    } catch (const nlohmann::json::exception&) {
+      throw Error(Exit::bad_input, fmt::format("{}: config: score.segment_edges: wanted an array of integers", (source.folder / "run.json").string()));
+    }
   }
   return runs;
 }

@@ -54,7 +54,7 @@ struct Document {
   std::int64_t next_chunk = 0, next_token = 0;
   std::int64_t module = 0, module_start = 0;  // number of the present module, and its first chunk
   std::int64_t version = 0, steps = 0;
-  std::vector<std::int64_t> lengths;  // of the chunks so far
+  std::vector<std::int64_t> ends;     // of the chunks so far, in tokens
   std::vector<std::int64_t> modules;  // that scored them
   std::set<std::int64_t> learnt;
 };
@@ -103,8 +103,7 @@ void check_training(const Config& config, const ChunkRecord& chunk, Document& d,
     if (learnt >= 0 && learnt < static_cast<std::int64_t>(d.modules.size())) {
       const auto at = static_cast<std::size_t>(learnt);
       v.expect(d.modules[at] == d.module, "trained-unasked", fmt::format("{}: got training on chunk {}, which another module scored", where, learnt));
-      std::int64_t end = 0;
-      for (std::size_t i = 0; i <= at; ++i) end += d.lengths[i];
+      const std::int64_t end = d.ends[at];
       v.expect(train.stop_after_tokens == 0 || end <= train.stop_after_tokens, "trained-unasked",
                fmt::format("{}: got training on chunk {}, which ends at token {}, beyond train.stop_after_tokens", where, learnt, end));
       v.expect((learnt - d.module_start) % train.update_every_chunks == 0, "trained-unasked",
@@ -192,7 +191,7 @@ void verify_chunks(const RunImage& run, Verification& v) {
     if (d->next_chunk > 0 && module != d->module) d->version = d->steps = 0, d->module_start = chunk.chunk;
     d->module = module;
     d->modules.push_back(module);
-    d->lengths.push_back(chunk.tokens);
+    d->ends.push_back((d->ends.empty() ? 0 : d->ends.back()) + chunk.tokens);
     check_training(config, chunk, *d, where, v);
     check_scorers(config, chunk, where, v);
     if (chunk.staleness)
@@ -223,7 +222,8 @@ void verify_controls(const RunImage& run, Verification& v) {
       v.expect(learnt == chunk.trained_chunk.has_value(), "control-pairing",
                fmt::format("{}: {}_trained: got {}, wanted as trained_chunk", run.places[i], name, learnt ? "a lesson" : "none"));
       if (!learnt) continue;
-      v.expect(control.trained_book != chunk.book, "control-source",
+      const auto same_name = [&](const BookRecord& book) { return book.book == chunk.book; };
+      v.expect(control.trained_book != chunk.book || std::count_if(run.books.begin(), run.books.end(), same_name) > 1, "control-source",
                fmt::format("{}: {}_trained: got \"{}\", the very text that is scored", run.places[i], name, control.trained_book));
       if (control.trained_token < 0) v.found("control-order", fmt::format("{}: {}_trained: got a token before the text", run.places[i], name));
       if (scorer != Scorer::other_book || !before || !before->controls.contains(scorer)) continue;

@@ -23,7 +23,7 @@ class BaseScores {
   /// or damaged ones.
   std::optional<std::vector<float>> find(const std::string& text_hash, std::int64_t tokens, std::int64_t count) const;
 
-  /// Keeps them, atomically. A folder that cannot be written is said once on stderr, and harms nothing.
+  /// Keeps them, atomically. A folder that cannot be written is said on stderr, and harms nothing.
   void keep(const std::string& text_hash, std::int64_t tokens, std::span<const float> nll) const;
 
  private:

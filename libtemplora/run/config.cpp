@@ -150,9 +150,26 @@ std::string resumable_hash(Json effective) {
   return identity_hash(std::move(effective));
 }
 
+/// Forgets the inputs that the experiment has no use for: they need not even be there.
+void drop_unused_inputs(Config& c) {
+  if (c.experiment != ExperimentKind::pretrain) c.data.validation.clear();
+  if (c.experiment == ExperimentKind::pretrain) c.lora.init_from.reset();
+  if (c.experiment == ExperimentKind::translation) c.data.books.clear();
+  if (c.experiment != ExperimentKind::translation) {
+    c.data.novels.clear();
+    c.translation.comet_model.reset();
+  }
+  if (c.experiment != ExperimentKind::generation) {
+    c.generate.prompt_file.reset();
+    c.generate.from_snapshot.reset();
+  }
+  if (c.control.empty()) c.data.control_books.clear();
+}
+
 }  // namespace
 
 std::string input_hash(Config config, const InputHashes& hashes) {
+  drop_unused_inputs(config);
   // Where an input lies is no part of it; that it is given, and what it holds, is.
   const std::string model = config.model.path.empty() ? "" : hashes.model(config.model.path);
   const std::string tokenizer = hashes.tokenizer(config.model.tokenizer.value_or(config.model.path));
@@ -174,10 +191,10 @@ LoadedConfig parse_config(const std::string& text, const std::string& where, con
   for (const Override& override_ : overrides) apply_override(json, override_);
 
   const KeySource source = [&](const std::string& key) {
-    for (const Override& override_ : overrides) {
-      const std::string& set = override_.key;
+    for (auto last = overrides.rbegin(); last != overrides.rend(); ++last) {  // of two for one key the later one counts
+      const std::string& set = last->key;
       const bool inside = key == set || key.rfind(set + ".", 0) == 0 || key.rfind(set + "[", 0) == 0;
-      if (inside) return fmt::format("{} with --set {}={}", where, set, override_.value);
+      if (inside) return fmt::format("{} with --set {}={}", where, set, last->value);
     }
     return where;
   };

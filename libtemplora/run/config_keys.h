@@ -132,12 +132,12 @@ void visit_fields(TrainConfig& c, Visitor&& v) {
   v("stop_after_tokens", c.stop_after_tokens,
     FieldInfo{"train on chunks that end within the first tokens of each document only; 0: on all", "tokens", 0});
   v("update_every_chunks", c.update_every_chunks,
-    FieldInfo{"k: learn a module's chunks 0, k, 2k, ... only; the others are scored, never learnt (perplexity)", "chunks", 1});
+    FieldInfo{"k: learn a module's chunks 0, k, 2k, ... only; the others are scored, never learnt (perplexity)", "chunks", 1, kMostTokens});
   v("hard_quantile", c.hard_quantile,
     FieldInfo{"q: learn a chunk only if the module's mean NLL on it is at least the q-quantile of the document's earlier "
               "chunks' (perplexity); 0: learn all", "", 0, 0.999999});
   v("hard_after_chunks", c.hard_after_chunks,
-    FieldInfo{"hard_quantile: first scored chunks of a document, which are learnt whatever their NLL", "chunks", 1});
+    FieldInfo{"hard_quantile: first scored chunks of a document, which are learnt whatever their NLL", "chunks", 1, kMostTokens});
   v("lag_chunks", c.lag_chunks,
     FieldInfo{"0: train on a chunk before the next is scored; 1: one chunk later (the paper's parallelized "
               "deployment)", "chunks", 0, 1});
@@ -214,11 +214,11 @@ void visit_fields(CacheConfig& c, Visitor&& v) {
   v("window_tokens", c.window_tokens,
     FieldInfo{"W: most tokens that the model sees at once; null: window.context_tokens + window.chunk_tokens", "tokens", 1,
               kMostTokens});
-  v("rebuild_every_chunks", c.rebuild_every_chunks, FieldInfo{"every_k: chunks from one rebuild to the next", "chunks", 1});
+  v("rebuild_every_chunks", c.rebuild_every_chunks, FieldInfo{"every_k: chunks from one rebuild to the next", "chunks", 1, kMostTokens});
   v("sink_tokens", c.sink_tokens, FieldInfo{"last_n: first positions of the text that are always kept", "tokens", 0, kMostTokens});
   v("measure_staleness", c.measure_staleness,
     FieldInfo{"also score chunks with fresh keys and values under the same mask, and record the difference"});
-  v("staleness_every_chunks", c.staleness_every_chunks, FieldInfo{"chunks between these measurements", "chunks", 1});
+  v("staleness_every_chunks", c.staleness_every_chunks, FieldInfo{"chunks between these measurements", "chunks", 1, kMostTokens});
   v("prefill_block_tokens", c.prefill_block_tokens, FieldInfo{"rows of one forward pass that fills the cache", "tokens", 1, kMostTokens});
 }
 

@@ -121,7 +121,7 @@ Json config_schema() {
   Json schema = {{"$schema", "https://json-schema.org/draft/2020-12/schema"}, {"title", "templora run config"}};
   schema.update(section_schema(config));
   Json& properties = schema["properties"];
-  schema["required"] = {"model", "data"};
+  schema["required"] = {"model"};
   properties["model"]["properties"]["rope_scaling"]["type"] = {"object", "null"};
   Json& lora = properties["lora"]["properties"];
   lora["targets"]["items"] = {{"enum", LoraConfig{}.targets}};
@@ -152,18 +152,26 @@ std::string config_reference() {
       "- With W = `cache.window_tokens`, or `window.context_tokens` + `window.chunk_tokens` where it is null: `cache.policy`\n"
       "  `refill` wants `cache.refill_tokens` of at most W - 2 * `window.chunk_tokens`, since above that nothing is ever\n"
       "  reused; `last_n` wants W above `window.chunk_tokens` + `cache.sink_tokens`; `every_k` wants\n"
-      "  `cache.rebuild_every_chunks` of at least 2. Only `last_n` takes a `cache.sink_tokens` above 0.\n"
-      "- `generate.prompt` and `generate.prompt_file` exclude each other.\n"
+      "  `cache.rebuild_every_chunks` of at least 2. Only `last_n` takes a `cache.sink_tokens` above 0. With `rebuild` and\n"
+      "  `every_k`, `cache.window_tokens` has no part, and another value than that sum is refused; what `every_k` has in sight\n"
+      "  grows up to `window.context_tokens` + `cache.rebuild_every_chunks` * `window.chunk_tokens`.\n"
+      "- `lora.reset_every_tokens` above 0 wants `cache.policy` `rebuild`; `cache.measure_staleness` wants another.\n"
+      "- `train.weight_decay` above 0 goes with `train.optimizer` `adamw` only, `train.decay_to_start` with `sgd` and `rms`\n"
+      "  only, and `train.moments` `reset` not with `sgd`. `train.label_prefix` wants a `train.prefix_tokens` above 0;\n"
+      "  `train.update_every_chunks` and `train.hard_quantile` want `train.enabled`. These three are for `perplexity` only.\n"
+      "- `generate.min_new_tokens` is at most `generate.max_new_tokens`. A generation wants exactly one of `generate.prompt`,\n"
+      "  `generate.prompt_file` and `generate.from_snapshot`.\n"
       "- `experiment: \"generation\"` knows no `control`, `lora.reset_every_tokens`, `cache.measure_staleness`,\n"
       "  `generate.min_new_tokens`, `generate.max_new_tokens` and `window.first_chunk_tokens`.\n"
       "- `experiment: \"translation\"` reads `data.novels` and `data.max_chunks` instead of the other keys of `data`, and\n"
       "  not the `window` section. `translation.tokenization` is `official` or `corrected` as `fidelity` is, where it is\n"
       "  absent. Without `generate.stop` a translation ends at the template's end mark or a line end. It knows no\n"
       "  `train.lag_chunks`, `train.stop_after_tokens`, `lora.reset_every_tokens` and `control`, and nothing of the `cache`\n"
-      "  section. Other experiments want `data.books`.\n"
-      "- `experiment: \"pretrain\"` reads `model.tokenizer`, `data.books` without `data.exclude`, `data.validation` and the\n"
-      "  `pretrain` section, and makes a model; every other experiment reads `model.path`. Sections of other experiments\n"
-      "  are allowed and unused.\n";
+      "  section. `perplexity` and `pretrain` want `data.books`.\n"
+      "- `experiment: \"pretrain\"` wants `model.tokenizer` and `data.validation`, a `pretrain.batch_sequences` that is a\n"
+      "  multiple of `micro_sequences` and sizes that fit each other; it reads `data.books` without `data.exclude` and the\n"
+      "  `pretrain` section, and makes a model; every other experiment reads `model.path`. It reads whole texts: a\n"
+      "  `data.max_tokens` above 0 is refused. Sections of other experiments are allowed and unused.\n";
   return out;
 }
 

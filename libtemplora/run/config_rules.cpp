@@ -48,6 +48,10 @@ void check_cache_rules(const Config& c, Fail&& fail) {
                                           enum_name(c.cache.policy)));
   const std::int64_t chunk = c.window.chunk_tokens, context = c.window.context_tokens.value_or(c.train.prefix_tokens);
   const std::int64_t window = c.cache.window_tokens.value_or(context + chunk);
+  const bool slides = c.cache.policy == CachePolicy::refill || c.cache.policy == CachePolicy::last_n;
+  if (!slides && window != context + chunk)
+    fail("cache.window_tokens", fmt::format("got {} beside cache.policy \"{}\", which has no use for it; wanted null, or "
+                                            "context_tokens + chunk_tokens = {} + {}", window, enum_name(c.cache.policy), context, chunk));
   switch (c.cache.policy) {
     case CachePolicy::rebuild: return;
     case CachePolicy::refill:
@@ -96,6 +100,9 @@ void check_generation_rules(const Config& c, Fail&& fail) {
   if (!c.control.empty()) fail("control", "got controls, wanted none: the generation experiment does not know them");
   if (c.lora.reset_every_tokens != 0)
     fail("lora.reset_every_tokens", fmt::format("got {}, wanted 0: the generation experiment does not know it", c.lora.reset_every_tokens));
+  const std::int64_t context = c.window.context_tokens.value_or(c.train.prefix_tokens);
+  if (context == 0 && (c.cache.policy == CachePolicy::rebuild || c.cache.policy == CachePolicy::every_k))
+    fail("window.context_tokens", "got 0, or null beside train.prefix_tokens 0, wanted at least 1: a text goes on from what is in sight");
   if (c.cache.measure_staleness)
     fail("cache.measure_staleness", "got true, wanted false: only experiment \"perplexity\" measures it");
   if (c.generate.min_new_tokens != 0)

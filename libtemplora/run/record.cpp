@@ -32,11 +32,6 @@ void get(const Json& json, const std::string& where, const char* name, std::opti
     get(json, where, name, out.emplace());
 }
 
-template <class T>
-Json optional_json(const std::optional<T>& value) {
-  return value ? Json(*value) : Json(nullptr);
-}
-
 void require_object(const Json& json, const std::string& where) {
   if (!json.is_object()) throw Error(Exit::bad_input, fmt::format("{}: got no object, wanted one", where));
 }

@@ -44,6 +44,8 @@ void check_follows(const ChunkRecord& chunk, const std::vector<const ChunkRecord
   if (chunk.chunk != wanted_chunk || chunk.first_token != wanted_token)
     disagree(where, fmt::format("got chunk {} at token {}, wanted chunk {} at token {}", chunk.chunk, chunk.first_token,
                                 wanted_chunk, wanted_token));
+  if (chunk.scored_tokens < 0 || chunk.scored_tokens > chunk.tokens || chunk.scored_tokens < chunk.tokens - 1)
+    disagree(where, fmt::format("got {} of {} tokens scored, wanted all, or all but the first", chunk.scored_tokens, chunk.tokens));
 }
 
 }  // namespace
@@ -74,6 +76,11 @@ RunData read_run(const fs::path& path) {
   RunData data;
   const std::string run = (path / "run.json").string();
   data.run = parse_json(read_file(run), run);
+  if (!data.run.is_object()) disagree(run, "got no object, wanted the record of a run");
+  for (const char* part : {"config", "identity"})
+    if (data.run.contains(part) && !data.run.at(part).is_object()) disagree(run, fmt::format("{}: got no object, wanted one", part));
+  for (const char* text : {"processor", "templora_version"})
+    if (data.run.contains(text) && !data.run.at(text).is_string()) disagree(run, fmt::format("{}: got no string, wanted one", text));
 
   std::map<std::int64_t, std::vector<const ChunkRecord*>> chunks_of;
   read_jsonl(path / "books.jsonl", [&](const Json& json, const std::string& where) {

@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "core/error.h"
+#include "sweep/claim.h"
 
 namespace templora {
 namespace {
@@ -50,7 +51,11 @@ void write_failure(const fs::path& folder, const CellFailure& failure) {
 }
 
 void clear_failure(const fs::path& folder) {
-  const std::optional<CellFailure> failure = read_failure(folder);
+  if (!read_failure(folder)) return;
+  // Another sweep may have cleared it and be at work already.
+  ClaimWatch watch(this_process());
+  const std::optional<Claim> claim = Claim::take(claims_folder(folder), watch.me(), watch.look(claims_folder(folder), 0));
+  const std::optional<CellFailure> failure = claim ? read_failure(folder) : std::nullopt;
   if (!failure) return;
   const bool never = failure->line.find("cannot be resumed") != std::string::npos ||
                      failure->line.find("none of the saved states can be used") != std::string::npos;

@@ -174,9 +174,9 @@ std::optional<Claim> Claim::take(const fs::path& claims, const Claimant& me, con
     const fs::path file = claims / std::to_string(number), temporary = claims / ("new-" + me.id);
     try {
       write_file_atomically(temporary, dump_json(to_json(me, 0), "claim"));
-    } catch (const Error& error) {
-      if (fs::exists(claims)) throw;
-      continue;
+    } catch (const Error&) {
+      if (attempt + 1 == kAttempts) throw;
+      continue;  // the folder was given back, and perhaps made anew by others, in between
     }
     failure = publish(temporary, file);
     ::unlink(temporary.c_str());

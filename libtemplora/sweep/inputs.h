@@ -35,7 +35,7 @@ class InputFiles {
   std::string texts_hash(const std::string& pattern);
 
   std::map<std::string, File> files_;
-  std::map<std::string, std::string> known_;  // of folders and patterns, within one cell_key()
+  std::map<std::string, std::string> known_;  // of folders and patterns
 
   friend class InputGuard;
 };

@@ -23,7 +23,7 @@ std::string values_text(const Json& values) {
 std::string short_count(double count) {
   constexpr std::array units{"", "k", "M", "G", "T", "P", "E"};
   std::size_t unit = 0;
-  for (; count >= 1000 && unit + 1 < units.size(); ++unit) count /= 1000;
+  for (; count >= 999.5 && unit + 1 < units.size(); ++unit) count /= 1000;  // three digits would round up to 1000
   return unit == 0 ? fmt::format("{:.0f}", count) : fmt::format("{:.3g}{}", count, units[unit]);
 }
 

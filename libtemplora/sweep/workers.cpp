@@ -192,8 +192,9 @@ class Work {
         ++run;
         continue;
       }
-      judge(*run, status);
-      run = running_.erase(run);  // gives the cell back
+      std::list<Running> over;  // gives the cell back at its end; judged once, even if that cannot be written down
+      over.splice(over.end(), running_, run++);
+      judge(over.front(), status);
     }
   }
 

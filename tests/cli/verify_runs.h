@@ -32,6 +32,8 @@ class VerifyWorld : public World {
     std::string other;
     for (int i = 0; i < 50; ++i) other += "A lazy dog sleeps, and fox " + std::to_string(3 * i) + " goes round it.\n";
     write("other.txt", other);
+    std::filesystem::create_directory(folder / "more");
+    write("more/book.txt", other);  // a book with another one's name
     write("held.txt", "A lazy fox and a quick dog sat down together, and neither of them jumped over anything that day.\n");
     Json novel = Json::array(), before = Json::array();
     for (int c = 0; c < 3; ++c) {

@@ -275,6 +275,8 @@ TEST_CASE("templora verify: honest runs of all options pass, also resumed and un
       {"official", {{"fidelity", "official"}, {"window.first_chunk_tokens", 30}}},
       {"shared", shared},
       {"refill", {{"cache", {{"policy", "refill"}, {"refill_tokens", 16}, {"window_tokens", 96}, {"measure_staleness", true}, {"staleness_every_chunks", 3}}}}},
+      {"namesakes", {{"data.books", {"book.txt", "more/book.txt"}}, {"control", "other_book"}}},
+      {"bare", {{"window.context_tokens", 0}, {"cache", {{"policy", "every_k"}, {"rebuild_every_chunks", 3}}}}},
       {"every_k", {{"cache", {{"policy", "every_k"}, {"rebuild_every_chunks", 2}}}}},
       {"last_n", {{"cache", {{"policy", "last_n"}, {"sink_tokens", 4}, {"window_tokens", 64}}}}},
       {"no_base", {{"score.base", false}}},

@@ -66,7 +66,8 @@ TEST_CASE("ContextCache: without updates every policy with a plain window scores
   const std::vector<std::vector<Override>> policies{
       {{"cache.policy", "rebuild"}, {"window.context_tokens", "20"}},
       {{"cache.policy", "refill"}, {"cache.refill_tokens", "10"}, {"cache.window_tokens", "50"}},
-      {{"cache.policy", "every_k"}, {"cache.rebuild_every_chunks", "3"}, {"window.context_tokens", "14"}}};
+      {{"cache.policy", "every_k"}, {"cache.rebuild_every_chunks", "3"}, {"window.context_tokens", "14"}},
+      {{"cache.policy", "every_k"}, {"cache.rebuild_every_chunks", "2"}, {"window.context_tokens", "0"}}};
   for (const auto& policy : policies) {
     const Scored scored = score_all(*model, config_of(policy), text);
     for (std::size_t i = 0; i < chunks.size(); ++i) {
@@ -89,6 +90,9 @@ TEST_CASE("ContextCache: every_k rebuilds after k chunks, and last_n keeps its w
   const Scored every = score_all(
       *model, config_of({{"cache.policy", "every_k"}, {"cache.rebuild_every_chunks", "2"}, {"window.context_tokens", "14"}}), made_text(96));
   CHECK(every.context == std::vector<std::int64_t>{0, 12, 14, 26, 14, 26, 14, 26});
+  const Scored none = score_all(
+      *model, config_of({{"cache.policy", "every_k"}, {"cache.rebuild_every_chunks", "3"}, {"window.context_tokens", "0"}}), made_text(84));
+  CHECK(none.context == std::vector<std::int64_t>{0, 12, 24, 0, 12, 24, 0});
   const Scored last = score_all(
       *model, config_of({{"cache.policy", "last_n"}, {"cache.window_tokens", "40"}, {"cache.sink_tokens", "3"}}), made_text(84));
   CHECK(last.context == std::vector<std::int64_t>{0, 12, 24, 28, 28, 28, 28});
@@ -146,7 +150,8 @@ TEST_CASE("TempLora: a run with kept keys goes on bit for bit from a saved state
   book.name = "book";
   book.tokens = made_text(150);
   for (const char* policy : {"refill", "every_k", "last_n"}) {
-    const Config config = config_of({{"cache.policy", policy}, {"cache.refill_tokens", "10"}, {"cache.window_tokens", "60"},
+    const Config config = config_of({{"cache.policy", policy}, {"cache.refill_tokens", "10"},
+                                     {"cache.window_tokens", std::string(policy) == "every_k" ? "null" : "60"},
                                      {"cache.sink_tokens", std::string(policy) == "last_n" ? "2" : "0"},
                                      {"window.context_tokens", "14"}, {"train.prefix_tokens", "12"}});
     const fs::path file = fs::temp_directory_path() / ("templora-cache-" + std::to_string(::getpid()) + ".safetensors");

@@ -3,6 +3,9 @@
 #include <ATen/Parallel.h>
 #include <unistd.h>
 
+#include <functional>
+#include <limits>
+
 #include "../model/goldens.h"
 #include "catch.h"
 #include "model/load.h"
@@ -115,6 +118,48 @@ TEST_CASE("Generation: it goes on bit for bit from a saved state, with every sch
       CHECK(chunk.record.repeated_4grams == whole[i].record.repeated_4grams);
     }
   }
+  fs::remove(file);
+}
+
+TEST_CASE("Generation: a branch that learns at once first learns what the run before it had put off", "[unit]") {
+  Llama model = small_model();
+  const fs::path file = fs::temp_directory_path() / ("templora-branch-" + std::to_string(::getpid()) + ".safetensors");
+  Json state;
+  {
+    Generation late(*model, config_of({{"generate.schedule", "parallelized"}}), kPrompt, -1);
+    for (int i = 0; i < 2; ++i) late.step();
+    state = late.state();
+    late.save_tensors_to(file);
+  }
+  Generation branch(*model, config_of({}), kPrompt, -1);
+  branch.restore(state, file);
+  const WrittenChunk third = branch.step();
+  CHECK(third.record.adapter_version == 2);
+  CHECK(third.record.trained_chunk == 2);
+  fs::remove(file);
+}
+
+TEST_CASE("Generation: a damaged state is refused, whatever its numbers are", "[unit]") {
+  Llama model = small_model();
+  const fs::path file = fs::temp_directory_path() / ("templora-damaged-" + std::to_string(::getpid()) + ".safetensors");
+  const Config config = config_of({{"cache.policy", "refill"}, {"cache.refill_tokens", "8"}, {"cache.window_tokens", "64"}});
+  Json state;
+  {
+    Generation first(*model, config, kPrompt, -1);
+    first.step();
+    state = first.state();
+    first.save_tensors_to(file);
+  }
+  const auto refused = [&](const std::function<void(Json&)>& damage) {
+    Json damaged = state;
+    damage(damaged);
+    Generation second(*model, config, kPrompt, -1);
+    CHECK_THROWS_AS(second.restore(damaged, file), Error);
+  };
+  refused([](Json& s) { s["chunks"][0] = {std::numeric_limits<std::int64_t>::max(), 1}; });
+  refused([](Json& s) { s["chunks"][0] = {0, std::numeric_limits<std::int64_t>::max()}; });
+  refused([](Json& s) { s["cache"]["positions"].erase(0); });
+  refused([](Json& s) { s["learnt"] = 7; });
   fs::remove(file);
 }
 

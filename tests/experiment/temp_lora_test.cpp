@@ -166,6 +166,7 @@ TEST_CASE("TempLora: a restored document goes on bit for bit", "[unit]") {
   const fs::path file = fs::temp_directory_path() / ("templora-state-" + std::to_string(getpid()) + ".safetensors");
   Llama model = load_llama(goldens::folder("loop/model"), at::kFloat, at::kCPU);
   std::vector<Json> modes{{{"lora.dropout", 0.2}}};  // dropout: the generator's state counts too
+  modes.push_back({{"train.hard_quantile", 0.5}, {"score.adapter", false}});  // a rule with nobody to follow it
   modes.insert(modes.end(), kAblations.begin(), kAblations.end());
   for (const Json& mode : modes) {
     INFO(mode.dump());

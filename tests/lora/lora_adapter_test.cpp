@@ -6,6 +6,8 @@
 
 #include "../model/goldens.h"
 #include "catch.h"
+#include "core/file.h"
+#include "core/json.h"
 #include "model/load.h"
 
 using namespace templora;
@@ -116,6 +118,24 @@ TEST_CASE("LoraAdapter: an adapter folder of another kind is refused by name", "
   other_rank.rank = 8;
   LoraAdapter adapter(*model, other_rank, 1);
   CHECK_THROWS_WITH(load_peft_folder(adapter, goldens::folder("lora/all_targets")), Catch::Matchers::Contains("lora.rank"));
+}
+
+TEST_CASE("LoraAdapter: an adapter that belongs to a changed base is refused", "[unit]") {
+  const fs::path folder = fs::temp_directory_path() / ("templora-pissa-" + std::to_string(getpid()));
+  fs::remove_all(folder);
+  fs::copy(goldens::folder("lora/all_targets"), folder);
+  Llama model = golden_model();
+  LoraAdapter adapter(*model, lora_config(), 1);
+  const auto load_started_by = [&](const Json& start) {
+    Json config = parse_json(read_file(folder / "adapter_config.json"), "config");
+    config["init_lora_weights"] = start;
+    write_file_atomically(folder / "adapter_config.json", config.dump());
+    load_peft_folder(adapter, folder);
+  };
+  for (const Json& start : {Json(true), Json("gaussian"), Json(nullptr)}) CHECK_NOTHROW(load_started_by(start));
+  for (const char* start : {"pissa", "pissa_niter_16", "olora", "loftq", "corda"})
+    CHECK_THROWS_WITH(load_started_by(start), Catch::Matchers::Contains("init_lora_weights: got"));
+  fs::remove_all(folder);
 }
 
 TEST_CASE("LoraAdapter: dropout's gradient is the derivative of the same draw", "[unit]") {

@@ -47,6 +47,18 @@ TEST_CASE("mean_over_books: intervals hold the true mean about as often as they 
   }
 }
 
+TEST_CASE("mean_over_books: where all books but one or two are equal there is no interval", "[unit]") {
+  for (const std::vector<double>& values : {std::vector<double>{0, 0, 0, 0, 0, 0, 0, -.1}, {0, 0, 0, 0, 0, 0, -.1, -.2},
+                                            {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -.1, -.2}}) {
+    const BookMean mean = mean_over_books(values);
+    CHECK(mean.method == "none");
+    CHECK((!mean.low && !mean.high));
+    CHECK(mean.values == values);
+  }
+  const BookMean equal = mean_over_books(std::vector<double>(8, 0.5));
+  CHECK((equal.method == "bootstrap-t" && *equal.low == 0.5 && *equal.high == 0.5));
+}
+
 TEST_CASE("mean_over_books: the same seed gives the same interval", "[unit]") {
   const std::vector<double> values{0.1, -0.3, 0.5, 0.2, 0.9, -0.1, 0.3, 0.4, 0.6};
   CHECK(*mean_over_books(values, 3).low == *mean_over_books(values, 3).low);

@@ -245,6 +245,9 @@ TEST_CASE("Config: cache policies that would reuse nothing are refused", "[unit]
   contains(refused_set("cache.sink_tokens", "4"), "cache.sink_tokens: got 4 beside cache.policy \"rebuild\", wanted 0");
   contains(refusal(kMinimal, refill_with("cache.sink_tokens", "4")), "cache.sink_tokens: got 4 beside cache.policy \"refill\"");
   CHECK(with({{"cache.policy", "last_n"}, {"cache.sink_tokens", "4"}}).config.cache.sink_tokens == 4);
+  contains(refused_set("cache.window_tokens", "64"), "cache.window_tokens: got 64 beside cache.policy \"rebuild\"");
+  const auto sum = with({{"window.chunk_tokens", "24"}, {"window.context_tokens", "40"}, {"cache.window_tokens", "64"}});
+  CHECK(sum.config.cache.window_tokens == 64);
   contains(refused_set("generate.min_new_tokens", "257"), "max_new_tokens = 256");
   contains(refused_set("generate.schedule", "both"), "\"cascaded\", \"parallelized\"");
 }
@@ -317,11 +320,19 @@ TEST_CASE("Config: a generation refuses what it does not know", "[unit]") {
   contains(refusal(written, policy), "cache.measure_staleness: got true, wanted false");
   contains(refusal(written, {{"lora.reset_every_tokens", "7"}}), "lora.reset_every_tokens");
   contains(refusal(written, {{"control", "other_book"}}), "control");
+  contains(refusal(written, {{"train.prefix_tokens", "0"}}), "window.context_tokens: got 0");
+  contains(refusal(written, {{"window.context_tokens", "0"}, {"cache.policy", "every_k"}}), "window.context_tokens: got 0");
+  CHECK(parse(written, {{"train.prefix_tokens", "0"}, {"window.context_tokens", "8"}}).config.train.prefix_tokens == 0);
   // What is filled in is taken when it is read again.
   for (const char* fidelity : {"corrected", "official"}) {
     const LoadedConfig loaded = parse(written, {{"fidelity", fidelity}, {"window.chunk_tokens", "300"}});
     CHECK(parse(loaded.effective.dump()).effective == loaded.effective);
   }
+}
+
+TEST_CASE("Config: of two --set for one key, the later one counts and is named", "[unit]") {
+  CHECK(with({{"train.epochs", "2"}, {"train.epochs", "3"}}).config.train.epochs == 3);
+  contains(refusal(kMinimal, {{"train.epochs", "2"}, {"train.epochs", "-1"}}), "--set train.epochs=-1");
 }
 
 TEST_CASE("Config: rules of learning that contradict each other are refused", "[unit]") {
@@ -333,7 +344,7 @@ TEST_CASE("Config: rules of learning that contradict each other are refused", "[
   contains(both({"train.hard_quantile", "0.5"}, {"train.enabled", "false"}), "train.hard_quantile: got a rule");
   contains(both({"train.update_every_chunks", "2"}, {"train.enabled", "false"}), "train.update_every_chunks: got a rule");
   contains(refused_set("train.hard_quantile", "1"), "from 0 to 0.999999");
-  contains(refused_set("train.update_every_chunks", "0"), "at least 1");
+  contains(refused_set("train.update_every_chunks", "0"), "a number from 1 to");
   contains(refused_set("train.optimizer", "lion"), "\"adamw\", \"sgd\", \"rms\"");
   const std::string written = R"({"experiment": "generation", "model": {"path": "m"}, "generate": {"prompt": "p"}})";
   contains(refusal(written, {{"train.hard_quantile", "0.5"}}), "train.hard_quantile: got it beside experiment \"generation\"");

@@ -33,6 +33,9 @@ TEST_CASE("cell_key: follows settings and contents, not places and what changes 
   CHECK(key.size() == 20);
   CHECK(key_of(files) == key);
   CHECK(key_of(files, {{"run.save_every_chunks", 7}, {"notes", 3}, {"score.base_scores", "'kept'"}, {"generate.tokens", 7}}) == key);
+  // Inputs of other experiments need not be there.
+  CHECK(key_of(files, {{"data.validation", Json::array({"gone/*.txt"})}, {"data.novels", Json::array({"gone.train"})}}) == key);
+  CHECK(key_of(files, {{"generate.prompt_file", "'gone.txt'"}, {"data.control_books", Json::array({"gone.txt"})}}) == key);
   CHECK(key_of(files, {{"train.epochs", 5}}) != key);
   CHECK(key_of(files, {{"run.threads", 2}}) != key);
 

@@ -13,7 +13,10 @@ std::filesystem::path tokenizer_folder() { return std::filesystem::path(TEMPLORA
 TEST_CASE("TextStream: the parts together are the text, spaces and characters spelled in bytes included", "[unit]") {
   const Tokenizer tokenizer(tokenizer_folder());
   const std::string before = "It was a dark night;", text = " the rain fell, café ☂ 雨 and so on.\n\nA new paragraph, " + std::string(300, 'x') + " end";
-  const auto all = tokenizer.encode(before + text, false);
+  std::string long_text = text;
+  for (int i = 0; i < 200; ++i) long_text += i % 7 == 0 ? " a雨" : "雨";
+
+  const auto all = tokenizer.encode(before + long_text, false);
   const auto head = tokenizer.encode(before, false);
   REQUIRE(std::equal(head.begin(), head.end(), all.begin()));
   TextStream stream(tokenizer, head);
@@ -23,5 +26,5 @@ TEST_CASE("TextStream: the parts together are the text, spaces and characters sp
     CHECK(part.find("\xEF\xBF\xBD") == std::string::npos);
     shown += part;
   }
-  CHECK(shown == text);
+  CHECK(shown == long_text);
 }
