@@ -43,11 +43,12 @@ std::vector<fs::path> still_there(const std::vector<std::string>& patterns) {
       for (const fs::path& path : expand_globs({pattern}, "."))
         if (std::find(paths.begin(), paths.end(), path) == paths.end()) paths.push_back(path);
     } catch (const Error&) {  // what is gone is said book by book
+      paths.emplace_back(pattern);
     }
   return paths;
 }
 
-/// The file of a record: the one at its place where all are still there, else the first of its name.
+/// The file of a record: the one at its place if that has its name, else the first one that has.
 fs::path path_of(const std::vector<fs::path>& paths, const BookRecord& record) {
   const auto place = std::size_t(record.book_index);
   if (place < paths.size() && paths[place].filename() == record.book) return paths[place];

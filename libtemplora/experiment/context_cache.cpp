@@ -92,7 +92,7 @@ void ContextCache::feed(const std::vector<std::int64_t>& text, std::int64_t end,
   const std::int64_t chunk = config_.window.chunk_tokens;
   while (positions_.back() + 1 < end) {
     const std::int64_t from = positions_.back();
-    const std::int64_t piece = from == 0 ? std::max(chunk, *config_.window.first_chunk_tokens) : chunk;  // as chunks are scored
+    const std::int64_t piece = from == 0 ? CachePlan::first_piece(config_) : chunk;
     const std::int64_t to = config_.cache.policy == CachePolicy::last_n ? std::min(end, from + 1 + piece) : end;
     if (config_.cache.policy == CachePolicy::last_n) trim(to - from - 1);
     cache_.append(model_, {{0, slice(text, from, to - 1)}}, Rows::none, version);

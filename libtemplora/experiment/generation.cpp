@@ -131,9 +131,12 @@ WrittenChunk Generation::step() {
   GenerationRecord& record = result.record;
   PhaseTimer timer(model_.options().device());
   const bool parallel = module_ && module_->writer != nullptr;
-  // A snapshot of a run that learns later than this one left chunks that this one would have learnt.
-  while (module_ && config_.train.enabled && !parallel && learnt_ < index - lag())
-    if (const std::optional<Update> update = train(learnt_)) finite_values(update->update.loss, kLoss, update->chunk);
+  // A snapshot of a run that learns one chunk later than this one left a chunk that this one would have learnt.
+  if (learnt_ == index - lag() - 1)
+    if (const std::optional<Update> update = train(learnt_)) {
+      finite_values(update->update.loss, kLoss, update->chunk);
+      finite_values(update->update.grad_norm, kNorm, update->chunk);
+    }
   record.adapter_version = module_ ? module_->version : 0;
 
   // Parallelized: the chunk before this one is learnt meanwhile, from a text that no longer changes.
@@ -247,8 +250,9 @@ std::optional<double> Generation::window_nll(const Chunk& chunk, bool with_adapt
 }
 
 std::optional<Generation::Update> Generation::train(std::int64_t index) {
-  if (!module_ || !config_.train.enabled || index < learnt_) return {};
-  learnt_ = index + 1;
+  if (index < learnt_) return {};
+  learnt_ = index + 1;  // of this chunk nothing is left to do
+  if (!module_ || !config_.train.enabled) return {};
   const Chunk& chunk = chunks_[std::size_t(index)];
   const std::int64_t stop_after = config_.train.stop_after_tokens;
   if (stop_after > 0 && chunk.first + chunk.count > stop_after) return {};

@@ -14,6 +14,7 @@
 #include "core/error.h"
 #include "core/stop.h"
 #include "metrics/cache_plan.h"
+#include "run/config_fields.h"
 #include "model/load.h"
 
 namespace templora {
@@ -70,6 +71,13 @@ Json identity_of(const Machine& machine) {
 }
 
 void check_windows(const Config& config, const LlamaConfig& model) {
+  const std::int64_t chunk = config.window.chunk_tokens, context = *config.window.context_tokens;
+  const std::int64_t window = config.cache.window_tokens.value_or(context + chunk);
+  const bool slides = config.cache.policy == CachePolicy::refill || config.cache.policy == CachePolicy::last_n;
+  if (!slides && window != context + chunk)
+    throw Error(Exit::usage, fmt::format("cache.window_tokens: got {} beside cache.policy \"{}\", which has no use for it; wanted null, "
+                                         "or window.context_tokens + window.chunk_tokens = {} + {}",
+                                         window, enum_name(config.cache.policy), context, chunk));
   if (config.model.allow_beyond_positions) return;
   const auto check = [&](const char* keys, std::int64_t length) {
     if (length > model.max_positions)
@@ -77,16 +85,17 @@ void check_windows(const Config& config, const LlamaConfig& model) {
                                            "model.rope_scaling, or set model.allow_beyond_positions",
                                            keys, length, model.max_positions));
   };
-  const std::int64_t chunk = config.window.chunk_tokens, context = *config.window.context_tokens;
   check("window.context_tokens + window.chunk_tokens", context + chunk);
   check("window.first_chunk_tokens", *config.window.first_chunk_tokens);
-  // A control's first lesson is as long as the first chunk and stands in mid-text.
-  const std::int64_t lesson = config.control.empty() ? chunk : std::max(chunk, *config.window.first_chunk_tokens);
-  if (config.score.adapter && config.train.enabled) check("train.prefix_tokens + window.chunk_tokens", config.train.prefix_tokens + lesson);
+  if (config.score.adapter && config.train.enabled) check("train.prefix_tokens + window.chunk_tokens", config.train.prefix_tokens + chunk);
+  // The first of the drawn lessons is as long as the first chunk, and stands in mid-text.
+  if (std::count(config.control.begin(), config.control.end(), Control::mixed_books) > 0)
+    check("train.prefix_tokens + window.first_chunk_tokens (beside control \"mixed_books\")",
+          config.train.prefix_tokens + *config.window.first_chunk_tokens);
   if (config.cache.policy == CachePolicy::every_k)
     check("window.context_tokens + cache.rebuild_every_chunks * window.chunk_tokens (or first_chunk_tokens)", CachePlan::capacity(config));
-  if (config.cache.policy == CachePolicy::refill || config.cache.policy == CachePolicy::last_n)
-    check("cache.window_tokens", config.cache.window_tokens.value_or(context + chunk));
+  if (slides)
+    check("cache.window_tokens", window);
 }
 
 void end_stopped(const std::filesystem::path& folder) {

@@ -6,6 +6,11 @@ namespace templora {
 
 CachePlan::CachePlan(const Config& config) : config_(config), window_tokens_(window_tokens(config)) {}
 
+std::int64_t CachePlan::first_piece(const Config& config) {
+  const std::int64_t chunk = config.window.chunk_tokens;
+  return config.experiment == ExperimentKind::perplexity ? std::max(chunk, config.window.first_chunk_tokens.value_or(chunk)) : chunk;
+}
+
 std::int64_t CachePlan::context_tokens(const Config& config) {
   return config.window.context_tokens.value_or(config.train.prefix_tokens);
 }
@@ -61,7 +66,7 @@ void CachePlan::feed(std::int64_t end, std::vector<Fed>& fed) {
   const bool pieces = config_.cache.policy == CachePolicy::last_n;
   while (end_ < end) {
     const std::int64_t chunk = config_.window.chunk_tokens;
-    const std::int64_t piece = end_ == 1 ? std::max(chunk, config_.window.first_chunk_tokens.value_or(chunk)) : chunk;
+    const std::int64_t piece = end_ == 1 ? first_piece(config_) : chunk;
     const std::int64_t to = pieces ? std::min(end, end_ + piece) : end;
     if (pieces) trim(to - end_);
     fed.push_back({to - end_, held()});

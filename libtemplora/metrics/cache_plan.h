@@ -33,6 +33,8 @@ class CachePlan {
 
   /// Most tokens that the cache holds at once: what is seen before a chunk, and the chunk.
   static std::int64_t capacity(const Config& config);
+  /// Tokens of a text's first pass with last_n: of a first chunk that is longer than the others where chunks are scored.
+  static std::int64_t first_piece(const Config& config);
   /// L_X: window.context_tokens, or train.prefix_tokens.
   static std::int64_t context_tokens(const Config& config);
   /// W: cache.window_tokens, or L_X + Δ.

@@ -7,6 +7,8 @@
 namespace templora {
 namespace {
 
+constexpr double kLogitRows = 512;  // of generate/score.h, which computes the kept cache's NLLs
+
 struct Sizes {
   double h, f, d, kv, vocab, element;
   bool repeats_heads;
@@ -97,7 +99,7 @@ MemoryNeed memory_need(const Config& config, const ModelShape& shape) {
   }
   const double block = std::min<double>(double(config.cache.prefill_block_tokens), double(CachePlan::capacity(config)));
   const double score_rows = keeps && !writes ? block : double(context) + chunk;
-  const double score_logits = keeps && !writes ? std::min(chunk, 256.0) : chunk;
+  const double score_logits = keeps && !writes ? std::min(chunk, kLogitRows) : chunk;
   need.activations = score_rows * row_in_flight(s);
   need.logits = logits_bytes(s, score_logits, false);
   if (trains) {

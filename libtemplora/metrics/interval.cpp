@@ -11,7 +11,7 @@
 namespace templora {
 namespace {
 
-constexpr std::size_t kFewestForBootstrap = 8, kFewestForSignFlip = 6;
+constexpr std::size_t kFewestForBootstrap = 8, kFewestForSignFlip = kFewestBooks;
 constexpr int kResamples = 10000;
 constexpr double kLevel = 0.95;
 constexpr double kWidest = 100;  // in standard errors: beyond it, the quantile comes from resamples of one value over and over

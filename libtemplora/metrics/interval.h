@@ -7,10 +7,13 @@
 
 namespace templora {
 
+/// Fewer books than these say nothing of others.
+inline constexpr std::int64_t kFewestBooks = 6;
+
 /// A mean over books with its 95 % interval.
 struct BookMean {
   double mean = 0;
-  std::optional<double> low, high;  ///< none where the books are too few
+  std::optional<double> low, high;  ///< none where the books are too few, or nearly all alike
   std::int64_t books = 0;
   std::string method;               ///< "bootstrap-t", "sign-flip", or "none"
   std::optional<double> p;          ///< sign-flip: exact two-sided p of the hypothesis that the mean is 0
@@ -18,8 +21,8 @@ struct BookMean {
 };
 
 /// Mean of one value a book. The interval's clusters are books: symmetric bootstrap-t (Hall 1988; 10,000
-/// resamples from `seed`) from 8 books on; inverted exact sign-flip test at 6 and 7; none below,
-/// where no honest one exists. docs/statistics.md has their measured coverage. Throws Error(bad_input) for no values.
+/// resamples from `seed`) from 8 books on, none where nearly all values are equal; inverted exact sign-flip test at 6 and 7; none
+/// below, where no honest one exists. docs/statistics.md has their measured coverage. Throws Error(bad_input) for no values.
 BookMean mean_over_books(const std::vector<double>& values, std::uint64_t seed = 42);
 
 /// A chunk's part of a sum over tokens.

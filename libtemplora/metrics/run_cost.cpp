@@ -72,7 +72,6 @@ TranslationLengths lengths_of(const std::vector<PairRecord>& pairs, const std::v
   return lengths;
 }
 
-
 double change_percent(double from, double to) { return from == 0 ? 0 : 100 * (to / from - 1); }
 
 }  // namespace

@@ -116,7 +116,8 @@ std::string title(const std::string& name) {
 std::string verdict(const NllShift& shift) {
   if (shift.same_bits) return "no value differs";
   if (const auto more = shift.more_than_chance()) return *more ? "more than chance between books" : "no more than chance between books gives";
-  return fmt::format("{} books are too few to speak for others", shift.over_books.books);
+  if (shift.over_books.books < kFewestBooks) return fmt::format("{} books are too few to speak for others", shift.over_books.books);
+  return "nearly all books are equal: no interval";
 }
 
 void append_keys(const char* heading, const std::vector<KeyDifference>& keys, const std::string& first, const std::string& second, std::string& out) {
@@ -175,7 +176,7 @@ std::string comparison_text(const RunComparison& comparison, const std::string& 
     out += fmt::format("| {} | {} | {} | {:+.6f} | {:+.3f} | {:+.3f}{} | {} | {} |\n", title(shift.name), mean.books, grouped(shift.tokens), shift.mean,
                        percent(shift.mean), percent(mean.mean), ends, mean.method, verdict(shift));
   }
-  if (comparison.shifts.front().over_books.low) return out;
+  if (std::all_of(comparison.shifts.begin(), comparison.shifts.end(), [](const NllShift& shift) { return shift.over_books.low.has_value(); })) return out;
   out += "\n## Each book\n\nIntervals from moving blocks within the book: they say nothing about other books.\n\n"
          "| scorer | book | tokens | PPL change % |\n| --- | --- | ---: | ---: |\n";
   for (const NllShift& shift : comparison.shifts)

@@ -64,8 +64,8 @@ void add_positions(const std::vector<ReportRun>& runs, const std::vector<RunGrou
                        fmt::format("{}exp(mean over {} of the mean NLL in each bin). {} From {} (config {}).{}",
                                    shown[i].label.empty() ? "" : shown[i].label + ": ", books == 1 ? "the book" : fmt::format("{} books", books),
                                    band          ? "Bands: 95 % interval over books of the paired change, on the base's line."
-                                   : books < 6 ? "No interval: fewer than 6 books."
-                                               : "No interval: one side was not scored.",
+                                   : books < kFewestBooks ? "No interval: fewer than 6 books."
+                                                          : "No interval: one side was not scored, or nearly all books are equal.",
                                    run.name, run.config_hash(), left_out),
                        position_figure(run.curves, title)});
   }

@@ -27,7 +27,6 @@ std::string latex_cell(const std::string& text) {
   return number && text[0] == '-' ? "$" + text + "$" : latex_escaped(text);
 }
 
-
 Json cell_json(const Cell& cell) {
   Json json = Json::object();
   if (!cell.text.empty()) json["text"] = cell.text;

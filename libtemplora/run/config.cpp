@@ -153,8 +153,11 @@ std::string resumable_hash(Json effective) {
 /// Forgets the inputs that the experiment has no use for: they need not even be there.
 void drop_unused_inputs(Config& c) {
   if (c.experiment != ExperimentKind::pretrain) c.data.validation.clear();
-  if (c.experiment == ExperimentKind::pretrain) c.lora.init_from.reset();
-  if (c.experiment == ExperimentKind::translation) c.data.books.clear();
+  if (c.experiment == ExperimentKind::pretrain) {
+    c.model.path.clear();
+    c.lora.init_from.reset();
+  }
+  if (c.experiment == ExperimentKind::translation || c.experiment == ExperimentKind::generation) c.data.books.clear();
   if (c.experiment != ExperimentKind::translation) {
     c.data.novels.clear();
     c.translation.comet_model.reset();

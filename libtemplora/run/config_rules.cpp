@@ -48,10 +48,6 @@ void check_cache_rules(const Config& c, Fail&& fail) {
                                           enum_name(c.cache.policy)));
   const std::int64_t chunk = c.window.chunk_tokens, context = c.window.context_tokens.value_or(c.train.prefix_tokens);
   const std::int64_t window = c.cache.window_tokens.value_or(context + chunk);
-  const bool slides = c.cache.policy == CachePolicy::refill || c.cache.policy == CachePolicy::last_n;
-  if (!slides && window != context + chunk)
-    fail("cache.window_tokens", fmt::format("got {} beside cache.policy \"{}\", which has no use for it; wanted null, or "
-                                            "context_tokens + chunk_tokens = {} + {}", window, enum_name(c.cache.policy), context, chunk));
   switch (c.cache.policy) {
     case CachePolicy::rebuild: return;
     case CachePolicy::refill:

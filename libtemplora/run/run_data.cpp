@@ -10,6 +10,10 @@ namespace {
 
 constexpr double kMeanTolerance = 1e-3;  // a chunk's mean may have been taken in float32
 
+[[noreturn]] void refuse(const std::string& file, const std::string& what) {
+  throw Error(Exit::bad_input, fmt::format("{}: {}", file, what));
+}
+
 [[noreturn]] void disagree(const std::string& where, const std::string& what) {
   throw Error(Exit::bad_input, fmt::format("{}: {}; was the run stopped, then resume it first", where, what));
 }
@@ -76,11 +80,11 @@ RunData read_run(const fs::path& path) {
   RunData data;
   const std::string run = (path / "run.json").string();
   data.run = parse_json(read_file(run), run);
-  if (!data.run.is_object()) disagree(run, "got no object, wanted the record of a run");
+  if (!data.run.is_object()) refuse(run, "got no object, wanted the record of a run");
   for (const char* part : {"config", "identity"})
-    if (data.run.contains(part) && !data.run.at(part).is_object()) disagree(run, fmt::format("{}: got no object, wanted one", part));
+    if (data.run.contains(part) && !data.run.at(part).is_object()) refuse(run, fmt::format("{}: got no object, wanted one", part));
   for (const char* text : {"processor", "templora_version"})
-    if (data.run.contains(text) && !data.run.at(text).is_string()) disagree(run, fmt::format("{}: got no string, wanted one", text));
+    if (data.run.contains(text) && !data.run.at(text).is_string()) refuse(run, fmt::format("{}: got no string, wanted one", text));
 
   std::map<std::int64_t, std::vector<const ChunkRecord*>> chunks_of;
   read_jsonl(path / "books.jsonl", [&](const Json& json, const std::string& where) {

@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "core/error.h"
+#include "core/log.h"
 #include "sweep/claim.h"
 
 namespace templora {
@@ -55,7 +56,8 @@ void clear_failure(const fs::path& folder) {
   // Another sweep may have cleared it and be at work already.
   ClaimWatch watch(this_process());
   const std::optional<Claim> claim = Claim::take(claims_folder(folder), watch.me(), watch.look(claims_folder(folder), 0));
-  const std::optional<CellFailure> failure = claim ? read_failure(folder) : std::nullopt;
+  if (!claim) return log_line(fmt::format("{}: somebody works on this cell, its failure stays", claims_folder(folder).string()));
+  const std::optional<CellFailure> failure = read_failure(folder);
   if (!failure) return;
   const bool never = failure->line.find("cannot be resumed") != std::string::npos ||
                      failure->line.find("none of the saved states can be used") != std::string::npos;

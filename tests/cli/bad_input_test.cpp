@@ -133,6 +133,22 @@ TEST_CASE("bad input: a window beyond the model's positions is allowed on reques
   CHECK(world.run_config().code == 0);
 }
 
+TEST_CASE("bad input: windows that a policy or a control has no room for", "[cli]") {
+  const World world;
+  world.write_config({{"cache", {{"window_tokens", 40}}}});
+  check_refused(world, Exit::usage, {"cache.window_tokens: got 40 beside cache.policy \"rebuild\""});
+  const std::vector<std::pair<std::string, Json>> long_start{
+      {"window.first_chunk_tokens", 100}, {"train.prefix_tokens", 40}, {"data.books", {"book.txt", "other.txt"}}, {"data.control_books", {"other.txt"}}};
+  world.write("other.txt", world.content("book.txt") + "And so on, and so on.\n");
+  auto drawn = long_start, in_order = long_start;
+  drawn.push_back({"control", "mixed_books"});
+  world.write_config(drawn);
+  check_refused(world, Exit::usage, {"window.first_chunk_tokens (beside control", "got 140 tokens"});
+  in_order.push_back({"control", "other_book"});
+  world.write_config(in_order);
+  CHECK(world.run_config("in_order").code == 0);
+}
+
 TEST_CASE("bad input: a module that cannot be made is found before a run folder is", "[cli]") {
   const World world;
   world.write_config({{"lora.layers", {7}}});

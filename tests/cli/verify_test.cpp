@@ -297,6 +297,7 @@ TEST_CASE("templora verify: honest runs of all options pass, also resumed and un
     INFO(v.text());
     CHECK(v.sound());
   }
+  CHECK(world.run({"verify", "namesakes"}).code == 0);  // the texts are there, each under its own path
   world.write_config({{"data.books", {"book.txt", "other.txt"}}});
   REQUIRE(world.run({"run", "config.json", "--out", "parts"}, {}, [&](pid_t child) {
             world.wait_for_chunks("parts", 4);

@@ -245,9 +245,6 @@ TEST_CASE("Config: cache policies that would reuse nothing are refused", "[unit]
   contains(refused_set("cache.sink_tokens", "4"), "cache.sink_tokens: got 4 beside cache.policy \"rebuild\", wanted 0");
   contains(refusal(kMinimal, refill_with("cache.sink_tokens", "4")), "cache.sink_tokens: got 4 beside cache.policy \"refill\"");
   CHECK(with({{"cache.policy", "last_n"}, {"cache.sink_tokens", "4"}}).config.cache.sink_tokens == 4);
-  contains(refused_set("cache.window_tokens", "64"), "cache.window_tokens: got 64 beside cache.policy \"rebuild\"");
-  const auto sum = with({{"window.chunk_tokens", "24"}, {"window.context_tokens", "40"}, {"cache.window_tokens", "64"}});
-  CHECK(sum.config.cache.window_tokens == 64);
   contains(refused_set("generate.min_new_tokens", "257"), "max_new_tokens = 256");
   contains(refused_set("generate.schedule", "both"), "\"cascaded\", \"parallelized\"");
 }
