@@ -151,6 +151,20 @@ TEST_CASE("Cost: a generation decodes each token once and learns each chunk", "[
   CHECK(cost.phases.at("decode").gemm_flops == Approx(24 * model.decoded(1, 0, true).gemm_flops));
 }
 
+TEST_CASE("Cost: what happens once in millions of chunks costs nothing a token, and no time to find out", "[unit]") {
+  const Setting at{64, 64};
+  const auto flops = [&](const std::vector<Override>& more) { return cost_per_token(config_of(at, more), tiny()).total().flops(); };
+  const auto with = [](std::vector<Override> all, const Override& one) {
+    all.push_back(one);
+    return all;
+  };
+  const double unlearnt = flops({{"train.enabled", "false"}}), learnt = flops({});
+  CHECK(flops({{"train.update_every_chunks", "3000000"}}) == Approx(unlearnt));
+  CHECK(flops({{"train.hard_quantile", "0.5"}, {"train.hard_after_chunks", "1000000000"}}) <= learnt);
+  const std::vector<Override> grown{{"cache.policy", "every_k"}, {"cache.rebuild_every_chunks", "1000"}};
+  CHECK(flops(with(grown, {"train.update_every_chunks", "1000000000"})) == Approx(flops(with(grown, {"train.enabled", "false"}))));
+}
+
 TEST_CASE("Cost: weights of the published models", "[unit]") {
   CHECK(named_model_shape("llama2-7b").parameters() == 6738415616.0);
   CHECK(named_model_shape("llama2-13b").parameters() == 13015864320.0);

@@ -55,6 +55,16 @@ TEST_CASE("cost table: phases add up, and steps are those that were made", "[uni
   CHECK(has(text, kCountingConvention));
 }
 
+TEST_CASE("cost table: long times have no exponent", "[unit]") {
+  RunData data;
+  data.books = {{"a.txt", 0, 4096, 0, 0, "", false}};
+  data.chunks.emplace_back().seconds = {{"score", 2240.4}, {"read", 0.0625}};
+  const std::string text = cost_markdown(run_cost(data, {}, config_of({}), named_model_shape("llama2-7b"), {}));
+  CHECK(has(text, "| score | 2240 |"));
+  CHECK(has(text, "| read | 0.0625 |"));
+  CHECK_FALSE(has(text, "e+0"));
+}
+
 TEST_CASE("cost table: base scores that were known already cost nothing", "[unit]") {
   RunData data;
   data.books = {{"a.txt", 0, 4096, 0, 0, "", false}, {"b.txt", 1, 2048, 0, 0, "", false}};

@@ -255,6 +255,7 @@ TEST_CASE("Config: schema and reference name every key", "[unit]") {
   const std::string reference = config_reference();
   CHECK(schema.at("$schema") == "https://json-schema.org/draft/2020-12/schema");
   CHECK(schema.at("additionalProperties") == false);
+  CHECK(schema.at("required") == Json::array({"model"}));  // a generation has no data
   for (const auto& section : loaded.effective.items()) {
     INFO(section.key());
     const Json& in_schema = schema.at("properties").at(section.key());

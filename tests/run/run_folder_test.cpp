@@ -368,6 +368,20 @@ TEST_CASE("read_run: records that disagree are refused by file", "[unit]") {
     fs::remove(scratch.path / "nll/1-lora.f32");
     has(refused(), "1-lora.f32");
   }
+  SECTION("run.json is of another kind") {
+    for (const char* content : {"[]", R"({"config": 3})", R"({"identity": []})", R"({"processor": 5})"}) {
+      INFO(content);
+      std::ofstream(scratch.path / "run.json") << content;
+      has(refused(), "run.json: ");
+    }
+  }
+  SECTION("more tokens than were scored") {
+    std::string lines = read_file(scratch.path / "chunks.jsonl");
+    const std::string tokens = "\"tokens\":5";
+    lines.replace(lines.rfind(tokens), tokens.size(), "\"tokens\":1000000000000000");
+    std::ofstream(scratch.path / "chunks.jsonl") << lines;
+    has(refused(), "5 of 1000000000000000 tokens scored");
+  }
   SECTION("an NLL file is longer") {
     std::ofstream(scratch.path / "nll/0-lora.f32", std::ios::app) << "1234";
     has(refused(), "0-lora.f32");

@@ -6,6 +6,7 @@
 #include "catch.h"
 #include "files.h"
 #include "sweep/cell.h"
+#include "sweep/claim.h"
 #include "sweep/slurm.h"
 #include "sweep/status.h"
 #include "sweep/workers.h"
@@ -238,6 +239,21 @@ TEST_CASE("cell_status: waiting, failed and done; a retry puts a run aside that 
   fs::create_directories(cell.folder);
   files.write("cell/summary.json", "{}");
   CHECK(cell_status(cell).state == CellState::done);
+}
+
+TEST_CASE("clear_failure: a cell that somebody works on keeps its failure", "[unit]") {
+  const SweepFiles files;
+  const fs::path cell = files.folder / "cell";
+  write_failure(cell, {4, 0, "no space left"});
+  {
+    const auto claim = Claim::take(claims_folder(cell), this_process(), ClaimLook{});
+    REQUIRE(claim);
+    clear_failure(cell);
+    CHECK(read_failure(cell));
+  }
+  clear_failure(cell);
+  CHECK_FALSE(read_failure(cell));
+  CHECK_FALSE(fs::exists(claims_folder(cell)));
 }
 
 TEST_CASE("last_line: the last line that is not blank", "[unit]") {
