@@ -79,6 +79,8 @@ def main():
                 continue
             torch, doors = rooms[room]
             findings += [f"{shown}:{text}" for text in check_file(room, torch, doors, rooms, path)]
+    if files == 0:
+        findings.append("libtemplora: no source found")
     for finding in findings:
         print(finding)
     print(f"check_rooms: {len(rooms)} rooms, {files} files, {len(findings)} findings")

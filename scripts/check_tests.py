@@ -24,6 +24,8 @@ def main():
             if not LABELS.search(match.group(3) or ""):
                 line = text.count("\n", 0, match.start()) + 1
                 findings.append(f"{os.path.relpath(path, REPOSITORY)}:{line}: no label in {match.group(2).strip()}")
+    if cases == 0:
+        findings.append("tests: no test case found")
     for finding in findings:
         print(finding)
     print(f"check_tests: {cases} test cases, {len(findings)} findings")

@@ -2,8 +2,8 @@
 """Finds LibTorch inside an installed Python package torch, without importing it.
 
 Prints its folder, its version, "cuda" or "cpu", the C++ ABI digit, and then, for a CUDA build, any folder
-with headers of the CUDA runtime, one a line. Where several are installed, one built for CUDA is taken if
-the machine has an NVIDIA GPU, else the first of: $Torch_DIR or $TORCH_DIR, .venv, the python3 in use.
+with headers of the CUDA runtime, one a line. $Torch_DIR or $TORCH_DIR names the one to use; else one built for
+CUDA is taken if the machine has an NVIDIA GPU, else the first of .venv and the python3 in use.
 Exits 4 with one line if there is none.
 """
 
@@ -47,7 +47,7 @@ def describe(folder):
 
 
 def other_pythons():
-    """torch folders of the python3 and python on PATH that are not the one running this script."""
+    """torch folders of the python3 and python on PATH."""
     for name in ("python3", "python"):
         program = shutil.which(name)
         if not program:

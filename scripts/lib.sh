@@ -4,7 +4,7 @@
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=$root/build
 venv=$root/.venv
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/templora
+cache=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/templora
 torch_wanted=2.13.0
 sentencepiece=sentencepiece-0.2.1
 
@@ -168,10 +168,14 @@ build_target() {
   shift
   mkdir -p "$build"
   exec 9> "$build/.lock"
-  flock 9
+  flock -n 9 || { say "waiting for another build in $build"; flock 9; }
   ensure_packages
   ensure_torch
   ensure_sentencepiece
+  local other
+  for other in "$build"/.built-*; do  # what was built with another torch is linked to this one from here on
+    [ ! -e "$other" ] || [ "$(< "$other")" = "$(build_key)" ] || rm -f "$other"
+  done
   build_key > "$build/.building"  # becomes the stamp, so an edit during the build is not missed
   : > "$build/build.log"
   if [ -e "$build/CMakeCache.txt" ] && ! grep -q "^CMAKE_HOME_DIRECTORY:INTERNAL=$root\$" "$build/CMakeCache.txt"; then

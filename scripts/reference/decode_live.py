@@ -78,7 +78,11 @@ def compare(name, folder, dtype, bench, count, seed):
                     if own == wanted:
                         equal += 1
                         continue
-                    at = next(i for i, (a, b) in enumerate(zip(own, wanted)) if a != b)
+                    at = next((i for i, (a, b) in enumerate(zip(own, wanted)) if a != b), None)
+                    if at is None:
+                        wrong += 1
+                        print(f"  {name}, {dtype}, penalty {penalty}: {len(own)} tokens, wanted {len(wanted)}")
+                        continue
                     gap = margin(model, prompt + wanted[:at], penalty)
                     allowed = dtype != "float64" and gap < TIE
                     ties += allowed
@@ -98,6 +102,11 @@ def main():
     args = parser.parse_args()
     if args.no_random and not args.model:
         parser.error("--no-random: got no --model, wanted at least one; name a model folder")
+    models = len(args.model) + (0 if args.no_random else len(SHAPES))
+    if args.prompts < 2 * models:
+        parser.error(f"--prompts: got {args.prompts} for {models} models, wanted at least two each")
+    if len({path.name for path in args.model}) != len(args.model):
+        parser.error("--model: got two folders of one name; results are shown by name")
     transformers.logging.set_verbosity_error()
     torch.set_num_threads(1)
     failed = 0

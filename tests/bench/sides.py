@@ -26,6 +26,8 @@ class Side:
 
     def __init__(self, name, command, preload=None):
         environment = dict(os.environ)
+        if preload and any(mark in str(preload) for mark in " :"):  # where the loader would cut the name, and say so only
+            raise BenchError(f"{preload}: a path with a space or a colon cannot be preloaded; put the checkout elsewhere")
         if preload:
             environment["LD_PRELOAD"] = str(preload)
         else:
@@ -47,8 +49,11 @@ class Side:
                 return answer
 
     def ask(self, command):
-        self.process.stdin.write(command + "\n")
-        self.process.stdin.flush()
+        try:
+            self.process.stdin.write(command + "\n")
+            self.process.stdin.flush()
+        except OSError as error:
+            raise BenchError(f"{self.name} ended with exit code {self.process.wait()}") from error
         return self._read()
 
     def close(self):

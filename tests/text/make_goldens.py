@@ -291,6 +291,8 @@ def main():
     parser.add_argument("--tokenizers", type=pathlib.Path, help="folder with llama-2 and yi-6b-chat")
     parser.add_argument("--books", type=pathlib.Path, help="folder with PG-19 books, one .txt each")
     arguments = parser.parse_args()
+    if bool(arguments.tokenizers) != bool(arguments.books):
+        parser.error("--tokenizers and --books: got one of the two, wanted both or none")
     warnings.filterwarnings("ignore")
     transformers.utils.logging.set_verbosity_error()
     write_json(GOLDENS / "fragments.json", {"seed": SEED, "fragments": FRAGMENTS})
