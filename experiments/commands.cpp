@@ -29,8 +29,8 @@ void show_result(const std::string& text) {
 }
 
 void print_out(const std::string& text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
+  show_result(text);
+  if (std::ferror(stdout) != 0)
     throw Error(Exit::resources, fmt::format("standard output: cannot be written: {}", errno_text(errno)));
 }
 

@@ -21,6 +21,7 @@ class JsonFields {
   /// Throws Error(bad_input) if `json` is no object.
   JsonFields(const Json& json, std::string where, std::string advice = {});
 
+  bool contains(const char* name) const { return json_.contains(name); }  ///< null or not
   bool has(const char* name) const;
   /// The value as it stands, null where the key is absent.
   const Json& raw(const char* name) const;

@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "metrics/cache_plan.h"
-#include "metrics/model_shape.h"
 #include "metrics/work.h"
 #include "run/config.h"
+#include "run/model_shape.h"
 
 namespace templora {
 

@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "metrics/model_shape.h"
 #include "run/config.h"
+#include "run/model_shape.h"
 
 namespace templora {
 

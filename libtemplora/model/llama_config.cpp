@@ -7,11 +7,10 @@
 
 #include "core/file.h"
 #include "core/json_fields.h"
+#include "run/model_shape.h"
 
 namespace templora {
 namespace {
-
-constexpr const char* kAdvice = "is this the config.json of a Llama-family model?";
 
 // YaRN's default for how much cos and sin grow with the factor (Peng et al. 2023, arXiv 2309.00071, eq. 22).
 double yarn_scale(double factor, double mscale) {
@@ -88,7 +87,7 @@ RopeScaling parse_rope_scaling(const Json& json, const std::string& where, std::
 }  // namespace
 
 LlamaConfig llama_config_from_json(const Json& json, const std::string& where, const std::optional<Json>& override) {
-  const JsonFields fields(json, where, kAdvice);
+  const JsonFields fields(json, where, kModelAdvice);
   const std::string model_type = fields.text("model_type", "");
   if (model_type != "llama" && model_type != "mistral")
     fields.refuse("model_type", "\"" + model_type + "\"", "\"llama\" or \"mistral\" (Llama 2 and 3, Yi, Mistral)");
@@ -104,25 +103,26 @@ LlamaConfig llama_config_from_json(const Json& json, const std::string& where, c
     fields.refuse("quantization_config", "an object", "nothing: quantised weights are not supported; convert them to bfloat16");
 
   LlamaConfig config;
-  config.vocab_size = fields.size("vocab_size");
-  config.hidden_size = fields.size("hidden_size");
-  config.ffn_size = fields.size("intermediate_size");
-  config.layers = fields.size("num_hidden_layers", {}, 1, JsonFields::kMostLayers);
-  config.heads = fields.size("num_attention_heads");
-  config.kv_heads = fields.size("num_key_value_heads", mistral && !json.contains("num_key_value_heads") ? 8 : config.heads);
+  const ModelShape shape = model_shape_of(fields);
+  config.vocab_size = shape.vocab;
+  config.hidden_size = shape.hidden;
+  config.ffn_size = shape.ffn;
+  config.layers = shape.layers;
+  config.heads = shape.heads;
+  config.kv_heads = shape.kv_heads;
+  config.head_dim = shape.head_dim;
+  config.max_positions = shape.max_positions;
+  config.attention_bias = shape.attention_bias;
+  config.mlp_bias = shape.mlp_bias;
+  config.tied_embeddings = shape.tied_embeddings;
   if (!fields.has("head_dim") && config.hidden_size % config.heads != 0)
     fields.refuse("hidden_size", fmt::format("{}", config.hidden_size),
                   fmt::format("a multiple of num_attention_heads {}, or head_dim given", config.heads));
-  config.head_dim = fields.size("head_dim", config.hidden_size / config.heads);
   if (config.head_dim % 2 != 0) fields.refuse("head_dim", fmt::format("{}", config.head_dim), "an even number");
   if (config.heads % config.kv_heads != 0)
     fields.refuse("num_key_value_heads", fmt::format("{}", config.kv_heads),
                   fmt::format("a divisor of num_attention_heads {}", config.heads));
-  config.max_positions = fields.size("max_position_embeddings", mistral ? 131072 : config.max_positions);
   config.rms_norm_eps = fields.positive("rms_norm_eps", config.rms_norm_eps);
-  config.attention_bias = fields.boolean("attention_bias", config.attention_bias);
-  config.mlp_bias = fields.boolean("mlp_bias", config.mlp_bias);
-  config.tied_embeddings = fields.boolean("tie_word_embeddings", config.tied_embeddings);
   config.rope_theta = fields.positive("rope_theta", config.rope_theta);
   if (fields.number("partial_rotary_factor", 1.0) != 1.0)
     fields.refuse("partial_rotary_factor", "1: partial rotation is not supported");

@@ -11,77 +11,12 @@
 
 #include "catch.h"
 #include "core/hash.h"
+#include "small_run.h"
 
 using namespace templora;
+using namespace templora_test;
 
 namespace {
-
-/// A folder of its own for each test, gone afterwards.
-struct Scratch {
-  Scratch() : path(fs::temp_directory_path() / ("templora-run-" + std::to_string(::getpid()))) { fs::remove_all(path); }
-  ~Scratch() { fs::remove_all(path); }
-  fs::path path;
-};
-
-Json record_of(int threads = 2) {
-  return {{"config", {{"seed", 42}}}, {"identity", {{"config_hash", "0123456789ab"}, {"threads", threads}}}};
-}
-
-constexpr std::int64_t kBooks = 2, kChunks = 6, kTokens = 5;
-
-ChunkRecord chunk_of(std::int64_t book, std::int64_t chunk) {
-  ChunkRecord r;
-  r.book = std::to_string(book) + ".txt";
-  r.book_index = book;
-  r.chunk = chunk;
-  r.first_token = chunk * kTokens;
-  r.tokens = kTokens;
-  r.scored_tokens = chunk == 0 ? kTokens - 1 : kTokens;
-  r.base_nll = 2.0 + static_cast<double>(chunk);
-  r.lora_nll = 1.0;
-  r.train_loss = {3.5, 3.25};
-  r.trained_chunk = chunk;
-  r.controls[Scorer::other_book] = {1.5, chunk == 0 ? "" : "other.txt", chunk * kTokens};
-  r.seconds = {{"score", 0.5}, {"train", 1.5}};
-  return r;
-}
-
-void append(RunFolder& folder, std::int64_t book, std::int64_t chunk) {
-  if (chunk == 0) {
-    BookRecord b;
-    b.book = std::to_string(book) + ".txt";
-    b.book_index = book;
-    b.tokens = kChunks * kTokens;
-    folder.append_book(b);
-  }
-  const ChunkRecord record = chunk_of(book, chunk);
-  const std::vector<float> base(static_cast<std::size_t>(record.scored_tokens), static_cast<float>(*record.base_nll));
-  const std::vector<float> lora(static_cast<std::size_t>(record.scored_tokens), 1.0f);
-  folder.append_nll(book, Scorer::base, base);
-  folder.append_nll(book, Scorer::lora, lora);
-  folder.append_nll(book, Scorer::other_book, std::vector<float>(lora.size(), 1.5f));
-  folder.append_chunk(record);
-}
-
-void save(RunFolder& folder, std::int64_t next) {
-  folder.save_state({{"next", next}}, [&](const fs::path& tensors) {
-    write_file_atomically(tensors, "tensors at " + std::to_string(next));
-  });
-}
-
-/// Goes on where the folder's state says, saving every `every` chunks, up to chunk `end` of all chunks.
-void go_on(RunFolder& folder, std::int64_t end, std::int64_t every, bool summary) {
-  std::int64_t next = 0;
-  if (folder.saved_state()) {
-    next = folder.saved_state()->at("next");
-    CHECK(read_file(folder.saved_tensors()) == "tensors at " + std::to_string(next));
-  }
-  for (; next < end; ++next) {
-    if (next > 0 && next % every == 0) save(folder, next);
-    append(folder, next / kChunks, next % kChunks);
-  }
-  if (summary) folder.write_summary({{"ppl", 3}}, "| table |\n");
-}
 
 std::string records(const fs::path& folder) {
   std::string all;
@@ -89,19 +24,6 @@ std::string records(const fs::path& folder) {
                            "nll/1-base.f32", "nll/1-lora.f32", "summary.json", "table.md"})
     all += read_file(folder / file);
   return all;
-}
-
-template <class Run>
-std::string refusal(Run&& run, Exit code) {
-  try {
-    run();
-  } catch (const Error& error) {
-    CHECK(error.exit_code() == code);
-    CHECK(std::string(error.what()).find('\n') == std::string::npos);
-    return error.what();
-  }
-  FAIL("was accepted");
-  return "";
 }
 
 std::size_t files_in(const fs::path& folder) {
@@ -347,67 +269,4 @@ TEST_CASE("RunFolder: killed at any moment it can be resumed, and nothing is los
   }
   CHECK(killed > 5);
   CHECK(completed > 0);
-}
-
-TEST_CASE("read_run: records that disagree are refused by file", "[unit]") {
-  Scratch scratch;
-  {
-    RunFolder folder = RunFolder::create(scratch.path, record_of());
-    go_on(folder, kBooks * kChunks, 100, true);
-  }
-  const auto refused = [&] { return refusal([&] { read_run(scratch.path); }, Exit::bad_input); };
-  const auto has = [](const std::string& text, const std::string& part) {
-    INFO(text << " lacks " << part);
-    CHECK(text.find(part) != std::string::npos);
-  };
-  SECTION("an NLL file is cut") {
-    fs::resize_file(scratch.path / "nll/1-base.f32", 8);
-    has(refused(), "1-base.f32");
-  }
-  SECTION("an NLL file is missing") {
-    fs::remove(scratch.path / "nll/1-lora.f32");
-    has(refused(), "1-lora.f32");
-  }
-  SECTION("run.json is of another kind") {
-    for (const char* content : {"[]", R"({"config": 3})", R"({"identity": []})", R"({"processor": 5})"}) {
-      INFO(content);
-      std::ofstream(scratch.path / "run.json") << content;
-      has(refused(), "run.json: ");
-    }
-  }
-  SECTION("more tokens than were scored") {
-    std::string lines = read_file(scratch.path / "chunks.jsonl");
-    const std::string tokens = "\"tokens\":5";
-    lines.replace(lines.rfind(tokens), tokens.size(), "\"tokens\":1000000000000000");
-    std::ofstream(scratch.path / "chunks.jsonl") << lines;
-    has(refused(), "5 of 1000000000000000 tokens scored");
-  }
-  SECTION("an NLL file is longer") {
-    std::ofstream(scratch.path / "nll/0-lora.f32", std::ios::app) << "1234";
-    has(refused(), "0-lora.f32");
-  }
-  SECTION("NLLs are not those of the record") {
-    std::ofstream(scratch.path / "nll/0-lora.f32", std::ios::in | std::ios::out) << "abcd";
-    has(refused(), "chunk 0 has the mean");
-  }
-  SECTION("the last line is cut") {
-    fs::resize_file(scratch.path / "chunks.jsonl", fs::file_size(scratch.path / "chunks.jsonl") - 3);
-    has(refused(), "chunks.jsonl:12");
-  }
-  SECTION("a chunk is missing") {
-    std::ofstream(scratch.path / "chunks.jsonl") << to_json(chunk_of(0, 1)).dump() << "\n";
-    has(refused(), "chunks.jsonl:1");
-  }
-  SECTION("a field is of the wrong type") {
-    Json json = to_json(chunk_of(0, 0));
-    json["tokens"] = 1.5;
-    std::ofstream(scratch.path / "chunks.jsonl") << json.dump() << "\n";
-    has(refused(), "chunks.jsonl:1: tokens");
-  }
-  SECTION("a field is missing") {
-    Json json = to_json(chunk_of(0, 0));
-    json.erase("adapter_version");
-    std::ofstream(scratch.path / "chunks.jsonl") << json.dump() << "\n";
-    has(refused(), "adapter_version: missing");
-  }
 }

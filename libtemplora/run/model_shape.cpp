@@ -1,4 +1,4 @@
-#include "metrics/model_shape.h"
+#include "run/model_shape.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -6,7 +6,6 @@
 #include <algorithm>
 
 #include "core/file.h"
-#include "core/json_fields.h"
 
 namespace templora {
 namespace {
@@ -30,24 +29,28 @@ double ModelShape::parameters() const {
   return double(layers) * layer + h + double(vocab) * h * (tied_embeddings ? 1 : 2);
 }
 
-ModelShape read_model_shape(const std::filesystem::path& folder) {
-  const std::filesystem::path file = folder / "config.json";
-  const Json json = parse_json(read_file(file), file.string());
-  const JsonFields fields(json, file.string(), "is this the config.json of a Llama-family model?");
+ModelShape model_shape_of(const JsonFields& fields) {
   const bool mistral = fields.raw("model_type") == "mistral";
   ModelShape shape;
-  shape.name = folder.filename().string();
   shape.vocab = fields.size("vocab_size");
   shape.hidden = fields.size("hidden_size");
   shape.ffn = fields.size("intermediate_size");
   shape.layers = fields.size("num_hidden_layers", {}, 1, JsonFields::kMostLayers);
   shape.heads = fields.size("num_attention_heads");
-  shape.kv_heads = fields.size("num_key_value_heads", mistral && !json.contains("num_key_value_heads") ? 8 : shape.heads);
+  shape.kv_heads = fields.size("num_key_value_heads", mistral && !fields.contains("num_key_value_heads") ? 8 : shape.heads);
   shape.head_dim = fields.size("head_dim", std::max<std::int64_t>(1, shape.hidden / shape.heads));
   shape.max_positions = fields.size("max_position_embeddings", mistral ? 131072 : 2048);
   shape.attention_bias = fields.boolean("attention_bias", false);
   shape.mlp_bias = fields.boolean("mlp_bias", false);
   shape.tied_embeddings = fields.boolean("tie_word_embeddings", false);
+  return shape;
+}
+
+ModelShape read_model_shape(const std::filesystem::path& folder) {
+  const std::filesystem::path file = folder / "config.json";
+  const Json json = parse_json(read_file(file), file.string());
+  ModelShape shape = model_shape_of({json, file.string(), kModelAdvice});
+  shape.name = folder.filename().string();
   return shape;
 }
 

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "core/json_fields.h"
+
 namespace templora {
 
 /// The sizes of a Llama-family decoder: all that its cost depends on. Read without the rest of the model, so that
@@ -26,6 +28,12 @@ struct ModelShape {
   /// All weights, the embedding and, where it is not tied, the output projection included.
   double parameters() const;
 };
+
+/// What ends the line about a field that a config.json lacks.
+inline constexpr const char* kModelAdvice = "is this the config.json of a Llama-family model?";
+
+/// The sizes that a config.json gives, with transformers' defaults; no name. Throws Error(bad_input) naming the field.
+ModelShape model_shape_of(const JsonFields& fields);
 
 /// Reads the sizes from the config.json of a Hugging Face folder. Whether the architecture can be computed at all is
 /// for read_llama_config to say. Throws Error(bad_input) naming file, field, got and wanted; a folder without
