@@ -21,8 +21,7 @@
 namespace templora::bench {
 namespace {
 
-const Arguments kDefaults = {{"--layers", "12"}, {"--hidden", "768"}, {"--ffn", "2048"},     {"--heads", "12"}, {"--vocab", "32000"},
-                             {"--rank", "64"},   {"--threads", "0"},  {"--dtype", "float32"}, {"--model", ""},   {"--adapter", ""}};
+const Arguments kDefaults = with_default_model({{"--model", ""}, {"--adapter", ""}});
 
 Llama make_model(const Arguments& arguments) {
   const std::string& folder = arguments.at("--model");

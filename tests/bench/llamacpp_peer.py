@@ -18,12 +18,14 @@ import gguf
 import numpy
 import xllamacpp
 
+from flops import Shape
+
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in {"layers": 12, "hidden": 768, "ffn": 2048, "heads": 12, "vocab": 32000, "rank": 64,
-                          "threads": 0}.items():
-        parser.add_argument(f"--{name}", type=int, default=default)
+    for name in ("layers", "hidden", "ffn", "heads", "vocab", "rank"):
+        parser.add_argument(f"--{name}", type=int, default=getattr(Shape, name))
+    parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     return parser.parse_args()
 

@@ -19,6 +19,7 @@ from them, in this program as in bench_temp_lora, so that their numbers can be c
 """
 
 import argparse
+import dataclasses
 import json
 import os
 import pathlib
@@ -33,14 +34,14 @@ import peft
 import torch
 import transformers
 
+from flops import Shape
+
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    shape = {"layers": 12, "hidden": 768, "ffn": 2048, "heads": 12, "kv-heads": 0, "vocab": 32000, "rank": 64,
-             "chunk": 256, "context": 768, "epochs": 2, "threads": 0, "seed": 1}
-    for name, default in shape.items():
+    for name, default in (dataclasses.asdict(Shape()) | {"kv-heads": 0, "threads": 0, "seed": 1}).items():
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--lora-dtype", choices=["float32", "bfloat16"], default="float32",

@@ -8,6 +8,7 @@
 #include <iostream>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "core/error.h"
@@ -24,13 +25,33 @@ namespace templora::bench {
 /// `--name value` pairs of a command line.
 using Arguments = std::map<std::string, std::string>;
 
-/// `values` holds the known names with their defaults. Throws Error(usage) for another name.
-inline Arguments parse_arguments(const std::string& program, int count, char** words, Arguments values) {
-  for (int i = 1; i + 1 < count; i += 2) {
-    if (values.count(words[i]) == 0) throw Error(Exit::usage, program + ": unknown option " + words[i]);
-    values[words[i]] = words[i + 1];
+/// `others` and the model that the benchmarks measure where nothing else is said; flops.py has the same.
+inline Arguments with_default_model(Arguments others) {
+  others.merge(Arguments{{"--layers", "12"}, {"--hidden", "768"}, {"--ffn", "2048"}, {"--heads", "12"}, {"--vocab", "32000"},
+                         {"--rank", "64"}, {"--threads", "0"}, {"--dtype", "float32"}});
+  return others;
+}
+
+/// `values` holds the known names with their defaults; those in `flags` take no value. Throws Error(usage) for another
+/// name or a missing value.
+inline Arguments parse_arguments(const std::string& program, int count, char** words, Arguments values,
+                                 const std::set<std::string>& flags = {}) {
+  for (int i = 1; i < count; ++i) {
+    const std::string name = words[i];
+    if (flags.count(name) != 0)
+      values[name] = "1";
+    else if (values.count(name) != 0 && i + 1 < count)
+      values[name] = words[++i];
+    else
+      throw Error(Exit::usage, program + ": unknown option or missing value: " + name);
   }
   return values;
+}
+
+/// An option with a text, or a flag, was given.
+inline bool given(const Arguments& arguments, const char* name) {
+  const auto found = arguments.find(name);
+  return found != arguments.end() && !found->second.empty();
 }
 
 inline std::int64_t number(const Arguments& arguments, const char* name) { return std::stoll(arguments.at(name)); }
@@ -60,13 +81,18 @@ inline Llama random_model(const Arguments& arguments) {
   return model;
 }
 
-/// A module of rank --rank that changes something.
-inline std::unique_ptr<LoraAdapter> random_adapter(LlamaImpl& model, const Arguments& arguments) {
+/// A module of rank --rank, scaled by 1, without dropout.
+inline LoraConfig lora_config(const Arguments& arguments) {
   LoraConfig config;
   config.rank = number(arguments, "--rank");
   config.alpha = double(config.rank);
   config.dropout = 0;
-  auto adapter = std::make_unique<LoraAdapter>(model, config, /*seed=*/1);
+  return config;
+}
+
+/// Such a module that changes something.
+inline std::unique_ptr<LoraAdapter> random_adapter(LlamaImpl& model, const Arguments& arguments) {
+  auto adapter = std::make_unique<LoraAdapter>(model, lora_config(arguments), /*seed=*/1);
   const at::NoGradGuard no_grad;
   adapter->parameters().value.uniform_(-0.01, 0.01);
   return adapter;

@@ -11,8 +11,10 @@ import peft
 import torch
 import transformers
 
+from flops import Shape
+
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-SHAPE = {"layers": 12, "hidden": 768, "ffn": 2048, "heads": 12, "vocab": 32000, "rank": 64, "threads": 0}
+SHAPE = {name: getattr(Shape, name) for name in ("layers", "hidden", "ffn", "heads", "vocab", "rank")} | {"threads": 0}
 
 
 def parse_arguments(description, more):

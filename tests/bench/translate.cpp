@@ -33,10 +33,8 @@ constexpr double kRepetitionPenalty = 1.12;
 constexpr double kLearningRate = 5e-5;
 constexpr std::int64_t kHeadTokens = 16, kMiddleTokens = 6;
 
-const Arguments kDefaults = {{"--layers", "12"},   {"--hidden", "768"},       {"--ffn", "2048"},       {"--heads", "12"},
-                             {"--vocab", "32000"}, {"--rank", "64"},          {"--threads", "0"},      {"--dtype", "float32"},
-                             {"--sentences", "8"}, {"--context-pairs", "16"}, {"--pair-tokens", "24"}, {"--new", "32"},
-                             {"--epochs", "2"}};
+const Arguments kDefaults = with_default_model(
+    {{"--sentences", "8"}, {"--context-pairs", "16"}, {"--pair-tokens", "24"}, {"--new", "32"}, {"--epochs", "2"}});
 
 /// A chunk's prompts, references and training text, of the same lengths and tokens as in translate_peer.py.
 struct Chunk {
