@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -21,9 +22,13 @@ void add_verify_command(CLI::App& app);
 void add_sweep_command(CLI::App& app);
 void add_status_command(CLI::App& app);
 void add_report_command(CLI::App& app);
+void add_pool_command(CLI::App& app);
 
 /// The arguments of --set. Throws Error(usage) naming the one that is not key=value.
 std::vector<Override> parse_overrides(const std::vector<std::string>& sets);
+
+/// Creates a folder with its parents. Throws Error(resources).
+void make_folder(const std::filesystem::path& folder);
 
 /// Writes a command's result to standard output. Throws Error(resources) where it cannot be written.
 void print_out(const std::string& text);

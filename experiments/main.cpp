@@ -47,6 +47,7 @@ int main(int argc, char** argv) {
   add_schema_command(app);
   add_cost_command(app);
   add_compare_command(app);
+  add_pool_command(app);
   add_verify_command(app);
   add_sweep_command(app);
   add_status_command(app);

@@ -29,12 +29,7 @@ std::vector<Book> read_run_books(const Config& config, const std::vector<std::st
   std::vector<Book> books;
   for (const fs::path& path : expand_globs(patterns, ".")) {
     books.push_back(read_book(path, tokenizer, {config.data.strip, config.data.max_tokens}));
-    const Book& book = books.back();
-    const auto beyond = std::find_if(book.tokens.begin(), book.tokens.end(), [&](std::int64_t id) { return id >= model.vocab_size; });
-    if (beyond != book.tokens.end())
-      throw Error(Exit::bad_input, fmt::format("{}: token {} at position {} is beyond the model's vocabulary of {}; does the tokenizer "
-                                               "belong to the model?",
-                                               path.string(), *beyond, beyond - book.tokens.begin(), model.vocab_size));
+    check_ids(books.back().tokens, path.string(), model);
   }
   return books;
 }

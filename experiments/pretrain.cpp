@@ -18,6 +18,7 @@
 #include "model/load.h"
 #include "model/tensors.h"
 #include "run/run_folder.h"
+#include "run/config_inputs.h"
 #include "run/run_state.h"
 #include "text_run.h"
 #include "train/pretrainer.h"
@@ -116,14 +117,21 @@ double learning_rate(const PretrainConfig& p, std::int64_t step, std::int64_t st
   return p.learning_rate * (p.min_learning_rate_share + (1 - p.min_learning_rate_share) * cosine);
 }
 
-void write_model(LlamaImpl& model, const Tokenizer& tokenizer, const fs::path& tokenizer_path, const fs::path& folder) {
+// The tokenizer's files, name and content, as they were when the texts were cut: hours later they may be others.
+using TokenizerFiles = std::map<std::string, std::string>;
+
+TokenizerFiles read_tokenizer_files(const fs::path& path) {
+  if (!fs::is_directory(path)) return {{"tokenizer.model", read_file(path)}};
+  TokenizerFiles files;
+  for (const char* name : kTokenizerFiles)
+    if (fs::exists(path / name)) files[name] = read_file(path / name);
+  return files;
+}
+
+void write_model(LlamaImpl& model, const Tokenizer& tokenizer, const TokenizerFiles& files, const fs::path& folder) {
   remove_leftovers(folder, "*.tmp-*");  // a killed process's; nobody else writes here while the run folder is locked
   save_llama(model, folder);
-  const bool is_folder = fs::is_directory(tokenizer_path);
-  const fs::path from = is_folder ? tokenizer_path : tokenizer_path.parent_path();
-  write_file_atomically(folder / "tokenizer.model", read_file(is_folder ? from / "tokenizer.model" : tokenizer_path));
-  for (const char* name : {"tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"})
-    if (is_folder && fs::exists(from / name)) write_file_atomically(folder / name, read_file(from / name));
+  for (const auto& [name, content] : files) write_file_atomically(folder / name, content);
   const auto id_or_null = [](std::int64_t id) { return id < 0 ? Json() : Json(id); };
   const Json generation{{"bos_token_id", id_or_null(tokenizer.bos_id())},
                         {"eos_token_id", id_or_null(tokenizer.eos_id())},
@@ -139,15 +147,16 @@ class Training {
         p_(config_.pretrain),
         machine_(set_up_machine(config_.model, config_.run)),
         tokenizer_(open_tokenizer(config_.model)),
+        tokenizer_files_(read_tokenizer_files(*config_.model.tokenizer)),
         corpora_(read_corpora(config_, tokenizer_)),
         steps_(step_count()),
-        folder_(open_folder(loaded, path, resume)),
         order_(sequence_count(corpora_.training, p_.sequence_tokens), std::uint64_t(config_.seed)),
         progress_(steps_ * step_tokens()),
         trainer_(model_shape(p_, tokenizer_), config_.model.dtype == Dtype::bfloat16 ? at::kBFloat16 : at::kFloat, machine_.device,
                  {machine_.device.is_cpu() ? std::min(machine_.threads, p_.batch_sequences / p_.micro_sequences) : 1, p_.micro_sequences,
                   AdamOptions{p_.adam_beta1, p_.adam_beta2, p_.adam_eps, p_.weight_decay, p_.clip_norm}},
-                 std::uint64_t(config_.seed), p_.init_std) {
+                 std::uint64_t(config_.seed), p_.init_std),
+        folder_(open_folder(loaded, path, resume)) {
     if (folder_.finished()) reopen_if_longer();
     if (folder_.finished()) return;
     if (folder_.saved_state()) restore(*folder_.saved_state(), folder_.saved_tensors());
@@ -260,7 +269,7 @@ class Training {
     if (step_ < steps_) save_model();  // the last one finish() writes, also for a process that was killed before it did
   }
 
-  void save_model() { write_model(trainer_.model(), tokenizer_, *config_.model.tokenizer, folder_.path() / "model"); }
+  void save_model() { write_model(trainer_.model(), tokenizer_, tokenizer_files_, folder_.path() / "model"); }
 
   void restore(const Json& state, const fs::path& file) {
     step_ = state.at("step").get<std::int64_t>();
@@ -298,12 +307,13 @@ class Training {
   const PretrainConfig& p_;
   Machine machine_;
   Tokenizer tokenizer_;
+  TokenizerFiles tokenizer_files_;
   Corpora corpora_;
   std::int64_t steps_;
-  RunFolder folder_;
   SequenceOrder order_;
   Progress progress_;
   Pretrainer trainer_;
+  RunFolder folder_;  // made once all that may not fit is there
   std::int64_t step_ = 0;
   std::optional<double> recent_loss_;
   std::string validation_label_;

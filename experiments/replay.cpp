@@ -105,6 +105,9 @@ void replay(const fs::path& folder, Config& config, const Json& run_record, std:
   for (const BookRecord& record : data.books)
     if (record.book_index >= std::int64_t(books.size()) || books[std::size_t(record.book_index)].text_hash != record.text_hash)
       return v.not_checked("replay-nll", fmt::format("{} is not the text that was scored, see text-file", record.book));
+  for (std::size_t i = 0; i < control_books.size(); ++i)
+    if (control_books[i].text_hash != run_record.at("identity").value(fmt::format("control_text_{}_hash", i), control_books[i].text_hash))
+      return v.not_checked("replay-nll", fmt::format("{} is not the text that a control learnt, see control-text-file", control_books[i].name));
   const std::vector<StateFile> states = usable_states(folder);
   const bool bits = machine.device.is_cpu() && same_machine(machine, run_record);
   const auto started = std::chrono::steady_clock::now();
@@ -119,6 +122,9 @@ void replay(const fs::path& folder, Config& config, const Json& run_record, std:
       document.reset();  // the old document's module leaves the model before the next one comes
       document.emplace(*model, config, books[std::size_t(book)], book, run_lessons(config, books, control_books, book));
     }
+    if (wanted.chunk >= document->chunk_count())
+      return v.found("replay-nll", fmt::format("{}: chunk {}: got no such chunk, the book has {} with this config and tokenizer", wanted.book,
+                                               wanted.chunk, document->chunk_count()));
     if (const auto state = nearest_state(states, book, wanted.chunk, document->next_chunk())) {
       document->restore(state->state, state->tensors);
       ++counts.from_state;

@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -18,7 +17,7 @@
 #include "report/report_formats.h"
 #include "report/svg.h"
 #include "report/tensorboard.h"
-#include "sweep/sweep_file.h"
+#include "run_sources.h"
 
 namespace templora {
 namespace {
@@ -30,44 +29,6 @@ struct ReportArguments {
   bool json = false, unfinished = false;
   ReportOptions options;
 };
-
-/// The cells of a sweep that have been started; the others are counted.
-void add_sweep(const fs::path& folder, std::vector<RunSource>& sources, std::vector<std::string>& remarks) {
-  const SweepFile sweep = read_sweep(folder);
-  std::set<fs::path> waiting, started;  // combinations of equal effect share a cell
-  for (const SweepCell& cell : sweep.cells) {
-    const bool has_run = fs::exists(cell.folder / "run.json");
-    (has_run ? started : waiting).insert(cell.folder);
-    if (!has_run) continue;
-    RunSource source{cell.folder, cell.folder.string(), {}};
-    // Keys that are computed from others are no axes of their own.
-    for (const auto& [key, value] : cell.values.items())
-      if (!sweep.definition.contains("set") || !sweep.definition["set"].contains(key)) source.values[key] = value.dump();
-    sources.push_back(std::move(source));
-  }
-  const std::size_t cells = waiting.size() + started.size();
-  if (started.empty()) throw Error(Exit::bad_input, fmt::format("{}: none of its {} cells has been started; see templora status", folder.string(), cells));
-  if (!waiting.empty()) remarks.push_back(fmt::format("{}: {} of {} cells have not been started.", folder.string(), waiting.size(), cells));
-}
-
-std::vector<RunSource> sources_of(const std::vector<std::string>& folders, std::vector<std::string>& remarks) {
-  std::vector<RunSource> sources;
-  for (const std::string& folder : folders) {
-    if (!fs::is_directory(folder)) throw Error(Exit::bad_input, fmt::format("{}: no such folder, wanted a run's or a sweep's", printable(folder, 1000)));
-    if (fs::exists(fs::path(folder) / "sweep.json"))
-      add_sweep(folder, sources, remarks);
-    else
-      sources.push_back({folder, fs::path(folder).lexically_normal().string(), {}});
-  }
-  return sources;
-}
-
-/// Creates a folder with its parents. Throws Error(resources).
-void make_folder(const fs::path& folder) {
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) throw Error(Exit::resources, fmt::format("{}: cannot be created: {}", folder.string(), error.message()));
-}
 
 /// Writes into a folder what one file cannot hold.
 std::vector<std::string> write_folder(const ReportArguments& arguments, const Report& report) {
@@ -81,7 +42,8 @@ std::vector<std::string> write_folder(const ReportArguments& arguments, const Re
     }
     return written;
   }
-  for (std::size_t i = 0; i < report.runs.size(); ++i)
+  for (std::size_t i = 0; i < report.runs.size(); ++i) {
+    if (!report.runs[i].counted) continue;
     for (const EventFile& file : event_files(report.runs[i])) {
       const std::string run = report.runs[i].folder.lexically_normal().filename().string();
       const fs::path folder = out / fmt::format("{}-{}", i + 1, run.empty() ? "run" : run) / file.folder;
@@ -90,6 +52,7 @@ std::vector<std::string> write_folder(const ReportArguments& arguments, const Re
       written.push_back((folder / "events.out.tfevents.0.templora").string());
       write_file_atomically(written.back(), file.content);
     }
+  }
   return written;
 }
 

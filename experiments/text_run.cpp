@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/check.h"
@@ -32,11 +33,11 @@ Json text_run_record(const LoadedConfig& loaded, const Machine& machine, const s
 }
 
 void check_ids(const std::vector<std::int64_t>& ids, const std::string& where, const LlamaConfig& model) {
-  for (const std::int64_t id : ids)
-    if (id >= model.vocab_size)
-      throw Error(Exit::bad_input, fmt::format("{}: token {} is beyond the model's vocabulary of {}; does the tokenizer belong to the "
-                                               "model?",
-                                               where, id, model.vocab_size));
+  const auto beyond = std::find_if(ids.begin(), ids.end(), [&](std::int64_t id) { return id >= model.vocab_size; });
+  if (beyond != ids.end())
+    throw Error(Exit::bad_input, fmt::format("{}: token {} at position {} is beyond the model's vocabulary of {}; does the tokenizer "
+                                             "belong to the model?",
+                                             where, *beyond, beyond - ids.begin(), model.vocab_size));
 }
 
 void record_cost(const RunFolder& folder, const RunCost& cost, const MeasuredMemory& memory, Json& summary) {

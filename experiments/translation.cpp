@@ -191,7 +191,8 @@ void finish(RunFolder& folder, const Config& config, const std::string& hash_bef
 // A finished run. Weights for COMET that were not there when it ended complete its table: no translation is made again.
 void show_finished(RunFolder& folder, const Config& config, const at::Device& device) {
   Json summary = parse_json(read_file(folder.path() / "summary.json"), (folder.path() / "summary.json").string());
-  if (summary.value("comet_note", "").empty() || !comet_note(config).empty()) {
+  const JsonFields fields(summary, (folder.path() / "summary.json").string());
+  if (fields.text("comet_note", "").empty() || !comet_note(config).empty()) {
     log_line(fmt::format("{} is finished; its table:", folder.path().string()));
     show_result(read_file(folder.path() / "table.md"));
     return;

@@ -98,6 +98,14 @@ void verify_books(const std::string& folder, const Config& config, Verification&
   }
 }
 
+/// The texts that controls learn from, in the order of their patterns.
+void verify_control_texts(const Config& config, const Json& run_record, Verification& v) {
+  const std::vector<fs::path> paths = still_there(config.data.control_books);
+  for (std::size_t i = 0; i < paths.size(); ++i)
+    compare_hash("control-text-file", paths[i], recorded(run_record, fmt::format("control_text_{}_hash", i)),
+                 [&] { return read_book(paths[i], open_tokenizer(config.model), {config.data.strip, config.data.max_tokens}).text_hash; }, v);
+}
+
 std::string hash_of_weights(const ModelConfig& model, const std::string& path) {
   Llama llama = load_llama(path, model.dtype == Dtype::bfloat16 ? at::kBFloat16 : at::kFloat, at::Device(at::kCPU), model.rope_scaling);
   return weights_hash(*llama);
@@ -186,6 +194,7 @@ void verify_inputs(const std::string& folder, const Config& config, const Json& 
     compare_hash("init-from-file", adapter, recorded(run_record, "init_from_hash"), [&] { return hash_hex(read_file(adapter)); }, v);
   }
   if (config.experiment != ExperimentKind::generation) verify_books(folder, config, v);
+  if (!config.control.empty()) verify_control_texts(config, run_record, v);
 }
 
 }  // namespace templora

@@ -1,5 +1,6 @@
 #include "core/stop.h"
 
+#include <atomic>
 #include <csignal>
 
 namespace templora {
@@ -7,7 +8,8 @@ namespace templora {
 namespace {
 
 // Written by the handler, which may interrupt any thread anywhere: nothing else is touched there.
-volatile std::sig_atomic_t first_signal = 0;
+std::atomic<int> first_signal{0};
+static_assert(std::atomic<int>::is_always_lock_free, "a handler may use no lock");
 
 extern "C" void note_signal(int signal_number) {
   if (first_signal == 0) first_signal = signal_number;

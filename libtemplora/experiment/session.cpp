@@ -14,8 +14,9 @@
 #include "core/error.h"
 #include "core/stop.h"
 #include "metrics/cache_plan.h"
-#include "run/config_fields.h"
 #include "model/load.h"
+#include "model/row_kernels.h"
+#include "run/config_fields.h"
 
 namespace templora {
 namespace {
@@ -58,6 +59,7 @@ Machine set_up_machine(const ModelConfig& model, const RunConfig& run) {
   machine.threads = run.threads > 0 ? run.threads : std::max<std::int64_t>(1, std::thread::hardware_concurrency());
   at::set_num_threads(int(machine.threads));
   machine.cpu_capability = at::get_cpu_capability();
+  machine.row_kernels = cpu::row_kernels().name;
   machine.torch_version = TORCH_VERSION;
   machine.device_name = processor_name();
   return machine;
@@ -67,6 +69,7 @@ Json identity_of(const Machine& machine) {
   return Json{{"threads", machine.threads},
               {"device", machine.device.is_cpu() ? "cpu" : "cuda"},
               {"cpu_capability", machine.cpu_capability},
+              {"row_kernels", machine.row_kernels},
               {"torch_version", machine.torch_version}};
 }
 

@@ -18,6 +18,7 @@ struct Machine {
   at::Device device = at::Device(at::kCPU);
   std::int64_t threads = 1;
   std::string cpu_capability;  ///< instruction set that LibTorch's kernels use
+  std::string row_kernels;     ///< that of our own, which are finer: "avx512bf16"
   std::string torch_version;
   std::string device_name;     ///< processor model
 };

@@ -52,7 +52,7 @@ std::vector<std::int64_t> choose(at::Tensor logits, const std::vector<Sequence>&
   if (!may_stop) logits = suppress(logits, options.stop_tokens);
   at::Tensor chosen;  // [active]
   if (sampling.temperature == 0) {
-    chosen = logits.argmax(1);
+    chosen = likeliest(logits);
   } else {
     std::vector<double> uniform;
     for (const Sequence& s : active) uniform.push_back(streams.next(s.index));

@@ -118,7 +118,7 @@ void FixedStep::compute() {
     logits = at::where(seen_, at::where(logits < 0, logits * penalty, logits / penalty), logits);
   }
   if (stop_bias_.defined()) logits = logits + stop_bias_;
-  const at::Tensor chosen = uniform_.defined() ? sample(warp(logits, sampling_), uniform_) : logits.argmax(1);  // [sequences]
+  const at::Tensor chosen = uniform_.defined() ? sample(warp(logits, sampling_), uniform_) : likeliest(logits);  // [sequences]
   // NaN gives a token beyond the vocabulary, which next() refuses; here it must not write out of bounds.
   if (seen_.defined()) seen_.scatter_(1, chosen.clamp_max(seen_.size(1) - 1).unsqueeze(1), true);
   tokens_.copy_(chosen);

@@ -21,7 +21,9 @@ constexpr std::int64_t kLongest = 1 << 30;  // of a stored sequence: keeps sums 
 
 at::Tensor int_tensor(const std::vector<std::int64_t>& numbers) { return at::tensor(at::ArrayRef<std::int64_t>(numbers)); }
 
-std::vector<std::int64_t> int_vector(const at::Tensor& tensor) {
+std::vector<std::int64_t> int_vector(const at::Tensor& tensor, const char* name) {
+  if (tensor.scalar_type() != at::kLong)
+    throw Error(Exit::bad_input, fmt::format("{}: got {}, wanted int64", name, at::toString(tensor.scalar_type())));
   const at::Tensor host = tensor.cpu().contiguous();
   const auto* first = host.const_data_ptr<std::int64_t>();
   return {first, first + host.numel()};
@@ -189,7 +191,8 @@ std::vector<std::pair<std::string, at::Tensor>> KvCache::tensors() const {
 
 void KvCache::restore(const std::function<at::Tensor(const std::string&)>& stored) {
   const at::NoGradGuard no_grad;
-  const std::vector<std::int64_t> lengths = int_vector(stored("cache.lengths")), versions = int_vector(stored("cache.versions"));
+  const std::vector<std::int64_t> lengths = int_vector(stored("cache.lengths"), "cache.lengths");
+  const std::vector<std::int64_t> versions = int_vector(stored("cache.versions"), "cache.versions");
   std::int64_t total = 0, longest = 0;
   for (const std::int64_t length : lengths) {
     if (length < 0 || length > kLongest)

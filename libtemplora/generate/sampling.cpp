@@ -68,6 +68,11 @@ at::Tensor sample(const at::Tensor& logits, const at::Tensor& uniform) {
   return at::searchsorted(sums, mark, /*out_int32=*/false, /*right=*/true).squeeze(1);
 }
 
+at::Tensor likeliest(const at::Tensor& logits) {
+  const auto [largest, token] = logits.max(1);
+  return token.masked_fill(largest.isnan(), logits.size(1));
+}
+
 void check_chosen(std::span<const std::int64_t> chosen, std::int64_t vocab) {
   for (const std::int64_t token : chosen)
     if (token >= vocab)

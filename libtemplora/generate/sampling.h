@@ -48,6 +48,9 @@ at::Tensor warp(const at::Tensor& logits, const SamplingOptions& options);
 /// which is no token: check_chosen() finds it once it is on the host.
 at::Tensor sample(const at::Tensor& logits, const at::Tensor& uniform);
 
+/// The likeliest token a row, the first of equal ones. → [batch] int64; a row with NaN gives vocab, as in sample().
+at::Tensor likeliest(const at::Tensor& logits);
+
 /// Throws Error(numerics) where one of `chosen` is not below `vocab`.
 void check_chosen(std::span<const std::int64_t> chosen, std::int64_t vocab);
 

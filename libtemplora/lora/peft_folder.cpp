@@ -6,6 +6,7 @@
 
 #include "lora/lora_adapter.h"
 #include "model/tensors.h"
+#include "run/run_state.h"
 
 namespace templora {
 namespace {
@@ -24,7 +25,9 @@ std::string peft_name(const std::string& module, const char* matrix) {
 // Options of PEFT's LoraConfig that change what is computed; each must be absent, null, false or empty.
 constexpr const char* kRefused[] = {"use_dora", "use_rslora", "rank_pattern", "alpha_pattern", "modules_to_save",
                                     "megatron_config", "layer_replication", "fan_in_fan_out", "lora_bias",
-                                    "exclude_modules", "trainable_token_indices", "target_parameters", "use_qalora"};
+                                    "exclude_modules", "trainable_token_indices", "target_parameters", "use_qalora",
+                                    "alora_invocation_tokens", "arrow_config", "velora_config", "monteclora_config",
+                                    "use_bdlora", "kasa_config"};
 
 bool is_off(const Json& value) {
   return value.is_null() || (value.is_boolean() && !value.get<bool>()) ||
@@ -58,6 +61,7 @@ void save_peft_folder(const LoraAdapter& adapter, const fs::path& folder, const 
   std::error_code failed;
   fs::create_directories(folder, failed);
   if (failed) throw Error(Exit::resources, fmt::format("{}: cannot be created: {}", folder.string(), failed.message()));
+  remove_leftovers(folder, "*.tmp-*");  // a killed process's
   std::vector<std::pair<std::string, at::Tensor>> tensors;
   for (const LoraAdapter::Named& named : adapter.named_tensors()) {
     tensors.emplace_back(peft_name(named.module, "lora_A"), named.a);

@@ -15,6 +15,7 @@
 #include <limits>
 
 #include "core/check.h"
+#include "model/ops.h"
 #include "model/row_kernels.h"
 #include "model/simd.h"
 
@@ -23,10 +24,6 @@ namespace {
 
 // Segments of more tokens than this go to the library's attention, which shares keys among rows.
 constexpr std::int64_t kFewTokens = 8;
-
-bool has_cpu_kernels(const at::Tensor& x) {
-  return x.device().is_cpu() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
-}
 
 // One row of the kernels' own attention: the query at `row` sees the first `slots` slots of `sequence`; its result
 // goes to row `out`.
@@ -119,7 +116,7 @@ void store_in_slots(const CachedPass& pass, const at::Tensor& rows, at::Tensor& 
 
 void store(const CachedPass& pass, const at::Tensor& rows, at::Tensor& buffer) {
   const bool packed_heads = rows.stride(2) == 1 && rows.stride(1) == rows.size(2);
-  if (has_cpu_kernels(rows) && packed_heads) {
+  if (has_cpu_loops(rows) && packed_heads) {
     if (rows.scalar_type() == at::kFloat)
       store_in_slots<float>(pass, rows, buffer);
     else
@@ -183,7 +180,7 @@ at::Tensor cached_attention(const CachedPass& pass, std::size_t layer, const at:
   const std::int64_t heads = queries.size(1), dim = queries.size(2);
   const at::Tensor &keys = pass.slots.keys[layer], &values = pass.slots.values[layer];
   if (pass.slot_mask.defined()) return attend_steps(pass, keys, values, queries);
-  const bool last_only = rows == Rows::last, own = has_cpu_kernels(queries);
+  const bool last_only = rows == Rows::last, own = has_cpu_loops(queries);
   const std::int64_t asked = last_only ? std::int64_t(pass.segments.size()) : queries.size(0);
   TEMPLORA_CHECK(queries.stride(2) == 1 && queries.stride(1) == dim, "heads of a row must lie one after another");
   at::Tensor out = at::empty({asked, heads, dim}, queries.options());

@@ -7,6 +7,7 @@
 
 #include "core/file.h"
 #include "core/json_fields.h"
+#include "core/nearest.h"
 #include "run/model_shape.h"
 
 namespace templora {
@@ -84,6 +85,23 @@ RopeScaling parse_rope_scaling(const Json& json, const std::string& where, std::
   return scaling;
 }
 
+// model.rope_scaling is a person's: a key that no kind of scaling has is a slip of the pen there, where a model's own
+// config.json may hold anything.
+RopeScaling parse_override(const Json& json, std::int64_t max_positions) {
+  constexpr const char* kKnown[] = {"rope_type", "type", "factor", "original_max_position_embeddings", "low_freq_factor", "high_freq_factor",
+                                    "beta_fast", "beta_slow", "truncate", "attention_factor", "mscale", "mscale_all_dim",
+                                    "partial_rotary_factor"};
+  for (const auto& item : json.items())
+    if (std::find(std::begin(kKnown), std::end(kKnown), item.key()) == std::end(kKnown))
+      throw Error(Exit::usage, fmt::format("model.rope_scaling: {}: unknown key; did you mean \"{}\"?", printable(item.key()),
+                                           nearest_name(item.key(), {std::begin(kKnown), std::end(kKnown)})));
+  try {
+    return parse_rope_scaling(json, "model.rope_scaling", max_positions);
+  } catch (const Error& error) {
+    throw Error(Exit::usage, error.what());
+  }
+}
+
 }  // namespace
 
 LlamaConfig llama_config_from_json(const Json& json, const std::string& where, const std::optional<Json>& override) {
@@ -136,7 +154,7 @@ LlamaConfig llama_config_from_json(const Json& json, const std::string& where, c
     config.rope_scaling = parse_rope_scaling(fields.raw("rope_scaling"), where + ": rope_scaling", config.max_positions);
   }
   if (override) {
-    config.rope_scaling = parse_rope_scaling(*override, "model.rope_scaling", config.max_positions);
+    config.rope_scaling = parse_override(*override, config.max_positions);
     // Who stretches the positions wants to use what that makes of them.
     const RopeScaling& scaling = config.rope_scaling;
     const double stretched = std::min(scaling.factor * double(scaling.original_positions), double(JsonFields::kLargestSize));

@@ -14,8 +14,6 @@
 namespace templora {
 namespace {
 
-constexpr std::int64_t kLargestLayers = 4096;
-
 // Old checkpoints store what is computed from config.json; tied ones may repeat the embedding.
 bool is_redundant(const std::string& name, const LlamaConfig& config) {
   return name.ends_with(".rotary_emb.inv_freq") || (config.tied_embeddings && name == "lm_head.weight");
@@ -37,9 +35,6 @@ Llama load_llama(const std::filesystem::path& folder, at::ScalarType dtype, cons
   if (!fs::exists(config_file))
     throw Error(Exit::bad_input, fmt::format("{}: no such file; model.path must name a Hugging Face model folder", config_file.string()));
   const LlamaConfig config = read_llama_config(config_file, rope_scaling);
-  if (config.layers > kLargestLayers)
-    throw Error(Exit::bad_input, fmt::format("{}: num_hidden_layers: got {}, wanted at most {}", config_file.string(),
-                                             config.layers, kLargestLayers));
   const SafetensorsFiles files = SafetensorsFiles::open_folder(folder);
   check_weights(files, wanted_tensors(config), "does config.json belong to these weights?",
                 [&](const std::string& name) { return is_redundant(name, config); });

@@ -19,11 +19,6 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::variable_list;
 
-// The CPU loops know these two; every other case (CUDA, float64 in tests) is composed from ATen calls.
-bool has_cpu_loops(const at::Tensor& x) {
-  return x.device().is_cpu() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
-}
-
 template <class F>
 void for_storage(const at::Tensor& x, F&& body) {
   if (x.scalar_type() == at::kFloat)
@@ -159,6 +154,10 @@ struct Rotate : Function<Rotate> {
 };
 
 }  // namespace
+
+bool has_cpu_loops(const at::Tensor& x) {
+  return x.device().is_cpu() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
+}
 
 // Without a graph there is nothing to save, and a node's upkeep would cost more than the work on a single row.
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {

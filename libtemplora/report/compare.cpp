@@ -16,23 +16,6 @@ void flatten(const Json& json, const std::string& path, std::vector<std::pair<st
   for (const auto& item : json.items()) flatten(item.value(), path.empty() ? item.key() : path + "." + item.key(), out);
 }
 
-std::vector<KeyDifference> differences(const Json& first, const Json& second) {
-  std::vector<std::pair<std::string, Json>> a, b;
-  flatten(first, "", a);
-  flatten(second, "", b);
-  const auto value_of = [](const std::vector<std::pair<std::string, Json>>& all, const std::string& key) {
-    for (const auto& [name, value] : all)
-      if (name == key) return value;
-    return Json(nullptr);
-  };
-  std::vector<KeyDifference> found;
-  for (const auto& [key, value] : a)
-    if (const Json other = value_of(b, key); other != value) found.push_back({key, value, other});
-  for (const auto& [key, value] : b)
-    if (std::none_of(a.begin(), a.end(), [&](const auto& item) { return item.first == key; }) && !value.is_null()) found.push_back({key, nullptr, value});
-  return found;
-}
-
 Json part(const RunData& run, const char* key) {
   const auto found = run.run.find(key);
   return found == run.run.end() ? Json::object() : *found;
@@ -133,6 +116,23 @@ void append_keys(const char* heading, const std::vector<KeyDifference>& keys, co
 
 }  // namespace
 
+std::vector<KeyDifference> key_differences(const Json& first, const Json& second) {
+  std::vector<std::pair<std::string, Json>> a, b;
+  flatten(first, "", a);
+  flatten(second, "", b);
+  const auto value_of = [](const std::vector<std::pair<std::string, Json>>& all, const std::string& key) {
+    for (const auto& [name, value] : all)
+      if (name == key) return value;
+    return Json(nullptr);
+  };
+  std::vector<KeyDifference> found;
+  for (const auto& [key, value] : a)
+    if (const Json other = value_of(b, key); other != value) found.push_back({key, value, other});
+  for (const auto& [key, value] : b)
+    if (std::none_of(a.begin(), a.end(), [&](const auto& item) { return item.first == key; }) && !value.is_null()) found.push_back({key, nullptr, value});
+  return found;
+}
+
 std::optional<bool> NllShift::more_than_chance() const {
   if (!over_books.low) return std::nullopt;
   return *over_books.low > 0 || *over_books.high < 0;
@@ -140,8 +140,8 @@ std::optional<bool> NllShift::more_than_chance() const {
 
 RunComparison compare_runs(const RunData& first, const RunData& second, const std::string& first_name, const std::string& second_name) {
   RunComparison comparison;
-  comparison.config = differences(part(first, "config"), part(second, "config"));
-  comparison.identity = differences(identity_of(first), identity_of(second));
+  comparison.config = key_differences(part(first, "config"), part(second, "config"));
+  comparison.identity = key_differences(identity_of(first), identity_of(second));
   std::vector<Matched> books;
   for (const BookRecord& a : first.books)
     for (const BookRecord& b : second.books)

@@ -15,6 +15,9 @@ struct KeyDifference {
   Json first, second;
 };
 
+/// Keys of two objects, nested ones dotted, whose values differ.
+std::vector<KeyDifference> key_differences(const Json& first, const Json& second);
+
 /// The second run's NLL less the first's on the same tokens of the same texts, by one scorer.
 struct NllShift {
   struct OfBook {

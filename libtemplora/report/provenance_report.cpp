@@ -50,8 +50,8 @@ ReportTable runs_table(const std::vector<ReportRun>& runs) {
           run.setting("seed"), text_at(r, "/templora_version"), text_at(r, "/identity/torch_version"), text_at(r, "/identity/device"),
           text_at(r, "/processor"), text_at(r, "/identity/cpu_capability"), text_at(r, "/identity/threads")})
       row.push_back(Cell::of(text));
-    const std::string peak = text_at(run.summary, "/peak_rss_bytes");
-    row.push_back(Cell::of(peak.empty() ? std::nullopt : std::optional(std::stod(peak) / 1e6)));
+    const std::optional<double> peak = number_at(run.summary, "/peak_rss_bytes");
+    row.push_back(Cell::of(peak ? std::optional(*peak / 1e6) : std::nullopt));
     for (Cell& cell : row) cell.runs = {i};
     table.rows.push_back(std::move(row));
   }

@@ -128,6 +128,7 @@ std::string chunks_csv(const std::vector<ReportRun>& runs) {
     out += "\n";
   };
   for (const ReportRun& run : runs) {
+    if (!run.counted) continue;
     const std::string start = fmt::format("{},{},{}", csv_field(run.name), csv_field(run.config_hash()), csv_field(run.experiment()));
     for_each_record(run.folder / "chunks.jsonl", [&](const Json& record) {
       out += start;

@@ -75,18 +75,27 @@ void add_segments(const std::vector<ReportRun>& runs, const std::vector<RunGroup
   std::string note =
       "Mean over books of the change of PPL against the base; below 0 Temp-LoRA is better. Whiskers: 95 % interval over books, where there are at least 6; "
       "else none.";
-  std::vector<std::string> categories;
+  const std::vector<RunGroup> shown = best_of(runs, groups, kMostSeries, note);
+  const auto change_of = [](const SegmentRow& row) {
+    const auto found = row.over_books.find(Scorer::lora);
+    return found == row.over_books.end() ? nullptr : &found->second;
+  };
+  std::vector<std::string> categories;  // of all runs, before any point takes its place among them; "all" is the last
+  for (const RunGroup& group : shown)
+    for (const SegmentRow& row : runs[group.runs.front()].table->all)
+      if (change_of(row) != nullptr && row.label != "all" && std::find(categories.begin(), categories.end(), row.label) == categories.end())
+        categories.push_back(row.label);
+  categories.push_back("all");
   std::vector<CategorySeries> series;
   std::string names;
-  for (const RunGroup& group : best_of(runs, groups, kMostSeries, note)) {
+  for (const RunGroup& group : shown) {
     const ReportRun& run = runs[group.runs.front()];
     CategorySeries one{group_name(runs, group), {}};
     for (const SegmentRow& row : run.table->all) {
-      const auto found = row.over_books.find(Scorer::lora);
-      if (found == row.over_books.end()) continue;
-      auto category = std::find(categories.begin(), categories.end(), row.label);
-      if (category == categories.end()) category = categories.insert(row.label == "all" || categories.empty() || categories.back() != "all" ? categories.end() : categories.end() - 1, row.label);
-      one.points.push_back({static_cast<std::size_t>(category - categories.begin()), found->second.mean, found->second.low, found->second.high,
+      const auto* change = change_of(row);
+      if (change == nullptr) continue;
+      const auto category = std::find(categories.begin(), categories.end(), row.label);
+      one.points.push_back({static_cast<std::size_t>(category - categories.begin()), change->mean, change->low, change->high,
                             fmt::format("{} books, {} tokens", row.books, grouped(row.tokens))});
     }
     if (one.points.empty()) continue;

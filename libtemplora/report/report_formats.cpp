@@ -83,6 +83,7 @@ std::string latex_escaped(const std::string& raw) {
     const char c = text[i];
     const auto starts = [&](const char* symbol) { return text.compare(i, std::char_traits<char>::length(symbol), symbol) == 0; };
     if (c == '\\') out += "\\textbackslash{}";
+    else if (c == '[') out += "{[}";  // behind a line's end it would begin an optional length
     else if (c == '~') out += "\\textasciitilde{}";
     else if (c == '^') out += "\\textasciicircum{}";
     else if (c == '<' || c == '>' || c == '|') out += fmt::format("\\ensuremath{{{}}}", c == '|' ? "\\vert" : std::string(1, c));

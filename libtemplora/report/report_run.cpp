@@ -19,6 +19,13 @@ void flatten(const Json& json, const std::string& parent, std::map<std::string, 
   }
 }
 
+/// Of a run's identity, and what these inputs are called among its settings.
+const std::pair<const char*, const char*> kInputHashes[] = {{"weights_hash", "weights"},
+                                                            {"tokenizer_hash", "tokenizer"},
+                                                            {"prompt_hash", "prompt"},
+                                                            {"training_hash", "training texts"},
+                                                            {"validation_hash", "validation texts"}};
+
 /// Settings that change a run's numbers, and hashes of its inputs.
 std::map<std::string, std::string> settings_of(const Json& record) {
   std::map<std::string, std::string> settings;
@@ -30,20 +37,18 @@ std::map<std::string, std::string> settings_of(const Json& record) {
     return key == "score.segment_edges" || key == "score.base_scores";
   });
   if (const auto identity = record.find("identity"); identity != record.end() && identity->is_object()) {
-    std::string texts;
-    for (const auto& [name, value] : identity->items())
+    std::string texts, control_texts;
+    for (const auto& [name, value] : identity->items()) {
       if (name.starts_with("text_")) texts += value.dump();
+      if (name.starts_with("control_text_")) control_texts += value.dump();
+    }
     if (!texts.empty()) settings["texts"] = hash_hex(texts).substr(0, 12);
-    if (const auto found = identity->find("weights_hash"); found != identity->end() && found->is_string())
-      settings["weights"] = found->get<std::string>().substr(0, 12);
+    if (!control_texts.empty()) settings["control texts"] = hash_hex(control_texts).substr(0, 12);
+    for (const auto& [name, input] : kInputHashes)
+      if (const auto found = identity->find(name); found != identity->end() && found->is_string())
+        settings[input] = found->get<std::string>().substr(0, 12);
   }
   return settings;
-}
-
-std::optional<double> number_at(const Json& json, const char* pointer) {
-  const Json::json_pointer at(pointer);
-  if (!json.contains(at) || !json.at(at).is_number()) return std::nullopt;
-  return json.at(at).get<double>();
 }
 
 void read_seconds(ReportRun& run) {
@@ -85,8 +90,8 @@ void read_measures(ReportRun& run) {
     run.measures["flops"] = *all / static_cast<double>(run.tokens);
   if (run.experiment() != "translation") return;
   for (const auto& [name, measure] : {std::pair{"base", "perplexity"}, {"base_bleu", "bleu"}, {"base_comet", "comet"}}) {
-    const auto base = number_at(run.summary, fmt::format("/all/base/{}", measure).c_str());
-    const auto lora = number_at(run.summary, fmt::format("/all/lora/{}", measure).c_str());
+    const auto base = number_at(run.summary, fmt::format("/all/base/{}", measure));
+    const auto lora = number_at(run.summary, fmt::format("/all/lora/{}", measure));
     const std::string of_lora = "lora" + std::string(name).substr(4);
     if (base) run.measures[name] = *base;
     if (lora) run.measures[of_lora] = *lora;
@@ -137,6 +142,12 @@ std::string ReportRun::setting(const std::string& key) const {
   return text.size() >= 2 && text.front() == '"' ? Json::parse(text).get<std::string>() : text;
 }
 
+std::optional<double> number_at(const Json& json, const std::string& pointer) {
+  const Json::json_pointer at(pointer);
+  if (!json.contains(at) || !json.at(at).is_number()) return std::nullopt;
+  return json.at(at).get<double>();
+}
+
 std::string ReportRun::model() const { return fs::path(setting("model.path")).filename().string(); }
 
 std::vector<ReportRun> read_report_runs(const std::vector<RunSource>& sources, std::vector<std::int64_t> edges, bool unfinished_too) {
@@ -175,7 +186,8 @@ ReportRun read_report_run(const RunSource& source, const std::vector<std::int64_
     throw Error(Exit::bad_input, fmt::format("{}: config: missing, wanted the effective config of a run", file.string()));
   run.settings = settings_of(run.record);
   run.finished = fs::exists(source.folder / "summary.json");
-  if (!run.finished && !unfinished_too) return run;
+  run.counted = run.finished || unfinished_too;
+  if (!run.counted) return run;
   try {
     if (run.finished) {
       const fs::path summary = source.folder / "summary.json";

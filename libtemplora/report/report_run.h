@@ -26,14 +26,15 @@ struct ReportRun {
   std::string name;
   fs::path folder;
   bool finished = false;
+  bool counted = false;                         ///< its numbers were asked for: finished, or unfinished ones too
   std::string problem;                          ///< why an unfinished run's numbers could not be read
   Json record;                                  ///< run.json
   Json summary;                                 ///< summary.json; null while it is unfinished
   /// Of the swept keys: one a combination of a sweep that the run is the cell of, as several of equal effect share one.
   /// None outside a sweep.
   std::vector<std::map<std::string, std::string>> combinations;
-  /// The effective config by dotted key, values as JSON text, without what changes no number; and `weights` and
-  /// `texts`, hashes of what was read.
+  /// The effective config by dotted key, values as JSON text, without what changes no number; and hashes of
+  /// what was read: `weights`, `tokenizer`, `texts`, `control texts`, `prompt`, `training texts`, `validation texts`.
   std::map<std::string, std::string> settings;
   std::optional<PerplexityTable> table;         ///< perplexity runs, with the report's segment edges
   std::vector<PositionCurve> curves;            ///< perplexity runs
@@ -50,6 +51,9 @@ struct ReportRun {
   std::string setting(const std::string& key) const;
   std::string model() const;                    ///< name of the model's folder
 };
+
+/// The number at a JSON pointer; none where there is another thing or nothing.
+std::optional<double> number_at(const Json& json, const std::string& pointer);
 
 /// Calls `use` for each whole line of a JSON-lines file; a last line without an end, as a stopped run may have, is
 /// passed over. Nothing happens where there is no such file. Throws Error(bad_input) naming file and line.

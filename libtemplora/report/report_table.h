@@ -24,6 +24,7 @@ struct PaperValue {
 struct Cell {
   std::string text;                 ///< shown where there is no value; a dash if empty
   std::optional<double> value;
+  std::string format;               ///< for this value, where it is not the column's
   std::optional<double> low, high;  ///< interval or range
   std::string method;               ///< of the interval: "bootstrap-t", "range of 3 seeds"
   std::vector<PaperValue> paper;    ///< what the paper says of this very number
@@ -60,7 +61,7 @@ struct ReportTable {
   std::vector<std::vector<Cell>> rows;
 };
 
-/// A cell as people read it: its text, or its value in the column's format and "[low, high]" behind it.
+/// A cell as people read it: its text, or its value in its own or the column's format and "[low, high]" behind it.
 std::string shown(const Cell& cell, const Column& column);
 
 /// A paper's values as people read them, "-3.6 (v1)", a dash where none is known.

@@ -24,13 +24,15 @@ const std::pair<const char*, const char*> kShortNames[] = {{"window.chunk_tokens
 const char* const kLeading[] = {"model.path", "window.chunk_tokens", "window.context_tokens", "cache.policy", "train.prefix_tokens",
                                  "lora.rank",  "train.learning_rate",  "train.epochs"};
 
-/// Folders and files; `texts` and `weights` say what was read from them.
+/// Folders and files; hashes among the settings say what was read from them.
 bool is_path(const std::string& key) {
   return key == "data.books" || key == "data.novels" || key == "data.control_books" || key == "model.tokenizer" ||
          key == "data.validation" || key == "pretrain.token_cache" || key == "generate.prompt_file";
 }
 
-bool is_data(const std::string& key) { return key.starts_with("data.") || key == "texts" || key == "weights"; }
+bool is_data(const std::string& key) {
+  return key.starts_with("data.") || key.ends_with("texts") || key == "weights" || key == "tokenizer" || key == "prompt";
+}
 
 std::optional<double> as_number(const std::string& text) {
   char* end = nullptr;

@@ -137,10 +137,7 @@ void verify_files(const RunImage& run, const KnownFiles& known, Verification& v)
 }
 
 LoadedConfig read_recorded_config(const Json& config) {
-  Json given = config;
-  // A pretraining names no model, which its record writes as an empty path.
-  if (given.is_object() && given.contains("model") && given["model"].is_object() && given["model"].value("path", Json()) == "") given["model"].erase("path");
-  return parse_config(given.dump(), "run.json: config", "/", {});
+  return parse_config(readable_config(config).dump(), "run.json: config", "/", {});
 }
 
 void verify_config(RunImage& run, Verification& v) {

@@ -156,12 +156,7 @@ class Slicer {
     std::set<std::string> have;
     for (const Place& place : members)
       for (const auto& [name, value] : runs_[place.run].measures) have.insert(name);
-    if (!options_.value.empty()) {
-      if (have.contains(options_.value)) return options_.value;
-      if (have.empty()) throw Error(Exit::usage, fmt::format("--value: got \"{}\", but no finished run has any", printable(options_.value)));
-      throw Error(Exit::usage, fmt::format("--value: got \"{}\", which these runs do not have; the nearest is {}", printable(options_.value),
-                                           nearest_name(options_.value, {have.begin(), have.end()})));
-    }
+    if (!options_.value.empty()) return options_.value;
     for (const char* name : {"change", "lora", "base", "seconds"})
       if (have.contains(name)) return name;
     return "change";
@@ -210,6 +205,21 @@ class Slicer {
 
 }  // namespace
 
+namespace {
+
+/// Refuses a measure that none of the runs has; a slice of others shows dashes.
+void check_value(const std::vector<ReportRun>& runs, const std::string& value) {
+  std::set<std::string> have;
+  for (const ReportRun& run : runs)
+    for (const auto& [name, number] : run.measures) have.insert(name);
+  if (value.empty() || have.contains(value)) return;
+  if (have.empty()) throw Error(Exit::usage, fmt::format("--value: got \"{}\", but no finished run has any", printable(value)));
+  throw Error(Exit::usage, fmt::format("--value: got \"{}\", which these runs do not have; the nearest is {}", printable(value),
+                                       nearest_name(value, {have.begin(), have.end()})));
+}
+
+}  // namespace
+
 const char* measure_format(const std::string& measure) {
   if (measure == "change") return "{:+.2f}";
   return measure == "seconds" || measure == "flops" ? "{:.3g}" : "{:.3f}";
@@ -226,6 +236,7 @@ std::string measure_title(const std::string& measure) {
 }
 
 std::vector<SweepSlice> sweep_slices(const std::vector<ReportRun>& runs, const ReportOptions& options) {
+  check_value(runs, options.value);
   std::map<std::string, std::vector<std::size_t>> by_experiment;
   for (std::size_t i = 0; i < runs.size(); ++i)
     if (!runs[i].measures.empty()) by_experiment[runs[i].experiment()].push_back(i);

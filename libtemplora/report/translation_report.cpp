@@ -12,12 +12,6 @@
 namespace templora {
 namespace {
 
-std::optional<double> number_at(const Json& json, const std::string& pointer) {
-  const Json::json_pointer at(pointer);
-  if (!json.contains(at) || !json.at(at).is_number()) return std::nullopt;
-  return json.at(at).get<double>();
-}
-
 struct Measure {
   const char* name;
   const char* key;    // in summary.json
@@ -33,8 +27,7 @@ const Measure kMeasures[] = {{"PPL of the reference", "perplexity", nullptr, "{:
                              {"COMET", "comet", "comet", "{:.4f}"}};
 
 Cell formatted(Cell cell, const char* format) {
-  if (!cell.value) return cell;
-  cell.text = fmt::format(fmt::runtime(format), *cell.value);
+  cell.format = format;
   return cell;
 }
 

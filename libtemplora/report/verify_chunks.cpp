@@ -146,7 +146,10 @@ bool has_namesake(const Config& config, const std::string& book) {
   std::set<std::string> paths;
   for (const auto* patterns : {&config.data.books, &config.data.control_books})
     for (const std::string& pattern : *patterns)
-      if (::fnmatch(fs::path(pattern).filename().c_str(), book.c_str(), 0) == 0) paths.insert(pattern);
+      if (::fnmatch(fs::path(pattern).filename().c_str(), book.c_str(), 0) == 0) {
+        if (fs::path(pattern).parent_path().string().find_first_of("*?[") != std::string::npos) return true;  // of many folders
+        paths.insert(pattern);
+      }
   return paths.size() > 1;
 }
 

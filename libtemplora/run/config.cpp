@@ -224,6 +224,13 @@ LoadedConfig parse_config(const std::string& text, const std::string& where, con
   return loaded;
 }
 
+Json readable_config(Json effective) {
+  if (!effective.is_object() || !effective.contains("model") || !effective["model"].is_object()) return effective;
+  Json& model = effective["model"];
+  if (model.value("path", Json()) == "") model.erase("path");
+  return effective;
+}
+
 LoadedConfig load_config(const std::string& path, const std::vector<Override>& overrides) {
   std::string text;
   try {

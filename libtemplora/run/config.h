@@ -235,6 +235,10 @@ LoadedConfig load_config(const std::string& path, const std::vector<Override>& o
 LoadedConfig parse_config(const std::string& text, const std::string& where, const std::string& base_folder,
                           const std::vector<Override>& overrides);
 
+/// An effective config as a config file may have it: without the empty model.path that stands for none in the record of
+/// a pretraining. What is no config is left to the reader to refuse.
+Json readable_config(Json effective);
+
 /// JSON Schema (2020-12) of a config file.
 Json config_schema();
 

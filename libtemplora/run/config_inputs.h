@@ -7,6 +7,10 @@
 
 namespace templora {
 
+/// What is read of a tokenizer's folder, where it is there.
+inline constexpr const char* kTokenizerFiles[] = {"tokenizer.model", "tokenizer_config.json", "special_tokens_map.json",
+                                                  "added_tokens.json", "tokenizer.json"};
+
 /// How the inputs that a config names are hashed. Each gets an absolute path as LoadedConfig::config has it.
 struct InputHashes {
   std::function<std::string(const std::string& folder)> model;      ///< a model folder's config.json and weights

@@ -28,6 +28,8 @@ void check_pretrain_rules(const Config& c, Fail&& fail) {
   if (c.data.max_tokens != 0)
     fail("data.max_tokens", fmt::format("got {}, wanted 0: the pretrain experiment reads whole texts; pretrain.tokens says how many "
                                         "tokens are learnt", c.data.max_tokens));
+  if (c.model.rope_scaling)
+    fail("model.rope_scaling", "got an object beside experiment \"pretrain\", wanted null: a new model has no positions to stretch");
   if (p.hidden % (2 * p.heads) != 0)
     fail("pretrain.hidden", fmt::format("got {}, wanted a multiple of 2 * heads = {}", p.hidden, 2 * p.heads));
   if (p.kv_heads && p.heads % *p.kv_heads != 0)

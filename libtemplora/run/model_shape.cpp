@@ -39,6 +39,8 @@ ModelShape model_shape_of(const JsonFields& fields) {
   shape.heads = fields.size("num_attention_heads");
   shape.kv_heads = fields.size("num_key_value_heads", mistral && !fields.contains("num_key_value_heads") ? 8 : shape.heads);
   shape.head_dim = fields.size("head_dim", std::max<std::int64_t>(1, shape.hidden / shape.heads));
+  if (shape.heads * shape.head_dim > JsonFields::kLargestSize)
+    fields.refuse("head_dim", fmt::format("{}", shape.head_dim), fmt::format("num_attention_heads * head_dim of at most {}", JsonFields::kLargestSize));
   shape.max_positions = fields.size("max_position_embeddings", mistral ? 131072 : 2048);
   shape.attention_bias = fields.boolean("attention_bias", false);
   shape.mlp_bias = fields.boolean("mlp_bias", false);

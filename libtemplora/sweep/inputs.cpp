@@ -74,7 +74,7 @@ std::string InputFiles::model_hash(const fs::path& folder) {
 std::string InputFiles::tokenizer_hash(const fs::path& path) {
   if (!fs::is_directory(path)) return hash_of(path);
   std::string all;
-  for (const char* name : {"tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "tokenizer.json"})
+  for (const char* name : kTokenizerFiles)
     if (fs::exists(path / name)) all += fmt::format("{} {}\n", name, hash_of(path / name));
   return hash_hex(all);
 }

@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
+#include <sstream>
 
 #include "core/error.h"
 
@@ -94,11 +96,16 @@ std::string submit_to_slurm(const SweepFile& sweep, const fs::path& program) {
   const fs::path script = sweep.path / "slurm.sh";
   write_file_atomically(script, slurm_script(sweep, program));
   const auto [code, text] = output_of({"sbatch", "--parsable", "--chdir=" + sweep.path.string(), script.string()});
-  std::string line = text.substr(0, text.find('\n'));
+  const std::string line = text.substr(0, text.find('\n'));
   if (code == 127)
     throw Error(Exit::resources, fmt::format("sbatch: cannot be started; submit {} where Slurm is, or leave --slurm out", script.string()));
   if (code != 0) throw Error(Exit::resources, fmt::format("sbatch: {} ({})", printable(line, 300), script.string()));
-  return line.substr(0, line.find(';'));  // with several clusters, "number;cluster"
+  std::istringstream lines(text);  // sbatch may warn before it tells the number
+  for (std::string answer; std::getline(lines, answer);) {
+    answer = answer.substr(0, answer.find(';'));  // with several clusters, "number;cluster"
+    if (!answer.empty() && std::all_of(answer.begin(), answer.end(), [](unsigned char c) { return std::isdigit(c) != 0; })) return answer;
+  }
+  throw Error(Exit::resources, fmt::format("sbatch: got \"{}\", wanted the number of a job; look for it with squeue ({})", printable(line, 300), script.string()));
 }
 
 }  // namespace templora

@@ -61,7 +61,7 @@ Json axes_json(const std::vector<SweepCell>& cells) {
 
 // What the cell's run is started with: all keys, but those that `fidelity` fills, so that the run says so itself.
 Json config_json(const LoadedConfig& loaded, const fs::path& store) {
-  Json config = loaded.effective;
+  Json config = readable_config(loaded.effective);
   for (const std::string& key : loaded.set_by_fidelity) {
     const std::size_t dot = key.find('.');
     config[key.substr(0, dot)].erase(key.substr(dot + 1));

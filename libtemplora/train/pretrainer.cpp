@@ -10,6 +10,7 @@
 
 #include "core/check.h"
 #include "model/load.h"
+#include "train/clipping.h"
 #include "train/linear_cross_entropy.h"
 #include "train/softmax_kernel.h"
 
@@ -175,9 +176,7 @@ PretrainStep Pretrainer::step(const at::Tensor& sequences, double learning_rate)
   result.loss = loss_and_gradient(sequences);
   if (on_part) on_part("gradient");
   const at::NoGradGuard no_grad;
-  result.grad_norm = at::linalg_vector_norm(parameters_.grad).item<double>();
-  const double most = options_.adam.clip_norm;
-  if (most > 0 && result.grad_norm > most) parameters_.grad.mul_(most / (result.grad_norm + 1e-6));
+  result.grad_norm = clip_gradient(parameters_, options_.adam.clip_norm).item<double>();
   decayed_adam_->step(learning_rate);
   undecayed_adam_->step(learning_rate);
   refresh();

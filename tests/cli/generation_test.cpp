@@ -1,3 +1,5 @@
+#include <cstring>
+
 #include "catch.h"
 #include "program.h"
 
@@ -106,6 +108,15 @@ TEST_CASE("templora generate: a snapshot branches off where it was taken", "[cli
     INFO(pointer);
     refused({"--tokens", "120"}, 3, part);
   }
+  world.write("whole/snapshots/2/state.json", state);
+  const std::string file = "whole/snapshots/2/state.safetensors";
+  std::string bytes = world.content(file);
+  std::uint64_t length = 0;
+  std::memcpy(&length, bytes.data(), 8);
+  const Json offsets = Json::parse(bytes.substr(8, length)).at("lora.generator").at("data_offsets");
+  for (auto i = offsets.at(0).get<std::size_t>(); i < offsets.at(1).get<std::size_t>(); ++i) bytes[8 + length + i] = '\0';
+  world.write(file, bytes);
+  refused({"--tokens", "120"}, 3, "lora.generator");
 }
 
 TEST_CASE("templora generate: a stop string of any length ends a text, and not the branch from its end", "[cli]") {

@@ -249,6 +249,15 @@ TEST_CASE("templora run pretrain: a full disk is one line, and the state before 
   CHECK(curve(world, "out") == curve(world, "whole"));
 }
 
+TEST_CASE("templora sweep: a pretraining, which names no model, has cells like any other", "[cli]") {
+  const PretrainWorld world;
+  world.write("sweep.json", Json{{"base", "config.json"}, {"axes", {{"pretrain.learning_rate", {0.01, 0.02}}}}}.dump());
+  const Ended ended = world.run({"sweep", "sweep.json", "--out", "sweep"});
+  INFO(ended.text);
+  CHECK(ended.code == 0);
+  CHECK(ended.says("2 done"));
+}
+
 TEST_CASE("templora run pretrain: bad input is one line that names it", "[cli]") {
   const PretrainWorld world;
   const auto refused = [&](const std::vector<std::pair<std::string, Json>>& changes, Exit code, const std::string& part) {
@@ -274,5 +283,6 @@ TEST_CASE("templora run pretrain: bad input is one line that names it", "[cli]")
   refused({{"pretrain.kv_heads", 3}}, Exit::usage, "pretrain.kv_heads");
   refused({{"pretrain.micro_sequences", 3}}, Exit::usage, "pretrain.micro_sequences");
   refused({{"model.tokenizer", nullptr}}, Exit::usage, "model.tokenizer");
+  refused({{"model.rope_scaling", {{"rope_type", "linear"}, {"factor", 2}}}}, Exit::usage, "model.rope_scaling");
   refused({{"pretrain.learning_rate", 1e30}, {"pretrain.warmup_steps", 0}, {"pretrain.clip_norm", 0}}, Exit::numerics, "learning_rate");
 }

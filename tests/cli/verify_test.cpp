@@ -334,6 +334,35 @@ TEST_CASE("templora verify --replay: runs chunks again bit for bit and finds wha
   INFO(forged.text);
   CHECK(forged.code == 3);
   CHECK(forged.says("replay-nll: book.txt: chunk "));
+  // A config with fewer chunks than the record has.
+  REQUIRE(world.make("longer", {{"data.max_tokens", 250}}).code == 0);
+  Folder(world.folder / "longer").set("run.json", "/config/data/max_tokens", 96);
+  const Ended fewer = world.run({"verify", "longer", "--replay", "20"});
+  INFO(fewer.text);
+  CHECK(fewer.code == 3);
+  CHECK(fewer.says("got no such chunk"));
+}
+
+TEST_CASE("templora verify: controls' texts are looked at, and books of one name in many folders are no copies", "[cli]") {
+  const VerifyWorld world;
+  fs::create_directories(world.folder / "texts/a");
+  fs::create_directories(world.folder / "texts/b");
+  world.write("texts/a/text.txt", world.content("book.txt"));
+  world.write("texts/b/text.txt", world.content("other.txt"));
+  REQUIRE(world.make("same", {{"data.max_tokens", 250}, {"data.books", {"texts/*/text.txt"}}, {"control", "other_book"}}).code == 0);
+  const Ended namesakes = world.run({"verify", "same"});
+  INFO(namesakes.text);
+  CHECK(namesakes.code == 0);
+
+  const Changes controlled{{"data.max_tokens", 250}, {"data.books", {"book.txt"}}, {"data.control_books", {"other.txt"}}, {"control", "other_book"}};
+  REQUIRE(world.make("controlled", controlled).code == 0);
+  CHECK(world.run({"verify", "controlled", "--replay", "2"}).says("ok control-text-file"));
+  world.write("other.txt", world.content("other.txt") + "More.");
+  const Ended changed = world.run({"verify", "controlled", "--replay", "2"});
+  INFO(changed.text);
+  CHECK(changed.code == 3);
+  CHECK(changed.says("control-text-file: "));
+  CHECK_FALSE(changed.says("\nreplay-nll: "));
 }
 
 TEST_CASE("templora verify, compare: what is no run, or one of a later version, is one clear line", "[cli]") {

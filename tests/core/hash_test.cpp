@@ -23,6 +23,7 @@ TEST_CASE("Hasher: pieces hash like the whole, and a changed bit shows", "[unit]
 TEST_CASE("printable: control characters and broken UTF-8 are masked, long text is cut at a character", "[unit]") {
   CHECK(printable("a\nb\xff\x1b[31m\xe4\xb8\xad") == "a?b??[31m\xe4\xb8\xad");
   CHECK(printable("\xc3") == "?");
+  CHECK(printable("\xc2\x9b" "2J\xc2\xa0") == "?2J\xc2\xa0");  // a C1 control, which some terminals obey
   CHECK(printable("\xed\xa0\x80") == "???");
   CHECK(printable("\xe4\xb8\xad\xe4\xb8\xad", 5) == "\xe4\xb8\xad...");
   CHECK(printable("abc", 3) == "abc");

@@ -54,10 +54,11 @@ std::string written_to_terminal(unsigned short columns, const Action& action) {
     const StderrTo redirected(slave);
     action();
   }
-  std::string out(65536, '\0');
-  const ssize_t got = ::read(master, out.data(), out.size());
-  out.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
   ::close(slave);
+  std::string out;
+  char piece[4096];
+  // The kernel hands over what was written in pieces; with no slave left the last one is followed by an error.
+  for (ssize_t got; (got = ::read(master, piece, sizeof piece)) > 0;) out.append(piece, static_cast<std::size_t>(got));
   ::close(master);
   return out;
 }

@@ -146,6 +146,8 @@ TEST_CASE("KvCache: a restored cache goes on bit for bit", "[unit]") {
   CHECK(at::equal(cache.append(*model, next, Rows::all, 6), again.append(*model, next, Rows::all, 6)));
   KvCache other(*model, {.sequences = 3, .capacity = 8, .movable = true});
   CHECK_THROWS_AS(other.restore([&](const std::string& name) { return saved.at(name); }), Error);
+  saved["cache.lengths"] = saved["cache.lengths"].to(at::kDouble);
+  CHECK_THROWS_AS(again.restore([&](const std::string& name) { return saved.at(name); }), Error);
 }
 
 namespace {

@@ -135,6 +135,11 @@ TEST_CASE("LoraAdapter: an adapter that belongs to a changed base is refused", "
   for (const Json& start : {Json(true), Json("gaussian"), Json(nullptr)}) CHECK_NOTHROW(load_started_by(start));
   for (const char* start : {"pissa", "pissa_niter_16", "olora", "loftq", "corda"})
     CHECK_THROWS_WITH(load_started_by(start), Catch::Matchers::Contains("init_lora_weights: got"));
+  Json activated = parse_json(read_file(folder / "adapter_config.json"), "config");
+  activated["init_lora_weights"] = true;
+  activated["alora_invocation_tokens"] = {5, 6};
+  write_file_atomically(folder / "adapter_config.json", activated.dump());
+  CHECK_THROWS_WITH(load_peft_folder(adapter, folder), Catch::Matchers::Contains("alora_invocation_tokens: got"));
   fs::remove_all(folder);
 }
 

@@ -63,6 +63,19 @@ TEST_CASE("Llama: model.rope_scaling of the run replaces the model's own", "[par
   const LlamaConfig stretched = llama_config_from_json(config, "config.json", scaling);
   CHECK(stretched.rope_scaling.type == RopeScaling::Type::yarn);
   CHECK(stretched.rope_scaling.factor == scaling.at("factor").get<double>());
+
+  const auto refused = [&](const char* given, const char* part) {
+    try {
+      llama_config_from_json(config, "config.json", parse_json(given, "given"));
+      FAIL("accepted " << given);
+    } catch (const Error& error) {
+      CHECK(error.exit_code() == Exit::usage);
+      CHECK_THAT(error.what(), Catch::Matchers::Contains("model.rope_scaling") && Catch::Matchers::Contains(part));
+    }
+  };
+  refused(R"({"rope_type": "yarn", "factor": 4, "original_max_positions": 32})", "original_max_position_embeddings");
+  refused(R"({"rope_type": "yern", "factor": 4})", "yern");
+  refused(R"({"rope_type": "yarn"})", "factor");
 }
 
 TEST_CASE("Llama: positions stretched by the run may be used", "[parity]") {

@@ -81,6 +81,19 @@ TEST_CASE("figures: the segments' values and intervals are those of summary.json
   CHECK(attributes(svg, "data-high") == highs);
 }
 
+TEST_CASE("figures: a shorter run's total stands at \"all\", not at a segment that only a longer one has", "[unit]") {
+  const TempFolder folder;
+  MadeRun shorter, longer;
+  shorter.books = longer.books = 6;
+  shorter.chunks = 6;  // 300 tokens: two segments
+  shorter.context_tokens = 25;
+  make_run(folder / "a", shorter);
+  make_run(folder / "b", longer);
+  const Report report = make_report(read_report_runs({{folder / "a", "a", {}}, {folder / "b", "b", {}}}, {}, false), {});
+  const std::string& svg = figure_of(report, "segments").svg;
+  CHECK(attributes(svg, "data-category") == std::vector<std::string>{"0-200", "200-400", "all", "0-200", "200-400", "400+", "all"});
+}
+
 TEST_CASE("figures: a heat map's cells are the runs' changes in summary.json", "[unit]") {
   const TempFolder folder;
   const Report report = small_report(folder, 2);

@@ -7,6 +7,7 @@
 #include "catch.h"
 #include "made_runs.h"
 #include "report/report_formats.h"
+#include "report/run_groups.h"
 #include "report/sweep_slices.h"
 
 using namespace templora;
@@ -296,6 +297,7 @@ TEST_CASE("report: a folder that is no run, and damaged records, are errors of o
 TEST_CASE("report: text from outside is escaped in every format", "[unit]") {
   CHECK(latex_escaped("50% of a_b & \\x{1} ~^ <Δ>") ==
         "50\\% of a\\_b \\& \\textbackslash{}x\\{1\\} \\textasciitilde{}\\textasciicircum{} \\ensuremath{<}$\\Delta$\\ensuremath{>}");
+  CHECK(latex_escaped("[\"q_proj\"]") == "{[}\"q\\_proj\"]");
   CHECK(csv_field("a,\"b\"") == "\"a,\"\"b\"\"\"");
   const TempFolder folder;
   make_run(folder / "a", {});
@@ -314,4 +316,24 @@ TEST_CASE("report: the CSV of chunks has a line a chunk with all its numbers, an
   for (const std::string& line : lines) CHECK(std::count(line.begin(), line.end(), ',') == commas);
   CHECK(lines[1].starts_with("a,0123456789ab,perplexity,book_0.txt,0,0,0,50,49,"));
   CHECK(lines[1].ends_with(",3.375,0.625,0.25,0.5"));
+
+  MadeRun half;
+  half.finished = false;
+  make_run(folder / "b", half);
+  const std::vector<RunSource> both{{folder / "a", "a", {}}, {folder / "b", "b", {}}};
+  CHECK(lines_of(chunks_csv(read_report_runs(both, {}, false))).size() == 25);  // an unfinished run counts where it is asked for
+  CHECK(lines_of(chunks_csv(read_report_runs(both, {}, true))).size() == 49);
+}
+
+TEST_CASE("report: runs whose inputs differ are no seeds of one setting", "[unit]") {
+  const TempFolder folder;
+  make_run(folder / "a", {});
+  make_run(folder / "b", {});
+  make_run(folder / "c", {});
+  Json record = parse_json(read_file(folder / "c/run.json"), "run.json");
+  record["identity"]["control_text_0_hash"] = "another";
+  write_file_atomically(folder / "c/run.json", record.dump());
+  const auto runs = read_report_runs({{folder / "a", "a", {}}, {folder / "b", "b", {}}, {folder / "c", "c", {}}}, {}, false);
+  CHECK(group_runs(runs, "perplexity").size() == 2);
+  CHECK(differing_keys(runs, {0, 1, 2}) == std::vector<std::string>{"control texts"});
 }

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "report/report_run.h"
+
+namespace templora {
+
+/// The runs behind folders on a command line, each a run's or a sweep's. What of a sweep was not started is told in
+/// `remarks`. Throws Error(bad_input) naming a folder that is neither.
+std::vector<RunSource> sources_of(const std::vector<std::string>& folders, std::vector<std::string>& remarks);
+
+}  // namespace templora

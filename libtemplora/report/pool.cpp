@@ -1,0 +1,81 @@
+#include "report/pool.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <map>
+
+#include "report/compare.h"
+
+namespace templora {
+namespace {
+
+/// What has to be equal: settings that change numbers, and hashes of inputs. Where these lie, on which machine and with how
+/// many threads is left out, and so are the books.
+Json compared(const NamedRun& run) {
+  Json config = run.data.run.at("config");
+  for (const char* key : {"notes", "cost", "run"}) config.erase(key);
+  for (const auto& [section, key] : {std::pair{"data", "books"}, {"data", "control_books"}, {"model", "path"}, {"model", "tokenizer"},
+                                     {"score", "base_scores"}})
+    if (config.contains(section) && config[section].is_object()) config[section].erase(key);
+  Json inputs = Json::object();
+  for (const auto& [key, value] : run.data.run.at("identity").items())
+    if (key.ends_with("_hash") && !key.starts_with("text_") && key != "config_hash") inputs[key] = value;
+  return {{"config", config}, {"identity", inputs}};
+}
+
+void require_perplexity(const NamedRun& run) {
+  const Json& record = run.data.run;
+  const Json::json_pointer experiment("/config/experiment"), books("/config/data/books"), identity("/identity");
+  if (!record.contains(experiment) || record.at(experiment) != "perplexity" || !record.contains(books) || !record.at(books).is_array() ||
+      !record.contains(identity) || !record.at(identity).is_object())
+    throw Error(Exit::bad_input, fmt::format("{}: run.json: wanted the record of a perplexity run", run.name));
+}
+
+void require_equal(const NamedRun& first, const NamedRun& other) {
+  std::vector<std::string> differ;
+  for (const KeyDifference& key : key_differences(compared(first), compared(other)))
+    differ.push_back(fmt::format("{} is {} and {}", key.key, key.first.dump(), key.second.dump()));
+  if (!differ.empty())
+    throw Error(Exit::bad_input, fmt::format("{}, {}: {}; wanted runs that differ in data.books only", first.name, other.name,
+                                             printable(fmt::format("{}", fmt::join(differ, ", ")), 1000)));
+}
+
+}  // namespace
+
+RunData pooled(std::vector<NamedRun> runs) {
+  RunData all;
+  std::map<std::string, std::string> readers;  // text -> run
+  for (const NamedRun& run : runs) {
+    require_perplexity(run);
+    require_equal(runs.front(), run);
+  }
+  for (NamedRun& run : runs) {
+    const auto before = static_cast<std::int64_t>(all.books.size());
+    if (before == 0) {
+      all.run = run.data.run;
+      Json identity = Json::object();
+      for (const auto& [key, value] : all.run["identity"].items())
+        if (!key.starts_with("text_") && key != "config_hash") identity[key] = value;
+      all.run["identity"] = identity;
+    } else {
+      for (const Json& book : run.data.run["config"]["data"]["books"]) all.run["config"]["data"]["books"].push_back(book);
+    }
+    for (BookRecord& book : run.data.books) {
+      const auto [reader, is_new] = readers.emplace(book.text_hash, run.name);
+      if (!is_new)
+        throw Error(Exit::bad_input, fmt::format("{}: {} is a text that {} read too; wanted each text once", run.name, book.book, reader->second));
+      book.book_index += before;
+      all.run["identity"][fmt::format("text_{}_hash", book.book_index)] = book.text_hash;
+      all.books.push_back(std::move(book));
+    }
+    for (ChunkRecord& chunk : run.data.chunks) {
+      chunk.book_index += before;
+      all.chunks.push_back(std::move(chunk));
+    }
+    for (auto& [book, scores] : run.data.nll) all.nll[book + before] = std::move(scores);
+  }
+  return all;
+}
+
+}  // namespace templora
