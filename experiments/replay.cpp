@@ -88,8 +88,10 @@ std::vector<StateFile> usable_states(const fs::path& folder) {
 
 bool same_machine(const Machine& machine, const Json& run_record) {
   const Json now = identity_of(machine), &then = run_record.at("identity");
-  for (const auto& item : now.items())
+  for (const auto& item : now.items()) {
+    if (item.key() == "row_kernels" && !then.contains(item.key())) continue;  // which older records lack
     if (!then.contains(item.key()) || then.at(item.key()) != item.value()) return false;
+  }
   return run_record.value("processor", "") == machine.device_name;
 }
 
@@ -105,9 +107,10 @@ void replay(const fs::path& folder, Config& config, const Json& run_record, std:
   for (const BookRecord& record : data.books)
     if (record.book_index >= std::int64_t(books.size()) || books[std::size_t(record.book_index)].text_hash != record.text_hash)
       return v.not_checked("replay-nll", fmt::format("{} is not the text that was scored, see text-file", record.book));
-  for (std::size_t i = 0; i < control_books.size(); ++i)
-    if (control_books[i].text_hash != run_record.at("identity").value(fmt::format("control_text_{}_hash", i), control_books[i].text_hash))
-      return v.not_checked("replay-nll", fmt::format("{} is not the text that a control learnt, see control-text-file", control_books[i].name));
+  const std::vector<std::string> control_hashes = recorded_control_hashes(run_record);
+  for (std::size_t i = 0; i < std::max(control_hashes.size(), control_books.size()); ++i)
+    if (i >= control_hashes.size() || i >= control_books.size() || control_books[i].text_hash != control_hashes[i])
+      return v.not_checked("replay-nll", "the controls' texts are not those that were learnt, see control-text-file");
   const std::vector<StateFile> states = usable_states(folder);
   const bool bits = machine.device.is_cpu() && same_machine(machine, run_record);
   const auto started = std::chrono::steady_clock::now();

@@ -100,10 +100,20 @@ void verify_books(const std::string& folder, const Config& config, Verification&
 
 /// The texts that controls learn from, in the order of their patterns.
 void verify_control_texts(const Config& config, const Json& run_record, Verification& v) {
+  v.check("control-text-file");
   const std::vector<fs::path> paths = still_there(config.data.control_books);
+  const std::vector<std::string> hashes = recorded_control_hashes(run_record);
+  if (paths.size() != hashes.size())  // then places do not tell which is which
+    return v.not_checked("control-text-file", fmt::format("data.control_books names {} files, the run had {}", paths.size(), hashes.size()));
+  std::optional<Tokenizer> tokenizer;
+  try {
+    tokenizer.emplace(open_tokenizer(config.model));
+  } catch (const Error& error) {
+    return v.not_checked("control-text-file", error.what());
+  }
   for (std::size_t i = 0; i < paths.size(); ++i)
-    compare_hash("control-text-file", paths[i], recorded(run_record, fmt::format("control_text_{}_hash", i)),
-                 [&] { return read_book(paths[i], open_tokenizer(config.model), {config.data.strip, config.data.max_tokens}).text_hash; }, v);
+    compare_hash("control-text-file", paths[i], hashes[i],
+                 [&] { return read_book(paths[i], *tokenizer, {config.data.strip, config.data.max_tokens}).text_hash; }, v);
 }
 
 std::string hash_of_weights(const ModelConfig& model, const std::string& path) {
@@ -172,6 +182,12 @@ void verify_cost(const fs::path& folder, const Config& config, Verification& v) 
 }
 
 }  // namespace
+
+std::vector<std::string> recorded_control_hashes(const Json& run_record) {
+  std::vector<std::string> hashes;
+  for (std::string hash; !(hash = recorded(run_record, fmt::format("control_text_{}_hash", hashes.size()))).empty();) hashes.push_back(hash);
+  return hashes;
+}
 
 void verify_inputs(const std::string& folder, const Config& config, const Json& run_record, Verification& v) {
   verify_cost(folder, config, v);

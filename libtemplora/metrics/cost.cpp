@@ -90,7 +90,10 @@ CostPrediction generated(const Config& config, const ModelShape& shape, const Co
     chunk.steps = config.train.epochs;
     add_training(model, config, chunk, cost);
   };
-  if (config.generate.learn_prompt)
+  // A branch begins behind all that its snapshot read and learnt.
+  if (config.generate.from_snapshot)
+    cache.assume_read(prompt);
+  else if (config.generate.learn_prompt)
     for (std::int64_t first = 0; first < prompt; first += config.window.chunk_tokens) {
       chunks.push_back({first, std::min(config.window.chunk_tokens, prompt - first)});
       learn(std::int64_t(chunks.size()) - 1);

@@ -90,7 +90,7 @@ RopeScaling parse_rope_scaling(const Json& json, const std::string& where, std::
 RopeScaling parse_override(const Json& json, std::int64_t max_positions) {
   constexpr const char* kKnown[] = {"rope_type", "type", "factor", "original_max_position_embeddings", "low_freq_factor", "high_freq_factor",
                                     "beta_fast", "beta_slow", "truncate", "attention_factor", "mscale", "mscale_all_dim",
-                                    "partial_rotary_factor"};
+                                    "partial_rotary_factor", "rope_theta", "finetuned"};
   for (const auto& item : json.items())
     if (std::find(std::begin(kKnown), std::end(kKnown), item.key()) == std::end(kKnown))
       throw Error(Exit::usage, fmt::format("model.rope_scaling: {}: unknown key; did you mean \"{}\"?", printable(item.key()),
@@ -155,6 +155,7 @@ LlamaConfig llama_config_from_json(const Json& json, const std::string& where, c
   }
   if (override) {
     config.rope_scaling = parse_override(*override, config.max_positions);
+    config.rope_theta = JsonFields(*override, "model.rope_scaling").positive("rope_theta", config.rope_theta);
     // Who stretches the positions wants to use what that makes of them.
     const RopeScaling& scaling = config.rope_scaling;
     const double stretched = std::min(scaling.factor * double(scaling.original_positions), double(JsonFields::kLargestSize));

@@ -10,8 +10,8 @@
 namespace templora {
 namespace {
 
-/// What has to be equal: settings that change numbers, and hashes of inputs. Where these lie, on which machine and with how
-/// many threads is left out, and so are the books.
+/// What has to be equal: settings that change numbers, and hashes of inputs. Where these lie, which machine it was and which
+/// versions ran there is left out, and so are the books.
 Json compared(const NamedRun& run) {
   Json config = run.data.run.at("config");
   for (const char* key : {"notes", "cost", "run"}) config.erase(key);
@@ -63,7 +63,7 @@ RunData pooled(std::vector<NamedRun> runs) {
     }
     for (BookRecord& book : run.data.books) {
       const auto [reader, is_new] = readers.emplace(book.text_hash, run.name);
-      if (!is_new)
+      if (!is_new && reader->second != run.name)
         throw Error(Exit::bad_input, fmt::format("{}: {} is a text that {} read too; wanted each text once", run.name, book.book, reader->second));
       book.book_index += before;
       all.run["identity"][fmt::format("text_{}_hash", book.book_index)] = book.text_hash;

@@ -11,7 +11,7 @@
 #include "core/json.h"
 
 // The states in a run's state/ folder: state-<n>.json, whose appearance completes the state, and the tensors
-// state-<n>.safetensors, which are there before it. Used by RunFolder alone.
+// state-<n>.safetensors, which are there before it. Written by RunFolder alone.
 
 namespace templora {
 
