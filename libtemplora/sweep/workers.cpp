@@ -156,11 +156,16 @@ class Work {
     return others_only;
   }
 
-  // An owner that was killed as its cell was done could not give it back.
+  // An owner that was killed as its cell was done could not give it back, or not wholly.
   void tidy(const fs::path& cell, double now_s) {
-    if (!fs::exists(claims_folder(cell))) return;
-    const ClaimLook seen = watch_.look(claims_folder(cell), now_s);
-    if (seen.view == ClaimView::dead) Claim::take(claims_folder(cell), watch_.me(), seen);  // and gives it back at once
+    const fs::path claims = claims_folder(cell);
+    if (!fs::exists(claims)) return;
+    const ClaimLook seen = watch_.look(claims, now_s);
+    if (seen.view != ClaimView::dead && seen.view != ClaimView::free) return;
+    if (seen.view == ClaimView::dead) Claim::take(claims, watch_.me(), seen);  // and gives it back at once
+    std::error_code ignored;
+    if (is_done(cell)) fs::remove_all(claims, ignored);  // also what was being written; nobody starts a cell that is done
+    else fs::remove(claims, ignored);                    // where it is empty: a failed cell may be tried again by others
   }
 
   bool start(const Task& task, const ClaimLook& seen) {

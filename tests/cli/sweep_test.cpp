@@ -167,6 +167,16 @@ TEST_CASE("templora sweep: killed at random moments and restarted, every cell is
   }
 }
 
+TEST_CASE("templora sweep: what a killed owner left of its claim on a done cell is removed", "[cli]") {
+  const SweepWorld world;
+  REQUIRE(world.sweep().code == 0);
+  const auto keys = world.keys();
+  fs::create_directories(world.folder / ("cells/" + keys[0] + ".claims"));  // killed between the claim's file and its folder
+  world.write("cells/" + keys[1] + ".claims/new-0123.tmp-7-1", "{");        // killed while it wrote
+  REQUIRE(world.sweep().code == 0);
+  for (const std::string& key : keys) CHECK_FALSE(fs::exists(world.folder / ("cells/" + key + ".claims")));
+}
+
 TEST_CASE("templora sweep: two of the same sweep share the work", "[cli]") {
   const SweepWorld world;
   Ended second;
