@@ -132,7 +132,7 @@ void finish(RunFolder& folder, const Config& config, const Json& record, const s
   Json summary = generation_summary(chunks);
   summary.update(weights);
   const MeasuredMemory memory = measured_memory(model.options().device());
-  record_cost(folder, run_cost(chunks, chunks.empty() ? generation.prompt_tokens() : chunks.front().first_token, config, read_model_shape(config.model.path), memory), memory, summary);
+  record_cost(folder, run_cost(chunks, config, read_model_shape(config.model.path), memory), memory, summary);
   write_file_atomically(folder.path() / "text.txt", tokenizer.decode(generation.text(), true));
   folder.write_summary(summary, generation_markdown(chunks, record));
 }

@@ -129,10 +129,7 @@ RunCost counted_again(const fs::path& folder, const Config& config, const ModelS
     }
     case ExperimentKind::translation:
       return run_cost(pairs, read_lessons(folder), summary.at("phase_seconds"), config, shape, {});
-    case ExperimentKind::generation: {
-      const std::vector<GenerationRecord> chunks = read_generation(folder);
-      return run_cost(chunks, chunks.empty() ? 1 : chunks.front().first_token, config, shape, {});
-    }
+    case ExperimentKind::generation: return run_cost(read_generation(folder), config, shape, {});
     case ExperimentKind::pretrain: break;
   }
   return run_cost(config, shape, summary.at("tokens").get<std::int64_t>(), read_step_seconds(folder), {});

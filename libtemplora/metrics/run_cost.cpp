@@ -118,11 +118,11 @@ RunCost run_cost(const RunData& data, const PerplexityTable& table, const Config
   return cost;
 }
 
-RunCost run_cost(const std::vector<GenerationRecord>& chunks, std::int64_t prompt_tokens, const Config& config,
-                 const ModelShape& shape, const MeasuredMemory& measured) {
+RunCost run_cost(const std::vector<GenerationRecord>& chunks, const Config& config, const ModelShape& shape,
+                 const MeasuredMemory& measured) {
   RunCost cost = compared(config, shape, measured);
   CostInput input;
-  input.prompt_tokens = prompt_tokens;
+  if (!chunks.empty()) input.prompt_tokens = chunks.front().first_token;  // a branch's is all that its snapshot had
   std::int64_t tokens = 0;
   for (const GenerationRecord& chunk : chunks) {
     tokens += chunk.tokens;

@@ -50,9 +50,9 @@ struct RunCost {
 RunCost run_cost(const RunData& data, const PerplexityTable& table, const Config& config, const ModelShape& shape,
                  const MeasuredMemory& measured);
 
-/// Of a generation, from its chunks' records.
-RunCost run_cost(const std::vector<GenerationRecord>& chunks, std::int64_t prompt_tokens, const Config& config,
-                 const ModelShape& shape, const MeasuredMemory& measured);
+/// Of a generation, from its chunks' records: what stands before the first of them is the prompt.
+RunCost run_cost(const std::vector<GenerationRecord>& chunks, const Config& config, const ModelShape& shape,
+                 const MeasuredMemory& measured);
 
 /// Of a translation, from its pairs' lengths and what each chunk taught; `seconds` by phase. A sentence of a batch is
 /// counted up to its own end, and bytes as if each were decoded alone.
