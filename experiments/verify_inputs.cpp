@@ -8,6 +8,7 @@
 #include "core/hash.h"
 #include "experiment/session.h"
 #include "metrics/run_cost.h"
+#include "metrics/work.h"
 #include "model/load.h"
 #include "report/run_image.h"
 #include "run/config_fields.h"
@@ -148,7 +149,7 @@ bool has_read_tokens(const std::vector<PairRecord>& pairs) {
 /// What does not follow from the records and the model's sizes: the memory that a process used; and what section cost
 /// decides, which is no part of a run's identity, so that a resume may have changed it.
 void drop_unchecked(Json& cost) {
-  for (const char* name : {"peak_rss_bytes", "peak_device_bytes", "device", "references", "paper"}) cost.erase(name);
+  for (const char* name : {"peak_rss_bytes", "peak_device_bytes", "device", "references", "paper", "formulas"}) cost.erase(name);
   for (Json& phase : cost.at("phases"))
     for (const char* name : {"peak_rss_bytes", "peak_device_bytes", "floor_seconds"}) phase.erase(name);
 }
@@ -163,6 +164,9 @@ void verify_cost(const fs::path& folder, const Config& config, Verification& v) 
   try {
     const Json summary = parse_json(read_file(folder / "summary.json"), "summary.json");
     if (!summary.contains("cost")) return v.not_checked("cost", "the run did not record it");
+    const Json formulas = summary.at("cost").value("formulas", Json(1));
+    if (formulas != kCostFormulas)
+      return v.not_checked("cost", fmt::format("the run counted by formulas {}, this version by {}", printable(formulas.dump(), 20), kCostFormulas));
     const bool translation = config.experiment == ExperimentKind::translation;
     const std::vector<PairRecord> pairs = translation ? read_pairs(folder) : std::vector<PairRecord>{};
     if (translation && !has_read_tokens(pairs))

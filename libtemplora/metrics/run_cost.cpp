@@ -213,6 +213,7 @@ Json to_json(const RunCost& cost) {
                       {"latency_change_percent", optional_json(claim.latency)},
                       {"memory_change_percent", optional_json(claim.memory)}});
   Json json{{"convention", kCountingConvention},
+            {"formulas", kCostFormulas},
             {"tokens", cost.tokens},
             {"seconds", cost.seconds},
             {"flops", total.flops()},

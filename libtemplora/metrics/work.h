@@ -14,6 +14,10 @@ inline constexpr const char* kCountingConvention =
     "lets through (d: heads · head_dim, L: layers), and 2.5 times that backward. Norms, rotations, softmax and the optimizer "
     "count none.";
 
+/// Counts up where a formula changes what it gives for a run that could be made before: `templora verify` counts a run
+/// again only by the formulas that priced it. A record without a number is of version 1.
+inline constexpr int kCostFormulas = 1;
+
 /// What some computation does.
 struct Work {
   double gemm_flops = 0;       ///< matrix products, LoRA's and the output projection's included

@@ -107,7 +107,20 @@ void drop_unused_ablations(Json& train) {
   }
 }
 
+/// Takes keys that 0.1 did not have away where they have their default: its runs and cells keep their hashes.
+void drop_new_defaults(Json& effective) {
+  Config defaults;
+  visit_leaves(defaults, "", [&](const std::string& key, auto& value, const FieldInfo& info) {
+    if (!info.new_key) return;
+    const std::size_t dot = key.find('.');
+    Json& section = dot == std::string::npos ? effective : effective[key.substr(0, dot)];
+    const std::string name = key.substr(dot == std::string::npos ? 0 : dot + 1);
+    if (section[name] == field_json(value)) section.erase(name);
+  });
+}
+
 std::string identity_hash(Json effective) {
+  drop_new_defaults(effective);
   effective.erase("notes");
   effective.erase("cost");
   if (effective["control"].empty()) {  // a run without controls is the run that it was before there were any

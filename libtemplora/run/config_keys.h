@@ -14,6 +14,9 @@ struct FieldInfo {
   double min = -std::numeric_limits<double>::infinity();  ///< smallest value allowed
   double max = std::numeric_limits<double>::infinity();   ///< largest value allowed
   bool above_min = false;                                 ///< `min` itself is not allowed
+  /// Came after 0.1: at its default it has no part in hashes, so that older runs and sweep cells keep theirs. Where it
+  /// stands in the visiting order is free as long as it is there for ever.
+  bool new_key = false;
 };
 
 /// No sequence is longer: keeps sums of token counts far from overflow.

@@ -244,6 +244,14 @@ TEST_CASE("templora verify: a finding's name is on stdout and the exit code is 3
   out.set("summary.json", "/cost/phases/score/flops", 1.0);
   CHECK(world.run({"verify", "out"}).says("\ncost: summary.json: cost: "));
   out.write("summary.json", summary);
+  out.set("summary.json", "/cost/formulas", 99);
+  CHECK(world.run({"verify", "out"}).says("not checked cost: the run counted by formulas 99"));
+  out.write("summary.json", summary);
+  Json older = parse_json(summary, "summary");
+  older["cost"].erase("formulas");  // as 0.1 wrote it
+  out.write("summary.json", older.dump());
+  CHECK(world.run({"verify", "out"}).says("\nok cost\n"));
+  out.write("summary.json", summary);
 
   const std::string book = world.content("book.txt"), model = world.content("model/config.json");
   world.write("book.txt", book + "More.");

@@ -30,3 +30,10 @@ TEST_CASE("The shipped model: transformers opens it with the same ids and logits
   REQUIRE(wanted.at("last_row").size() == 64);
   for (const Json& one : wanted.at("last_row")) CHECK(std::abs(row[one.at(0).get<std::int64_t>()].item<double>() - one.at(1).get<double>()) < 2e-5);
 }
+
+// As 0.1 recorded them: where one of these changes, no run of this model can be resumed or verified any more.
+TEST_CASE("The shipped model: the hashes of its weights and tokenizer are those of 0.1", "[unit]") {
+  const fs::path folder = fs::path(TEMPLORA_SOURCE_DIR) / "models/small-6m";
+  CHECK(Tokenizer(folder).hash() == "2015c9de7ce7c5f86838656e663af870");
+  CHECK(weights_hash(*load_llama(folder, at::kBFloat16, at::kCPU)) == "33aa499b9120249a746ca7b22543ab20");
+}

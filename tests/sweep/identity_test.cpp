@@ -1,0 +1,64 @@
+#include <cstdlib>
+#include <fstream>
+
+#include "catch.h"
+#include "core/file.h"
+#include "run/config_inputs.h"
+#include "sweep/definition.h"
+
+using namespace templora;
+
+namespace {
+
+// As 0.1 made them (commit 846bc07). A hash that changes makes finished runs and cells of users worthless, so these
+// are never made anew: with TEMPLORA_ADD_GOLDENS=1 the test adds what is new in configs/ and changes nothing else.
+const fs::path kGoldens = fs::path(TEMPLORA_SOURCE_DIR) / "tests/goldens/identity.json";
+
+/// The key of a config whose inputs are known by their place in the tree alone: no text or weight is needed.
+std::string key_of(const Config& config) {
+  const auto stub = [](const char* kind) {
+    return [kind](const std::string& path) {
+      return std::string(kind) + " " + fs::path(path).lexically_relative(TEMPLORA_SOURCE_DIR).generic_string();
+    };
+  };
+  return input_hash(config, {stub("model"), stub("tokenizer"), stub("texts"), stub("path")}).substr(0, 20);
+}
+
+/// {"config": {file: [hash, key]}, "sweep": {file: [key of each cell]}} of all shipped configs.
+Json identities() {
+  Json found{{"config", Json::object()}, {"sweep", Json::object()}};
+  const fs::path configs = fs::path(TEMPLORA_SOURCE_DIR) / "configs";
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::recursive_directory_iterator(configs))
+    if (entry.path().extension() == ".json") files.push_back(entry.path());
+  std::sort(files.begin(), files.end());
+  for (const fs::path& file : files) {
+    const std::string name = file.lexically_relative(configs).generic_string();
+    if (file.parent_path().filename() == "sweeps") {
+      const SweepDefinition sweep = read_sweep_definition(file);
+      for (const CellValues& values : expand(sweep)) found["sweep"][name].push_back(key_of(cell_config(sweep, values, 1).config));
+    } else {
+      const LoadedConfig loaded = load_config(file.string(), {});
+      found["config"][name] = {loaded.hash, key_of(loaded.config)};
+    }
+  }
+  return found;
+}
+
+}  // namespace
+
+TEST_CASE("Identity: hashes of shipped configs and keys of sweep cells are those of 0.1", "[unit]") {
+  const Json found = identities();
+  Json wanted = fs::exists(kGoldens) ? parse_json(read_file(kGoldens), kGoldens.string()) : Json::object();
+  const char* add = std::getenv("TEMPLORA_ADD_GOLDENS");
+  const bool adding = add != nullptr && std::string(add) == "1";
+  for (const char* kind : {"config", "sweep"}) {
+    for (const auto& item : found.at(kind).items()) {
+      INFO(kind << " " << item.key());
+      if (adding && !(wanted.contains(kind) && wanted.at(kind).contains(item.key()))) wanted[kind][item.key()] = item.value();
+      REQUIRE(wanted.at(kind).contains(item.key()));  // a new config: TEMPLORA_ADD_GOLDENS=1 build/test_sweep Identity*
+      CHECK(item.value().dump() == wanted.at(kind).at(item.key()).dump());
+    }
+  }
+  if (adding) std::ofstream(kGoldens) << dump_json_pretty(wanted, "goldens");
+}
