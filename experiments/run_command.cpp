@@ -21,6 +21,7 @@
 #include "perplexity.h"
 #include "pretrain.h"
 #include "run/config.h"
+#include "run/model_folder.h"
 #include "translation.h"
 
 namespace fs = std::filesystem;
@@ -54,6 +55,8 @@ fs::path default_folder(const RunArguments& arguments, const LoadedConfig& confi
 }
 
 void run(const LoadedConfig& config, const RunArguments& arguments) {
+  if (!arguments.resume && config.config.experiment != ExperimentKind::pretrain)
+    require_model_folder(config.config.model.path, config.model_as_written);
   const fs::path folder = arguments.out.empty() ? default_folder(arguments, config) : fs::path(arguments.out);
   install_stop_handlers();
   log_line(fmt::format("run folder: {}", folder.string()));
@@ -79,7 +82,9 @@ struct GenerateArguments {
 // A config without a file. The windows are as long as the model's positions allow, up to the paper's chunk.
 void generate(const GenerateArguments& arguments, const RunArguments& run_arguments) {
   constexpr std::int64_t kMostChunkTokens = 1024;
-  const LlamaConfig model = read_llama_config(fs::path(arguments.model) / "config.json");
+  const fs::path folder = find_model(arguments.model, ".");
+  require_model_folder(folder, arguments.model);
+  const LlamaConfig model = read_llama_config(folder / "config.json");
   const std::int64_t chunk = std::clamp<std::int64_t>(model.max_positions / 2, 1, kMostChunkTokens);
   Json config{{"experiment", "generation"},
               {"model", {{"path", arguments.model}}},
@@ -108,7 +113,7 @@ void add_generate_command(CLI::App& app) {
   const auto arguments = std::make_shared<RunArguments>();
   const auto generation = std::make_shared<GenerateArguments>();
   CLI::App* command = app.add_subcommand("generate", "write a text with a model that learns what it writes");
-  command->add_option("--model", generation->model, "Hugging Face model folder")->required();
+  command->add_option("--model", generation->model, "Hugging Face model folder, or org/name of one in the local Hugging Face cache")->required();
   command->add_option("--prompt", generation->prompt, "text to continue");
   command->add_option("--prompt-file", generation->prompt_file, "file with the text to continue");
   command->add_option("--from-snapshot", generation->from_snapshot, "snapshot folder of another generation to branch off from");

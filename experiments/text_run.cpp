@@ -11,6 +11,7 @@
 #include "core/hash.h"
 #include "model/load.h"
 #include "report/cost_table.h"
+#include "run/model_folder.h"
 
 namespace templora {
 
@@ -25,11 +26,15 @@ Json text_run_record(const LoadedConfig& loaded, const Machine& machine, const s
   for (std::size_t i = 0; i < text_hashes.size(); ++i) identity[fmt::format("text_{}_hash", i)] = text_hashes[i];
   for (std::size_t i = 0; i < control_text_hashes.size(); ++i) identity[fmt::format("control_text_{}_hash", i)] = control_text_hashes[i];
   identity.update(identity_of(machine));
-  return Json{{"templora_version", TEMPLORA_VERSION},
+  Json record{{"templora_version", TEMPLORA_VERSION},
               {"config", loaded.effective},
               {"set_by_fidelity", loaded.set_by_fidelity},
               {"identity", identity},
               {"processor", machine.device_name}};
+  // Beside the identity: the hashes there say what the model is, this only where it came from.
+  if (const auto snapshot = snapshot_of(loaded.config.model.path))
+    record["model_repository"] = {{"name", snapshot->repository}, {"commit", snapshot->commit}};
+  return record;
 }
 
 void check_ids(const std::vector<std::int64_t>& ids, const std::string& where, const LlamaConfig& model) {

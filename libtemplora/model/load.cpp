@@ -10,6 +10,7 @@
 #include "core/hash.h"
 #include "io/weight_check.h"
 #include "model/tensors.h"
+#include "run/model_folder.h"
 
 namespace templora {
 namespace {
@@ -32,8 +33,7 @@ WantedTensors wanted_tensors(const LlamaConfig& config) {
 Llama load_llama(const std::filesystem::path& folder, at::ScalarType dtype, const at::Device& device,
                  const std::optional<Json>& rope_scaling) {
   const fs::path config_file = folder / "config.json";
-  if (!fs::exists(config_file))
-    throw Error(Exit::bad_input, fmt::format("{}: no such file; model.path must name a Hugging Face model folder", config_file.string()));
+  require_model_folder(folder);
   const LlamaConfig config = read_llama_config(config_file, rope_scaling);
   const SafetensorsFiles files = SafetensorsFiles::open_folder(folder);
   check_weights(files, wanted_tensors(config), "does config.json belong to these weights?",

@@ -9,6 +9,7 @@
 #include "run/config_fields.h"
 #include "run/config_inputs.h"
 #include "run/config_rules.h"
+#include "run/model_folder.h"
 
 namespace templora {
 namespace {
@@ -86,6 +87,15 @@ void change_paths(Config& c, Change&& change, ChangePattern&& change_pattern) {
   for (std::string& novel : c.data.novels) change_pattern(novel);
   if (c.translation.comet_model) change(*c.translation.comet_model);
   if (c.score.base_scores) change(*c.score.base_scores);
+}
+
+/// The paths that may also be the name of a repository in the local cache.
+std::vector<std::string*> model_folders(Config& c) {
+  std::vector<std::string*> found;
+  if (!c.model.path.empty()) found.push_back(&c.model.path);
+  for (std::optional<std::string>* path : {&c.model.tokenizer, &c.lora.init_from})
+    if (*path) found.push_back(&**path);
+  return found;
 }
 
 /// Takes the keys of ablations away where they change nothing: a run without one is the run that it was before
@@ -226,6 +236,8 @@ LoadedConfig parse_config(const std::string& text, const std::string& where, con
     const fs::path absolute = (folder / path).lexically_normal();
     return (absolute.has_filename() ? absolute : absolute.parent_path()).string();  // "folder/" means "folder"
   };
+  loaded.model_as_written = loaded.config.model.path;
+  for (std::string* model : model_folders(loaded.config)) *model = find_model(*model, base).string();
   change_paths(
       loaded.config, [&](std::string& path) { path = made_absolute(base, path); },
       [&](std::string& pattern) {

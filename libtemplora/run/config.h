@@ -22,7 +22,7 @@ enum class Control { other_book, mixed_books };
 enum class Schedule { cascaded, parallelized };
 enum class CachePolicy { rebuild, refill, every_k, last_n };
 
-/// The base model: a Hugging Face folder.
+/// The base model: a Hugging Face folder, or the name of a repository in the local cache.
 struct ModelConfig {
   std::string path;
   std::optional<std::string> tokenizer;
@@ -218,6 +218,7 @@ struct LoadedConfig {
   /// (how often a run is saved, the sections of other experiments): the same wherever the checkout lies. Names
   /// the run folder.
   std::string hash;
+  std::string model_as_written;  ///< model.path before it became absolute: a path, or the name of a repository
 };
 
 /// One `--set key=value`: value parsed as JSON, else taken as text.
@@ -228,7 +229,8 @@ struct Override {
 
 /// Reads a config file, applies overrides, then fidelity's defaults, checks types, ranges and the rules
 /// between fields, and makes paths absolute (relative ones are relative to the file's folder; those from
-/// overrides too). Throws Error(usage) naming file and key; an unknown key names the nearest known one.
+/// overrides too). model.path, model.tokenizer and lora.init_from may also name a repository in the local
+/// Hugging Face cache (run/model_folder.h). Throws Error(usage) naming file and key; an unknown key names the nearest known one.
 LoadedConfig load_config(const std::string& path, const std::vector<Override>& overrides);
 
 /// The same from text, for tests and embedded defaults; `base_folder` is what relative paths are relative to.

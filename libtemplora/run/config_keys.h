@@ -27,7 +27,7 @@ inline constexpr double kMostTokens = 1 << 30;
 /// schema and the reference page all come from it.
 template <class Visitor>
 void visit_fields(ModelConfig& c, Visitor&& v) {
-  v("path", c.path, FieldInfo{"Hugging Face model folder: config.json, *.safetensors, tokenizer.model"});
+  v("path", c.path, FieldInfo{"Hugging Face model folder, or org/name[@revision] of one in the local Hugging Face cache"});
   v("tokenizer", c.tokenizer, FieldInfo{"tokenizer.model or a folder holding it; null: the model folder"});
   v("dtype", c.dtype, FieldInfo{"dtype of the base weights and activations; LoRA weights are float32 always"});
   v("device", c.device, FieldInfo{"\"cpu\", \"cuda\", \"cuda:N\" or \"auto\" (cuda if there is one)"});
@@ -97,7 +97,7 @@ void visit_fields(LoraConfig& c, Visitor&& v) {
   v("targets", c.targets, FieldInfo{"projections that get an update: any of q_proj k_proj v_proj o_proj gate_proj "
                                     "up_proj down_proj"});
   v("layers", c.layers, FieldInfo{"indices of the layers that get an update; null: all", "", 0});
-  v("init_from", c.init_from, FieldInfo{"PEFT adapter folder to start every document from; null: B = 0"});
+  v("init_from", c.init_from, FieldInfo{"PEFT adapter folder, or org/name[@revision] as in model.path, to start every document from; null: B = 0"});
   v("reset_every_tokens", c.reset_every_tokens,
     FieldInfo{"start a fresh module at the first chunk past each multiple of this position; 0: one module a document",
               "tokens", 0});

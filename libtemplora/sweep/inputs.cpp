@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "core/hash.h"
 #include "run/config_inputs.h"
+#include "run/model_folder.h"
 
 namespace templora {
 namespace {
@@ -60,6 +61,7 @@ std::string InputFiles::folder_hash(const fs::path& folder) {
 
 // What a run reads of a model folder: its settings and weights. Cards and other formats may change freely.
 std::string InputFiles::model_hash(const fs::path& folder) {
+  require_model_folder(folder);
   std::string all = "config " + hash_of(folder / "config.json");
   std::vector<fs::path> weights;
   for (const auto& entry : fs::directory_iterator(folder)) {
