@@ -48,6 +48,7 @@ endfunction()
 # test_<folder> of tests/<folder>/*_test.cpp, and bench_<name> of tests/bench/<name>.cpp (built on demand).
 # A folder named like a room is linked with that room and its doors, any other folder with all rooms.
 # Each Catch tag of [unit] [parity] [cli] [slow] [gpu] in a folder becomes one CTest test with that label.
+# Python tests of scripts, tests/scripts/*_test.py, are labelled cli.
 function(templora_tests)
   find_path(catch2_v2 catch2/catch.hpp HINTS ${TEMPLORA_DEPS}/include)
   add_library(templora_catch_main STATIC EXCLUDE_FROM_ALL ${PROJECT_SOURCE_DIR}/tests/catch_main.cpp)
@@ -105,6 +106,12 @@ function(templora_tests)
   foreach(check check_rooms check_tests)
     add_test(NAME ${check} COMMAND ${TEMPLORA_PYTHON} ${PROJECT_SOURCE_DIR}/scripts/${check}.py)
     set_tests_properties(${check} PROPERTIES LABELS unit)
+  endforeach()
+  file(GLOB script_tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/scripts/*_test.py)
+  foreach(test ${script_tests})
+    get_filename_component(name ${test} NAME_WE)
+    add_test(NAME scripts.${name} COMMAND ${TEMPLORA_PYTHON} ${PROJECT_SOURCE_DIR}/tests/scripts/run.py ${PROJECT_BINARY_DIR} ${test})
+    set_tests_properties(scripts.${name} PROPERTIES LABELS cli)
   endforeach()
 endfunction()
 

@@ -13,14 +13,22 @@ execute_process(
 if(NOT torch_result EQUAL 0)
   message(FATAL_ERROR "${torch_error}")
 endif()
-# find_torch.py prints: folder, version, cuda or cpu, ABI digit, one a line; then CUDA header folders.
+# find_torch.py prints: folder, version, cuda or cpu, ABI digit, one a line; then the CUDA runtime's library and its
+# header folders, where both are there.
 string(REPLACE "\n" ";" torch_found "${torch_found}")
 list(POP_FRONT torch_found TORCH_ROOT TORCH_VERSION TORCH_KIND TORCH_ABI)
 message(STATUS "LibTorch ${TORCH_VERSION} (${TORCH_KIND}) in ${TORCH_ROOT}")
+set(cuda_runtime)
+if(torch_found)
+  list(POP_FRONT torch_found cuda_runtime)
+  message(STATUS "CUDA runtime ${cuda_runtime}")
+elseif(torch_error)  # it runs on a GPU all the same, but decodes without CUDA graphs
+  message(WARNING "${torch_error}")
+endif()
 
 set(torch_libs ${TORCH_ROOT}/lib/libtorch.so ${TORCH_ROOT}/lib/libtorch_cpu.so ${TORCH_ROOT}/lib/libc10.so)
 if(TORCH_KIND STREQUAL "cuda")
-  list(APPEND torch_libs ${TORCH_ROOT}/lib/libtorch_cuda.so ${TORCH_ROOT}/lib/libc10_cuda.so)
+  list(APPEND torch_libs ${TORCH_ROOT}/lib/libtorch_cuda.so ${TORCH_ROOT}/lib/libc10_cuda.so ${cuda_runtime})
 endif()
 add_library(templora_torch INTERFACE)
 target_include_directories(templora_torch SYSTEM INTERFACE
@@ -29,8 +37,10 @@ target_compile_definitions(templora_torch INTERFACE
   _GLIBCXX_USE_CXX11_ABI=${TORCH_ABI} C10_CUDA_NO_CMAKE_CONFIGURE_FILE)
 if(TORCH_KIND STREQUAL "cuda")
   target_compile_definitions(templora_torch INTERFACE TEMPLORA_TORCH_CUDA)
-  if(torch_found)  # the CUDA runtime's headers are at hand: ATen/cuda/CUDAGraph.h and c10/cuda/* compile
+  if(cuda_runtime)  # with its headers ATen/cuda/CUDAGraph.h and c10/cuda/* compile; what they inline calls it
     target_compile_definitions(templora_torch INTERFACE TEMPLORA_CUDA_HEADERS)
+    get_filename_component(cuda_runtime_folder ${cuda_runtime} DIRECTORY)
+    target_link_options(templora_torch INTERFACE LINKER:-rpath,${cuda_runtime_folder})
   endif()
 endif()
 # at::parallel_for is inlined, and without -fopenmp it is a plain loop. The OpenMP runtime is torch's own
@@ -43,7 +53,7 @@ else()
   target_link_options(templora_torch INTERFACE -fopenmp)
 endif()
 # Nothing of ours names a symbol of libtorch_cuda, yet loading it is what registers the CUDA kernels.
-# Its own dependencies (cudart, cublas, …) are found at run time through its own rpath.
+# Its own dependencies (cublas, cudnn, …) are found at run time through its own rpath.
 target_link_options(templora_torch INTERFACE
   LINKER:-rpath,${TORCH_ROOT}/lib $<$<STREQUAL:${TORCH_KIND},cuda>:LINKER:--allow-shlib-undefined>)
 target_link_libraries(templora_torch INTERFACE

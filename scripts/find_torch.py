@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Finds LibTorch inside an installed Python package torch, without importing it.
 
-Prints its folder, its version, "cuda" or "cpu", the C++ ABI digit, and then, for a CUDA build, any folder
-with headers of the CUDA runtime, one a line. $Torch_DIR or $TORCH_DIR names the one to use; else one built for
-CUDA is taken if the machine has an NVIDIA GPU, else the first of .venv and the python3 in use.
+Prints its folder, its version, "cuda" or "cpu", the C++ ABI digit, and then, for a CUDA build, the CUDA runtime's
+library and the folders with its headers, one a line. Without either of them it says on standard error what is missing:
+what is built then captures no CUDA graphs. $Torch_DIR or $TORCH_DIR names the torch to use; else one built for CUDA is
+taken if the machine has an NVIDIA GPU, else the first of .venv and the python3 in use.
 Exits 4 with one line if there is none.
 """
 
@@ -58,16 +59,67 @@ def other_pythons():
             yield done.stdout.strip()
 
 
-def cuda_headers(folder):
-    """Folders from which <cuda_runtime_api.h> and <crt/host_defines.h> can be included, or []."""
+def runtime_needed(folder):
+    """The file name of the CUDA runtime that this LibTorch was linked with ("libcudart.so.13"), or None. Linking
+    another one would put two runtimes into the process."""
+    for name in ("libc10_cuda.so", "libtorch_cuda.so"):
+        try:
+            with open(os.path.join(folder, "lib", name), "rb") as file:
+                found = re.search(rb"\0(libcudart[\w-]*\.so[.\d]*)\0", file.read())
+        except OSError:
+            continue
+        if found:
+            return found.group(1).decode()
+    return None
+
+
+def cuda_bases(folder):
+    """Folders that may hold lib/ and include/ of the CUDA runtime: beside torch's wheel, in its environment, or a
+    toolkit: $CUDA_HOME, $CUDA_PATH or /usr/local/cuda."""
     site = os.path.dirname(folder)
-    found = []
-    for base in sorted(glob.glob(os.path.join(site, "nvidia", "*", "include"))) + ["/usr/local/cuda/include"]:
-        if os.path.exists(os.path.join(base, "cuda_runtime_api.h")) or os.path.isdir(os.path.join(base, "crt")):
-            found.append(base)
-    runtime = any(os.path.exists(os.path.join(base, "cuda_runtime_api.h")) for base in found)
-    crt = any(os.path.exists(os.path.join(base, "crt", "host_defines.h")) for base in found)
-    return found if runtime and crt else []
+    prefix = os.path.abspath(os.path.join(site, "..", "..", ".."))
+    toolkit = os.environ.get("CUDA_HOME") or os.environ.get("CUDA_PATH") or "/usr/local/cuda"
+    return [*sorted(glob.glob(os.path.join(site, "nvidia", "*"))), prefix, *sorted(glob.glob(os.path.join(prefix, "targets", "*"))),
+            toolkit]
+
+
+def header_version(path):
+    """13 for a cuda_runtime_api.h of CUDA 13.x, or None."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            found = re.search(r"#define\s+CUDART_VERSION\s+(\d+)", file.read())
+    except OSError:
+        return None
+    return int(found.group(1)) // 1000 if found else None
+
+
+def cuda_runtime(folder):
+    """(library, header folders, what is missing): the runtime that this LibTorch needs and the headers of its version,
+    <cuda_runtime_api.h> and <crt/host_defines.h>. Without all of them: (None, [], the reason)."""
+    needed = runtime_needed(folder)
+    if not needed:
+        return None, [], "its CUDA libraries name no libcudart"
+    bases = cuda_bases(folder)
+    places = [os.path.join(folder, "lib"), *(os.path.join(base, part) for base in bases for part in ("lib", "lib64"))]
+    library = next((os.path.join(place, needed) for place in places if os.path.exists(os.path.join(place, needed))), None)
+    if not library:
+        return None, [], "%s is not found beside it, in its environment or in %s" % (needed, bases[-1])
+    version = re.search(r"\.so\.(\d+)", needed)
+    version = int(version.group(1)) if version else None
+    runtime = crt = None
+    others = set()
+    for base in bases:
+        include = os.path.join(base, "include")
+        found = header_version(os.path.join(include, "cuda_runtime_api.h"))
+        if found is not None and version is not None and found != version:
+            others.add(found)
+            continue
+        runtime = runtime or (include if found is not None else None)
+        crt = crt or (include if os.path.exists(os.path.join(include, "crt", "host_defines.h")) else None)
+    if not runtime or not crt:
+        beside = "; those of CUDA %s do not fit" % ", ".join(map(str, sorted(others))) if others and not runtime else ""
+        return None, [], "the headers of %s are not found%s" % (needed, beside)
+    return library, [runtime] if runtime == crt else [runtime, crt], None
 
 
 def main():
@@ -92,8 +144,14 @@ def main():
     if not candidates:
         sys.stderr.write("torch %d.%d or newer: not found; scripts/templora installs it, or set Torch_DIR\n" % OLDEST)
         return 4
-    headers = cuda_headers(candidates[0][0]) if candidates[0][2] == "cuda" else []
-    print("\n".join([*candidates[0], *headers]))
+    lines = list(candidates[0])
+    if lines[2] == "cuda":
+        library, headers, missing = cuda_runtime(lines[0])
+        if library:
+            lines += [library, *headers]
+        else:
+            sys.stderr.write("no CUDA graphs: %s: %s\n" % (lines[0], missing))
+    print("\n".join(lines))
     return 0
 
 

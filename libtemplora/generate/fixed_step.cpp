@@ -8,8 +8,10 @@
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
+#include <mutex>
 
 #include "core/check.h"
+#include "core/log.h"
 #include "generate/sampling.h"
 
 #ifdef TEMPLORA_CUDA_HEADERS
@@ -71,7 +73,12 @@ class FixedStep::Graph {
 
 class FixedStep::Graph {
  public:
-  explicit Graph(const at::Device&) {}
+  explicit Graph(const at::Device&) {
+    static std::once_flag said;
+    std::call_once(said, [] {
+      log_line("decoding without CUDA graphs: this build has none of the CUDA runtime's headers; see docs/gpu.md");
+    });
+  }
   template <class Compute>
   void run(Compute&& compute) {
     compute();

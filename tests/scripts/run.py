@@ -1,0 +1,19 @@
+#!/usr/bin/env python3
+"""Runs one Python test: run.py BUILD_FOLDER TEST, in a Python that reads GGUF files where there is one already
+(scripts/reference_python.py). Nothing is installed; what a Python lacks is skipped by the test."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+
+def main():
+    build, test = pathlib.Path(sys.argv[1]), sys.argv[2]
+    pythons = [os.environ.get("TEMPLORA_REF_PYTHON_5"), build / "reference-venv-5/bin/python", build / "gguf-venv/bin/python"]
+    python = next((str(python) for python in pythons if python and pathlib.Path(python).exists()), sys.executable)
+    return subprocess.run([python, "-W", "ignore", test], check=False, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
