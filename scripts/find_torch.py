@@ -118,7 +118,7 @@ def cuda_runtime(folder):
         crt = crt or (include if os.path.exists(os.path.join(include, "crt", "host_defines.h")) else None)
     if not runtime or not crt:
         beside = "; those of CUDA %s do not fit" % ", ".join(map(str, sorted(others))) if others and not runtime else ""
-        return None, [], "the headers of %s are not found%s" % (needed, beside)
+        return None, [], "the headers of %s are not found%s (the packages nvidia-cuda-runtime and nvidia-cuda-crt have them)" % (needed, beside)
     return library, [runtime] if runtime == crt else [runtime, crt], None
 
 
