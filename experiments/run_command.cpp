@@ -113,7 +113,8 @@ void add_generate_command(CLI::App& app) {
   const auto arguments = std::make_shared<RunArguments>();
   const auto generation = std::make_shared<GenerateArguments>();
   CLI::App* command = app.add_subcommand("generate", "write a text with a model that learns what it writes");
-  command->add_option("--model", generation->model, "Hugging Face model folder, or org/name of one in the local Hugging Face cache")->required();
+  command->add_option("--model", generation->model, "model folder, or org/name of one in the local Hugging Face cache")
+      ->required();
   command->add_option("--prompt", generation->prompt, "text to continue");
   command->add_option("--prompt-file", generation->prompt_file, "file with the text to continue");
   command->add_option("--from-snapshot", generation->from_snapshot, "snapshot folder of another generation to branch off from");

@@ -79,8 +79,8 @@ def cuda_bases(folder):
     site = os.path.dirname(folder)
     prefix = os.path.abspath(os.path.join(site, "..", "..", ".."))
     toolkit = os.environ.get("CUDA_HOME") or os.environ.get("CUDA_PATH") or "/usr/local/cuda"
-    return [*sorted(glob.glob(os.path.join(site, "nvidia", "*"))), prefix, *sorted(glob.glob(os.path.join(prefix, "targets", "*"))),
-            toolkit]
+    beside = sorted(glob.glob(os.path.join(site, "nvidia", "*")))
+    return [*beside, prefix, *sorted(glob.glob(os.path.join(prefix, "targets", "*"))), toolkit]
 
 
 def header_version(path):
@@ -101,7 +101,7 @@ def cuda_runtime(folder):
         return None, [], "its CUDA libraries name no libcudart"
     bases = cuda_bases(folder)
     places = [os.path.join(folder, "lib"), *(os.path.join(base, part) for base in bases for part in ("lib", "lib64"))]
-    library = next((os.path.join(place, needed) for place in places if os.path.exists(os.path.join(place, needed))), None)
+    library = next(filter(os.path.exists, (os.path.join(place, needed) for place in places)), None)
     if not library:
         return None, [], "%s is not found beside it, in its environment or in %s" % (needed, bases[-1])
     version = re.search(r"\.so\.(\d+)", needed)
@@ -118,7 +118,8 @@ def cuda_runtime(folder):
         crt = crt or (include if os.path.exists(os.path.join(include, "crt", "host_defines.h")) else None)
     if not runtime or not crt:
         beside = "; those of CUDA %s do not fit" % ", ".join(map(str, sorted(others))) if others and not runtime else ""
-        return None, [], "the headers of %s are not found%s (the packages nvidia-cuda-runtime and nvidia-cuda-crt have them)" % (needed, beside)
+        return None, [], ("the headers of %s are not found%s (the packages nvidia-cuda-runtime and nvidia-cuda-crt "
+                          "have them)" % (needed, beside))
     return library, [runtime] if runtime == crt else [runtime, crt], None
 
 

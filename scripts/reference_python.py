@@ -7,8 +7,8 @@
 $TEMPLORA_REF_PYTHON (for 5: $TEMPLORA_REF_PYTHON_5) where that is set; else BUILD_FOLDER/reference-venv[-5]
 (build/reference-venv), made on first use over the torch that templora is built with. Version 4 has the slow
 LlamaTokenizer, whose ids a tokenizer.model gives; version 5 is what models are compared with, and opens GGUF files.
---gguf asks for a Python that reads GGUF files and no more: version 5's where that is there, else BUILD_FOLDER/gguf-venv,
-which needs no torch. Exits 4 with one line where it cannot be made.
+--gguf asks for a Python that reads GGUF files and no more: version 5's where that is there, else
+BUILD_FOLDER/gguf-venv, which needs no torch. Exits 4 with one line where it cannot be made.
 """
 
 import argparse

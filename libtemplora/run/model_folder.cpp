@@ -23,10 +23,12 @@ bool is_name_byte(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
 }
 
+bool is_name(std::string_view text) { return std::all_of(text.begin(), text.end(), is_name_byte); }
+
 // One part of a repository's name: what may also stand in a folder's name of the cache, and leads nowhere else.
 bool is_part(std::string_view text) {
-  return !text.empty() && text.size() <= kLongestName && text.front() != '.' && text.front() != '-' && text.back() != '.' &&
-         text.find("--") == text.npos && text.find("..") == text.npos && std::all_of(text.begin(), text.end(), is_name_byte);
+  return !text.empty() && text.size() <= kLongestName && text.front() != '.' && text.front() != '-' &&
+         text.back() != '.' && text.find("--") == text.npos && text.find("..") == text.npos && is_name(text);
 }
 
 // A branch may have slashes in its name ("refs/pr/1"), never a way out.
@@ -35,7 +37,7 @@ bool is_revision(std::string_view text) {
   for (std::size_t start = 0; start <= text.size();) {
     const std::size_t end = std::min(text.find('/', start), text.size());
     const std::string_view part = text.substr(start, end - start);
-    if (part.empty() || part == "." || part == ".." || !std::all_of(part.begin(), part.end(), is_name_byte)) return false;
+    if (part.empty() || part == "." || part == ".." || !is_name(part)) return false;
     start = end + 1;
   }
   return true;
@@ -52,7 +54,8 @@ fs::path path_of(const char* variable) {
   const char* value = std::getenv(variable);
   const std::string_view text = value ? value : "";
   const char* home = std::getenv("HOME");
-  if (home && (text == "~" || text.starts_with("~/"))) return fs::path(home) / text.substr(std::min<std::size_t>(2, text.size()));
+  if (home && text == "~") return home;
+  if (home && text.starts_with("~/")) return fs::path(home) / text.substr(2);
   return text;
 }
 
@@ -87,8 +90,8 @@ std::optional<RepositoryName> repository_name(std::string_view text) {
     text = text.substr(0, at);
   }
   const std::size_t slash = text.find('/');
-  if (slash == text.npos || !is_part(text.substr(0, slash)) || !is_part(text.substr(slash + 1)) || !is_revision(name.revision))
-    return std::nullopt;
+  if (slash == text.npos || !is_part(text.substr(0, slash)) || !is_part(text.substr(slash + 1))) return std::nullopt;
+  if (!is_revision(name.revision)) return std::nullopt;
   name.repository = text;
   return name;
 }
@@ -110,8 +113,8 @@ std::optional<fs::path> cached_snapshot(const RepositoryName& name) {
   if (commit.empty() && name.revision.size() >= kFewestDigits && is_digits(name.revision)) {
     const std::vector<std::string> fits = commits_with(snapshots, name.revision);
     if (fits.size() > 1)
-      throw Error(Exit::usage, fmt::format("{}@{}: {} commits in {} begin so ({}); write more digits", name.repository, name.revision,
-                                           fits.size(), snapshots.string(), fmt::join(fits, ", ")));
+      throw Error(Exit::usage, fmt::format("{}@{}: {} commits in {} begin so ({}); write more digits", name.repository,
+                                           name.revision, fits.size(), snapshots.string(), fmt::join(fits, ", ")));
     if (!fits.empty()) commit = fits.front();
   }
   if (commit.empty() || !fs::is_directory(snapshots / commit)) return std::nullopt;
@@ -122,7 +125,8 @@ std::optional<Snapshot> snapshot_of(const fs::path& folder) {
   constexpr std::string_view kPrefix = "models--";
   const fs::path snapshots = folder.parent_path();
   std::string name = snapshots.parent_path().filename().string();
-  if (snapshots.filename() != "snapshots" || !name.starts_with(kPrefix) || !is_commit(folder.filename().string())) return std::nullopt;
+  if (snapshots.filename() != "snapshots" || !is_commit(folder.filename().string())) return std::nullopt;
+  if (!name.starts_with(kPrefix)) return std::nullopt;
   name.erase(0, kPrefix.size());
   if (const std::size_t dashes = name.find("--"); dashes != name.npos) name.replace(dashes, 2, "/");
   return Snapshot{name, folder.filename().string()};
@@ -146,12 +150,12 @@ void require_model_folder(const fs::path& folder, const std::string& written) {
   const std::optional<RepositoryName> hub = repository_name(written);
   if (hub && !fs::exists(folder)) {
     const std::string revision = hub->revision == "main" ? "" : " --revision " + hub->revision;
-    throw Error(Exit::bad_input, fmt::format("{}: no folder {}, and not in the Hugging Face cache {}; where there is a network, "
-                                             "`hf download {}{}` fetches it",
-                                             written, folder.string(), hub_cache().string(), hub->repository, revision));
+    throw Error(Exit::bad_input, fmt::format("{}: no folder {}, and not in the Hugging Face cache {}; where there is a "
+                                             "network, `hf download {}{}` fetches it", written, folder.string(),
+                                             hub_cache().string(), hub->repository, revision));
   }
-  throw Error(Exit::bad_input, fmt::format("{}; model.path must name a Hugging Face model folder, or a repository in the local "
-                                           "Hugging Face cache (org/name)", missing));
+  throw Error(Exit::bad_input, fmt::format("{}; model.path must name a Hugging Face model folder, or a repository in "
+                                           "the local Hugging Face cache (org/name)", missing));
 }
 
 }  // namespace templora

@@ -21,8 +21,8 @@ std::optional<RepositoryName> repository_name(std::string_view text);
 /// user's cache folder.
 fs::path hub_cache();
 
-/// The snapshot of a repository in hub_cache(), or nothing. Nothing is ever fetched. Throws Error(usage) where the digits
-/// of a commit fit several.
+/// The snapshot of a repository in hub_cache(), or nothing. Nothing is ever fetched. Throws Error(usage) where the
+/// digits of a commit fit several.
 std::optional<fs::path> cached_snapshot(const RepositoryName& name);
 
 /// A snapshot's repository and commit, told by its path (…/models--org--name/snapshots/<commit>); nothing for others.
@@ -32,12 +32,12 @@ struct Snapshot {
 };
 std::optional<Snapshot> snapshot_of(const fs::path& folder);
 
-/// The absolute path that a config or an option means with `text`: a path below `base` that exists; else the snapshot of
-/// a repository of that name; else the path again.
+/// The folder that a config or an option means with `text`: a path relative to `base` that exists; else the snapshot
+/// of a repository of that name; else the path again.
 fs::path find_model(const std::string& text, const fs::path& base);
 
-/// Throws Error(bad_input) where `folder` holds no config.json, with the command that gets the model where one is known.
-/// `written` is how a person named it, where that is known.
+/// Throws Error(bad_input) where `folder` holds no config.json, with the command that gets the model where one is
+/// known. `written` is how a person named it, where that is known.
 void require_model_folder(const fs::path& folder, const std::string& written = "");
 
 }  // namespace templora

@@ -1,9 +1,9 @@
 """Converts a GGUF file into a Hugging Face model folder that templora and transformers open.
 
 FILE is a Llama, Qwen 2 or Qwen 3 in any type that the Python package gguf can dequantise; DIR is made, and must not
-hold anything yet. The quantised weights become plain ones of --dtype: what quantisation lost does not come back. What is
-not known of the file's keys, tensors or pre-tokenizer is refused by name. provenance.json in the folder says what it was
-made of.
+hold anything yet. The quantised weights become plain ones of --dtype: what quantisation lost does not come back.
+What is not known of the file's keys, tensors or pre-tokenizer is refused by name. provenance.json in the folder says
+what it was made of.
 """
 
 import argparse
@@ -20,7 +20,8 @@ class Parser(argparse.ArgumentParser):
 
 
 def main():
-    parser = Parser(prog="scripts/convert-gguf", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(prog="scripts/convert-gguf", description=__doc__,
+                    formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", metavar="FILE")
     parser.add_argument("folder", metavar="DIR")
     parser.add_argument("--dtype", choices=sorted(STORED_AS), default="float16",

@@ -9,8 +9,9 @@ from .errors import Refused, printable
 FAMILIES = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM"}
 MOST_LAYERS = 1024
 # Keys below the architecture's name that are read here or say nothing of the arithmetic. Others are refused by name.
-READ = {"block_count", "context_length", "embedding_length", "feed_forward_length", "vocab_size", "attention.head_count",
-        "attention.head_count_kv", "attention.key_length", "attention.value_length", "attention.layer_norm_rms_epsilon",
+READ = {"block_count", "context_length", "embedding_length", "feed_forward_length", "vocab_size",
+        "attention.head_count", "attention.head_count_kv", "attention.key_length", "attention.value_length",
+        "attention.layer_norm_rms_epsilon",
         "rope.freq_base", "rope.dimension_count", "rope.scaling.type", "rope.scaling.factor",
         "rope.scaling.original_context_length", "rope.scaling.finetuned", "rope.scale_linear", "attention.causal",
         "tensor_data_layout", "expert_count", "expert_used_count"}
@@ -49,10 +50,13 @@ class Reader:
         self.file = file
         self.arch = file.need("general.architecture", str)
         if self.arch not in FAMILIES:
-            raise Refused(f"{file.path}: general.architecture: got {printable(self.arch)}, wanted one of {', '.join(FAMILIES)}")
-        unknown = sorted(key for key in file.keys if key.startswith(self.arch + ".") and key[len(self.arch) + 1:] not in READ)
+            raise Refused(f"{file.path}: general.architecture: got {printable(self.arch)}, wanted one of "
+                          f"{', '.join(FAMILIES)}")
+        own = sorted(key for key in file.keys if key.startswith(self.arch + "."))
+        unknown = [key for key in own if key[len(self.arch) + 1:] not in READ]
         if unknown:
-            raise Refused(f"{file.path}: {printable(unknown[0])}: not known here, and it may change what the model computes")
+            raise Refused(f"{file.path}: {printable(unknown[0])}: not known here, and it may change what the model "
+                          "computes")
 
     def get(self, name, kind, default=None):
         return self.file.get(f"{self.arch}.{name}", kind, default)
@@ -73,7 +77,8 @@ def family_of(file):
     """Config and tensors. Raises Refused with all tensors that are missing, extra or misshapen in one line."""
     read = Reader(file)
     if file.get("split.count", int, 1) > 1:
-        raise Refused(f"{file.path}: one of {file.keys['split.count']} files of a split model; merge them with gguf-split --merge first")
+        raise Refused(f"{file.path}: one of {file.keys['split.count']} files of a split model; merge them with "
+                      "gguf-split --merge first")
     if read.get("expert_count", int, 0) > 0:
         read.refuse("expert_count", read.get("expert_count", int), "0: mixtures of experts are not converted")
     if not read.get("attention.causal", bool, True):
@@ -86,15 +91,15 @@ def family_of(file):
         if read.size(name, head_dim) != head_dim:
             read.refuse(name, read.size(name), f"{head_dim}, the size of a head")
     if heads % kv_heads or head_dim % 2:
-        read.refuse("attention.head_count", heads, f"a multiple of head_count_kv ({kv_heads}), with heads of an even size")
+        read.refuse("attention.head_count", heads, f"a multiple of head_count_kv ({kv_heads}), heads of an even size")
     embedding = file.tensors.get("token_embd.weight")
     vocab = embedding.shape[0] if embedding and len(embedding.shape) == 2 else read.size("vocab_size")
     if read.size("vocab_size", vocab) != vocab:
         read.refuse("vocab_size", read.size("vocab_size"), f"{vocab}, the rows of token_embd.weight")
     config = {
         "architectures": [FAMILIES[read.arch]], "model_type": read.arch, "vocab_size": vocab, "hidden_size": hidden,
-        "intermediate_size": read.size("feed_forward_length"), "num_hidden_layers": layers, "num_attention_heads": heads,
-        "num_key_value_heads": kv_heads, "head_dim": head_dim, "hidden_act": "silu",
+        "intermediate_size": read.size("feed_forward_length"), "num_hidden_layers": layers,
+        "num_attention_heads": heads, "num_key_value_heads": kv_heads, "head_dim": head_dim, "hidden_act": "silu",
         "max_position_embeddings": read.size("context_length", most=1 << 31),
         "rms_norm_eps": decimal(read.get("attention.layer_norm_rms_epsilon", float, 1e-5)),
         "rope_theta": decimal(read.get("rope.freq_base", float, 10000.0)), "rope_scaling": rope_scaling(read),
@@ -113,7 +118,7 @@ def family_of(file):
     if read.arch == "llama" and "rope_freqs.weight" in file.tensors:
         found.factors = "rope_freqs.weight"
         if config["rope_scaling"]:
-            read.refuse("rope.scaling.type", config["rope_scaling"]["rope_type"], "none beside the tensor rope_freqs.weight")
+            read.refuse("rope.scaling.type", config["rope_scaling"]["rope_type"], "none beside rope_freqs.weight")
         config["rope_scaling"] = llama3_scaling(file, config, head_dim)
     check_tensors(file, found)
     return found
@@ -123,14 +128,17 @@ def wanted_tensors(config, head_dim):
     arch, hidden, ffn = config["model_type"], config["hidden_size"], config["intermediate_size"]
     heads, kv_heads = config["num_attention_heads"], config["num_key_value_heads"]
     wide, narrow = heads * head_dim, kv_heads * head_dim
-    shapes = {"attn_q": (wide, hidden), "attn_k": (narrow, hidden), "attn_v": (narrow, hidden), "attn_output": (hidden, wide),
-              "ffn_gate": (ffn, hidden), "ffn_up": (ffn, hidden), "ffn_down": (hidden, ffn)}
+    shapes = {"attn_q": (wide, hidden), "attn_k": (narrow, hidden), "attn_v": (narrow, hidden),
+              "attn_output": (hidden, wide), "ffn_gate": (ffn, hidden), "ffn_up": (ffn, hidden),
+              "ffn_down": (hidden, ffn)}
     biased = {"attn_q", "attn_k", "attn_v"} if arch == "qwen2" else set()
     if config.get("attention_bias"):
         biased = {"attn_q", "attn_k", "attn_v", "attn_output"}
     if config.get("mlp_bias"):
         biased |= {"ffn_gate", "ffn_up", "ffn_down"}
-    norms = {"attn_norm": hidden, "ffn_norm": hidden, **({"attn_q_norm": head_dim, "attn_k_norm": head_dim} if arch == "qwen3" else {})}
+    norms = {"attn_norm": hidden, "ffn_norm": hidden}
+    if arch == "qwen3":
+        norms |= {"attn_q_norm": head_dim, "attn_k_norm": head_dim}
     pairs = {"attn_q": heads, "attn_k": kv_heads} if arch == "llama" else {}
     rows = (config["vocab_size"], hidden)
     found = {"model.embed_tokens.weight": Source("token_embd.weight", rows)}
@@ -153,10 +161,11 @@ def check_tensors(file, found):
     problems = [f"{name} missing" for name in wanted if name not in file.tensors]
     problems += [f"{name} has {list(file.tensors[name].shape)}, wanted {list(shape)}" for name, shape in wanted.items()
                  if name in file.tensors and file.tensors[name].shape != shape]
-    problems += [f"no place for {printable(name)}" for name in file.tensors if name not in wanted and name != found.factors]
+    problems += [f"no place for {printable(name)}" for name in file.tensors if name not in {*wanted, found.factors}]
     if problems:
         more = f"; {len(problems) - 4} more" if len(problems) > 4 else ""
-        raise Refused(f"{file.path}: tensors do not fit a {found.config['model_type']}: {'; '.join(problems[:4])}{more}")
+        raise Refused(f"{file.path}: tensors do not fit a {found.config['model_type']}: "
+                      f"{'; '.join(problems[:4])}{more}")
 
 
 def rope_scaling(read):
@@ -189,6 +198,7 @@ def llama3_scaling(file, config, head_dim):
     between = 1 / ((1 - smooth) / factor + smooth) if factor >= 1 else stored * np.nan
     wanted = np.where(lengths < positions / high, 1, np.where(lengths > positions / low, factor, between))
     if not np.allclose(stored, wanted, rtol=1e-4, atol=0):
-        raise Refused(f"{file.path}: rope_freqs.weight: is not Llama 3's scaling with factors 1 and 4 over 8192 positions")
+        raise Refused(f"{file.path}: rope_freqs.weight: is not Llama 3's scaling with factors 1 and 4 over 8192 "
+                      "positions")
     return {"rope_type": "llama3", "factor": decimal(factor), "low_freq_factor": low, "high_freq_factor": high,
             "original_max_position_embeddings": positions}

@@ -18,7 +18,7 @@ from .weights import write_weights
 
 @contextlib.contextmanager
 def new_folder(target):
-    """A folder beside `target` that takes its name at the end. Nothing of it stays if anything fails or a signal comes."""
+    """A folder beside `target` that takes its name at the end. Nothing of it stays if anything fails."""
     target = Path(os.path.abspath(target))
     if target.is_symlink() or target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise Refused(f"{target}: is there already; name another folder, or remove it", USAGE)
@@ -61,7 +61,7 @@ def convert(source, target, dtype):
     tokenizer, named = tokenizer_files(file, config["vocab_size"], config["max_position_embeddings"])
     ends = [named["eos_token"]] if "eos_token" in named else []
     turn = file.get("tokenizer.ggml.eot_token_id", int)
-    ends += [turn] if turn is not None and turn < config["vocab_size"] and turn not in ends else []
+    ends += [turn] if turn is not None and 0 <= turn < config["vocab_size"] and turn not in ends else []
     ids = {"bos_token_id": named.get("bos_token"), "eos_token_id": ends[0] if len(ends) == 1 else ends or None,
            "pad_token_id": named.get("pad_token")}
     kinds = {}
@@ -70,7 +70,8 @@ def convert(source, target, dtype):
     with new_folder(target) as folder:
         written = write_weights(folder, file, family.tensors, dtype)
         files = {"config.json": {**config, **ids, "torch_dtype": dtype},
-                 "generation_config.json": {name: value for name, value in ids.items() if value is not None}, **tokenizer}
+                 "generation_config.json": {name: value for name, value in ids.items() if value is not None},
+                 **tokenizer}
         for name, content in files.items():
             content = as_bytes(content)
             (folder / name).write_bytes(content)

@@ -1,7 +1,8 @@
 """The tokenizer of a GGUF file, as the folder of the original has it.
 
-A GGUF file holds tokens, their kinds, and merges or scores. How text is split before that is a name, tokenizer.ggml.pre,
-which stands for code; PRE_TOKENIZERS says what Hugging Face's tokenizer.json has for it. Names not in it are refused.
+A GGUF file holds tokens, their kinds, and merges or scores. How text is split before that is a name,
+tokenizer.ggml.pre, which stands for code; PRE_TOKENIZERS says what Hugging Face's tokenizer.json has for it. Names not
+in it are refused.
 """
 
 import json
@@ -70,10 +71,14 @@ class Vocabulary:
         self.named = {}
         for name, key in NAMED.items():
             token = file.get(f"tokenizer.ggml.{key}", int)
-            if token is not None and token < len(self.tokens):
+            ends = name in ("bos_token", "eos_token")
+            if token is None:
+                continue
+            if not 0 <= token < len(self.tokens):
+                if ends:
+                    self.refuse(key, token, f"below {len(self.tokens)}, the number of tokens")
+            elif ends or kinds is None or self.kinds[token] != NORMAL:  # a padding of "!" would make each "!" special
                 self.named[name] = token
-            elif token is not None and name in ("bos_token", "eos_token"):
-                self.refuse(key, token, f"below {len(self.tokens)}, the number of tokens")
 
     def refuse(self, key, got, wanted):
         raise Refused(f"{self.file.path}: tokenizer.ggml.{key}: got {printable(got)}, wanted {wanted}")
@@ -85,16 +90,15 @@ class Vocabulary:
         """Tokens found in text before anything else: {id: added token as tokenizer.json has it}."""
         special = {*self.named.values(), *(i for i, kind in enumerate(self.kinds) if kind in (CONTROL, UNKNOWN))}
         ids = sorted(special | {i for i, kind in enumerate(self.kinds) if kind == USER_DEFINED})
-        return {i: {"content": self.tokens[i], "single_word": False, "lstrip": False, "rstrip": False, "normalized": False,
-                    "special": i in special} for i in ids}
+        rules = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+        return {i: {"content": self.tokens[i], **rules, "special": i in special} for i in ids}
 
 
 def read_pre(file):
     name = file.get("tokenizer.ggml.pre", str)
     if name not in PRE_TOKENIZERS:
         raise Refused(f"{file.path}: tokenizer.ggml.pre: got {printable(name) if name else 'nothing'}, wanted one of "
-                      f"{', '.join(sorted(PRE_TOKENIZERS))}: how this tokenizer splits text is not known here; take the "
-                      "original's tokenizer.json")
+                      f"{', '.join(sorted(PRE_TOKENIZERS))}: how this tokenizer splits text is not known here")
     return PRE_TOKENIZERS[name]
 
 
@@ -110,10 +114,9 @@ def read_merges(vocabulary):
 
 def template(token, ids):
     """BOS before the text, as Llama 3's tokenizer.json has it."""
-    def one(name, kind):
-        return {"SpecialToken": {"id": token, "type_id": kind}} if name is None else {"Sequence": {"id": name, "type_id": kind}}
-    return {"type": "TemplateProcessing", "single": [one(None, 0), one("A", 0)],
-            "pair": [one(None, 0), one("A", 0), one(None, 1), one("B", 1)],
+    def text(name, kind):
+        return [{"SpecialToken": {"id": token, "type_id": kind}}, {"Sequence": {"id": name, "type_id": kind}}]
+    return {"type": "TemplateProcessing", "single": text("A", 0), "pair": text("A", 0) + text("B", 1),
             "special_tokens": {token: {"id": token, "ids": [ids[token]], "tokens": [token]}}}
 
 
@@ -129,9 +132,10 @@ def byte_level_files(vocabulary, pre, add_bos):
         "added_tokens": [{"id": i, **token} for i, token in added.items()],
         "normalizer": pre.get("normalizer"), "pre_tokenizer": pre["pre_tokenizer"], "post_processor": after,
         "decoder": byte_level(True),
-        "model": {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None, "end_of_word_suffix": None,
-                  "fuse_unk": False, "byte_fallback": False, "ignore_merges": pre.get("ignore_merges", False),
-                  "vocab": vocabulary.ids, "merges": read_merges(vocabulary)}}}
+        "model": {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None,
+                  "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False,
+                  "ignore_merges": pre.get("ignore_merges", False), "vocab": vocabulary.ids,
+                  "merges": read_merges(vocabulary)}}}
 
 
 def sentencepiece_files(vocabulary):

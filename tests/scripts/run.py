@@ -10,9 +10,11 @@ import sys
 
 def main():
     build, test = pathlib.Path(sys.argv[1]), sys.argv[2]
-    pythons = [os.environ.get("TEMPLORA_REF_PYTHON_5"), build / "reference-venv-5/bin/python", build / "gguf-venv/bin/python"]
+    made = [build / folder / "bin/python" for folder in ("reference-venv-5", "gguf-venv")]
+    pythons = [os.environ.get("TEMPLORA_REF_PYTHON_5"), *made]
     python = next((str(python) for python in pythons if python and pathlib.Path(python).exists()), sys.executable)
-    return subprocess.run([python, "-W", "ignore", test], check=False, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}).returncode
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run([python, "-W", "ignore", test], check=False, env=environment).returncode
 
 
 if __name__ == "__main__":
