@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
-#include <unordered_set>
+#include <unordered_map>
 #include <vector>
+
+#include "core/foreign_numbers.h"
 
 namespace templora {
 
@@ -33,26 +35,34 @@ struct CountingIterator {
   bool operator==(const CountingIterator& other) const { return at == other.at; }
 };
 
-/// Builds the value while refusing what nlohmann's own parser lets pass.
+/// Builds the value while refusing what nlohmann's own parser lets pass and, but in foreign files, what a file of our
+/// own must not have.
 class StrictBuilder {
  public:
-  StrictBuilder(std::string_view text, const std::string& where, Exit code)
-      : text_(text), where_(where), code_(code), furthest(text.data()) {}
+  /// `unparsed`: of a foreign file, what was masked in it; null for our own.
+  StrictBuilder(std::string_view text, const std::string& where, Exit code, const ForeignNumbers* unparsed)
+      : text_(text), where_(where), code_(code), unparsed_(unparsed), furthest(text.data()) {}
 
   bool null() { return add(Json()), true; }
   bool boolean(bool value) { return add(Json(value)), true; }
   bool number_integer(Json::number_integer_t value) { return add(Json(value)), true; }
   bool number_unsigned(Json::number_unsigned_t value) {
-    // A reader that asks for int64 would get a negative number without a word.
-    if (value > static_cast<Json::number_unsigned_t>(INT64_MAX)) refuse_integer(std::to_string(value));
+    // A reader that asks for int64 would get a negative number without a word; a float it does not take.
+    if (value > static_cast<Json::number_unsigned_t>(INT64_MAX)) {
+      if (unparsed_ == nullptr) refuse_integer(std::to_string(value));
+      return add(Json(static_cast<double>(value))), true;
+    }
     return add(Json(value)), true;
   }
   bool number_float(Json::number_float_t value, const std::string& token) {
     // nlohmann hands an integer that 64 bits cannot hold over as a rounded float.
-    if (token.find_first_of(".eE") == std::string::npos) refuse_integer(token);
+    if (unparsed_ == nullptr && token.find_first_of(".eE") == std::string::npos) refuse_integer(token);
     return add(Json(value)), true;
   }
-  bool string(std::string& value) { return add(Json(std::move(value))), true; }
+  bool string(std::string& value) {
+    const double* number = masked();
+    return add(number != nullptr ? Json(*number) : Json(std::move(value))), true;
+  }
   bool binary(Json::binary_t&) { return false; }
 
   bool start_object(std::size_t) {
@@ -61,9 +71,12 @@ class StrictBuilder {
     return true;
   }
   bool key(std::string& name) {
-    if (!keys_.back().insert(name).second) {
+    if (masked() != nullptr) fail("not valid JSON: got a number, wanted a string for a key");
+    const auto [known, fresh] = keys_.back().emplace(name, open_.back()->size());
+    if (!fresh && unparsed_ == nullptr) {
       fail(fmt::format("key \"{}\" stands twice in one object, wanted once; remove one of the two", printable(name)));
     }
+    place_ = known->second;
     key_ = std::move(name);
     return true;
   }
@@ -107,6 +120,13 @@ class StrictBuilder {
                      printable(token, 40)));
   }
 
+  /// The number that stood where a string was just read, if it was masked.
+  const double* masked() const {
+    if (unparsed_ == nullptr) return nullptr;
+    const auto found = unparsed_->find(static_cast<std::size_t>(furthest - text_.data()));
+    return found == unparsed_->end() ? nullptr : &found->second;
+  }
+
   Json& add(Json value) {
     if (open_.empty()) return root_ = std::move(value);
     Json& parent = *open_.back();
@@ -116,6 +136,8 @@ class StrictBuilder {
     }
     // Appended past the map's own insertion, which compares with every earlier key; keys_ did that.
     auto& object = parent.get_ref<Json::object_t&>();
+    const auto place = static_cast<std::ptrdiff_t>(place_);
+    if (place_ < object.size()) return (object.begin() + place)->second = std::move(value);
     return static_cast<Json::object_t::Container&>(object).emplace_back(std::move(key_), std::move(value)).second;
   }
 
@@ -129,10 +151,12 @@ class StrictBuilder {
   std::string_view text_;
   const std::string& where_;
   Exit code_;
+  const ForeignNumbers* unparsed_;
   Json root_;
   std::string key_;
+  std::size_t place_ = 0;    // of key_ in its object
   std::vector<Json*> open_;  // a parent does not grow while a child is open, so these stay valid
-  std::vector<std::unordered_set<std::string>> keys_;
+  std::vector<std::unordered_map<std::string, std::size_t>> keys_;  // of each open object, and their places
 
  public:
   const char* furthest;
@@ -171,10 +195,10 @@ std::string dump(const Json& value, const std::string& where, int indent) {
   }
 }
 
-}  // namespace
-
-Json parse_json(std::string_view text, const std::string& where, Exit code, std::size_t* bytes_read) {
-  StrictBuilder builder(text, where, code);
+/// `unparsed` as StrictBuilder takes it.
+Json parse(std::string_view text, const std::string& where, Exit code, const ForeignNumbers* unparsed,
+           std::size_t* bytes_read) {
+  StrictBuilder builder(text, where, code, unparsed);
   try {
     // nlohmann takes a NUL for the end of the input and would not look at what follows.
     if (const std::size_t nul = text.find('\0'); nul != std::string_view::npos) {
@@ -188,6 +212,23 @@ Json parse_json(std::string_view text, const std::string& where, Exit code, std:
     throw;
   }
   return builder.take();
+}
+
+}  // namespace
+
+Json parse_json(std::string_view text, const std::string& where, Exit code, std::size_t* bytes_read) {
+  return parse(text, where, code, nullptr, bytes_read);
+}
+
+Json parse_foreign_json(std::string_view text, const std::string& where) {
+  std::string masked(text);
+  const ForeignNumbers unparsed = mask_foreign_numbers(masked);
+  return parse(masked, where, Exit::bad_input, &unparsed, nullptr);
+}
+
+std::string shown_json(const Json& value) {
+  if (value.is_number_float() && !std::isfinite(value.get<double>())) return fmt::format("{}", value.get<double>());
+  return value.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 std::string dump_json(const Json& value, const std::string& where) { return dump(value, where, -1); }

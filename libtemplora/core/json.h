@@ -17,6 +17,16 @@ using Json = nlohmann::ordered_json;
 /// Throws Error(code) with line and column (in bytes, of the last one read); `bytes_read` then tells how many were.
 Json parse_json(std::string_view text, const std::string& where, Exit code = Exit::bad_input, std::size_t* bytes_read = nullptr);
 
+/// Parses what another program wrote (config.json, tokenizer files, an index) by the rules of Python's json: of equal
+/// keys the last one's value counts, at the first one's place; NaN, Infinity, -Infinity and integers of any size are
+/// read. An integer beyond 64 signed bits becomes a float, so who wants an integer there refuses it, as who wants a
+/// finite number refuses a NaN: what nobody reads is not judged. The rest is as strict as parse_json.
+/// Throws Error(bad_input) with line and column.
+Json parse_foreign_json(std::string_view text, const std::string& where);
+
+/// A value as a message shows it: dumped on one line, NaN and infinities by name.
+std::string shown_json(const Json& value);
+
 /// The value, or null.
 template <class T>
 Json optional_json(const std::optional<T>& value) {

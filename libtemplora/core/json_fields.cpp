@@ -16,7 +16,7 @@ void JsonFields::refuse(const std::string& field, const std::string& got, const 
 }
 
 void JsonFields::refuse(const char* field, const std::string& wanted) const {
-  refuse(field, json_.contains(field) ? raw(field).dump() : "nothing", wanted);
+  refuse(field, json_.contains(field) ? shown_json(raw(field)) : "nothing", wanted);
 }
 
 void JsonFields::refuse_absent(const char* field, const std::string& wanted) const {
@@ -44,7 +44,7 @@ std::int64_t JsonFields::size(const char* name, std::optional<std::int64_t> fall
 
 std::int64_t JsonFields::size_of(const char* name, const Json& value, std::int64_t least, std::int64_t most) const {
   if (!value.is_number_integer() || value.get<std::int64_t>() < least || value.get<std::int64_t>() > most)
-    refuse(name, value.dump(), fmt::format("an integer from {} to {}", least, most));
+    refuse(name, shown_json(value), fmt::format("an integer from {} to {}", least, most));
   return value.get<std::int64_t>();
 }
 

@@ -57,6 +57,18 @@ TEST_CASE("JsonFields: each refusal names object, field, what was got and what w
   CHECK(line([&] { fields_of(kModel.at("sizes")); }) == "config.json: not a JSON object");
 }
 
+TEST_CASE("JsonFields: a foreign file's huge integers and NaN are refused where they are read", "[unit]") {
+  const Json json = parse_foreign_json(
+      R"({"layers": 1000000000000000019884624838656, "theta": NaN, "scale": -Infinity, "wide": 9223372036854775808})",
+      "x");
+  const JsonFields fields = fields_of(json);
+  CHECK(thrown_by([&] { fields.size("layers"); }).says("config.json: layers: got 1e+30, wanted an integer from 1"));
+  CHECK(thrown_by([&] { fields.size("wide"); }).says("wide: got 9.2"));
+  CHECK(thrown_by([&] { fields.number("theta"); }).says("theta: got nan, wanted a finite number"));
+  CHECK(thrown_by([&] { fields.number("scale"); }).says("scale: got -inf, wanted a finite number"));
+  CHECK(fields.number("layers") == 1e30);
+}
+
 TEST_CASE("JsonFields: numbers at the edge and foreign text", "[unit]") {
   const Json json{{"huge", std::numeric_limits<std::int64_t>::max()},
                   {"infinite", std::numeric_limits<double>::infinity()},

@@ -74,6 +74,47 @@ TEST_CASE("parse_json: integers beyond 64 signed bits are refused, not rounded",
   CHECK(parse_json("1e30", "x").is_number_float());
 }
 
+TEST_CASE("parse_foreign_json: the last of two equal keys wins, at the first one's place", "[unit]") {
+  const std::string twice = R"({"a": 1, "b": {"x": [1]}, "c": 2, "b": {"y": 3}, "\u0061": [4, {"d": 5}]})";
+  const Json value = parse_foreign_json(twice, "x");
+  CHECK(dump_json(value, "x") == R"({"a":[4,{"d":5}],"b":{"y":3},"c":2})");
+  CHECK(dump_json(parse_foreign_json(R"([{"a":1,"b":2,"a":{"a":3,"a":4}}])", "x"), "x") == R"([{"a":{"a":4},"b":2}])");
+}
+
+TEST_CASE("parse_foreign_json: NaN, infinities and huge integers are read and are no sizes", "[unit]") {
+  const std::string digits(400, '9');
+  const std::string start = R"({"nan": NaN, "up":Infinity,"down":[-Infinity,1], "over": 9223372036854775808,
+    "max": 1000000000000000019884624838656, "under": -9223372036854775809, "most": 9223372036854775807, "digits": )";
+  const std::string rest = R"(, "far": -1e999, "text": "NaN, \"Infinity\" 1e999\\", "point": 1.5e3})";
+  const Json value = parse_foreign_json(start + digits + rest, "x");
+  CHECK(std::isnan(value.at("nan").get<double>()));
+  CHECK(value.at("up").get<double>() == std::numeric_limits<double>::infinity());
+  CHECK(value.at("down").at(0).get<double>() == -std::numeric_limits<double>::infinity());
+  CHECK(value.at("max").get<double>() == 1e30);
+  for (const char* key : {"nan", "up", "max", "over", "under", "digits", "far"}) {
+    CAPTURE(key);
+    CHECK(value.at(key).is_number_float());
+  }
+  CHECK(std::isinf(value.at("digits").get<double>()));
+  CHECK(value.at("most").get<std::int64_t>() == INT64_MAX);
+  CHECK(value.at("text") == "NaN, \"Infinity\" 1e999\\");
+  CHECK(value.at("point") == 1500.0);
+  CHECK(parse_foreign_json("NaN", "x").is_number_float());
+  CHECK(shown_json(parse_foreign_json("NaN", "x")) == "nan");
+}
+
+TEST_CASE("parse_foreign_json: what Python's json refuses is refused with line and column", "[unit]") {
+  for (const std::string_view text :
+       {"", "{", "[1,]", "{NaN: 1}", "{-Infinity:1}", "nan", "+1", "NaN1", "-NaN", "Infinity2", "01", "01e999",
+        "1e999e", ".1e999", "{1e999: 1}", "[1e999 1]", "\"NaN", "\"\\", "--Infinity", "{\"a\" NaN}"}) {
+    CAPTURE(text);
+    CHECK(thrown_by([&] { parse_foreign_json(text, "f.json"); }).says("f.json: line 1, column "));
+  }
+  CHECK(thrown_by([] { parse_foreign_json("{\"a\": NaN,\n  oops}", "f.json"); }).says("f.json: line 2, column 3: "));
+  CHECK(thrown_by([] { parse_foreign_json("\"\xff\"", "x"); }).says("UTF-8"));
+  CHECK(thrown_by([] { parse_foreign_json(nested(65, "[", "", "]"), "x"); }).says("64 levels"));
+}
+
 TEST_CASE("dump_json: a NaN or infinity is refused with its place", "[unit]") {
   for (const double bad : {std::nan(""), std::numeric_limits<double>::infinity()}) {
     Json record;
