@@ -12,7 +12,10 @@ say() { echo "templora: $*" >&2; }
 die() { say "$*"; exit 4; }  # 4: a resource is missing
 
 # header_found HEADER: the compiler, or deps/include, has it.
-header_found() { [ -e "$root/deps/include/$1" ] || echo "#include <$1>" | g++ -E -x c++ - > /dev/null 2>&1; }
+# pcre2.h wants to know the width of a character.
+header_found() {
+  [ -e "$root/deps/include/$1" ] || echo "#include <$1>" | g++ -DPCRE2_CODE_UNIT_WIDTH=8 -E -x c++ - > /dev/null 2>&1
+}
 
 have_sentencepiece() { [ -e "$root/deps/$sentencepiece.tar.gz" ] || [ -e "$cache/$sentencepiece.tar.gz" ]; }
 
@@ -30,6 +33,7 @@ missing_packages() {
   header_found CLI/CLI.hpp || echo libcli11-dev
   header_found fmt/format.h || echo libfmt-dev
   header_found xxhash.h || echo libxxhash-dev
+  header_found pcre2.h || echo libpcre2-dev
   header_found catch2/catch.hpp || header_found catch2/catch_all.hpp || echo catch2
   [ -e "$root/deps/kjv.txt.gz" ] || [ -e "$build/data/kjv.txt" ] || command -v bible > /dev/null || echo bible-kjv
 }
