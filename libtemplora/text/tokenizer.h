@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -8,23 +7,17 @@
 #include <string_view>
 #include <vector>
 
+#include "text/tokenizer_engine.h"
+
 namespace templora {
 
-/// Ids of a text and where in it they end.
-struct EncodedText {
-  std::vector<std::int64_t> ids;
-  std::vector<std::size_t> ends;  ///< bytes; as many as ids
-};
-
-/// A sentencepiece `tokenizer.model` with the conventions of transformers 4.57's slow LlamaTokenizer
-/// (`use_fast=False`): text is split at added tokens first, `legacy` is honoured both ways, a model
-/// trained without a dummy prefix (Yi) gets none, BOS and EOS as tokenizer_config.json says.
-/// Ids are those of `tokenizer.encode(text)`.
+/// A model's tokenizer: a sentencepiece `tokenizer.model` with the ids of transformers 4.57's slow LlamaTokenizer
+/// (SlowTokenizer), or a `tokenizer.json` with those of Hugging Face's tokenizers (JsonTokenizer). Of a folder that has
+/// both, the first is taken where the class that it names starts with "Llama", or none is named.
 class Tokenizer {
  public:
-  /// `path`: a folder holding tokenizer.model (tokenizer_config.json, added_tokens.json and
-  /// special_tokens_map.json, tokenizer.json's added tokens are read as 4.57 does) or a tokenizer.model itself.
-  /// Throws Error(bad_input) naming the file and the field.
+  /// `path`: a folder that holds one of the two and the JSON files beside it, or the file alone, without what others
+  /// beside it say. Throws Error(bad_input) naming the file and the field.
   explicit Tokenizer(const std::filesystem::path& path);
   ~Tokenizer();
   Tokenizer(Tokenizer&&) noexcept;
@@ -54,12 +47,15 @@ class Tokenizer {
   std::int64_t eos_id() const;  ///< -1 if none
   bool adds_bos() const;
 
-  /// Hash of the sentencepiece model and the settings that change ids.
+  /// Hash of what changes ids: of the same tokenizer in another form of the same kind, the same.
   std::string hash() const;
 
+  /// The file that was read and why it was, such as "m/tokenizer.json (tokenizer_class Qwen2Tokenizer)".
+  const std::string& source() const { return source_; }
+
  private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
+  std::unique_ptr<TokenizerEngine> engine_;
+  std::string source_;
 };
 
 }  // namespace templora

@@ -25,10 +25,7 @@ constexpr std::int64_t kLargestId = std::numeric_limits<std::int32_t>::max();
   throw Error(Exit::bad_input, fmt::format("{}: {}: got {}, wanted {}", file, field, got, wanted));
 }
 
-std::string shown(const Json& value) {
-  const std::string text = value.dump(-1, ' ', true, Json::error_handler_t::replace);
-  return text.size() > 60 ? text.substr(0, 57) + "..." : text;
-}
+std::string shown(const Json& value) { return printable(shown_json(value), 60); }
 
 /// One JSON object and the file it came from.
 struct Source {
@@ -48,7 +45,7 @@ struct Source {
 
 std::optional<Source> read_source(const std::filesystem::path& path) {
   if (!std::filesystem::exists(path)) return std::nullopt;
-  Source source{path.string(), parse_json(read_file(path), path.string())};
+  Source source{path.string(), parse_foreign_json(read_file(path), path.string())};
   if (!source.json.is_object()) refuse(source.file, "top level", shown(source.json), "an object");
   return source;
 }
@@ -105,16 +102,6 @@ struct Collected {
   std::map<std::string, AddedToken> by_content;  // tokens whose rules a special token of that content takes over
 };
 
-void check_class(const Source& source) {
-  if (!source.has("tokenizer_class")) return;
-  const Json& value = source.json.at("tokenizer_class");
-  if (value != "LlamaTokenizer" && value != "LlamaTokenizerFast") {
-    refuse(source.file, "tokenizer_class", shown(value),
-           "LlamaTokenizer or LlamaTokenizerFast, the only ones that are read; use a model with a sentencepiece "
-           "tokenizer.model");
-  }
-}
-
 // These change what sentencepiece itself returns (sampling, reversal), which no Llama model wants.
 void check_sp_model_kwargs(const Source& source) {
   if (!source.has("sp_model_kwargs")) return;
@@ -156,7 +143,11 @@ void read_additional(const Source& source, Collected& out) {
 void read_extra(const Source& source, Collected& out) {
   if (!source.has("extra_special_tokens")) return;
   const Json& extra = source.json.at("extra_special_tokens");
-  if (!extra.is_object()) refuse(source.file, "extra_special_tokens", shown(extra), "an object of names and tokens");
+  if (extra.is_array()) {  // what transformers 5 writes
+    for (const Json& value : extra) out.extra.emplace_back("", read_special(source, "extra_special_tokens", value));
+    return;
+  }
+  if (!extra.is_object()) refuse(source.file, "extra_special_tokens", shown(extra), "an object of names and tokens, or an array of tokens");
   for (const auto& [name, value] : extra.items()) {
     out.extra.emplace_back(name, read_special(source, "extra_special_tokens." + name, value));
   }
@@ -266,7 +257,6 @@ TokenizerSettings read_tokenizer_settings(const std::filesystem::path& folder) {
   Collected collected;
   const auto config = read_source(folder / "tokenizer_config.json");
   if (config) {
-    check_class(*config);
     check_sp_model_kwargs(*config);
     // LlamaTokenizer(legacy=None) means true; any other None is false.
     settings.legacy = config->flag("legacy", true, true);
@@ -278,9 +268,6 @@ TokenizerSettings read_tokenizer_settings(const std::filesystem::path& folder) {
     read_named(*config, collected);
     read_additional(*config, collected);
     read_extra(*config, collected);
-  }
-  if (!config || !config->has("tokenizer_class")) {
-    if (const auto model = read_source(folder / "config.json")) check_class(*model);
   }
   if (config && config->has("added_tokens_decoder")) {
     read_added_decoder(*config, collected, settings);

@@ -114,7 +114,7 @@ TEST_CASE("Tokenizer: a file that is no sentencepiece model is refused", "[unit]
   const auto refused = [&](const std::string& content) { return refusal(scratch.write("tokenizer.model", content)); };
   CHECK(has(refused(""), "empty"));
   CHECK(has(refused("version https://git-lfs.example/spec/v1\noid sha256:00\nsize 499723\n"), "git-lfs pointer"));
-  CHECK(has(refused("{\"version\": \"1.0\"}"), "sentencepiece model"));
+  CHECK(has(refused("{\"version\": \"1.0\"}"), "model: got nothing"));  // read as a tokenizer.json
   CHECK(has(refused("some text\n"), "tokenizer.model"));
   CHECK(has(refused(std::string(4096, '\0')), "tokenizer.model"));
   CHECK(has(refused(std::string(4096, '\xff')), "tokenizer.model"));
@@ -153,15 +153,35 @@ TEST_CASE("Tokenizer: a model with flipped bits is refused or works, and never c
   SUCCEED();
 }
 
-TEST_CASE("Tokenizer: another tokenizer class is refused by name", "[unit]") {
+TEST_CASE("Tokenizer: another class beside a lone tokenizer.model is refused, with the way out", "[unit]") {
   CHECK(has(refusal_of_config(R"({"tokenizer_class": "PreTrainedTokenizerFast"})"), "PreTrainedTokenizerFast"));
+  CHECK(has(refusal_of_config(R"({"tokenizer_class": "PreTrainedTokenizerFast"})"), "set model.tokenizer to "));
   CHECK(has(refusal_of("config.json", R"({"tokenizer_class": "GemmaTokenizer"})"), "GemmaTokenizer"));
-  CHECK(refusal_of_config(R"({"tokenizer_class": "LlamaTokenizerFast"})").empty());
+  CHECK(has(refusal_of_config(R"({"tokenizer_class": 7})"), "tokenizer_class: got 7"));
+  for (const std::string name : {"LlamaTokenizerFast", "LLaMATokenizer", "llama"})
+    CHECK(refusal_of_config(R"({"tokenizer_class": ")" + name + "\"}").empty());
+}
 
+TEST_CASE("Tokenizer: what other programs write beside a tokenizer.model is read as they read it", "[unit]") {
+  const std::string tokens = R"("added_tokens_decoder": {"460": {"content": "<a>"}, "461": {"content": "<b>"}})";
+  for (const std::string more : {R"("model_max_length": 1000000000000000019884624838656)", R"("x": NaN, "y": -Infinity)",
+                                 R"("extra_special_tokens": [])", R"("extra_special_tokens": ["<a>", "<b>"])",
+                                 R"("legacy": 7, "legacy": true)"}) {
+    CAPTURE(more);
+    const ScratchFolder scratch;
+    scratch.write("tokenizer.model", model_bytes());
+    scratch.write("tokenizer_config.json", "{" + tokens + ", " + more + "}");
+    const Tokenizer tokenizer(scratch.path());
+    CHECK(tokenizer.size() == 462);
+    CHECK(tokenizer.mark_id("<b>") == 461);
+  }
   const ScratchFolder scratch;
-  CHECK(has(refusal(scratch.path()), "tokenizer.model: got none"));
-  scratch.write("tokenizer.json", R"({"added_tokens": []})");
-  CHECK(has(refusal(scratch.path()), "tokenizer.model: got only tokenizer.json"));
+  scratch.write("tokenizer.model", model_bytes());
+  scratch.write("tokenizer_config.json", R"({"extra_special_tokens": ["<a>", {"content": "<b>"}]})");
+  CHECK(Tokenizer(scratch.path()).mark_id("<b>") == 461);
+  CHECK(has(refusal_of_config(R"({"extra_special_tokens": "<a>"})"), "extra_special_tokens: got \"<a>\""));
+  CHECK(has(refusal_of_config(R"({"added_tokens_decoder": {"460": {"content": "<a>", "lstrip": NaN}}})"), "lstrip: got nan"));
+  CHECK(has(refusal_of("added_tokens.json", R"({"<x>": 1000000000000000000000})"), "<x>: got 1e+21"));
 }
 
 TEST_CASE("Tokenizer: wrong fields of tokenizer_config.json are refused by name", "[unit]") {
