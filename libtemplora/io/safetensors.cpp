@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <set>
 
 #include "core/check.h"
@@ -22,14 +23,24 @@ std::string shown(const fs::path& path) { return printable(path.string(), 1000);
 /// A link whose target is missing counts as being there: opening it then says what is wrong.
 bool has_name(const fs::path& path) { return fs::symlink_status(path).type() != fs::file_type::not_found; }
 
-/// `weight_map` of an index: which shard holds which tensor. A shard is a plain name in the same
-/// folder; the file of that name may be a link out of it, as in the folders of a hub's cache.
+/// A shard's path below its folder, without "./"; nothing where it names no file there. The file itself may be a link
+/// out of the folder, as in those of a hub's cache.
+std::optional<std::string> path_inside(const std::string& name) {
+  if (name.find_first_of(std::string_view("\\\0", 2)) != std::string::npos) return {};
+  const fs::path path(name);
+  if (path.is_absolute() || std::find(path.begin(), path.end(), "..") != path.end()) return {};
+  const fs::path normal = path.lexically_normal();
+  if (!normal.has_filename() || normal == ".") return {};
+  return normal.string();
+}
+
+/// `weight_map` of an index: which shard holds which tensor.
 std::map<std::string, std::string> read_weight_map(const fs::path& index) {
   const std::string where = shown(index);
   const auto refuse = [&](const std::string& what) { throw Error(Exit::bad_input, fmt::format("{}: {}", where, what)); };
   const std::string text = read_file(index);
   refuse_lfs_pointer(text, where);
-  const Json json = parse_json(text, where);
+  const Json json = parse_foreign_json(text, where);
   if (!json.is_object() || !json.contains("weight_map")) refuse("weight_map: is missing, wanted an object of tensor and shard names");
   const Json& map = json.at("weight_map");
   if (!map.is_object()) refuse(fmt::format("weight_map: got a value of type {}, wanted an object", map.type_name()));
@@ -39,13 +50,26 @@ std::map<std::string, std::string> read_weight_map(const fs::path& index) {
     if (!shard.is_string())
       refuse(fmt::format("weight_map: {}: got a value of type {}, wanted a file name", printable(name), shard.type_name()));
     const auto& file = shard.get_ref<const std::string&>();
-    if (file.empty() || file == "." || file == ".." || file.find_first_of(std::string_view("/\\\0", 3)) != std::string::npos) {
-      refuse(fmt::format("weight_map: {}: got shard \"{}\", wanted the plain name of a file in the same folder",
+    const std::optional<std::string> path = path_inside(file);
+    if (!path)
+      refuse(fmt::format("weight_map: {}: got shard \"{}\", wanted the name of a file in the same folder or below it",
                          printable(name), printable(file)));
-    }
-    out[name] = file;
+    out[name] = *path;
   }
   return out;
+}
+
+/// What a folder without safetensors has, and what to do with it.
+[[noreturn]] void refuse_other_weights(const fs::path& folder) {
+  const std::string wanted = fmt::format("wanted {} or {}", kSingleFile, kIndexFile);
+  for (const char* pickle : {"pytorch_model.bin", "pytorch_model.bin.index.json"})
+    if (has_name(folder / pickle))
+      throw Error(Exit::bad_input,
+                  fmt::format("{}: got weights in {}, a Python pickle, which is not read; {}; convert them in that folder: python3 -c "
+                              "\"from transformers import AutoModelForCausalLM as M; M.from_pretrained('.').save_pretrained('.')\"",
+                              shown(folder), pickle, wanted));
+  throw Error(Exit::bad_input, fmt::format("{}: holds neither {} nor {}, wanted one of them; convert other weights to safetensors first",
+                                           shown(folder), kSingleFile, kIndexFile));
 }
 
 }  // namespace
@@ -68,10 +92,7 @@ SafetensorsFiles SafetensorsFiles::open_folder(const fs::path& folder) {
     return out;
   }
   const fs::path index = folder / kIndexFile;
-  if (!has_name(index)) {
-    throw Error(Exit::bad_input, fmt::format("{}: holds neither {} nor {}, wanted one of them; convert other weights to safetensors first",
-                                             shown(folder), kSingleFile, kIndexFile));
-  }
+  if (!has_name(index)) refuse_other_weights(folder);
   const std::map<std::string, std::string> weight_map = read_weight_map(index);
   std::map<std::string, std::string> first_of;  // shard -> a tensor that it should hold
   for (const auto& [name, shard] : weight_map) first_of.emplace(shard, name);
@@ -100,12 +121,9 @@ SafetensorsFiles SafetensorsFiles::open_folder(const fs::path& folder) {
                                                shown(folder / shard), printable(name), kIndexFile, printable(wanted->second)));
     }
   }
-  for (const auto& [name, shard] : weight_map) {
-    if (!out.tensors_.contains(name)) {
-      throw Error(Exit::bad_input, fmt::format("{}: {}: is not in this shard, {} wants it there; do index and shards belong together?",
-                                               shown(folder / shard), printable(name), kIndexFile));
-    }
-  }
+  // An index may name what no shard has: of tied weights only one is stored. Who wants such a tensor says so.
+  for (const auto& [name, shard] : weight_map)
+    if (!out.tensors_.contains(name)) out.absent_.emplace(name, shard);
   return out;
 }
 

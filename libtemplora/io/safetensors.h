@@ -31,10 +31,10 @@ struct TensorSpan {
 
 /// The tensors of a model folder: `model.safetensors`, or the shards of `model.safetensors.index.json`;
 /// or of one named file. Everything is checked before anything is handed out: header length, JSON, dtype,
-/// shape overflow, offsets (in range, not overlapping, no holes), shards inside the folder and complete,
-/// each tensor in the shard that the index names. A shard's name holds no path separator; the file of
-/// that name may be a link that leads elsewhere, as in a hub's cache. Only StorageType's dtypes are
-/// taken. Throws Error(bad_input) naming file and tensor.
+/// shape overflow, offsets (in range, not overlapping, no holes), shards inside the folder or below it, each stored
+/// tensor in the shard that the index names. The file of a shard's name may be a link that leads elsewhere, as in a hub's
+/// cache. An index may name tensors that no shard has (absent()). Only StorageType's dtypes are taken. Throws
+/// Error(bad_input) naming file and tensor; where the folder has only Python pickles, with the command that converts them.
 class SafetensorsFiles {
  public:
   static SafetensorsFiles open_folder(const fs::path& folder);
@@ -43,6 +43,8 @@ class SafetensorsFiles {
   const std::map<std::string, TensorSpan>& tensors() const { return tensors_; }
   /// Throws Error(bad_input) if there is none of that name.
   const TensorSpan& at(const std::string& name) const;
+  /// Tensors that the index names and the shard that it names for them has not: shard by tensor.
+  const std::map<std::string, std::string>& absent() const { return absent_; }
   /// The header's `__metadata__` (of the first file), strings only.
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   /// Where the tensors came from, for messages.
@@ -53,7 +55,7 @@ class SafetensorsFiles {
   fs::path path_;
   std::vector<std::unique_ptr<MappedFile>> files_;
   std::map<std::string, TensorSpan> tensors_;
-  std::map<std::string, std::string> metadata_;
+  std::map<std::string, std::string> absent_, metadata_;
 };
 
 /// A tensor to be written: contiguous row-major bytes.

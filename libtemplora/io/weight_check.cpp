@@ -30,13 +30,15 @@ void check_weights(const SafetensorsFiles& files, const WantedTensors& wanted, c
   std::vector<std::string> missing, extra, misshapen;
   for (const auto& [name, shape] : wanted) {
     const auto found = files.tensors().find(name);
-    if (found == files.tensors().end())
-      missing.push_back(name);
-    else if (found->second.shape != shape)
+    if (found == files.tensors().end()) {
+      const auto promised = files.absent().find(name);
+      missing.push_back(promised == files.absent().end() ? name : fmt::format("{} (the index names {})", name, printable(promised->second)));
+    } else if (found->second.shape != shape) {
       misshapen.push_back(fmt::format("{} has [{}], config.json wants [{}]", name, fmt::join(found->second.shape, ", "),
                                       fmt::join(shape, ", ")));
-    else if (!is_float(found->second.type))
+    } else if (!is_float(found->second.type)) {
       misshapen.push_back(fmt::format("{} has dtype {}, a floating-point one is wanted", name, storage_type_name(found->second.type)));
+    }
   }
   for (const auto& [name, span] : files.tensors())
     if (!wanted.contains(name) && !(is_redundant && is_redundant(name))) extra.push_back(printable(name));

@@ -8,6 +8,7 @@
 #include "../core/fixtures.h"
 #include "catch.h"
 #include "io/safetensors_format.h"
+#include "io/weight_check.h"
 
 using namespace templora;
 using templora_test::FullDisk;
@@ -216,10 +217,11 @@ TEST_CASE("SafetensorsFiles: a folder whose index and shards disagree is refused
   CHECK(thrown_by([&] { SafetensorsFiles::open_folder(folder.path()); }).says("holds neither"));
   CHECK(thrown_by([&] { SafetensorsFiles::open_folder(folder / "absent"); }).says("is no folder"));
 
-  for (const std::string shard : {"../1.safetensors", "/etc/passwd", "sub/1.safetensors", "..", ".", "", "sub\\\\1", "a\\u0000b"}) {
+  for (const std::string shard : {"../1.safetensors", "/etc/passwd", "sub/../../1.safetensors", "..", ".", "", "./", "sub/", "sub\\\\1",
+                                  "a\\u0000b"}) {
     CAPTURE(shard);
     const Thrown error = opening(R"({"weight_map":{"a":")" + shard + "\"}}");
-    CHECK(error.says("plain name"));
+    CHECK(error.says("in the same folder or below it"));
     CHECK(error.says("weight_map: a: "));
   }
   CHECK(opening(R"({"metadata":{}})").says("weight_map: is missing"));
@@ -227,7 +229,6 @@ TEST_CASE("SafetensorsFiles: a folder whose index and shards disagree is refused
   CHECK(opening(R"({"weight_map":[]})").says("weight_map: got a value of type array"));
   CHECK(opening(R"({"weight_map":{}})").says("weight_map: is empty"));
   CHECK(opening(R"({"weight_map":{"a":1}})").says("weight_map: a: "));
-  CHECK(opening(R"({"weight_map":{"a":"1.safetensors","a":"2.safetensors"}})").says("\"a\""));
   CHECK(opening("version https://git-lfs.github.com/spec/v1\n").says("git-lfs pointer"));
 
   const Thrown missing = opening(R"({"weight_map":{"a":"1.safetensors","c":"3.safetensors"}})");
@@ -236,7 +237,6 @@ TEST_CASE("SafetensorsFiles: a folder whose index and shards disagree is refused
   const Thrown swapped = opening(R"({"weight_map":{"a":"2.safetensors","b":"1.safetensors"}})");
   CHECK(swapped.says("1.safetensors: a: "));
   CHECK(swapped.says("in 2.safetensors"));
-  CHECK(opening(R"({"weight_map":{"a":"1.safetensors","c":"1.safetensors"}})").says("1.safetensors: c: is not in this shard"));
   CHECK(opening(R"({"weight_map":{"a":"1.safetensors","c":"2.safetensors"}})").says("2.safetensors: b: is not in the weight_map"));
   CHECK(opening(R"({"weight_map":{"a":"1.safetensors","c":"copy.safetensors"}})").says("copy.safetensors: a: is in an earlier shard"));
 
@@ -244,6 +244,33 @@ TEST_CASE("SafetensorsFiles: a folder whose index and shards disagree is refused
   CHECK(opening(R"({"weight_map":{"a":"dangling.safetensors"}})").says("dangling.safetensors: cannot be opened"));
   fs::create_directories(folder / "d.safetensors");
   CHECK(opening(R"({"weight_map":{"a":"d.safetensors"}})").says("wanted a regular file"));
+}
+
+TEST_CASE("SafetensorsFiles: an index as other programs write it", "[unit]") {
+  const TempFolder folder;
+  fs::create_directories(folder / "sub");
+  write_file_atomically(folder / "1.safetensors", shard_with("a"));
+  write_file_atomically(folder / "sub" / "2.safetensors", shard_with("b"));
+  // "./", a subfolder, a key twice, numbers that nobody reads, and the head of a tied model, which is not stored.
+  write_file_atomically(folder / kIndex, R"({"metadata": {"total_size": 1000000000000000019884624838656, "x": NaN}, "weight_map":
+      {"a": "other.safetensors", "a": "./1.safetensors", "b": "sub/./2.safetensors", "head": "1.safetensors"}})");
+  const SafetensorsFiles files = SafetensorsFiles::open_folder(folder.path());
+  CHECK(files.tensors().size() == 2);
+  CHECK(files.absent() == std::map<std::string, std::string>{{"head", "1.safetensors"}});
+  check_weights(files, {{"a", {2}}, {"b", {2}}}, "");
+  CHECK(thrown_by([&] { check_weights(files, {{"a", {2}}, {"b", {2}}, {"head", {2}}}, ""); })
+            .says("missing: head (the index names 1.safetensors)"));
+}
+
+TEST_CASE("SafetensorsFiles: a folder of pickles is told how to convert them", "[unit]") {
+  for (const char* name : {"pytorch_model.bin", "pytorch_model.bin.index.json"}) {
+    const TempFolder folder;
+    write_file_atomically(folder / name, "x");
+    const Thrown error = thrown_by([&] { SafetensorsFiles::open_folder(folder.path()); });
+    CHECK(error.code == Exit::bad_input);
+    CHECK(error.says(name));
+    CHECK(error.says("save_pretrained('.')"));
+  }
 }
 
 TEST_CASE("SafetensorsFiles: twenty thousand damaged headers are read or refused, nothing else", "[unit]") {
