@@ -37,7 +37,7 @@ LlamaConfig model_shape(const PretrainConfig& p, const Tokenizer& tokenizer) {
   shape.head_dim = p.hidden / p.heads;
   shape.max_positions = p.sequence_tokens;
   shape.rms_norm_eps = p.rms_norm_eps;
-  shape.rope_theta = p.rope_theta;
+  shape.rope.theta = p.rope_theta;
   shape.tied_embeddings = p.tied_embeddings;
   return shape;
 }

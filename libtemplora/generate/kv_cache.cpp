@@ -47,8 +47,9 @@ std::vector<std::vector<at::Tensor>*> KvCache::buffers() {
 
 // New buffers of `capacity` slots with what the old ones held.
 void KvCache::allocate(std::int64_t capacity) {
-  const RopeScaling& scaling = config_.rope_scaling;
-  if (scaling.type == RopeScaling::Type::dynamic && capacity > scaling.original_positions)
+  // transformers measures dynamic scaling against max_position_embeddings, for all layers alike.
+  const RopeScaling& scaling = config_.rope.scaling.type == RopeScaling::Type::dynamic ? config_.rope.scaling : config_.sliding_rope.scaling;
+  if (config_.angles_grow() && capacity > scaling.original_positions)
     throw Error(Exit::usage,
                 fmt::format("rope_scaling: got dynamic, which turns all keys anew when a text of more than {} tokens grows, and kept "
                             "keys of {} tokens; wanted a shorter window, another kind of scaling, or cache.policy rebuild "
@@ -154,8 +155,11 @@ void KvCache::keep_last(std::int64_t sequence, std::int64_t sinks, std::int64_t 
   const std::int64_t held = length(sequence);
   if (held <= sinks + last) return;
   const at::NoGradGuard no_grad;
-  const RopeTable all = rope_table(config_, sinks + last, tensor_options_.device());
-  const RopeTable turns{all.cos.narrow(0, sinks, last), all.sin.narrow(0, sinks, last)};
+  const auto table = [&](const Rope& rope) {
+    const RopeTable all = rope_table(rope, config_.head_dim, sinks + last, tensor_options_.device());
+    return RopeTable{all.cos.narrow(0, sinks, last), all.sin.narrow(0, sinks, last)};
+  };
+  const Turns turns{table(config_.rope), table(config_.sliding_rope), last};
   for (std::size_t layer = 0; layer < slots_.keys.size(); ++layer) {
     const auto moved = [&](at::Tensor& buffer) {
       const at::Tensor slots = buffer.select(0, sequence);  // [kv_heads, capacity, head_dim]
@@ -166,7 +170,8 @@ void KvCache::keep_last(std::int64_t sequence, std::int64_t sinks, std::int64_t 
     moved(slots_.values[layer]);
     const at::Tensor plain = moved(slots_.plain_keys[layer]).transpose(0, 1).unsqueeze(0);  // [1, last, kv_heads, head_dim]
     at::Tensor keys = slots_.keys[layer].select(0, sequence).narrow(1, sinks, last);
-    keys.copy_(rotate(plain, turns).squeeze(0).transpose(0, 1));
+    const LayerSpec::Rope rope = config_.layer(std::int64_t(layer)).rope;
+    keys.copy_((rope == LayerSpec::Rope::none ? plain : rotate(plain, turns.of(rope))).squeeze(0).transpose(0, 1));
   }
   slots_.lengths[std::size_t(sequence)] = sinks + last;
   auto& versions = versions_[std::size_t(sequence)];

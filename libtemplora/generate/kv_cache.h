@@ -42,7 +42,7 @@ class KvCache {
   std::int64_t length(std::int64_t sequence) const { return slots_.lengths.at(std::size_t(sequence)); }
   std::int64_t capacity() const { return slots_.capacity; }
   /// Whether the angles of kept keys do not depend on the capacity: then room can be made ahead.
-  bool can_reserve() const { return config_.rope_scaling.type != RopeScaling::Type::dynamic; }
+  bool can_reserve() const { return !config_.angles_grow(); }
   /// The version of each filled slot.
   const std::vector<std::int64_t>& versions(std::int64_t sequence) const { return versions_.at(std::size_t(sequence)); }
 

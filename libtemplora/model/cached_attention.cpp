@@ -3,20 +3,18 @@
 #include <ATen/Parallel.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/full.h>
 #include <ATen/ops/index_put.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/ops/tensor.h>
-#include <ATen/ops/zeros.h>
 #include <ATen/record_function.h>
 
 #include <cmath>
 #include <cstring>
-#include <limits>
 
 #include "core/check.h"
 #include "model/ops.h"
 #include "model/row_kernels.h"
+#include "model/sight.h"
 #include "model/simd.h"
 
 namespace templora {
@@ -25,10 +23,10 @@ namespace {
 // Segments of more tokens than this go to the library's attention, which shares keys among rows.
 constexpr std::int64_t kFewTokens = 8;
 
-// One row of the kernels' own attention: the query at `row` sees the first `slots` slots of `sequence`; its result
+// One row of the kernels' own attention: the query at `row` sees `slots` slots of `sequence` from `first` on; its result
 // goes to row `out`.
 struct RowTask {
-  std::int64_t row, out, sequence, slots;
+  std::int64_t row, out, sequence, first, slots;
 };
 
 template <class T>
@@ -44,7 +42,7 @@ void attend_rows(const std::vector<RowTask>& tasks, const at::Tensor& keys, cons
   const auto* q = raw(queries.const_data_ptr<T>());
   auto* y = raw(out.mutable_data_ptr<T>());
   const auto one = [&](const RowTask& task, std::int64_t kv_head, std::vector<float>& scores, std::vector<float>& wide) {
-    const std::int64_t base = (task.sequence * kv_heads + kv_head) * capacity * dim;
+    const std::int64_t base = ((task.sequence * kv_heads + kv_head) * capacity + task.first) * dim;
     const auto* query = q + task.row * queries.stride(0) + kv_head * group * dim;
     scores.resize(std::size_t(group * task.slots));
     wide.resize(std::size_t(group * dim));
@@ -94,10 +92,10 @@ at::Tensor attend_segment(const at::Tensor& keys, const at::Tensor& values, cons
 }
 
 // All rows of a step_pass() at once, over all slots. Query heads that share keys are rows of one product.
-at::Tensor attend_steps(const CachedPass& pass, const at::Tensor& keys, const at::Tensor& values, const at::Tensor& queries) {
+at::Tensor attend_steps(const at::Tensor& mask, const at::Tensor& keys, const at::Tensor& values, const at::Tensor& queries) {
   const std::int64_t rows = queries.size(0), heads = queries.size(1), kv_heads = keys.size(1), dim = keys.size(3);
   const at::Tensor q = queries.reshape({rows, kv_heads, heads / kv_heads, dim});
-  return at::scaled_dot_product_attention(q, keys.narrow(0, 0, rows), values.narrow(0, 0, rows), pass.slot_mask)
+  return at::scaled_dot_product_attention(q, keys.narrow(0, 0, rows), values.narrow(0, 0, rows), mask)
       .reshape({rows, heads * dim});
 }
 
@@ -136,7 +134,8 @@ at::Tensor repeat_heads(const at::Tensor& x, std::int64_t times) {
       .reshape({x.size(0), x.size(1) * times, x.size(2), x.size(3)});
 }
 
-CachedPass cached_pass(const std::vector<Segment>& segments, KvSlots& slots, const at::TensorOptions& options) {
+CachedPass cached_pass(const std::vector<Segment>& segments, KvSlots& slots, const std::set<std::int64_t>& windows,
+                       const at::TensorOptions& options) {
   CachedPass pass{segments, slots, {}, {}, {}, {}, {}};
   std::vector<std::int64_t> sequences, places, last;
   for (const Segment& segment : segments) {
@@ -145,10 +144,10 @@ CachedPass cached_pass(const std::vector<Segment>& segments, KvSlots& slots, con
     sequences.insert(sequences.end(), std::size_t(segment.tokens), segment.sequence);
     for (std::int64_t slot = held; slot < seen; ++slot) places.push_back(slot);
     last.push_back(std::int64_t(places.size()) - 1);
-    at::Tensor mask;
-    if (held > 0 && segment.tokens > 1)
-      mask = at::full({1, 1, segment.tokens, seen}, -std::numeric_limits<double>::infinity(), options).triu_(held + 1);
-    pass.masks.push_back(mask);
+    for (const std::int64_t window : windows) {
+      const bool plain = segment.tokens == 1 || (held == 0 && seen <= window);  // all keys, or the library's own causal mode
+      pass.masks[window].push_back(plain ? at::Tensor() : sight_mask_behind(held, segment.tokens, window, options).unsqueeze(0).unsqueeze(0));
+    }
   }
   const auto on_device = [&](const std::vector<std::int64_t>& numbers) {
     return at::tensor(at::ArrayRef<std::int64_t>(numbers)).to(options.device(), /*non_blocking=*/true);
@@ -159,13 +158,12 @@ CachedPass cached_pass(const std::vector<Segment>& segments, KvSlots& slots, con
   return pass;
 }
 
-CachedPass step_pass(KvSlots& slots, const at::Tensor& row_slots, const at::TensorOptions& options) {
+CachedPass step_pass(KvSlots& slots, const at::Tensor& row_slots, const std::set<std::int64_t>& windows,
+                     const at::TensorOptions& options) {
   static const std::vector<Segment> kNone;
   CachedPass pass{kNone, slots, at::arange(row_slots.size(0), row_slots.options()), row_slots, {}, {}, {}};
-  const at::Tensor hidden = at::arange(slots.capacity, row_slots.options()) > row_slots.unsqueeze(1);  // [rows, capacity]
-  pass.slot_mask = at::zeros({row_slots.size(0), slots.capacity}, options)
-                       .masked_fill_(hidden, -std::numeric_limits<double>::infinity())
-                       .view({row_slots.size(0), 1, 1, slots.capacity});
+  for (const std::int64_t window : windows)
+    pass.slot_masks[window] = sight_mask(row_slots, 0, slots.capacity, window, options).view({row_slots.size(0), 1, 1, slots.capacity});
   return pass;
 }
 
@@ -176,10 +174,10 @@ void store_rows(const CachedPass& pass, std::size_t layer, const at::Tensor& key
   if (!pass.slots.plain_keys.empty()) store(pass, plain_keys, pass.slots.plain_keys[layer]);
 }
 
-at::Tensor cached_attention(const CachedPass& pass, std::size_t layer, const at::Tensor& queries, Rows rows) {
+at::Tensor cached_attention(const CachedPass& pass, std::size_t layer, std::int64_t window, const at::Tensor& queries, Rows rows) {
   const std::int64_t heads = queries.size(1), dim = queries.size(2);
   const at::Tensor &keys = pass.slots.keys[layer], &values = pass.slots.values[layer];
-  if (pass.slot_mask.defined()) return attend_steps(pass, keys, values, queries);
+  if (!pass.slot_masks.empty()) return attend_steps(pass.slot_masks.at(window), keys, values, queries);
   const bool last_only = rows == Rows::last, own = has_cpu_loops(queries);
   const std::int64_t asked = last_only ? std::int64_t(pass.segments.size()) : queries.size(0);
   TEMPLORA_CHECK(queries.stride(2) == 1 && queries.stride(1) == dim, "heads of a row must lie one after another");
@@ -191,14 +189,17 @@ at::Tensor cached_attention(const CachedPass& pass, std::size_t layer, const at:
     const std::int64_t seen = pass.slots.lengths[std::size_t(sequence)] + tokens;
     const std::int64_t here = last_only ? 1 : tokens;  // the last rows of the segment
     if (own && here <= kFewTokens) {
-      for (std::int64_t i = 0; i < here; ++i)
-        tasks.push_back({row + tokens - here + i, out_row + i, sequence, seen - here + i + 1});
+      for (std::int64_t i = 0; i < here; ++i) {
+        const std::int64_t slot = seen - here + i, first = first_seen(slot, window);
+        tasks.push_back({row + tokens - here + i, out_row + i, sequence, first, slot + 1 - first});
+      }
     } else {
-      const at::Tensor k = keys.select(0, sequence).narrow(1, 0, seen);    // [kv_heads, slots, head_dim]
-      const at::Tensor v = values.select(0, sequence).narrow(1, 0, seen);  // [kv_heads, slots, head_dim]
+      const std::int64_t first = first_seen(seen - here, window);
+      const at::Tensor k = keys.select(0, sequence).narrow(1, first, seen - first);    // [kv_heads, slots, head_dim]
+      const at::Tensor v = values.select(0, sequence).narrow(1, first, seen - first);  // [kv_heads, slots, head_dim]
       const at::Tensor q = queries.narrow(0, row + tokens - here, here);
-      const at::Tensor mask = here == tokens ? pass.masks[s] : at::Tensor();
-      out.narrow(0, out_row, here).copy_(attend_segment(k, v, q, mask, here > 1 && here == seen));
+      const at::Tensor mask = here == tokens ? pass.masks.at(window)[s] : at::Tensor();
+      out.narrow(0, out_row, here).copy_(attend_segment(k, v, q, mask, here > 1 && !mask.defined()));
     }
     row += tokens;
     out_row += here;

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -33,54 +34,74 @@ class RmsNormImpl : public torch::nn::Module {
 };
 TORCH_MODULE(RmsNorm);
 
-/// Causal self-attention with rotary positions and grouped key/value heads.
+/// Causal self-attention with grouped key/value heads; what else it does, its layer's spec says.
 class AttentionImpl : public torch::nn::Module {
  public:
-  AttentionImpl(const LlamaConfig& config, const at::TensorOptions& options);
+  AttentionImpl(const LlamaConfig& config, const LayerSpec& spec, const at::TensorOptions& options);
   /// x: [batch, seq, hidden], positions 0 … seq-1 → [batch, rows, hidden], the positions from `first_row` on
   /// only: what they attend to is computed for all, what follows attention is not.
-  at::Tensor forward(const at::Tensor& x, const RopeTable& rope, std::int64_t first_row, std::int64_t rows);
+  at::Tensor forward(const at::Tensor& x, const Turns& turns, std::int64_t first_row, std::int64_t rows);
 
   /// The same over a cache: keys and values of x's rows are stored, the asked rows attend.
-  /// x: [rows, hidden]; rope: of the rows' positions → [asked rows, hidden], undefined for Rows::none.
-  at::Tensor forward_cached(const at::Tensor& x, const RopeTable& rope, const CachedPass& pass, std::size_t layer, Rows rows);
+  /// x: [rows, hidden]; turns: of the rows' positions → [asked rows, hidden], undefined for Rows::none.
+  at::Tensor forward_cached(const at::Tensor& x, const Turns& turns, const CachedPass& pass, std::size_t layer, Rows rows);
 
-  Projections qkv;  ///< q_proj, k_proj, v_proj
+  Projections qkv;  ///< q_proj, k_proj, v_proj; or qkv_proj
   Projections out;  ///< o_proj
+  RmsNorm q_norm{nullptr}, k_norm{nullptr};  ///< where the spec has them
 
  private:
+  /// What attention works on, all [batch, seq, its heads, head_dim]; plain_k before the rotation.
+  struct Heads {
+    at::Tensor q, k, plain_k, v;
+  };
+  /// projected: what qkv gave, [batch · seq rows] in any shape.
+  Heads heads_of(const at::Tensor& projected, const Turns& turns);
+  at::Tensor normed(const at::Tensor& heads, RmsNorm& norm) const;
+
   std::int64_t heads_, kv_heads_, head_dim_;
+  LayerSpec spec_;
 };
 TORCH_MODULE(Attention);
 
 /// down(silu(gate x) · up x).
 class MlpImpl : public torch::nn::Module {
  public:
-  MlpImpl(const LlamaConfig& config, const at::TensorOptions& options);
+  MlpImpl(const LlamaConfig& config, const LayerSpec& spec, const at::TensorOptions& options);
   at::Tensor forward(const at::Tensor& x);
 
-  Projections gate_up;  ///< gate_proj, up_proj
+  Projections gate_up;  ///< gate_proj, up_proj; or gate_up_proj
   Projections down;     ///< down_proj
 };
 TORCH_MODULE(Mlp);
 
-/// One pre-norm decoder layer.
+/// One decoder layer: attention and MLP, each added to what came in, with a norm before or after each.
 class DecoderLayerImpl : public torch::nn::Module {
  public:
-  DecoderLayerImpl(const LlamaConfig& config, const at::TensorOptions& options);
+  DecoderLayerImpl(const LlamaConfig& config, const LayerSpec& spec, const at::TensorOptions& options);
   /// x: [batch, seq, hidden] → [batch, rows, hidden].
-  at::Tensor forward(const at::Tensor& x, const RopeTable& rope, std::int64_t first_row, std::int64_t rows);
+  at::Tensor forward(const at::Tensor& x, const Turns& turns, std::int64_t first_row, std::int64_t rows);
   /// x: [rows, hidden] → [asked rows, hidden], undefined for Rows::none.
-  at::Tensor forward_cached(const at::Tensor& x, const RopeTable& rope, const CachedPass& pass, std::size_t layer, Rows rows);
+  at::Tensor forward_cached(const at::Tensor& x, const Turns& turns, const CachedPass& pass, std::size_t layer, Rows rows);
 
-  RmsNorm input_layernorm{nullptr};
+  /// The norms by their checkpoint names.
+  std::vector<std::pair<std::string, at::Tensor>> norm_weights() const;
+
   Attention self_attn{nullptr};
-  RmsNorm post_attention_layernorm{nullptr};
   Mlp mlp{nullptr};
+
+ private:
+  at::Tensor attention_input(const at::Tensor& x);
+  /// What follows attention, of the asked rows. residual: what came in; mixed: what attention gave.
+  at::Tensor finished(const at::Tensor& residual, const at::Tensor& mixed);
+
+  RmsNorm input_layernorm_{nullptr};  ///< where norms stand before
+  RmsNorm post_attention_layernorm_{nullptr};
+  RmsNorm post_feedforward_layernorm_{nullptr};  ///< where they stand after
 };
 TORCH_MODULE(DecoderLayer);
 
-/// A Llama-family decoder. Registered names are those of a Hugging Face checkpoint; no parameter requires
+/// A decoder of one of the known families, Llama's unless its config says more. Registered names are those of a Hugging Face checkpoint; no parameter requires
 /// grad until somebody asks for it. `forward` is causal: row i never depends on tokens after i.
 class LlamaImpl : public torch::nn::Module {
  public:
@@ -136,7 +157,7 @@ class LlamaImpl : public torch::nn::Module {
   std::vector<Site> adapter_sites();
 
  private:
-  const RopeTable& rope(std::int64_t seq);
+  const Turns& turns(std::int64_t seq);
   at::Tensor run_cached(const at::Tensor& tokens, const CachedPass& pass, Rows rows);
 
   LlamaConfig config_;
@@ -145,7 +166,8 @@ class LlamaImpl : public torch::nn::Module {
   at::Tensor head_;       ///< [vocab, hidden], undefined if tied
   std::vector<DecoderLayer> layers_;
   RmsNorm norm_{nullptr};
-  std::map<std::int64_t, RopeTable> ropes_;  ///< by sequence length
+  std::map<std::int64_t, Turns> turns_;  ///< by sequence length
+  std::set<std::int64_t> windows_;       ///< of the layers
 };
 TORCH_MODULE(Llama);
 

@@ -4,27 +4,18 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/json.h"
+#include "model/rope_config.h"
+#include "run/layer_spec.h"
+#include "run/model_shape.h"
 
 namespace templora {
 
-/// How rotary positions are stretched; the names are those of Hugging Face's `rope_type`, which knows no `ntk`.
-struct RopeScaling {
-  enum class Type { none, linear, dynamic, ntk, yarn, llama3 };
-  Type type = Type::none;
-  double factor = 1.0;
-  std::int64_t original_positions = 0;  ///< original_max_position_embeddings
-  double low_freq_factor = 1.0;         ///< llama3
-  double high_freq_factor = 4.0;        ///< llama3
-  double beta_fast = 32.0;              ///< yarn
-  double beta_slow = 1.0;               ///< yarn
-  bool truncate = true;                 ///< yarn: correction range rounded to whole dimensions
-  double attention_factor = 1.0;        ///< yarn: cos and sin are multiplied by it
-};
-
-/// What config.json says about a Llama-family decoder.
+/// What config.json says about a decoder of one of the known families.
 struct LlamaConfig {
+  std::string model_type = "llama";
   std::int64_t vocab_size = 0;
   std::int64_t hidden_size = 0;
   std::int64_t ffn_size = 0;  ///< intermediate_size
@@ -34,17 +25,20 @@ struct LlamaConfig {
   std::int64_t head_dim = 0;
   std::int64_t max_positions = 2048;  ///< max_position_embeddings, or what an override of rope_scaling stretches it to
   double rms_norm_eps = 1e-6;
-  double rope_theta = 10000.0;
-  RopeScaling rope_scaling;
-  bool attention_bias = false;
-  bool mlp_bias = false;
+  Rope rope;          ///< of the layers whose spec says `full`
+  Rope sliding_rope;  ///< of those whose spec says `sliding`
   bool tied_embeddings = false;
+  std::vector<LayerSpec> layer_specs;  ///< one a layer; empty: Llama's
+
+  LayerSpec layer(std::int64_t index) const { return layer_specs.empty() ? LayerSpec{} : layer_specs.at(std::size_t(index)); }
+  /// Whether the angles depend on a text's length, so that kept keys would have to be turned anew.
+  bool angles_grow() const;
 };
 
-/// Reads a Hugging Face config.json. `rope_scaling` replaces the file's own where given, and max_positions then
-/// grows to factor · original positions.
-/// Whatever this code does not compute (other architectures, sliding windows, other activations,
-/// quantised weights, other kinds of rope) is refused by name.
+/// Reads a Hugging Face config.json. `rope_scaling` replaces the file's own where given (of layers with full attention,
+/// where the family's angles are by layer type), and max_positions then grows to factor · original positions.
+/// Whatever this code does not compute (other model types, other activations, quantised weights, other kinds of rope)
+/// is refused by name; where two keys contradict each other it does what transformers 5 does and logs it, or refuses.
 /// Throws Error(bad_input) naming file, field, got and wanted.
 LlamaConfig read_llama_config(const std::filesystem::path& file, const std::optional<Json>& rope_scaling = {});
 
@@ -52,12 +46,11 @@ LlamaConfig read_llama_config(const std::filesystem::path& file, const std::opti
 LlamaConfig llama_config_from_json(const Json& json, const std::string& where,
                                    const std::optional<Json>& rope_scaling = {});
 
-/// The base of NTK-aware scaling, theta · stretch^(d / (d - 2)) with d = head_dim: the slowest angle becomes `stretch`
-/// times slower, the fastest stays (bloc97 2023; Peng et al. 2023, arXiv 2309.00071, section 3.1).
-double ntk_theta(double theta, double stretch, std::int64_t head_dim);
+/// The sizes alone, without a name.
+ModelShape shape_of(const LlamaConfig& config);
 
 /// config.json for transformers' LlamaForCausalLM with these values. ntk, which transformers does not know, is written
-/// as the larger rope_theta that it is.
+/// as the larger rope_theta that it is. Only for a config of model_type "llama".
 Json to_json(const LlamaConfig& config, const std::string& torch_dtype);
 
 }  // namespace templora

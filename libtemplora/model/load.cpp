@@ -4,10 +4,13 @@
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/equal.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/hash.h"
+#include "core/log.h"
 #include "io/weight_check.h"
 #include "model/tensors.h"
 #include "run/model_folder.h"
@@ -15,9 +18,28 @@
 namespace templora {
 namespace {
 
+constexpr const char* kHead = "lm_head.weight";
+constexpr const char* kEmbedding = "model.embed_tokens.weight";
+
 // Old checkpoints store what is computed from config.json; tied ones may repeat the embedding.
 bool is_redundant(const std::string& name, const LlamaConfig& config) {
-  return name.ends_with(".rotary_emb.inv_freq") || (config.tied_embeddings && name == "lm_head.weight");
+  return name.ends_with(".rotary_emb.inv_freq") || (config.tied_embeddings && name == kHead);
+}
+
+// What transformers 5 does with a tied model's stored head: another one than the embedding is used, and a head without an
+// embedding is both. → the name under which the embedding is stored.
+std::string settle_tied_head(const SafetensorsFiles& files, const fs::path& config_file, at::ScalarType dtype, LlamaConfig& config) {
+  const auto head = files.tensors().find(kHead), embedding = files.tensors().find(kEmbedding);
+  if (!config.tied_embeddings || head == files.tensors().end()) return kEmbedding;
+  if (embedding == files.tensors().end()) return kHead;
+  const TensorSpan &a = head->second, &b = embedding->second;
+  const bool same = a.shape == b.shape && (a.type == b.type ? std::ranges::equal(a.bytes, b.bytes)
+                                                            : at::equal(view_of(a).to(dtype), view_of(b).to(dtype)));
+  if (same) return kEmbedding;
+  log_line(fmt::format("{}: tie_word_embeddings is true, but {} holds a {} other than {}; it is used, as transformers 5 does",
+                       config_file.string(), files.path().string(), kHead, kEmbedding));
+  config.tied_embeddings = false;
+  return kEmbedding;
 }
 
 // A model on the meta device has names and shapes but no memory.
@@ -34,14 +56,17 @@ Llama load_llama(const std::filesystem::path& folder, at::ScalarType dtype, cons
                  const std::optional<Json>& rope_scaling) {
   const fs::path config_file = folder / "config.json";
   require_model_folder(folder);
-  const LlamaConfig config = read_llama_config(config_file, rope_scaling);
+  LlamaConfig config = read_llama_config(config_file, rope_scaling);
   const SafetensorsFiles files = SafetensorsFiles::open_folder(folder);
-  check_weights(files, wanted_tensors(config), "does config.json belong to these weights?",
+  const std::string embedding = settle_tied_head(files, config_file, dtype, config);
+  WantedTensors wanted = wanted_tensors(config);
+  if (embedding != kEmbedding) wanted[embedding] = wanted.extract(kEmbedding).mapped();
+  check_weights(files, wanted, "does config.json belong to these weights?",
                 [&](const std::string& name) { return is_redundant(name, config); });
   Llama model(config, at::TensorOptions(dtype).device(device));
   const at::NoGradGuard no_grad;
   for (auto& item : model->named_parameters()) {
-    const TensorSpan& span = files.at(item.key());
+    const TensorSpan& span = files.at(item.key() == kEmbedding ? embedding : item.key());
     item.value().copy_(view_of(span));
     const std::byte* file_start = span.file->bytes().data();
     span.file->release(std::size_t(span.bytes.data() - file_start), span.bytes.size());

@@ -20,13 +20,13 @@ at::Tensor plain_frequencies(double theta, std::int64_t head_dim) {
   return 1.0 / at::pow(at::Scalar(theta), exponent);  // [head_dim / 2]
 }
 
-at::Tensor yarn_frequencies(const LlamaConfig& config) {
-  const RopeScaling& scaling = config.rope_scaling;
-  const double dim = double(config.head_dim);
+at::Tensor yarn_frequencies(const Rope& rope, std::int64_t head_dim) {
+  const RopeScaling& scaling = rope.scaling;
+  const double dim = double(head_dim);
   // Dimension that turns `rotations` times over the original window (YaRN, section 3.2).
   const auto dimension_of = [&](double rotations) {
     return dim * std::log(double(scaling.original_positions) / (rotations * 2 * std::numbers::pi)) /
-           (2 * std::log(config.rope_theta));
+           (2 * std::log(rope.theta));
   };
   double low = dimension_of(scaling.beta_fast), high = dimension_of(scaling.beta_slow);
   if (scaling.truncate) {
@@ -36,16 +36,16 @@ at::Tensor yarn_frequencies(const LlamaConfig& config) {
   low = std::max(low, 0.0);
   high = std::min(high, dim - 1);
   if (low == high) high += 0.001;
-  const at::Tensor powers = at::pow(at::Scalar(config.rope_theta),
-                                    at::arange(0, config.head_dim, 2, at::kLong).to(at::kFloat) / dim);
-  const at::Tensor ramp = at::clamp((at::arange(config.head_dim / 2, at::kFloat) - low) / (high - low), 0, 1);
+  const at::Tensor powers = at::pow(at::Scalar(rope.theta),
+                                    at::arange(0, head_dim, 2, at::kLong).to(at::kFloat) / dim);
+  const at::Tensor ramp = at::clamp((at::arange(head_dim / 2, at::kFloat) - low) / (high - low), 0, 1);
   const at::Tensor keep = 1 - ramp;  // share of each dimension that is extrapolated, not interpolated
   return 1.0 / (scaling.factor * powers) * (1 - keep) + 1.0 / powers * keep;
 }
 
-at::Tensor llama3_frequencies(const LlamaConfig& config) {
-  const RopeScaling& scaling = config.rope_scaling;
-  const at::Tensor plain = plain_frequencies(config.rope_theta, config.head_dim);
+at::Tensor llama3_frequencies(const Rope& rope, std::int64_t head_dim) {
+  const RopeScaling& scaling = rope.scaling;
+  const at::Tensor plain = plain_frequencies(rope.theta, head_dim);
   const double window = double(scaling.original_positions);
   const at::Tensor wavelength = 2 * std::numbers::pi / plain;
   const at::Tensor is_long = wavelength > window / scaling.low_freq_factor;
@@ -57,28 +57,28 @@ at::Tensor llama3_frequencies(const LlamaConfig& config) {
   return at::where(is_long | is_short, stretched, blended);
 }
 
-at::Tensor frequencies(const LlamaConfig& config, std::int64_t seq) {
-  const RopeScaling& scaling = config.rope_scaling;
+at::Tensor frequencies(const Rope& rope, std::int64_t head_dim, std::int64_t seq) {
+  const RopeScaling& scaling = rope.scaling;
   switch (scaling.type) {
     case RopeScaling::Type::none: break;
-    case RopeScaling::Type::linear: return plain_frequencies(config.rope_theta, config.head_dim) / scaling.factor;
+    case RopeScaling::Type::linear: return plain_frequencies(rope.theta, head_dim) / scaling.factor;
     case RopeScaling::Type::dynamic: {
       const double window = double(scaling.original_positions), length = std::max(double(seq), window);
-      const double theta = ntk_theta(config.rope_theta, scaling.factor * length / window - (scaling.factor - 1), config.head_dim);
-      return plain_frequencies(length == window ? config.rope_theta : theta, config.head_dim);
+      const double theta = ntk_theta(rope.theta, scaling.factor * length / window - (scaling.factor - 1), head_dim);
+      return plain_frequencies(length == window ? rope.theta : theta, head_dim);
     }
-    case RopeScaling::Type::ntk: return plain_frequencies(ntk_theta(config.rope_theta, scaling.factor, config.head_dim), config.head_dim);
-    case RopeScaling::Type::yarn: return yarn_frequencies(config);
-    case RopeScaling::Type::llama3: return llama3_frequencies(config);
+    case RopeScaling::Type::ntk: return plain_frequencies(ntk_theta(rope.theta, scaling.factor, head_dim), head_dim);
+    case RopeScaling::Type::yarn: return yarn_frequencies(rope, head_dim);
+    case RopeScaling::Type::llama3: return llama3_frequencies(rope, head_dim);
   }
-  return plain_frequencies(config.rope_theta, config.head_dim);
+  return plain_frequencies(rope.theta, head_dim);
 }
 
 }  // namespace
 
-RopeTable rope_table(const LlamaConfig& config, std::int64_t seq, const at::Device& device) {
-  const at::Tensor angles = at::outer(at::arange(seq, at::kFloat), frequencies(config, seq));  // [seq, head_dim / 2]
-  const double scale = config.rope_scaling.attention_factor;
+RopeTable rope_table(const Rope& rope, std::int64_t head_dim, std::int64_t seq, const at::Device& device) {
+  const at::Tensor angles = at::outer(at::arange(seq, at::kFloat), frequencies(rope, head_dim, seq));  // [seq, head_dim / 2]
+  const double scale = rope.scaling.attention_factor;
   return {(angles.cos() * scale).to(device), (angles.sin() * scale).to(device)};
 }
 

@@ -59,8 +59,8 @@ TEST_CASE("KvCache: every kind of rope and of projection agrees with the plain p
     const std::string file = "model/" + name + "/" + variant.at("cases")[0].at("file").get<std::string>();
     const at::Tensor ids = goldens::tensor(file, "input_ids");
     Tokens tokens(ids.const_data_ptr<std::int64_t>(), ids.const_data_ptr<std::int64_t>() + ids.numel());
-    if (model->config().rope_scaling.type == RopeScaling::Type::dynamic)  // kept within the original window
-      tokens.resize(std::size_t(model->config().rope_scaling.original_positions));
+    if (model->config().rope.scaling.type == RopeScaling::Type::dynamic)  // kept within the original window
+      tokens.resize(std::size_t(model->config().rope.scaling.original_positions));
     KvCache cache(*model, {.capacity = std::int64_t(tokens.size())});
     const std::int64_t count = std::int64_t(tokens.size());
     INFO(name);
@@ -216,7 +216,7 @@ TEST_CASE("KvCache: last n with sinks equals a banded mask over keys rotated by 
 
 TEST_CASE("KvCache: dynamic rope is refused where kept keys would have to turn", "[unit]") {
   Llama model = load_llama(goldens::folder("model/dynamic"), at::kFloat, at::kCPU);
-  const std::int64_t window = model->config().rope_scaling.original_positions;
+  const std::int64_t window = model->config().rope.scaling.original_positions;
   KvCache within(*model, {.capacity = window});
   CHECK_THROWS_AS(KvCache(*model, {.capacity = window + 1}), Error);
   within.append(*model, {{0, Tokens(std::size_t(window), 1)}}, Rows::none, 0);

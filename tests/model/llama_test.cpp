@@ -10,6 +10,7 @@
 #include "goldens.h"
 #include "model/load.h"
 #include "model/rope.h"
+#include "model/tensors.h"
 
 using namespace templora;
 
@@ -59,10 +60,10 @@ TEST_CASE("Llama: model.rope_scaling of the run replaces the model's own", "[par
   const Json scaling = config.at("rope_scaling");
   config["rope_scaling"] = nullptr;
   const LlamaConfig plain = llama_config_from_json(config, "config.json");
-  CHECK(plain.rope_scaling.type == RopeScaling::Type::none);
+  CHECK(plain.rope.scaling.type == RopeScaling::Type::none);
   const LlamaConfig stretched = llama_config_from_json(config, "config.json", scaling);
-  CHECK(stretched.rope_scaling.type == RopeScaling::Type::yarn);
-  CHECK(stretched.rope_scaling.factor == scaling.at("factor").get<double>());
+  CHECK(stretched.rope.scaling.type == RopeScaling::Type::yarn);
+  CHECK(stretched.rope.scaling.factor == scaling.at("factor").get<double>());
 
   const auto refused = [&](const char* given, const char* part) {
     try {
@@ -102,10 +103,10 @@ TEST_CASE("Llama: a written config.json says how positions are stretched", "[uni
     INFO(scaling);
     const LlamaConfig stretched = llama_config_from_json(config, "config.json", parse_json(scaling, "scaling"));
     const LlamaConfig again = llama_config_from_json(to_json(stretched, "float32"), "config.json");
-    const RopeTable a = rope_table(stretched, 300, at::kCPU), b = rope_table(again, 300, at::kCPU);
+    const RopeTable a = rope_table(stretched.rope, stretched.head_dim, 300, at::kCPU), b = rope_table(again.rope, again.head_dim, 300, at::kCPU);
     CHECK(at::equal(a.cos, b.cos));
     CHECK(at::equal(a.sin, b.sin));
-    const bool dynamic = stretched.rope_scaling.type == RopeScaling::Type::dynamic;
+    const bool dynamic = stretched.rope.scaling.type == RopeScaling::Type::dynamic;
     if (!dynamic) CHECK(again.max_positions == stretched.max_positions);
   }
 }
@@ -152,5 +153,28 @@ TEST_CASE("Llama: a saved model is opened with the same weights", "[unit]") {
   save_llama(*model, folder);
   Llama again = load_llama(folder, at::kFloat, at::kCPU);
   CHECK(weights_hash(*again) == weights_hash(*model));
+  fs::remove_all(folder);
+}
+
+TEST_CASE("Llama: of a tied model either of the two weights is enough, and two that differ are two", "[unit]") {
+  const fs::path folder = fs::temp_directory_path() / ("templora-tied-" + std::to_string(getpid()));
+  LlamaConfig config = small_config();
+  config.tied_embeddings = true;
+  Llama model = random_model(config);
+  save_llama(*model, folder);
+  const auto store = [&](const char* name, bool with_embedding, double added) {
+    std::vector<std::pair<std::string, at::Tensor>> tensors;
+    for (const auto& item : model->named_parameters())
+      if (with_embedding || item.key() != "model.embed_tokens.weight") tensors.emplace_back(item.key(), item.value());
+    tensors.emplace_back(name, model->head_weight() + added);
+    save_tensors(folder / "model.safetensors", tensors);
+    return load_llama(folder, at::kFloat, at::kCPU);
+  };
+  CHECK(weights_hash(*store("lm_head.weight", true, 0)) == weights_hash(*model));
+  CHECK(weights_hash(*store("lm_head.weight", false, 0)) == weights_hash(*model));
+  Llama untied = store("lm_head.weight", true, 1);
+  CHECK_FALSE(untied->config().tied_embeddings);
+  CHECK(at::equal(untied->head_weight(), model->head_weight() + 1));
+  CHECK_THROWS_WITH(store("other.weight", false, 0), Catch::Matchers::Contains("model.embed_tokens.weight"));
   fs::remove_all(folder);
 }
