@@ -21,8 +21,9 @@ double mean_kl(LlamaImpl& model, const at::Tensor& fresh, const at::Tensor& stal
     return at::log_softmax(logits.scalar_type() == at::kDouble ? logits : logits.to(at::kFloat), -1);
   };
   double sum = 0;
-  for (std::int64_t first = 0; first < fresh.size(0); first += kLogitRows) {
-    const std::int64_t rows = std::min(kLogitRows, fresh.size(0) - first);
+  const std::int64_t block = logit_block_rows(model.config().vocab_size);
+  for (std::int64_t first = 0; first < fresh.size(0); first += block) {
+    const std::int64_t rows = std::min(block, fresh.size(0) - first);
     const at::Tensor p = log_probabilities(fresh.narrow(0, first, rows)), q = log_probabilities(stale.narrow(0, first, rows));
     sum += (p.exp() * (p - q)).sum(at::kDouble).item<double>();
   }

@@ -1,13 +1,12 @@
 #include "generate/score.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/cat.h>
-#include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/tensor.h>
 
 #include <algorithm>
 
 #include "core/check.h"
+#include "model/token_nll.h"
 
 namespace templora {
 
@@ -50,14 +49,7 @@ std::int64_t prefill(LlamaImpl& model, KvCache& cache, const std::vector<std::ve
 }
 
 at::Tensor row_nll(LlamaImpl& model, const at::Tensor& hidden, const at::Tensor& targets) {
-  std::vector<at::Tensor> nll;
-  for (std::int64_t row = 0; row < hidden.size(0); row += kLogitRows) {
-    const std::int64_t count = std::min(kLogitRows, hidden.size(0) - row);
-    at::Tensor logits = model.logits(hidden.narrow(0, row, count));  // [count, vocab]
-    if (logits.scalar_type() != at::kDouble) logits = logits.to(at::kFloat);
-    nll.push_back(at::cross_entropy_loss(logits, targets.narrow(0, row, count), {}, at::Reduction::None));
-  }
-  return at::cat(nll);
+  return linear_nll(hidden, model.head_weight(), targets);
 }
 
 std::vector<at::Tensor> score(LlamaImpl& model, KvCache& cache, const std::vector<Append>& texts, std::int64_t version) {

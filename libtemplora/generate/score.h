@@ -13,10 +13,9 @@ std::int64_t common_prefix(const std::vector<std::vector<std::int64_t>>& texts, 
 std::int64_t prefill(LlamaImpl& model, KvCache& cache, const std::vector<std::vector<std::int64_t>>& texts,
                      std::int64_t version);
 
-/// NLLs of given tokens, computed by blocks of rows, since the logits of all would be the largest tensor there is.
+/// NLLs of given tokens, by blocks of rows (linear_nll(), model/token_nll.h).
 /// hidden: [rows, hidden], targets: [rows] int64 on its device → [rows] nats, float32 (float64 for a float64 model).
 at::Tensor row_nll(LlamaImpl& model, const at::Tensor& hidden, const at::Tensor& targets);
-inline constexpr std::int64_t kLogitRows = 512;  ///< rows of such a block
 
 /// NLLs of continuations, nats. The cache holds everything before texts[i][0]; tokens 1 … n-1 of each text are
 /// scored, and all but its last are appended as `version` (the last one opens the next text).

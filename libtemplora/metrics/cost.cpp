@@ -22,6 +22,7 @@ Work scored(const ModelWork& model, const Config& config, const PlannedChunk& ch
   if (chunk.scored == 0) return {};
   if (chunk.kept)
     return model.cached(chunk.pass.tokens, chunk.pass.held, AskedRows::all, adapter, block_of(config)) + model.logits(chunk.scored);
+  if (adapter && chunk.shared_forward) return model.learning_forward(chunk.context + chunk.tokens, chunk.scored);
   return model.forward(chunk.context + chunk.tokens, chunk.scored, adapter);
 }
 
@@ -36,7 +37,7 @@ Work staleness(const ModelWork& model, const Config& config, const PlannedChunk&
 void add_training(const ModelWork& model, const Config& config, const PlannedChunk& chunk, CostPrediction& cost) {
   if (chunk.steps == 0) return;
   const double steps = double(chunk.steps);
-  const Work forward = model.forward(chunk.train_length, chunk.train_labelled, true);
+  const Work forward = model.learning_forward(chunk.train_length, chunk.train_labelled);
   cost.phases["train_forward"] += (steps - (chunk.shared_forward ? 1 : 0)) * forward;
   cost.phases["train_backward"] += steps * model.backward(chunk.train_length, chunk.train_labelled);
   cost.phases["optimizer"] += steps * model.optimizer(config.train);
@@ -62,7 +63,7 @@ void add_reading(const ModelWork& model, const Config& config, const Execution& 
   const double controls = double(config.control.size()), steps = double(chunk.steps);
   cost.phases["score_controls"] += controls * (recompute + score);
   if (chunk.steps > 0)
-    cost.phases["train_controls"] += controls * steps * (model.forward(chunk.train_length, chunk.train_labelled, true) +
+    cost.phases["train_controls"] += controls * steps * (model.learning_forward(chunk.train_length, chunk.train_labelled) +
                                                          model.backward(chunk.train_length, chunk.train_labelled) + model.optimizer(config.train));
 }
 

@@ -7,11 +7,9 @@
 namespace templora {
 namespace {
 
-constexpr double kLogitRows = 512;  // of generate/score.h, which computes the kept cache's NLLs
-
 struct Sizes {
   double h, f, d, kv, vocab, element;
-  bool repeats_heads;
+  bool repeats_heads, norms_heads;
 };
 
 Sizes sizes_of(const Config& config, const ModelShape& shape) {
@@ -21,12 +19,13 @@ Sizes sizes_of(const Config& config, const ModelShape& shape) {
           double(shape.kv_heads * shape.head_dim),
           double(shape.vocab),
           config.model.dtype == Dtype::bfloat16 ? 2.0 : 4.0,
-          shape.heads != shape.kv_heads};
+          shape.heads != shape.kv_heads,
+          shape.layer(0).qk_norm != LayerSpec::QkNorm::none};
 }
 
 // Of one layer while a row passes through it without a graph.
 double row_in_flight(const Sizes& s) {
-  const double before = 2 * s.h + (s.d + 2 * s.kv) + (s.d + s.kv) + s.d + (s.repeats_heads ? 2 * s.d : 0);
+  const double before = 2 * s.h + (s.d + 2 * s.kv) + (s.norms_heads ? 2 : 1) * (s.d + s.kv) + s.d + (s.repeats_heads ? 2 * s.d : 0);
   const double after = 3 * s.h + 3 * s.f;
   return s.element * std::max(before, after);
 }
@@ -36,16 +35,19 @@ double row_kept(const Config& config, const Sizes& s) {
   const auto targeted = [&](const char* name) {
     return double(std::count(config.lora.targets.begin(), config.lora.targets.end(), name));
   };
-  const double attention_in = targeted("q_proj") + targeted("k_proj") + targeted("v_proj"), gates = targeted("gate_proj") + targeted("up_proj");
+  const double attention_in = targeted("q_proj") + targeted("k_proj") + targeted("v_proj") + targeted("qkv_proj");
+  const double gates = targeted("gate_proj") + targeted("up_proj") + targeted("gate_up_proj");
   const double parts = attention_in + targeted("o_proj") + gates + targeted("down_proj");
-  const double numbers = 4 * s.h + (s.d + 2 * s.kv) + (s.d + s.kv) + s.d + (s.repeats_heads ? 2 * s.d : 0) + 3 * s.f +
+  const double numbers = 4 * s.h + (s.d + 2 * s.kv) + (s.norms_heads ? 2 : 1) * (s.d + s.kv) + s.d + (s.repeats_heads ? 2 * s.d : 0) + 3 * s.f +
                          parts * double(config.lora.rank);
   const double masks = config.lora.dropout > 0 ? attention_in * s.h + targeted("o_proj") * s.d + gates * s.h + targeted("down_proj") * s.f : 0;
   return s.element * numbers + masks;
 }
 
-// float32 copies that the softmax makes, and its gradient where there is one.
-double logits_bytes(const Sizes& s, double rows, bool gradient) { return rows * s.vocab * (s.element + (gradient ? 12 : 8)); }
+// A block of logits at most, with the float32 copies that the softmax makes; its gradient takes the place of one.
+double logits_bytes(const Sizes& s, double rows) {
+  return std::min(rows, double(logit_block_rows(std::int64_t(s.vocab)))) * s.vocab * (s.element + 8);
+}
 
 MemoryNeed pretrain_need(const Config& config, const ModelShape& shape) {
   const Sizes s = sizes_of(config, shape);
@@ -58,7 +60,7 @@ MemoryNeed pretrain_need(const Config& config, const ModelShape& shape) {
   whole.lora.targets.clear();
   whole.lora.dropout = 0;
   need.activations = rows * (double(shape.layers) * row_kept(whole, s) + row_in_flight(s));
-  need.logits = logits_bytes(s, std::min(rows, 512.0), false);
+  need.logits = logits_bytes(s, rows);
   return need;
 }
 
@@ -75,7 +77,7 @@ MemoryNeed resident_need(const Config& config, const ModelShape& shape, const Si
 void add_training_need(const Config& config, const Sizes& s, const ModelWork& model, double rows, double labelled, MemoryNeed& need) {
   need.activations = std::max(need.activations, rows * (double(model.graph_layers()) * row_kept(config, s) + row_in_flight(s)));
   if (s.element < 4) need.activations += s.element * model.lora_parameters();  // casts that the graph holds
-  need.logits = std::max(need.logits, logits_bytes(s, labelled, true));
+  need.logits = std::max(need.logits, logits_bytes(s, labelled));
 }
 
 }  // namespace
@@ -99,9 +101,8 @@ MemoryNeed memory_need(const Config& config, const ModelShape& shape) {
   }
   const double block = std::min<double>(double(config.cache.prefill_block_tokens), double(CachePlan::capacity(config)));
   const double score_rows = keeps && !writes ? block : double(context) + chunk;
-  const double score_logits = keeps && !writes ? std::min(chunk, kLogitRows) : chunk;
   need.activations = score_rows * row_in_flight(s);
-  need.logits = logits_bytes(s, score_logits, false);
+  need.logits = logits_bytes(s, chunk);
   if (trains) {
     const double rows = double(config.train.prefix_tokens) + chunk;
     add_training_need(config, s, model, rows, config.train.label_prefix ? rows : chunk, need);
@@ -116,7 +117,7 @@ MemoryNeed memory_need(const Config& config, const ModelShape& shape, const Tran
   need.cache = 2 * s.element * double(shape.layers) * s.kv * double(lengths.slots);
   const double block = std::min(double(kTranslationBlock), double(lengths.slots));
   need.activations = block * row_in_flight(s);
-  need.logits = logits_bytes(s, block, false);
+  need.logits = logits_bytes(s, block);
   if (config.score.adapter && config.train.enabled)
     add_training_need(config, s, model, double(lengths.lesson_tokens), double(lengths.labelled_tokens), need);
   return need;

@@ -156,7 +156,7 @@ RunCost run_cost(const std::vector<PairRecord>& pairs, const std::vector<LessonR
   }
   for (const LessonRecord& lesson : lessons) {
     const double steps = double(lesson.steps);
-    counted.phases["train_forward"] += steps * model.forward(lesson.tokens, lesson.labelled, true);
+    counted.phases["train_forward"] += steps * model.learning_forward(lesson.tokens, lesson.labelled);
     counted.phases["train_backward"] += steps * model.backward(lesson.tokens, lesson.labelled);
     counted.phases["optimizer"] += steps * model.optimizer(config.train);
   }

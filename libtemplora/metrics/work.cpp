@@ -8,8 +8,6 @@ namespace {
 // Backward attention as flash attention does it: five products where forward has two.
 constexpr double kBackwardAttention = 2.5;
 
-double causal_pairs(double tokens, double held) { return tokens * held + tokens * (tokens + 1) / 2; }
-
 }  // namespace
 
 Work& Work::operator+=(const Work& other) {
@@ -32,10 +30,13 @@ ModelWork::ModelWork(const ModelShape& shape, const LoraConfig& lora, Dtype dtyp
       d_(double(shape.heads * shape.head_dim)),
       kv_(double(shape.kv_heads * shape.head_dim)) {
   const double h = double(shape.hidden), f = double(shape.ffn);
+  double head_norms = 0;  // layers that have them
   const auto targeted = [&](const char* name) { return std::count(lora.targets.begin(), lora.targets.end(), name) > 0; };
   for (std::int64_t layer = 0; layer < shape.layers; ++layer) {
     const bool adapted = !lora.layers || std::count(lora.layers->begin(), lora.layers->end(), layer) > 0;
     const bool last = layer + 1 == shape.layers;
+    const LayerSpec spec = shape.layer(layer);
+    head_norms += spec.qk_norm == LayerSpec::QkNorm::none ? 0 : 1;
     const auto add = [&](double in, double out, const std::vector<std::pair<const char*, double>>& parts, bool tail) {
       Group group{in, out, 0, 0, tail, false, false};
       for (const auto& [name, rows] : parts)
@@ -45,9 +46,10 @@ ModelWork::ModelWork(const ModelShape& shape, const LoraConfig& lora, Dtype dtyp
         }
       groups_.push_back(group);
     };
-    add(h, d_ + 2 * kv_, {{"q_proj", d_}, {"k_proj", kv_}, {"v_proj", kv_}}, false);
+    using Parts = std::vector<std::pair<const char*, double>>;
+    add(h, d_ + 2 * kv_, spec.fused_names ? Parts{{"qkv_proj", d_ + 2 * kv_}} : Parts{{"q_proj", d_}, {"k_proj", kv_}, {"v_proj", kv_}}, false);
     add(d_, h, {{"o_proj", h}}, last);
-    add(h, 2 * f, {{"gate_proj", f}, {"up_proj", f}}, last);
+    add(h, 2 * f, spec.fused_names ? Parts{{"gate_up_proj", 2 * f}} : Parts{{"gate_proj", f}, {"up_proj", f}}, last);
     add(f, h, {{"down_proj", h}}, last);
   }
   bool below = !execution.skips_input_gradient, graph = below;
@@ -57,7 +59,14 @@ ModelWork::ModelWork(const ModelShape& shape, const LoraConfig& lora, Dtype dtyp
     graph = graph || group.parts > 0;
     group.has_graph = graph;
     below = graph;
-    if (i % 4 == 0 && graph) attention_layers_ += 1;
+    if (i % 4 == 0) {
+      const std::int64_t window = shape.layer(std::int64_t(i) / 4).window;
+      auto sight = std::find_if(sights_.begin(), sights_.end(), [&](const Sight& known) { return known.window == window; });
+      if (sight == sights_.end()) sight = sights_.insert(sights_.end(), {window, 0, 0});
+      sight->layers += 1;
+      sight->graph_layers += graph ? 1 : 0;
+      attention_layers_ += graph ? 1 : 0;
+    }
     Sums& sums = group.tail ? tail_ : wide_;
     sums.weights += group.in * group.out;
     sums.row_elements += group.in + group.out;
@@ -66,7 +75,7 @@ ModelWork::ModelWork(const ModelShape& shape, const LoraConfig& lora, Dtype dtyp
   }
   // Element-wise passes: the first norm and the rotation before attention; two sums, a norm and the gate after it.
   const double layers = double(shape.layers), after = 8 * h + 3 * f;
-  wide_.row_elements += layers * (2 * h + 2 * (d_ + kv_)) + (layers - 1) * after;
+  wide_.row_elements += layers * (2 * h + 2 * (d_ + kv_)) + head_norms * 2 * (d_ + kv_) + (layers - 1) * after;
   tail_.row_elements += after + 2 * h;
   lora_parameters_ = wide_.lora + tail_.lora;
 }
@@ -89,6 +98,28 @@ double ModelWork::weight_bytes(bool tail, bool adapter) const {
          (adapter ? (4 + 2 * element_) * (wide_.lora + (tail ? tail_.lora : 0)) : 0);
 }
 
+double ModelWork::pairs(std::int64_t tokens, std::int64_t held) const {
+  double sum = 0;
+  for (const Sight& sight : sights_) sum += sight.layers * seen_pairs(tokens, held, sight.window);
+  return sum;
+}
+
+// Slots whose keys are read, over all layers: every block reads what its rows see.
+double ModelWork::slots_read(std::int64_t tokens, std::int64_t held, std::int64_t block) const {
+  const double n = double(tokens), blocks = double((tokens + block - 1) / block);
+  double sum = 0;
+  for (const Sight& sight : sights_) {
+    double slots = blocks * double(held) + n * (blocks + 1) / 2;
+    if (sight.window < held + tokens) {
+      slots = 0;
+      for (std::int64_t done = 0; done < tokens; done += block)
+        slots += double(held + std::min(done + block, tokens) - first_seen(held + done, sight.window));
+    }
+    sum += sight.layers * slots;
+  }
+  return sum;
+}
+
 Work ModelWork::logits(std::int64_t rows) const {
   const double r = double(rows), v = double(shape_.vocab), h = double(shape_.hidden);
   // The head once; logits in the model's dtype, read once and written as float32, read by the softmax.
@@ -98,14 +129,18 @@ Work ModelWork::logits(std::int64_t rows) const {
 Work ModelWork::forward(std::int64_t length, std::int64_t labelled, bool adapter) const {
   const double n = double(length), tail = execution_.trims_last_layer ? double(labelled) : n, layers = double(shape_.layers);
   Work work = passed(n, tail, adapter) + logits(execution_.all_logits ? length : labelled);
-  work.attention_flops = 4 * d_ * layers * causal_pairs(n, 0);
+  work.attention_flops = 4 * d_ * pairs(length, 0);
   work.bytes += element_ * layers * n * (2 * d_ + 2 * kv_);
   return work;
 }
 
+Work ModelWork::learning_forward(std::int64_t length, std::int64_t labelled) const {
+  return forward(length, labelled, true) + logits(execution_.all_logits ? length : labelled);
+}
+
 Work ModelWork::backward(std::int64_t length, std::int64_t labelled) const {
   const double n = double(length), tail = execution_.trims_last_layer ? double(labelled) : n;
-  Work work = logits(execution_.all_logits ? length : labelled);  // the gradient of what entered the head
+  Work work;
   for (const Group& group : groups_) {
     if (!group.has_graph) continue;
     const double rows = group.tail ? tail : n;
@@ -119,7 +154,8 @@ Work ModelWork::backward(std::int64_t length, std::int64_t labelled) const {
       work.bytes += element_ * rows * (2 * group.lora_out + 4 * group.parts * rank_ + (group.wants_dx ? 3 : 1) * group.in) +
                     (4 + 2 * element_) * rank_ * (group.parts * group.in + group.lora_out);
   }
-  work.attention_flops = kBackwardAttention * 4 * d_ * attention_layers_ * causal_pairs(n, 0);
+  for (const Sight& sight : sights_)
+    work.attention_flops += kBackwardAttention * 4 * d_ * sight.graph_layers * seen_pairs(length, 0, sight.window);
   // Element-wise passes read what forward saved beside the gradient.
   const double h = double(shape_.hidden), f = double(shape_.ffn);
   work.bytes += element_ * attention_layers_ * n * (5 * d_ + 4 * kv_ + 2 * (d_ + kv_) + 12 * h + 5 * f);
@@ -128,26 +164,28 @@ Work ModelWork::backward(std::int64_t length, std::int64_t labelled) const {
 
 Work ModelWork::cached(std::int64_t tokens, std::int64_t held, AskedRows rows, bool adapter, std::int64_t block) const {
   if (tokens == 0) return {};
-  const double n = double(tokens), H = double(held);
+  const double n = double(tokens);
   const double tail = rows == AskedRows::all ? n : rows == AskedRows::last ? 1 : 0;
-  const double last_pairs = rows == AskedRows::all ? causal_pairs(n, H) : rows == AskedRows::last ? n + H : 0;
-  const double full = double(shape_.layers - 1);
+  // The last layer attends for the rows that are asked for.
+  const std::int64_t window = shape_.layer(shape_.layers - 1).window;
+  const double asked = rows == AskedRows::all ? seen_pairs(tokens, held, window)
+                       : rows == AskedRows::last ? seen_pairs(1, held + tokens - 1, window)
+                                                 : 0;
   Work work = passed(n, tail, adapter);
-  work.attention_flops = 4 * d_ * (full * causal_pairs(n, H) + last_pairs);
+  work.attention_flops = 4 * d_ * (pairs(tokens, held) - seen_pairs(tokens, held, window) + asked);
   // Every block reads the weights again, and what is held up to its end.
   const double blocks = double((tokens + block - 1) / block);
   work.bytes += (blocks - 1) * weight_bytes(tail > 0, adapter);
-  const double seen = blocks * H + n * (blocks + 1) / 2;
-  work.bytes += element_ * double(shape_.layers) * (2 * n * d_ + 2 * kv_ * (n + seen));
+  work.bytes += element_ * (double(shape_.layers) * (2 * n * d_ + 2 * kv_ * n) + 2 * kv_ * slots_read(tokens, held, block));
   return work;
 }
 
 Work ModelWork::decoded(std::int64_t tokens, std::int64_t held, bool adapter) const {
   if (tokens == 0) return {};
-  const double n = double(tokens), H = double(held);
+  const double n = double(tokens), seen = pairs(tokens, held);
   Work work = n * (passed(1, 1, adapter) + logits(1));
-  work.attention_flops = 4 * d_ * double(shape_.layers) * causal_pairs(n, H);
-  work.bytes += element_ * double(shape_.layers) * (2 * n * d_ + 2 * kv_ * (n + causal_pairs(n, H)));
+  work.attention_flops = 4 * d_ * seen;
+  work.bytes += element_ * (double(shape_.layers) * (2 * n * d_ + 2 * kv_ * n) + 2 * kv_ * seen);
   return work;
 }
 

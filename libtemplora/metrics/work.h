@@ -15,8 +15,9 @@ inline constexpr const char* kCountingConvention =
     "count none.";
 
 /// Counts up where a formula changes what it gives for a run that could be made before: `templora verify` counts a run
-/// again only by the formulas that priced it. A record without a number is of version 1.
-inline constexpr int kCostFormulas = 1;
+/// again only by the formulas that priced it. A record without a number is of version 1, which put the gradient of what enters
+/// the head into the backward pass and all logits of a chunk into memory.
+inline constexpr int kCostFormulas = 2;
 
 /// What some computation does.
 struct Work {
@@ -54,7 +55,9 @@ class ModelWork {
 
   /// One pass without a cache over `length` tokens, logits for the last `labelled` rows (formula 2).
   Work forward(std::int64_t length, std::int64_t labelled, bool adapter) const;
-  /// Its backward pass into the module's weights (formula 3).
+  /// The same with the module and a graph: the gradient of what enters the head is made beside the logits.
+  Work learning_forward(std::int64_t length, std::int64_t labelled) const;
+  /// Its backward pass into the module's weights (formula 3), from what entered the head on.
   Work backward(std::int64_t length, std::int64_t labelled) const;
   /// `tokens` more behind `held` slots of a cache, in blocks of at most `block` rows (formula 4); logits not included.
   Work cached(std::int64_t tokens, std::int64_t held, AskedRows rows, bool adapter, std::int64_t block) const;
@@ -81,12 +84,20 @@ class ModelWork {
     bool wants_dx;    // a gradient of its input is needed
     bool has_graph;   // something at or below it is adapted
   };
+  /// Layers whose queries see alike.
+  struct Sight {
+    std::int64_t window;
+    double layers, graph_layers;  // all of them; those whose backward pass is needed
+  };
   Work passed(double wide_rows, double tail_rows, bool adapter) const;  // one reading of all weights
+  double pairs(std::int64_t tokens, std::int64_t held) const;           // over all layers
+  double slots_read(std::int64_t tokens, std::int64_t held, std::int64_t block) const;
   double weight_bytes(bool tail, bool adapter) const;
 
   ModelShape shape_;
   Execution execution_;
   double element_, rank_, lora_parameters_ = 0;
+  std::vector<Sight> sights_;
   double attention_layers_ = 0;           // whose backward pass is needed
   double d_, kv_;                         // heads · head_dim, kv_heads · head_dim
   std::vector<Group> groups_;

@@ -1,7 +1,6 @@
 #include "model/llama.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/linear.h>
@@ -12,6 +11,7 @@
 #include "core/error.h"
 #include "model/ops.h"
 #include "model/sight.h"
+#include "model/token_nll.h"
 
 namespace templora {
 
@@ -303,10 +303,8 @@ at::Tensor token_nll(LlamaImpl& model, const at::Tensor& tokens, std::int64_t co
   TEMPLORA_CHECK(count > 0 && count < seq, "the first token of a sequence has nothing before it");
   // Row t-1 predicts token t.
   const at::Tensor hidden = model.forward(tokens, seq - 1 - count, count);                    // [batch, count, hidden]
-  at::Tensor logits = model.logits(hidden).view({batch * count, model.config().vocab_size});  // [batch · count, vocab]
-  if (logits.scalar_type() != at::kDouble) logits = logits.to(at::kFloat);
   const at::Tensor targets = tokens.narrow(1, seq - count, count).reshape({-1});
-  return at::cross_entropy_loss(logits, targets, {}, at::Reduction::None).view({batch, count});
+  return linear_nll(hidden.reshape({batch * count, model.config().hidden_size}), model.head_weight(), targets).view({batch, count});
 }
 
 }  // namespace templora

@@ -189,7 +189,7 @@ class AdapterOff {
 
 /// Negative log-likelihoods of the last `count` tokens of each sequence, nats, each predicted from what
 /// precedes it. tokens: [batch, seq] int64, count < seq → [batch, count] float32 (float64 for a float64
-/// model). Differentiable if grad mode is on; the softmax runs in float32 whatever the model's dtype.
+/// model). Differentiable if grad mode is on; logits are computed by blocks of rows (model/token_nll.h).
 at::Tensor token_nll(LlamaImpl& model, const at::Tensor& tokens, std::int64_t count);
 
 }  // namespace templora

@@ -8,12 +8,11 @@
 
 #include <algorithm>
 
+#include "run/model_shape.h"
 #include "train/softmax_kernel.h"
 
 namespace templora {
 namespace {
-
-constexpr std::int64_t kBlockRows = 512;  // of a vocabulary of 4096 in bfloat16: 4 MB, which a cache holds
 
 // logits → scale · (softmax - one_hot), in place or in a new tensor; → Σ NLL.
 double softmax_gradient(at::Tensor& logits, const at::Tensor& targets, double scale) {
@@ -39,11 +38,11 @@ double softmax_gradient(at::Tensor& logits, const at::Tensor& targets, double sc
 double linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets, double scale,
                             at::Tensor& d_hidden, at::Tensor& d_weight) {
   const at::NoGradGuard no_grad;
-  const std::int64_t rows = hidden.size(0);
+  const std::int64_t rows = hidden.size(0), block = logit_block_rows(weight.size(0));
   d_hidden = at::empty_like(hidden);
   double nll = 0;
-  for (std::int64_t first = 0; first < rows; first += kBlockRows) {
-    const std::int64_t count = std::min(kBlockRows, rows - first);
+  for (std::int64_t first = 0; first < rows; first += block) {
+    const std::int64_t count = std::min(block, rows - first);
     const at::Tensor h = hidden.narrow(0, first, count);
     at::Tensor logits = at::linear(h, weight);  // [count, vocab]
     nll += softmax_gradient(logits, targets.narrow(0, first, count), scale);
@@ -56,9 +55,10 @@ double linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight, 
 
 double linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets) {
   const at::NoGradGuard no_grad;
+  const std::int64_t block = logit_block_rows(weight.size(0));
   double nll = 0;
-  for (std::int64_t first = 0; first < hidden.size(0); first += kBlockRows) {
-    const std::int64_t count = std::min(kBlockRows, hidden.size(0) - first);
+  for (std::int64_t first = 0; first < hidden.size(0); first += block) {
+    const std::int64_t count = std::min(block, hidden.size(0) - first);
     at::Tensor logits = at::linear(hidden.narrow(0, first, count), weight);
     nll += softmax_gradient(logits, targets.narrow(0, first, count), 0.0);
   }

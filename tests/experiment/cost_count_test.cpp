@@ -35,9 +35,20 @@ LlamaConfig llama(std::int64_t layers, std::int64_t heads, std::int64_t kv_heads
   return c;
 }
 
+// Windows in all layers but one, norms on heads, and after attention and MLP.
+LlamaConfig windowed() {
+  LlamaConfig c = llama(3, 4, 2, 8, false, false);
+  LayerSpec full{.qk_norm = LayerSpec::QkNorm::projection, .norm_after = true}, sliding = full;
+  sliding.window = 17;
+  sliding.rope = LayerSpec::Rope::sliding;
+  c.layer_specs = {sliding, full, sliding};
+  return c;
+}
+
 const Shape kShapes[] = {{"as many key as query heads", llama(3, 4, 4, 8, true, false)},
                          {"shared key heads, biases", llama(2, 4, 2, 8, false, true)},
-                         {"heads that are wider than the hidden state", llama(4, 2, 1, 24, false, false)}};
+                         {"heads that are wider than the hidden state", llama(4, 2, 1, 24, false, false)},
+                         {"windows", windowed()}};
 
 Llama random_model(const LlamaConfig& config, at::ScalarType type = at::kFloat) {
   Llama model(config, at::TensorOptions(type));
@@ -79,7 +90,7 @@ Work predicted(const LlamaImpl& model, const Config& config, const Book& book) {
 
 }  // namespace
 
-TEST_CASE("Cost: predicted products are those that the dispatcher sees, phase by phase, on three shapes", "[unit]") {
+TEST_CASE("Cost: predicted products are those that the dispatcher sees, phase by phase, on four shapes", "[unit]") {
   const Book book = made_book(110);
   for (const Shape& shape : kShapes) {
     INFO(shape.what);
@@ -103,7 +114,7 @@ TEST_CASE("Cost: predicted products are those that the dispatcher sees, phase by
       trainer.on_part = [&](const char* part) { parts[part] = counter.take(); };
       trainer.update(at::tensor(at::ArrayRef<std::int64_t>(book.tokens.data(), 50)), 20, {0.01});
       const ModelWork work(sizes, config.lora, config.model.dtype);
-      agree(parts.at("train_forward"), work.forward(50, 20, true));
+      agree(parts.at("train_forward"), work.learning_forward(50, 20));
       agree(parts.at("train_backward"), work.backward(50, 20));
       agree(parts.at("optimizer"), work.optimizer(config.train));
     }
@@ -154,7 +165,7 @@ TEST_CASE("Cost: whole documents under every kind of config compute what was pre
       {{"cache.policy", "every_k"}, {"cache.rebuild_every_chunks", "2"}, {"cache.prefill_block_tokens", "7"}},
       {{"cache.policy", "last_n"}, {"cache.sink_tokens", "4"}, {"cache.measure_staleness", "true"}, {"cache.staleness_every_chunks", "3"}},
       {{"model.dtype", "bfloat16"}, {"cache.policy", "last_n"}}};
-  for (const int shape : {0, 1}) {
+  for (const int shape : {0, 1, 3}) {
     for (const auto& variant : variants) {
       const Config config = config_of(variant);
       Llama model = random_model(kShapes[shape].config, config.model.dtype == Dtype::bfloat16 ? at::kBFloat16 : at::kFloat);
@@ -162,6 +173,17 @@ TEST_CASE("Cost: whole documents under every kind of config compute what was pre
       INFO((variant.empty() ? "defaults" : variant[0].key + "=" + variant[0].value) << " " << kShapes[shape].what);
       agree(counted(*model, config, book), predicted(*model, config, book));
     }
+  }
+}
+
+TEST_CASE("Cost: projections in one piece are counted as such", "[unit]") {
+  LlamaConfig fused = llama(2, 4, 2, 8, false, false);
+  fused.layer_specs.assign(2, LayerSpec{.fused_names = true, .window = 25});
+  Llama model = random_model(fused);
+  for (const char* targets : {R"(["qkv_proj", "down_proj"])", R"(["gate_up_proj"])"}) {
+    const Config config = config_of({{"lora.targets", targets}});
+    const Book book = made_book(90);
+    agree(counted(*model, config, book), predicted(*model, config, book));
   }
 }
 

@@ -41,8 +41,9 @@ class OperationCounter {
   }
   static double by_rows(const at::Tensor& x, const at::Tensor& weight) { return 2.0 * double(x.numel()) * double(weight.size(0)); }
 
-  /// The mask of a pass behind held slots hides the upper triangle of its last columns, as a causal one does.
-  static double pairs(const at::Tensor& q, const at::Tensor& k, bool causal) {
+  /// Of a masked product what the mask lets through; a causal one without a mask hides its upper triangle.
+  static double pairs(const at::Tensor& q, const at::Tensor& k, bool causal, const c10::IValue& mask) {
+    if (mask.isTensor()) return double(mask.toTensor().eq(0).sum().item<std::int64_t>());
     const double rows = double(q.size(2)), slots = double(k.size(2));
     return causal ? rows * slots - rows * (rows - 1) / 2 : rows * slots;
   }
@@ -61,10 +62,9 @@ class OperationCounter {
     else if (name == "templora::row_attention")
       add(attention_, 4.0 * double(in[0].toInt()) * double(in[1].toInt()));
     else if (name == "aten::_scaled_dot_product_flash_attention_for_cpu_backward")  // five products where forward has two
-      add(attention_, 10.0 * pairs(in[1].toTensor(), in[2].toTensor(), in[7].toBool()) * width(in[1].toTensor()));
+      add(attention_, 10.0 * pairs(in[1].toTensor(), in[2].toTensor(), in[7].toBool(), in[8]) * width(in[1].toTensor()));
     else if (name == "aten::scaled_dot_product_attention") {
-      const bool causal = in[5].toBool() || in[3].isTensor();
-      add(attention_, 4.0 * pairs(in[0].toTensor(), in[1].toTensor(), causal) * width(in[0].toTensor()));
+      add(attention_, 4.0 * pairs(in[0].toTensor(), in[1].toTensor(), in[5].toBool(), in[3]) * width(in[0].toTensor()));
       ++inside_attention_;
       return std::make_unique<InAttention>();
     }
