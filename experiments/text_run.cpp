@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/hash.h"
+#include "core/log.h"
 #include "model/load.h"
 #include "report/cost_table.h"
 #include "run/model_folder.h"
@@ -21,8 +22,13 @@ Json text_run_record(const LoadedConfig& loaded, const Machine& machine, const s
                 {"model_config_hash", hash_hex(read_file(fs::path(loaded.config.model.path) / "config.json"))},
                 {"weights_hash", weights},
                 {"tokenizer_hash", tokenizer.hash()}};
-  if (const auto& adapter = loaded.config.lora.init_from)
-    identity["init_from_hash"] = hash_hex(read_file(fs::path(*adapter) / "adapter_model.safetensors"));
+  if (const auto& adapter = loaded.config.lora.init_from) {
+    identity["init_from_hash"] = hash_hex(read_file(peft_weights_file(*adapter)));
+    if (const auto base = other_base(*adapter, loaded.config.model.path))
+      log_line(fmt::format("lora.init_from: the adapter was made for \"{}\", and model.path is \"{}\"; its shapes may fit, but on other "
+                           "weights than those it was trained on it means nothing",
+                           printable(*base), printable(loaded.config.model.path, 1000)));
+  }
   for (std::size_t i = 0; i < text_hashes.size(); ++i) identity[fmt::format("text_{}_hash", i)] = text_hashes[i];
   for (std::size_t i = 0; i < control_text_hashes.size(); ++i) identity[fmt::format("control_text_{}_hash", i)] = control_text_hashes[i];
   identity.update(identity_of(machine));

@@ -29,6 +29,11 @@ std::optional<double> mean_of(const std::vector<float>& nll);
 inline constexpr const char* kTooFast = "lower train.learning_rate, or use model.dtype float32";
 inline constexpr const char* kBadModel =
     "the module has no part in it: look at the model's weights, its rope settings and model.dtype";
+inline constexpr const char* kNothingLearnt =
+    "nothing was learnt yet: look at the model's weights, its rope settings and model.dtype";
+
+/// Advice for an NLL that a module of this version gave.
+inline const char* advice_for(std::int64_t version) { return version == 0 ? kNothingLearnt : kTooFast; }
 
 /// Throws Error(numerics) naming text, chunk and what it is.
 void check_finite(const std::vector<float>& values, const std::string& what, const char* advice, const ChunkRecord& record);

@@ -243,7 +243,7 @@ std::optional<double> Generation::window_nll(const Chunk& chunk, bool with_adapt
   if (!with_adapter) off.emplace(model_);
   const double nll = token_nll(model_, tokens_of(seen.first, seen.length).unsqueeze(0), seen.labelled).mean().item<double>();
   if (with_adapter)
-    check_finite(nll, "the module's NLL", kTooFast, next_chunk() - 1);
+    check_finite(nll, "the module's NLL", advice_for(module_->version), next_chunk() - 1);
   else
     check_finite(nll, "the base model's NLL", kBadModel, next_chunk() - 1);
   return nll;

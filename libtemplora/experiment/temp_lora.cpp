@@ -159,7 +159,7 @@ ChunkResult TempLora::step() {
     const std::vector<float>&nll = host[1 + 3 * i], &loss = host[2 + 3 * i], &norm = host[3 + 3 * i];
     const Scorer scorer = learners_[i].scorer;
     const std::string whose = scorer == Scorer::lora ? "the adapter's" : fmt::format("the control {}'s", scorer_name(scorer));
-    check_finite(nll, whose + " NLL", kTooFast, record);
+    check_finite(nll, whose + " NLL", advice_for(record.adapter_version), record);
     check_finite(loss, whose + " training loss", kTooFast, record);
     check_finite(norm, whose + " gradient norm", kTooFast, record);
     if (scorer == Scorer::lora) {

@@ -72,7 +72,7 @@ void NovelTranslation::fill_records(const NovelChunk& chunk, const std::optional
   record.train_loss.assign(host[2 * count].begin(), host[2 * count].end());
   record.grad_norm.assign(host[2 * count + 1].begin(), host[2 * count + 1].end());
   check_finite(result.base_nll, "the base model's NLL", kBadModel, record);
-  check_finite(result.lora_nll, "the adapter's NLL", kTooFast, record);
+  check_finite(result.lora_nll, "the adapter's NLL", advice_for(record.adapter_version), record);
   check_finite(host[2 * count], "the training loss", kTooFast, record);
   check_finite(host[2 * count + 1], "the gradient's norm", kTooFast, record);
 }

@@ -5,6 +5,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -21,6 +22,18 @@ at::Generator make_generator(const at::Device& device, std::uint64_t seed) {
   at::Generator generator = at::globalContext().defaultGenerator(device).clone();
   generator.set_current_seed(seed);
   return generator;
+}
+
+// PEFT leaves a target that no module has aside, in silence as long as another one fits.
+void check_targets(LlamaImpl& model, const LoraConfig& config) {
+  std::vector<std::string> names;
+  for (const LlamaImpl::Site& site : model.adapter_sites())
+    for (const Projection& projection : site.projections->parts())
+      if (site.layer == 0) names.push_back(projection.name);
+  for (const std::string& target : config.targets)
+    if (std::count(names.begin(), names.end(), target) == 0)
+      throw Error(Exit::usage, fmt::format("lora.targets: got \"{}\", but a {} model has {}; set lora.targets to some of these",
+                                           target, model.config().model_type, fmt::join(names, ", ")));
 }
 
 }  // namespace
@@ -49,6 +62,7 @@ LoraAdapter::LoraAdapter(LlamaImpl& model, const LoraConfig& config, std::uint64
     for (const std::int64_t layer : *config.layers)
       if (layer < 0 || layer >= model.layer_count())
         throw Error(Exit::usage, fmt::format("lora.layers: got {}, but the model has layers 0 to {}", layer, model.layer_count() - 1));
+  check_targets(model, config);
   std::vector<std::vector<std::int64_t>> shapes;
   for (const LlamaImpl::Site& site : model.adapter_sites()) {
     if (config.layers && std::count(config.layers->begin(), config.layers->end(), site.layer) == 0) continue;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,7 @@ namespace templora {
 class LoraAdapter {
  public:
   /// Attaches to `config.targets` in `config.layers` with PEFT's initialisation from `seed`: A uniform in
-  /// ±1/√in (Kaiming uniform, a = √5), B zero. Throws Error(usage) for a layer that the model has not.
+  /// ±1/√in (Kaiming uniform, a = √5), B zero. Throws Error(usage) for a layer or a target that the model has not.
   LoraAdapter(LlamaImpl& model, const LoraConfig& config, std::uint64_t seed);
   ~LoraAdapter();
   LoraAdapter(const LoraAdapter&) = delete;
@@ -70,7 +71,17 @@ void save_peft_folder(const LoraAdapter& adapter, const std::filesystem::path& f
 
 /// Copies the weights of a PEFT adapter folder into `adapter`. Rank, alpha, targets and layers must be
 /// those of the adapter's config; other kinds of adapter and options that change the arithmetic (DoRA,
-/// rsLoRA, biases, modules_to_save, rank patterns) are refused by name. Throws Error(bad_input).
+/// rsLoRA, biases, modules_to_save, rank patterns) are refused by name, and weights that are not finite.
+/// Throws Error(bad_input).
 void load_peft_folder(LoraAdapter& adapter, const std::filesystem::path& folder);
+
+/// The file of an adapter folder that holds its weights. Throws Error(bad_input) where there is none; where there is a
+/// Python pickle in its place, with the command that converts it.
+std::filesystem::path peft_weights_file(const std::filesystem::path& folder);
+
+/// The base model that a PEFT folder names, where that is not what `base_path` is called: an adapter belongs to the weights
+/// that it was trained on, and only shapes can be checked. A hub cache's snapshot goes by its repository's name.
+/// Throws Error(bad_input) where the folder has no readable config.
+std::optional<std::string> other_base(const std::filesystem::path& folder, const std::string& base_path);
 
 }  // namespace templora

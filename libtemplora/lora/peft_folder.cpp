@@ -1,4 +1,5 @@
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/isfinite.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -6,6 +7,7 @@
 
 #include "lora/lora_adapter.h"
 #include "model/tensors.h"
+#include "run/model_folder.h"
 #include "run/run_state.h"
 
 namespace templora {
@@ -13,6 +15,7 @@ namespace {
 
 constexpr const char* kConfigFile = "adapter_config.json";
 constexpr const char* kWeightsFile = "adapter_model.safetensors";
+constexpr const char* kPickle = "adapter_model.bin";
 
 std::string peft_name(const std::string& module, const char* matrix) {
   return fmt::format("base_model.model.{}.{}.weight", module, matrix);
@@ -28,6 +31,14 @@ constexpr const char* kRefused[] = {"use_dora", "use_rslora", "rank_pattern", "a
                                     "exclude_modules", "trainable_token_indices", "target_parameters", "use_qalora",
                                     "alora_invocation_tokens", "arrow_config", "velora_config", "monteclora_config",
                                     "use_bdlora", "kasa_config"};
+
+// What a model is called: the last part of its name or folder, or of its repository's in a hub cache.
+std::string base_name(const std::string& path) {
+  fs::path whole = fs::path(path).lexically_normal();
+  if (!whole.has_filename()) whole = whole.parent_path();
+  if (const auto snapshot = snapshot_of(whole)) whole = snapshot->repository;
+  return whole.filename().string();
+}
 
 bool is_off(const Json& value) {
   return value.is_null() || (value.is_boolean() && !value.get<bool>()) ||
@@ -84,10 +95,33 @@ void save_peft_folder(const LoraAdapter& adapter, const fs::path& folder, const 
   write_file_atomically(folder / kConfigFile, dump_json_pretty(json, kConfigFile));
 }
 
+fs::path peft_weights_file(const fs::path& folder) {
+  const fs::path file = folder / kWeightsFile;
+  std::error_code ignored;
+  if (fs::exists(file, ignored)) return file;
+  const std::string where = printable(folder.string(), 1000);
+  if (fs::exists(folder / kPickle, ignored))
+    throw Error(Exit::bad_input,
+                fmt::format("{}: got weights in {}, a Python pickle, which is not read; wanted {}; convert it in that folder: python3 -c "
+                            "\"import torch, safetensors.torch as s; s.save_file({{k: v.contiguous() for k, v in "
+                            "torch.load('{}', map_location='cpu', weights_only=True).items()}}, '{}')\"",
+                            where, kPickle, kWeightsFile, kPickle, kWeightsFile));
+  throw Error(Exit::bad_input, fmt::format("{}: {}: no such file, wanted a PEFT adapter folder", where, kWeightsFile));
+}
+
+std::optional<std::string> other_base(const fs::path& folder, const std::string& base_path) {
+  const fs::path config_file = folder / kConfigFile;
+  const Json json = parse_foreign_json(read_file(config_file), config_file.string());
+  const Json base = json.is_object() ? json.value("base_model_name_or_path", Json()) : Json();
+  if (!base.is_string() || base.get_ref<const std::string&>().empty()) return {};
+  const auto& stored = base.get_ref<const std::string&>();
+  return base_name(stored) == base_name(base_path) ? std::nullopt : std::optional(stored);
+}
+
 void load_peft_folder(LoraAdapter& adapter, const fs::path& folder) {
   const fs::path config_file = folder / kConfigFile;
-  check_config(parse_json(read_file(config_file), config_file.string()), config_file, adapter.config());
-  const SafetensorsFiles files = SafetensorsFiles::open_file(folder / kWeightsFile);
+  check_config(parse_foreign_json(read_file(config_file), config_file.string()), config_file, adapter.config());
+  const SafetensorsFiles files = SafetensorsFiles::open_file(peft_weights_file(folder));
   // The weights say which modules are adapted, in whatever way the config spelled its targets.
   std::set<std::string> used;
   std::vector<std::string> problems;
@@ -100,6 +134,9 @@ void load_peft_folder(LoraAdapter& adapter, const fs::path& folder) {
     else if (found->second.shape != target.sizes().vec())
       problems.push_back(fmt::format("{} has shape [{}], wanted [{}]", name, fmt::join(found->second.shape, ", "),
                                      fmt::join(target.sizes().vec(), ", ")));
+    else if (!view_of(found->second).isfinite().all().item<bool>())
+      throw Error(Exit::bad_input, fmt::format("{}: {}: got NaN or infinity, wanted finite weights; the adapter was damaged or its "
+                                               "training diverged: use another one", files.path().string(), name));
     else
       copies.emplace_back(target, &found->second);
   };
@@ -108,7 +145,7 @@ void load_peft_folder(LoraAdapter& adapter, const fs::path& folder) {
     plan(peft_name(named.module, "lora_B"), named.b);
   }
   for (const auto& [name, span] : files.tensors())
-    if (!used.count(name)) problems.push_back(name + " has no place");
+    if (!used.count(name)) problems.push_back(printable(name) + " has no place");
   if (!problems.empty()) {
     const std::size_t count = problems.size();
     problems.resize(std::min<std::size_t>(count, 4));

@@ -95,7 +95,7 @@ void visit_fields(LoraConfig& c, Visitor&& v) {
   v("alpha", c.alpha, FieldInfo{"the update is scaled by alpha / rank", "", 0, 1e9});
   v("dropout", c.dropout, FieldInfo{"share of the update's inputs dropped in training", "", 0, 0.999});
   v("targets", c.targets, FieldInfo{"projections that get an update: any of q_proj k_proj v_proj o_proj gate_proj "
-                                    "up_proj down_proj"});
+                                    "up_proj down_proj; of a phi3 model qkv_proj o_proj gate_up_proj down_proj"});
   v("layers", c.layers, FieldInfo{"indices of the layers that get an update; null: all", "", 0});
   v("init_from", c.init_from, FieldInfo{"PEFT adapter folder, or org/name[@revision] as in model.path, to start every document from; null: B = 0"});
   v("reset_every_tokens", c.reset_every_tokens,

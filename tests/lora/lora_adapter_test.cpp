@@ -4,6 +4,8 @@
 #include <ATen/ops/equal.h>
 #include <unistd.h>
 
+#include <limits>
+
 #include "../model/goldens.h"
 #include "catch.h"
 #include "core/file.h"
@@ -140,6 +142,50 @@ TEST_CASE("LoraAdapter: an adapter that belongs to a changed base is refused", "
   activated["alora_invocation_tokens"] = {5, 6};
   write_file_atomically(folder / "adapter_config.json", activated.dump());
   CHECK_THROWS_WITH(load_peft_folder(adapter, folder), Catch::Matchers::Contains("alora_invocation_tokens: got"));
+  fs::remove_all(folder);
+}
+
+TEST_CASE("LoraAdapter: weights that are not finite, and pickles, are refused by name", "[unit]") {
+  const fs::path folder = fs::temp_directory_path() / ("templora-damaged-" + std::to_string(getpid()));
+  fs::remove_all(folder);
+  fs::copy(goldens::folder("lora/all_targets"), folder);
+  Llama model = golden_model();
+  LoraAdapter adapter(*model, lora_config(), 1);
+  const std::string damaged = "base_model.model.model.layers.1.mlp.up_proj.lora_B.weight";
+  {
+    const SafetensorsFiles files = SafetensorsFiles::open_file(goldens::folder("lora/all_targets") / "adapter_model.safetensors");
+    std::vector<std::pair<std::string, at::Tensor>> tensors;
+    for (const auto& [name, span] : files.tensors()) {
+      tensors.emplace_back(name, view_of(span).clone());
+      if (name == damaged) tensors.back().second[3][1] = std::numeric_limits<float>::quiet_NaN();
+    }
+    save_tensors(folder / "adapter_model.safetensors", tensors);
+  }
+  CHECK_THROWS_WITH(load_peft_folder(adapter, folder), Catch::Matchers::Contains(damaged + ": got NaN") && !Catch::Matchers::Contains("rate"));
+  fs::rename(folder / "adapter_model.safetensors", folder / "adapter_model.bin");
+  CHECK_THROWS_WITH(load_peft_folder(adapter, folder), Catch::Matchers::Contains("adapter_model.bin") && Catch::Matchers::Contains("python3 -c"));
+  fs::remove_all(folder);
+}
+
+TEST_CASE("LoraAdapter: a target that the model has not is refused, and the model's own are named", "[unit]") {
+  Llama model = golden_model();
+  LoraConfig config = lora_config();
+  config.targets = {"q_proj", "qkv_proj"};
+  CHECK_THROWS_WITH(LoraAdapter(*model, config, 1), Catch::Matchers::Contains("\"qkv_proj\"") && Catch::Matchers::Contains("k_proj, v_proj"));
+}
+
+TEST_CASE("other_base: an adapter's base goes by its last name", "[unit]") {
+  const fs::path folder = fs::temp_directory_path() / ("templora-base-" + std::to_string(getpid()));
+  fs::create_directories(folder);
+  const auto other = [&](const std::string& stored, const std::string& base) {
+    write_file_atomically(folder / "adapter_config.json", Json{{"base_model_name_or_path", stored}, {"x", 1}}.dump());
+    return other_base(folder, base);
+  };
+  CHECK_FALSE(other("meta-llama/Llama-2-7b-hf", "/models/Llama-2-7b-hf/"));
+  CHECK_FALSE(other("org/name", "/cache/models--org--name/snapshots/0123abc"));
+  CHECK_FALSE(other("", "models/x"));
+  CHECK(other("org/name", "models/name-chat") == "org/name");
+  CHECK(other("org/other", "/cache/models--org--name/snapshots/0123abc") == "org/other");
   fs::remove_all(folder);
 }
 
