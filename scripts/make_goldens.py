@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Makes tests/goldens from transformers, PEFT and torch on small random models.
 
-    python scripts/make_goldens.py [model] [lora] [loop] [official] [decode] [prompts] [translation] [shipped] [bleu] [comet]
+    python scripts/make_goldens.py [model] [lora] [loop] [official] [decode] [prompts] [translation] [shipped] [bleu] [comet] [families]
 
-Needs transformers 4.57, peft and torch (scripts/parity makes such an environment). All of it runs on one
-thread in float32 with eager attention. Layouts of the files: docs of each maker in scripts/reference.
+Needs transformers 4.57, peft and torch (scripts/parity makes such an environment); `families` is made by transformers 5.24
+(scripts/reference_python.py --transformers 5) and only when it is named. All of it runs on one thread in float32 with eager
+attention. Layouts of the files: docs of each maker in scripts/reference.
 `bleu` and `comet` are made only when they are named: they also need sacrebleu 2.6.0, and unbabel-comet 2.2.7
 (docs/comet.md says how to install it).
 """
@@ -20,7 +21,7 @@ import transformers
 
 SEED = 20240121
 KINDS = ["model", "lora", "loop", "official", "decode", "prompts", "translation", "shipped"]
-ON_REQUEST = ["bleu", "comet"]
+ON_REQUEST = ["bleu", "comet", "families"]
 
 
 def main() -> int:
@@ -28,8 +29,9 @@ def main() -> int:
     if any(kind not in KINDS + ON_REQUEST for kind in kinds):
         print(f"make_goldens: got {' '.join(kinds)}, wanted any of {' '.join(KINDS + ON_REQUEST)}", file=sys.stderr)
         return 2
-    if not transformers.__version__.startswith("4.57."):
-        print(f"make_goldens: transformers {transformers.__version__}, wanted 4.57", file=sys.stderr)
+    wanted = "5.24." if kinds == ["families"] else "4.57."
+    if not transformers.__version__.startswith(wanted):
+        print(f"make_goldens: transformers {transformers.__version__}, wanted {wanted}x for {' '.join(kinds)}", file=sys.stderr)
         return 2
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
