@@ -18,11 +18,12 @@ Work passes(const ModelWork& model, const Config& config, const std::vector<Fed>
   return work;
 }
 
-Work scored(const ModelWork& model, const Config& config, const PlannedChunk& chunk, bool adapter) {
+// `learns`: the pass is the first step's.
+Work scored(const ModelWork& model, const Config& config, const PlannedChunk& chunk, bool adapter, bool learns = false) {
   if (chunk.scored == 0) return {};
   if (chunk.kept)
     return model.cached(chunk.pass.tokens, chunk.pass.held, AskedRows::all, adapter, block_of(config)) + model.logits(chunk.scored);
-  if (adapter && chunk.shared_forward) return model.learning_forward(chunk.context + chunk.tokens, chunk.scored);
+  if (learns) return model.learning_forward(chunk.context + chunk.tokens, chunk.scored);
   return model.forward(chunk.context + chunk.tokens, chunk.scored, adapter);
 }
 
@@ -53,18 +54,19 @@ void add_reading(const ModelWork& model, const Config& config, const Execution& 
   }
   if (!config.score.adapter) return;
   const Work recompute = chunk.kept ? passes(model, config, chunk.recompute, AskedRows::none, true) : Work();
-  const Work score = double(execution.adapter_scores) * scored(model, config, chunk, true);
   if (chunk.kept) cost.phases["recompute"] += recompute;
-  cost.phases["score"] += score;
+  cost.phases["score"] += double(execution.adapter_scores) * scored(model, config, chunk, true, chunk.shared_forward);
   if (measured) cost.phases["staleness"] += staleness(model, config, chunk);
   add_training(model, config, chunk, cost);
   if (config.control.empty()) return;
   // Controls learn other texts, so no pass of theirs is shared. Their prefixes are taken to be as long as the module's.
   const double controls = double(config.control.size()), steps = double(chunk.steps);
+  const Work score = double(execution.adapter_scores) * scored(model, config, chunk, true);
   cost.phases["score_controls"] += controls * (recompute + score);
   if (chunk.steps > 0)
-    cost.phases["train_controls"] += controls * steps * (model.learning_forward(chunk.train_length, chunk.train_labelled) +
-                                                         model.backward(chunk.train_length, chunk.train_labelled) + model.optimizer(config.train));
+    cost.phases["train_controls"] +=
+        controls * steps * (model.learning_forward(chunk.train_length, chunk.train_labelled) +
+                            model.backward(chunk.train_length, chunk.train_labelled) + model.optimizer(config.train));
 }
 
 // Generation (experiment/generation.cpp): each chunk is decoded over a cache, scored in a window without one, and learnt.
