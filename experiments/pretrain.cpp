@@ -15,8 +15,10 @@
 #include "experiment/phase_timer.h"
 #include "experiment/session.h"
 #include "experiment/token_corpus.h"
+#include "metrics/derived.h"
 #include "model/load.h"
 #include "model/tensors.h"
+#include "report/pretrain_table.h"
 #include "run/config_inputs.h"
 #include "run/run_folder.h"
 #include "run/run_state.h"
@@ -223,9 +225,13 @@ class Training {
     const PretrainStep done = trainer_.step(sequences, rate);
     trainer_.on_part = nullptr;
     if (!std::isfinite(done.loss) || !std::isfinite(done.grad_norm))
-      throw Error(Exit::numerics, fmt::format("step {}: the loss is {}, the gradient's norm {}; lower pretrain.learning_rate, or use "
-                                              "model.dtype float32",
-                                              step_ + 1, done.loss, done.grad_norm));
+      throw Error(
+          Exit::numerics,
+          fmt::format(
+              "step {}: the loss is {}, the gradient's norm {}; {}", step_ + 1, done.loss, done.grad_norm,
+              step_ > 0 ? "lower pretrain.learning_rate, or use model.dtype float32"
+                        : "no step was made before it, so that the learning rate has no part in it: look at "
+                          "the model's shape in section pretrain, or use model.dtype float32"));
     ++step_;
     const std::map<std::string, double> phases = timer.seconds();
     double seconds = 0;
@@ -257,7 +263,7 @@ class Training {
                       {"tokens", step_ * step_tokens()},
                       {"scored_tokens", count * p_.sequence_tokens},
                       {"nll", mean},
-                      {"perplexity", std::exp(mean)},
+                      {"perplexity", optional_json(perplexity_of(mean))},
                       {"bits_per_byte", mean / std::numbers::ln2 * tokens_per_byte}};
     folder_.append_line("validation.jsonl", record);
     validation_label_ = fmt::format(" validation {:.3f} ({:.3f} bits/byte)", mean, record["bits_per_byte"].get<double>());
@@ -294,11 +300,7 @@ class Training {
                  {"weights_hash", weights_hash(trainer_.model())},
                  {"validation", validation}};
     record_cost(folder_, cost, memory, summary);
-    const std::string table =
-        fmt::format("| tokens seen | passes | validation NLL | perplexity | bits per byte |\n| --- | --- | --- | --- | --- |\n"
-                    "| {} | {:.2f} | {:.4f} | {:.2f} | {:.4f} |\n",
-                    steps_ * step_tokens(), summary["passes"].get<double>(), validation["nll"].get<double>(),
-                    validation["perplexity"].get<double>(), validation["bits_per_byte"].get<double>());
+    const std::string table = pretrain_markdown(steps_ * step_tokens(), summary["passes"].get<double>(), validation);
     folder_.write_summary(summary, table);
     show_result(table);
   }

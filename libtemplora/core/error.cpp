@@ -4,18 +4,25 @@
 
 namespace templora {
 
+namespace {
+
+/// Characters that are no part of a line: control characters (of which U+0085 ends one), line and paragraph separators,
+/// and what changes the direction of the text around it.
+bool is_control(char32_t c) {
+  return c < 0x20 || (c >= 0x7F && c < 0xA0) || (c >= 0x2028 && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069);
+}
+
+}  // namespace
+
 std::string printable(std::string_view text, std::size_t max_bytes) {
   std::string out;
   while (!text.empty()) {
     const std::size_t length = utf8_character(text);
     if (out.size() + (length == 0 ? 1 : length) > max_bytes) return out + "...";
-    const unsigned char lead = static_cast<unsigned char>(text[0]);
-    const bool c1 = length == 2 && lead == 0xC2 && static_cast<unsigned char>(text[1]) < 0xA0;  // U+0080 to U+009F
-    if (length == 0 || lead < 0x20 || lead == 0x7F || c1) {
+    if (length == 0 || is_control(code_point_at(text, 0).value))
       out += '?';
-    } else {
+    else
       out += text.substr(0, length);
-    }
     text.remove_prefix(length == 0 ? 1 : length);
   }
   return out;

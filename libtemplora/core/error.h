@@ -28,8 +28,9 @@ class Error : public std::runtime_error {
   Exit exit_code_;
 };
 
-/// Foreign text (a tensor's name, a key) as it may stand in a message: control characters and bytes
-/// that are not UTF-8 become '?', and what is longer than `max_bytes` ends in "...".
+/// Foreign text (a tensor's name, a key) as it may stand in a message, which it can neither end nor turn round: control
+/// characters, line separators, changes of direction and bytes that are not UTF-8 become '?', and what is longer than
+/// `max_bytes` ends in "...".
 std::string printable(std::string_view text, std::size_t max_bytes = 160);
 
 }  // namespace templora

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 namespace templora {
@@ -32,7 +33,7 @@ struct Sums {
   std::optional<Perplexity> perplexity() const {
     if (tokens == 0) return std::nullopt;
     const auto n = static_cast<double>(tokens);
-    return Perplexity{std::exp(nll / n), weighted / n, tokens, std::exp(nll / n), {}, {}};
+    return Perplexity{perplexity_of(nll / n), finite(weighted / n), tokens, perplexity_of(nll / n), {}, {}};
   }
 };
 
@@ -45,9 +46,13 @@ struct ScorerSums {
 
 struct BookSums {
   std::string name;
+  std::int64_t book_tokens = 0;
   std::int64_t words = 0, text_bytes = 0;  // 0 where the book was not read to its end
   std::map<Scorer, ScorerSums> scorers;
 
+  bool has_word_spaces() const {
+    return templora::has_word_spaces(static_cast<double>(words), static_cast<double>(text_bytes));
+  }
   std::int64_t tokens(std::size_t row) const {
     std::int64_t most = 0;
     for (const auto& [scorer, sums] : scorers) most = std::max(most, sums.rows[row].tokens);
@@ -107,11 +112,6 @@ std::string position_name(std::int64_t tokens) {
   return tokens > 0 && tokens % 1000 == 0 ? fmt::format("{}K", tokens / 1000) : std::to_string(tokens);
 }
 
-std::optional<double> change_percent(double from, double to) {
-  if (!(from > 0)) return std::nullopt;
-  return 100.0 * (to / from - 1.0);
-}
-
 /// Corpus change of one row summed over the books that `counts` lets in.
 template <class Counts>
 std::optional<double> change_over(const std::vector<const BookSums*>& books, std::size_t row, Counts&& counts) {
@@ -122,21 +122,27 @@ std::optional<double> change_over(const std::vector<const BookSums*>& books, std
     lora.add(book->scorers.at(Scorer::lora).rows[row]);
   }
   const auto from = base.perplexity(), to = lora.perplexity();
-  return from && to ? change_percent(from->corpus, to->corpus) : std::nullopt;
+  return change_percent(from, to);
 }
 
-double percent_of(double nll_difference) { return 100.0 * (std::exp(nll_difference) - 1.0); }
-
+/// A mean of differences as a change in percent; nothing where it is none that a double holds.
 template <class Mean>
-Mean in_percent(Mean mean) {
-  mean.mean = percent_of(mean.mean);
-  if (mean.low) mean.low = percent_of(*mean.low), mean.high = percent_of(*mean.high);
+std::optional<Mean> in_percent(Mean mean) {
+  const std::optional<double> change = percent_of(mean.mean);
+  if (!change) return std::nullopt;
+  mean.mean = *change;
+  if (mean.low) {
+    mean.low = percent_of(*mean.low);
+    mean.high = percent_of(*mean.high);
+    if (!mean.low || !mean.high) mean.low.reset(), mean.high.reset();
+  }
   return mean;
 }
 
-BookMean mean_in_percent(const std::vector<double>& differences) {
-  BookMean mean = in_percent(mean_over_books(differences));
-  for (double& value : mean.values) value = percent_of(value);
+std::optional<BookMean> mean_in_percent(const std::vector<double>& differences) {
+  std::optional<BookMean> mean = in_percent(mean_over_books(differences));
+  if (mean)
+    for (double& value : mean->values) value = percent_of(value).value_or(std::numeric_limits<double>::infinity());
   return mean;
 }
 
@@ -158,7 +164,8 @@ std::map<Scorer, BookMean> over_books(const std::vector<const BookSums*>& books,
       const auto here = difference(*book, scorer, row), first = difference(*book, scorer, 0);
       if (here && (!less_first || first)) values.push_back(*here - (less_first ? *first : 0));
     }
-    if (!values.empty()) means.emplace(scorer, mean_in_percent(values));
+    if (values.empty()) continue;
+    if (const auto mean = mean_in_percent(values)) means.emplace(scorer, *mean);
   }
   return means;
 }
@@ -171,17 +178,26 @@ std::map<Scorer, BlockMean> within_book(const BookSums& book, std::size_t row) {
     const auto &from = book.scorers.at(Scorer::base).parts[row], &to = book.scorers.at(scorer).parts[row];
     std::vector<ChunkSum> parts;
     for (std::size_t c = 0; c < std::min(from.size(), to.size()); ++c) parts.push_back({to[c].sum - from[c].sum, to[c].tokens});
-    means.emplace(scorer, in_percent(mean_within_book(parts)));
+    if (const auto mean = in_percent(mean_within_book(parts))) means.emplace(scorer, *mean);
   }
   return means;
 }
 
+/// How much of a book's NLL counts for its words and bytes: every token but the first, which nothing
+/// predicts. Where chunks begin without context, their first tokens were not scored and stand in at the mean
+/// of the others.
+double unscored_share(const BookSums& book, const Sums& scored, int version) {
+  if (version < kTableVersion) return 1;
+  return static_cast<double>(book.book_tokens - 1) / static_cast<double>(scored.tokens);
+}
+
 /// Perplexity of one scorer over books, with what only whole books have.
-std::optional<Perplexity> perplexity_over(const std::vector<const BookSums*>& books, Scorer scorer, std::size_t row, bool whole_books) {
+std::optional<Perplexity> perplexity_over(const std::vector<const BookSums*>& books, Scorer scorer, std::size_t row,
+                                          bool whole_books, int version) {
   Sums sums;
-  double of_books = 0, words = 0, bytes = 0;
+  double of_books = 0, words = 0, bytes = 0, whole_nll = 0;
   std::int64_t counted = 0;
-  bool complete = whole_books;
+  bool complete = whole_books, spaced = true;
   for (const BookSums* book : books) {
     const auto found = book->scorers.find(scorer);
     if (found == book->scorers.end() || found->second.rows[row].tokens == 0) continue;
@@ -190,20 +206,23 @@ std::optional<Perplexity> perplexity_over(const std::vector<const BookSums*>& bo
     of_books += std::exp(own.mean());
     ++counted;
     complete = complete && book->words > 0 && book->text_bytes > 0;
+    spaced = spaced && (version < kTableVersion || book->has_word_spaces());
     words += static_cast<double>(book->words);
     bytes += static_cast<double>(book->text_bytes);
+    whole_nll += own.nll * unscored_share(*book, own, version);
   }
   std::optional<Perplexity> perplexity = sums.perplexity();
   if (!perplexity) return perplexity;
-  perplexity->book_mean = of_books / static_cast<double>(counted);
+  perplexity->book_mean = finite(of_books / static_cast<double>(counted));
   if (complete) {
-    perplexity->word_level = std::exp(sums.nll / words);
-    perplexity->bits_per_byte = sums.nll / std::numbers::ln2 / bytes;
+    if (spaced) perplexity->word_level = perplexity_of(whole_nll / words);
+    perplexity->bits_per_byte = finite(whole_nll / std::numbers::ln2 / bytes);
   }
   return perplexity;
 }
 
-std::vector<SegmentRow> rows_of(const std::vector<const BookSums*>& books, const std::vector<std::int64_t>& edges, bool single) {
+std::vector<SegmentRow> rows_of(const std::vector<const BookSums*>& books,
+                                const std::vector<std::int64_t>& edges, bool single, int version) {
   std::vector<SegmentRow> rows;
   for (std::size_t s = 0; s <= edges.size(); ++s) {
     SegmentRow row;
@@ -221,10 +240,10 @@ std::vector<SegmentRow> rows_of(const std::vector<const BookSums*>& books, const
       row.tokens += tokens;
       row.books += tokens > 0;
     }
-    row.base = perplexity_over(books, Scorer::base, s, is_all);
-    row.lora = perplexity_over(books, Scorer::lora, s, is_all);
+    row.base = perplexity_over(books, Scorer::base, s, is_all, version);
+    row.lora = perplexity_over(books, Scorer::lora, s, is_all, version);
     for (const Scorer control : kControlScorers)
-      if (const auto found = perplexity_over(books, control, s, is_all)) row.controls[control] = *found;
+      if (const auto found = perplexity_over(books, control, s, is_all, version)) row.controls[control] = *found;
     row.over_books = over_books(books, s, false);
     if (s > 0 && !is_all) row.against_first_segment = over_books(books, s, true);
     if (single) row.within_book = within_book(*books.front(), s);
@@ -248,7 +267,44 @@ std::optional<double> official(const std::vector<BookSums>& books, Scorer scorer
     weight += found->second.official_weight;
   }
   if (!(weight > 0)) return std::nullopt;
-  return sum / weight;
+  return finite(sum / weight);
+}
+
+bool lacks_a_number(const Perplexity& p) { return !p.corpus || !p.chunk_mean || !p.book_mean; }
+
+/// Why numbers of whole texts are missing: texts without spaces between words, and what no double holds.
+std::vector<std::string> notes_on(const PerplexityTable& table, const std::vector<BookSums>& books) {
+  std::vector<std::string> notes;
+  const auto unspaced = [](const BookSums& book) {
+    return book.words > 0 && book.text_bytes > 0 && !book.has_word_spaces();
+  };
+  const auto first = std::find_if(books.begin(), books.end(), unspaced);
+  if (first != books.end()) {
+    const auto others = std::count_if(books.begin(), books.end(), unspaced) - 1;
+    notes.push_back(
+        fmt::format("There is no word-level PPL with {}{}: {} bytes between white space on average, where "
+                    "words have at most {}.",
+                    first->name, others > 0 ? fmt::format(" and {} other texts", others) : "",
+                    first->text_bytes / first->words, kMostBytesAWord));
+  }
+  bool missing = false;
+  const auto look = [&](const std::vector<SegmentRow>& rows) {
+    for (const SegmentRow& row : rows) {
+      for (const auto* p : {&row.base, &row.lora}) missing = missing || (*p && lacks_a_number(**p));
+      for (const auto& [control, p] : row.controls) missing = missing || lacks_a_number(p);
+    }
+  };
+  look(table.all);
+  for (const auto& [name, rows] : table.books) look(rows);
+  const bool complete = std::all_of(
+      books.begin(), books.end(), [](const BookSums& book) { return book.words > 0 && book.text_bytes > 0; });
+  for (const auto* p : {&table.all.back().base, &table.all.back().lora})
+    missing = missing || (*p && complete && first == books.end() && !(*p)->word_level);
+  if (missing)
+    notes.push_back(
+        "A perplexity beyond 1.8e308, the largest number that there is room for, stands as –: more than 709 "
+        "nats a token, or a word.");
+  return notes;
 }
 
 }  // namespace
@@ -257,13 +313,15 @@ std::optional<double> change_percent(const std::optional<Perplexity>& from, cons
   return from && to ? change_percent(from->corpus, to->corpus) : std::nullopt;
 }
 
-PerplexityTable perplexity_table(const RunData& run) {
+PerplexityTable perplexity_table(const RunData& run, int version) {
   const Settings settings = settings_of(run.run);
   PerplexityTable table;
+  table.version = version;
   std::vector<BookSums> books;
   for (const BookRecord& record : run.books) {
     BookSums& book = books.emplace_back();
     book.name = record.book;
+    book.book_tokens = record.tokens;
     if (record.tokens <= settings.window_tokens) table.no_gain_possible.push_back(record.book);
     std::int64_t read = 0;
     for (const ChunkRecord& chunk : run.chunks)
@@ -287,86 +345,15 @@ PerplexityTable perplexity_table(const RunData& run) {
   std::vector<const BookSums*> all;
   for (const BookSums& book : books) {
     all.push_back(&book);
-    table.books.emplace_back(book.name, rows_of({&book}, settings.edges, true));
+    table.books.emplace_back(book.name, rows_of({&book}, settings.edges, true, version));
   }
-  table.all = rows_of(all, settings.edges, false);
+  table.all = rows_of(all, settings.edges, false, version);
   if (settings.official) {
     table.official_base = official(books, Scorer::base);
     table.official_lora = official(books, Scorer::lora);
   }
+  if (version >= kTableVersion) table.notes = notes_on(table, books);
   return table;
-}
-
-namespace {
-
-Json perplexity_json(const std::optional<Perplexity>& p) {
-  if (!p) return nullptr;
-  return {{"corpus", p->corpus},
-          {"chunk_mean", p->chunk_mean},
-          {"book_mean", p->book_mean},
-          {"word_level", optional_json(p->word_level)},
-          {"bits_per_byte", optional_json(p->bits_per_byte)},
-          {"tokens", p->tokens}};
-}
-
-Json book_means_json(const std::map<Scorer, BookMean>& means) {
-  Json json = Json::object();
-  for (const auto& [scorer, mean] : means) {
-    Json& object = json[scorer_name(scorer)] = {{"change_percent", mean.mean}, {"low", optional_json(mean.low)},
-                                                {"high", optional_json(mean.high)}, {"books", mean.books},
-                                                {"method", mean.method}};
-    if (mean.p) object["p"] = *mean.p;
-    if (!mean.values.empty()) object["book_change_percent"] = mean.values;
-  }
-  return json;
-}
-
-Json block_means_json(const std::map<Scorer, BlockMean>& means) {
-  Json json = Json::object();
-  for (const auto& [scorer, mean] : means)
-    json[scorer_name(scorer)] = {{"change_percent", mean.mean}, {"low", optional_json(mean.low)},
-                                 {"high", optional_json(mean.high)}, {"chunks", mean.chunks},
-                                 {"block_chunks", mean.block_chunks}, {"method", mean.low ? "moving-blocks" : "none"}};
-  return json;
-}
-
-Json rows_json(const std::vector<SegmentRow>& rows) {
-  Json json = Json::array();
-  for (const SegmentRow& row : rows) {
-    json.push_back({{"label", row.label},
-                    {"first_token", row.first_token},
-                    {"end_token", optional_json(row.end_token)},
-                    {"tokens", row.tokens},
-                    {"books", row.books},
-                    {"few_books", row.books < kFewBooks},
-                    {"base", perplexity_json(row.base)},
-                    {"lora", perplexity_json(row.lora)},
-                    {"change_corpus_percent", optional_json(row.change_corpus_percent)},
-                    {"change_chunk_mean_percent", optional_json(row.change_chunk_mean_percent)},
-                    {"first_segment_change_percent", optional_json(row.first_segment_change_percent)}});
-    Json& object = json.back();
-    for (const auto& [scorer, perplexity] : row.controls) {
-      object[scorer_name(scorer)] = perplexity_json(perplexity);
-      object[fmt::format("{}_change_corpus_percent", scorer_name(scorer))] = optional_json(change_percent(row.base, perplexity));
-    }
-    if (!row.over_books.empty()) object["over_books"] = book_means_json(row.over_books);
-    if (!row.against_first_segment.empty()) object["against_first_segment"] = book_means_json(row.against_first_segment);
-    if (!row.within_book.empty()) object["within_book"] = block_means_json(row.within_book);
-  }
-  return json;
-}
-
-}  // namespace
-
-Json to_json(const PerplexityTable& table) {
-  Json books = Json::array();
-  for (const auto& [name, rows] : table.books) books.push_back({{"book", name}, {"segments", rows_json(rows)}});
-  return {{"table_version", kTableVersion},
-          {"all", rows_json(table.all)},
-          {"books", books},
-          {"no_gain_possible", table.no_gain_possible},
-          {"official_base", optional_json(table.official_base)},
-          {"official_lora", optional_json(table.official_lora)}};
 }
 
 }  // namespace templora

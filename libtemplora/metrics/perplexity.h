@@ -6,19 +6,21 @@
 #include <string>
 #include <vector>
 
+#include "metrics/derived.h"
 #include "metrics/interval.h"
 #include "run/run_folder.h"
 
 namespace templora {
 
-/// Perplexities of a set of tokens by both definitions.
+/// Perplexities of a set of tokens by both definitions; each is missing where no double holds it (metrics/derived.h).
 struct Perplexity {
-  double corpus = 0;       ///< exp(ΣNLL / Σtokens)
-  double chunk_mean = 0;   ///< Σ(exp(mean NLL of chunk) · tokens) / Σ tokens: what the released code prints
-  std::int64_t tokens = 0; ///< scored tokens
-  double book_mean = 0;    ///< mean of the books' own corpus perplexities, every book counting alike
-  /// exp(ΣNLL / Σwords), PG-19's convention, and ΣNLL / ln 2 / Σbytes of the text. Words and bytes are known of whole
-  /// books only: none in segments, and where a book was not read to its end.
+  std::optional<double> corpus;      ///< exp(ΣNLL / Σtokens)
+  std::optional<double> chunk_mean;  ///< Σ(exp(mean NLL of chunk) · tokens) / Σ tokens: what the released code prints
+  std::int64_t tokens = 0;           ///< scored tokens
+  std::optional<double> book_mean;   ///< mean of the books' own corpus perplexities, every book counting alike
+  /// exp(ΣNLL / Σwords), PG-19's convention, and ΣNLL / ln 2 / Σbytes of the text, where a token that was not scored
+  /// counts as much as the book's mean one; but the first, which nothing predicts. Words and bytes are known of whole
+  /// books only: none in segments, and where a book was not read to its end; no word level of texts without spaces.
   std::optional<double> word_level, bits_per_byte;
 };
 
@@ -36,7 +38,7 @@ struct SegmentRow {
   std::optional<double> first_segment_change_percent;
   std::map<Scorer, Perplexity> controls;  ///< of the controls that the run has
   /// By scorer, controls included: the mean over books of mean NLL minus the base's, as a change of perplexity in
-  /// percent. Every book counts alike, so that it is not the change of the corpus.
+  /// percent. Every book counts alike, so that it is not the change of the corpus. Left out where no double holds it.
   std::map<Scorer, BookMean> over_books;
   /// The same difference less that of the first segment, of the books that have tokens in both: whether the gain grows
   /// with the position. A change of perplexity in percent; none in the first segment's row and in "all".
@@ -53,19 +55,23 @@ inline constexpr std::int64_t kFewBooks = 3;
 std::optional<double> change_percent(const std::optional<Perplexity>& from, const std::optional<Perplexity>& to);
 
 struct PerplexityTable {
+  int version = 0;                                                   ///< kTableVersion, or an older one
   std::vector<SegmentRow> all;                                       ///< one per segment, then "all"
   std::vector<std::pair<std::string, std::vector<SegmentRow>>> books;  ///< by book, same rows
   std::vector<std::string> no_gain_possible;                         ///< books that fit into one window
   /// What the released code prints (its item 3 weighting applied when fidelity is official): see docs.
   std::optional<double> official_base, official_lora;
+  std::vector<std::string> notes;  ///< why numbers of whole texts are missing, one sentence a reason
 };
 
-/// Computes the table from a run's per-token NLLs alone. Tokens, not chunks, are assigned to segments: a
-/// chunk across an edge counts on both sides with the tokens that lie there.
-PerplexityTable perplexity_table(const RunData& run);
+/// Of the tables' form and numbers, in summary.json. Version 2, of templora 0.1, divided the NLL of the
+/// scored tokens by all words and bytes of a text, whether or not all tokens were scored, and told words by
+/// white space in every text.
+inline constexpr int kTableVersion = 3, kFirstTableVersion = 2;
 
-/// Of the tables' form and numbers, in summary.json: what another version made is not compared with what this one makes.
-inline constexpr int kTableVersion = 2;
+/// Computes the table from a run's per-token NLLs alone, by the formulas of `version`. Tokens, not chunks,
+/// are assigned to segments: a chunk across an edge counts on both sides with the tokens that lie there.
+PerplexityTable perplexity_table(const RunData& run, int version = kTableVersion);
 
 Json to_json(const PerplexityTable& table);
 

@@ -5,6 +5,7 @@
 #include <span>
 
 #include "core/check.h"
+#include "metrics/derived.h"
 
 namespace templora {
 namespace {
@@ -37,8 +38,8 @@ std::optional<TranslationScores> scores_of(const std::vector<const PairRecord*>&
     scores.not_stopped += pair->*side.stopped ? 0 : 1;
   }
   if (hypotheses.empty()) return {};
-  scores.perplexity = std::exp(nll / tokens);
-  scores.sentence_perplexity = weighted / tokens;
+  scores.perplexity = perplexity_of(nll / tokens);
+  scores.sentence_perplexity = finite(weighted / tokens);
   scores.bleu = corpus_bleu(hypotheses, reference_lists);
   scores.chrf = corpus_chrf(hypotheses, reference_lists);
   scores.released_bleu = released_bleu(hypotheses, references);
@@ -72,8 +73,8 @@ TranslationRow row_of(const std::string& label, std::span<const PairRecord> pair
 
 Json to_json(const std::optional<TranslationScores>& scores) {
   if (!scores) return nullptr;
-  return {{"perplexity", scores->perplexity},
-          {"sentence_perplexity", scores->sentence_perplexity},
+  return {{"perplexity", optional_json(scores->perplexity)},
+          {"sentence_perplexity", optional_json(scores->sentence_perplexity)},
           {"bleu", scores->bleu.score},
           {"bleu_signature", scores->bleu.signature},
           {"chrf2", scores->chrf.score},
@@ -90,8 +91,8 @@ Json to_json(const TranslationRow& row) {
 
 Json chunk_json(const std::optional<TranslationScores>& scores) {
   if (!scores) return nullptr;
-  Json json{{"perplexity", scores->perplexity},
-            {"sentence_perplexity", scores->sentence_perplexity},
+  Json json{{"perplexity", optional_json(scores->perplexity)},
+            {"sentence_perplexity", optional_json(scores->sentence_perplexity)},
             {"bleu", scores->bleu.score},
             {"chrf2", scores->chrf.score},
             {"released_bleu", scores->released_bleu},

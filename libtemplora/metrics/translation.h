@@ -14,8 +14,9 @@ namespace templora {
 
 /// How well a set of pairs was translated by one of the two, and how well it predicted the references.
 struct TranslationScores {
-  double perplexity = 0;           ///< exp(ΣNLL / Σtokens) of the references
-  double sentence_perplexity = 0;  ///< Σ(exp(mean NLL of a sentence) · tokens) / Σtokens: what the released code prints
+  /// Of the references: exp(ΣNLL / Σtokens), and Σ(exp(mean NLL of a sentence) · tokens) / Σtokens, what the
+  /// released code prints; missing where no double holds them (metrics/derived.h).
+  std::optional<double> perplexity, sentence_perplexity;
   BleuScore bleu;                  ///< sacreBLEU's default
   ChrfScore chrf;                  ///< chrF2
   double released_bleu = 0;        ///< 0 … 1, as the released script computes it

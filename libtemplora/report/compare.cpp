@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "metrics/derived.h"
 #include "report/markdown.h"
 
 namespace templora {
@@ -89,7 +90,8 @@ NllShift shift_of(const std::string& name, const RunData& first, const RunData& 
 
 std::string shown(const Json& value) { return value.is_null() ? std::string(kDash) : value.is_string() ? value.get<std::string>() : value.dump(); }
 
-double percent(double nll) { return 100 * (std::exp(nll) - 1); }
+/// A difference of NLLs as a change of perplexity.
+std::string percent(double nll) { return cell(percent_of(nll), "{:+.3f}"); }
 
 std::string title(const std::string& name) {
   if (name == "base") return "base";
@@ -172,17 +174,21 @@ std::string comparison_text(const RunComparison& comparison, const std::string& 
          "| --- | ---: | ---: | ---: | ---: | ---: | --- | --- |\n";
   for (const NllShift& shift : comparison.shifts) {
     const BookMean& mean = shift.over_books;
-    const std::string ends = mean.low ? fmt::format(" [{:+.3f}, {:+.3f}]", percent(*mean.low), percent(*mean.high)) : "";
-    out += fmt::format("| {} | {} | {} | {:+.6f} | {:+.3f} | {:+.3f}{} | {} | {} |\n", title(shift.name), mean.books, grouped(shift.tokens), shift.mean,
-                       percent(shift.mean), percent(mean.mean), ends, mean.method, verdict(shift));
+    const std::string ends = mean.low ? fmt::format(" [{}, {}]", percent(*mean.low), percent(*mean.high)) : "";
+    out += fmt::format("| {} | {} | {} | {:+.6f} | {} | {}{} | {} | {} |\n", title(shift.name), mean.books,
+                       grouped(shift.tokens), shift.mean, percent(shift.mean), percent(mean.mean), ends,
+                       mean.method, verdict(shift));
   }
   if (std::all_of(comparison.shifts.begin(), comparison.shifts.end(), [](const NllShift& shift) { return shift.over_books.low.has_value(); })) return out;
   out += "\n## Each book\n\nIntervals from moving blocks within the book: they say nothing about other books.\n\n"
          "| scorer | book | tokens | PPL change % |\n| --- | --- | ---: | ---: |\n";
   for (const NllShift& shift : comparison.shifts)
     for (const NllShift::OfBook& book : shift.books) {
-      const std::string ends = book.within.low ? fmt::format(" [{:+.3f}, {:+.3f}]", percent(*book.within.low), percent(*book.within.high)) : "";
-      out += fmt::format("| {} | {} | {} | {:+.3f}{} |\n", title(shift.name), escaped(book.book), grouped(book.tokens), percent(book.within.mean), ends);
+      const std::string ends =
+          book.within.low ? fmt::format(" [{}, {}]", percent(*book.within.low), percent(*book.within.high))
+                          : "";
+      out += fmt::format("| {} | {} | {} | {}{} |\n", title(shift.name), escaped(book.book),
+                         grouped(book.tokens), percent(book.within.mean), ends);
     }
   return out;
 }

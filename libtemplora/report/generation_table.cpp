@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
+#include <algorithm>
+
+#include "metrics/derived.h"
+#include "report/markdown.h"
 
 namespace templora {
 namespace {
@@ -31,7 +34,7 @@ Means means_of(const std::vector<GenerationRecord>& chunks, std::size_t first, s
   return means;
 }
 
-std::string ppl(const std::optional<double>& nll) { return nll ? fmt::format("{:.2f}", std::exp(*nll)) : "–"; }
+std::string ppl(const std::optional<double>& nll) { return cell(nll ? perplexity_of(*nll) : std::nullopt, "{:.2f}"); }
 
 }  // namespace
 
@@ -61,6 +64,10 @@ std::string generation_markdown(const std::vector<GenerationRecord>& chunks, con
     for (const double share : r.distinct) out += fmt::format(" {:.3f} |", share);
     out += '\n';
   }
+  if (std::any_of(chunks.begin(), chunks.end(), [](const GenerationRecord& r) {
+        return (r.base_nll && !perplexity_of(*r.base_nll)) || (r.lora_nll && !perplexity_of(*r.lora_nll));
+      }))
+    out += "\nA perplexity beyond 1.8e308, the largest number that there is room for, stands as –.\n";
   out += "\nBase PPL is what the base model makes of the written text, module PPL what the module that wrote it does, both behind "
          "the last L_X tokens. A 4-gram is repeated if the text had it before. A model that learns what it writes drifts where "
          "module PPL falls and base PPL or repetition grows.\n";

@@ -2,10 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+#include <string_view>
+
 namespace templora {
 
 std::string cell(const std::optional<double>& value, const char* format) {
-  return value ? fmt::format(fmt::runtime(format), *value) : kDash;
+  return value && std::isfinite(*value) ? fmt::format(fmt::runtime(format), *value) : kDash;
 }
 
 std::string grouped(std::int64_t n) {
@@ -15,10 +18,15 @@ std::string grouped(std::int64_t n) {
   return digits;
 }
 
-std::string escaped(const std::string& text) {
+std::string escaped(const std::string& text, std::size_t max_bytes) {
+  const std::string shown = printable(text, max_bytes);
   std::string out;
-  for (const char c : printable(text, 200)) {
-    if (c == '|' || c == '`' || c == '*' || c == '_' || c == '<' || c == '\\') out += '\\';
+  for (std::size_t i = 0; i < shown.size(); ++i) {
+    const char c = shown[i];
+    const bool link = c == ']' && i + 1 < shown.size() &&
+                      shown[i + 1] == '(';  // intervals have brackets too, and stay as they are
+    const bool block = i == 0 && (c == '#' || c == '>');                        // behind the "- " of a list
+    if (link || block || std::string_view("|`*_<~\\").find(c) != std::string_view::npos) out += '\\';
     out += c;
   }
   return out;

@@ -19,8 +19,12 @@ std::string cell(const std::optional<double>& value, const char* format);
 /// Digits in groups of three: 1,234,567.
 std::string grouped(std::int64_t n);
 
-/// Text from outside as it may stand in a Markdown cell or line.
-std::string escaped(const std::string& text);
+/// Longer than any text that is shown whole.
+inline constexpr std::size_t kLongText = 100000;
+
+/// Text from outside as it may stand in a Markdown cell or line: no markup of its own, no line end, no terminal code;
+/// what is longer than `max_bytes` ends in "...".
+std::string escaped(const std::string& text, std::size_t max_bytes = 200);
 
 /// A setting as it stands in a run's effective config; a dash where the record lacks it.
 std::string setting(const Json& config, const char* section, const char* name);

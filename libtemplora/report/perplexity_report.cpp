@@ -17,7 +17,7 @@ struct Definition {
   const char* id;
   const char* title;
   const char* prefix;  // of the measures' names
-  double Perplexity::*value;
+  std::optional<double> Perplexity::*value;
   std::optional<double> SegmentRow::*change;
 };
 
@@ -131,7 +131,9 @@ class Builder {
       row.push_back(Cell::of(grouped(first.tokens)));
       const std::size_t measured = row.size();
       const std::string paper_name = first.label == "all" ? "mean" : first.label;
-      const auto ppl = [this](const std::optional<Perplexity>& p) { return p ? std::optional((*p).*definition_.value) : std::nullopt; };
+      const auto ppl = [this](const std::optional<Perplexity>& p) {
+        return p ? (*p).*definition_.value : std::nullopt;
+      };
       row.push_back(mean_cell(runs_, group.runs, of_row(s, [&](const SegmentRow& r) { return ppl(r.base); })));
       row.back().paper = paper_value(run.record, {"paper_value", paper_name, "base"});
       row.push_back(mean_cell(runs_, group.runs, of_row(s, [&](const SegmentRow& r) { return ppl(r.lora); })));
@@ -181,8 +183,7 @@ class Builder {
     row.push_back(mean_cell(runs_, group.runs, [](const ReportRun& r) { return r.table->official_base; }));
     row.push_back(mean_cell(runs_, group.runs, [](const ReportRun& r) { return r.table->official_lora; }));
     row.push_back(mean_cell(runs_, group.runs, [](const ReportRun& r) -> std::optional<double> {
-      if (!r.table->official_base || !r.table->official_lora) return std::nullopt;
-      return 100 * (*r.table->official_lora / *r.table->official_base - 1);
+      return change_percent(r.table->official_base, r.table->official_lora);
     }));
     add_paper(run, "all", row);
     table_.rows.push_back(std::move(row));
@@ -199,20 +200,24 @@ class Builder {
 
 /// Whole books on scales that do not depend on the tokenizer.
 ReportTable scales_table(const std::vector<ReportRun>& runs, const std::vector<RunGroup>& groups) {
-  ReportTable table{"pg19_scales",
-                    "Whole books on other scales",
-                    "The mean over books counts every book's PPL alike. PPL per word is exp(ΣNLL / Σwords), as PG-19 is reported; it and bits per byte do not "
-                    "depend on the tokenizer, and are known only where books were read to their end.",
-                    {},
-                    {Column::setting("model", "model"), Column::setting("settings", "settings"), Column::remark("books")},
-                    {}};
+  ReportTable table{
+      "pg19_scales",
+      "Whole books on other scales",
+      "The mean over books counts every book's PPL alike. PPL per word is exp(ΣNLL / Σwords), as PG-19 is "
+      "reported; it and bits per byte do not "
+      "depend on the tokenizer, and are known only where books were read to their end. Tokens that were not "
+      "scored count as the "
+      "others' mean. – also where texts have no spaces between words, or no number is large enough.",
+      {},
+      {Column::setting("model", "model"), Column::setting("settings", "settings"), Column::remark("books")},
+      {}};
   struct Scale {
     const char* head;
     const char* name;
     const char* format;
     std::optional<double> (*of)(const Perplexity&);
   };
-  const Scale scales[] = {{"mean over books", "book_mean", "{:.3f}", [](const Perplexity& p) { return std::optional(p.book_mean); }},
+  const Scale scales[] = {{"mean over books", "book_mean", "{:.3f}", [](const Perplexity& p) { return p.book_mean; }},
                           {"PPL per word", "word_level", "{:.2f}", [](const Perplexity& p) { return p.word_level; }},
                           {"bits per byte", "bits_per_byte", "{:.4f}", [](const Perplexity& p) { return p.bits_per_byte; }}};
   const std::pair<const char*, std::optional<Perplexity> SegmentRow::*> sides[] = {{"base", &SegmentRow::base}, {"lora", &SegmentRow::lora}};

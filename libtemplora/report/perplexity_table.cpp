@@ -3,15 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
 
 #include "report/markdown.h"
+#include "run/model_name.h"
 
 namespace templora {
 namespace {
 
-std::string corpus(const std::optional<Perplexity>& p) { return p ? fmt::format("{:.3f}", p->corpus) : kDash; }
-std::string chunk_mean(const std::optional<Perplexity>& p) { return p ? fmt::format("{:.3f}", p->chunk_mean) : kDash; }
+std::string corpus(const std::optional<Perplexity>& p) { return cell(p ? p->corpus : std::nullopt, "{:.3f}"); }
+std::string chunk_mean(const std::optional<Perplexity>& p) { return cell(p ? p->chunk_mean : std::nullopt, "{:.3f}"); }
 std::string change(const std::optional<double>& percent) { return cell(percent, "{:+.2f}"); }
 
 /// Number of books, marked where they are too few to speak for others.
@@ -20,13 +20,14 @@ std::string book_count(const SegmentRow& row) {
 }
 
 std::string header(const Json& config) {
-  const std::string path = setting(config, "model", "path");
-  return fmt::format("Model {} · Δ {} · L_X {} · L_T {} · rank {} · learning rate {} · epochs {} · fidelity {}\n\n",
-                     escaped(std::filesystem::path(path).filename().string()), setting(config, "window", "chunk_tokens"),
-                     setting(config, "window", "context_tokens"), setting(config, "train", "prefix_tokens"),
-                     setting(config, "lora", "rank"), setting(config, "train", "learning_rate"),
-                     setting(config, "train", "epochs"),
-                     config.is_object() ? config.value("fidelity", std::string(kDash)) : std::string(kDash));
+  const auto of = [&](const char* section, const char* name) { return escaped(setting(config, section, name)); };
+  const auto fidelity = config.is_object() ? config.find("fidelity") : config.end();
+  return fmt::format(
+      "Model {} · Δ {} · L_X {} · L_T {} · rank {} · learning rate {} · epochs {} · fidelity {}\n\n",
+      escaped(model_name(setting(config, "model", "path"))), of("window", "chunk_tokens"),
+      of("window", "context_tokens"), of("train", "prefix_tokens"), of("lora", "rank"),
+      of("train", "learning_rate"), of("train", "epochs"),
+      fidelity != config.end() && fidelity->is_string() ? escaped(fidelity->get<std::string>()) : kDash);
 }
 
 void append_all(const std::vector<SegmentRow>& rows, std::string& out) {
@@ -69,7 +70,8 @@ void append_measures(const SegmentRow& all, std::string& out) {
       "\n## Measures of the whole texts\n\n| scorer | corpus PPL | chunk mean | mean over books | word-level PPL | bits per byte |\n"
       "| --- | ---: | ---: | ---: | ---: | ---: |\n";
   const auto line = [&](const char* name, const Perplexity& p) {
-    out += fmt::format("| {} | {:.3f} | {:.3f} | {:.3f} | {} | {} |\n", name, p.corpus, p.chunk_mean, p.book_mean,
+    out += fmt::format("| {} | {} | {} | {} | {} | {} |\n", name, cell(p.corpus, "{:.3f}"),
+                       cell(p.chunk_mean, "{:.3f}"), cell(p.book_mean, "{:.3f}"),
                        cell(p.word_level, "{:.3f}"), cell(p.bits_per_byte, "{:.4f}"));
   };
   if (all.base) line("base", *all.base);
@@ -178,6 +180,7 @@ std::string perplexity_markdown(const PerplexityTable& table, const Json& run_re
   const auto few = [](const SegmentRow& row) { return row.books > 0 && row.books < kFewBooks; };
   if (std::any_of(table.all.begin(), table.all.end(), few)) out += fmt::format("\n† fewer than {} books: no basis for other books.\n", kFewBooks);
   if (!table.all.empty() && (table.all.back().base || table.all.back().lora)) append_measures(table.all.back(), out);
+  for (const std::string& note : table.notes) out += fmt::format("\n{}\n", escaped(note, kLongText));
   if (!table.all.empty() && !table.all.back().controls.empty()) append_controls(table.all, out);
   if (table.books.size() > 1 && !learners_of(table.all).empty()) append_over_books(table.all, out);
   if (!table.books.empty()) {
@@ -198,8 +201,9 @@ std::string perplexity_markdown(const PerplexityTable& table, const Json& run_re
       "a chunk across an edge counts on both sides with its tokens there. Change is Temp-LoRA against the base on the "
       "same tokens, negative where Temp-LoRA is better. The last column is the first segment's change of only those "
       "books that reach the row's segment: it tells a growing gain from a change of books. Word-level PPL is exp(ΣNLL / words), "
-      "bits per byte is ΣNLL / ln 2 / bytes, both of the whole texts. Every token was scored "
-      "before anything was trained on it.\n";
+      "bits per byte is ΣNLL / ln 2 / bytes, both of the whole texts";
+  if (table.version >= kTableVersion) out += ", where tokens that were not scored count as the others' mean";
+  out += ". Every token was scored before anything was trained on it.\n";
   return out;
 }
 

@@ -1,9 +1,9 @@
 #include "report/position_curve.h"
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 
+#include "metrics/derived.h"
 #include "metrics/interval.h"
 
 namespace templora {
@@ -53,8 +53,9 @@ void add_interval(const std::map<std::int64_t, Sum>& books, const std::map<std::
   const BookMean mean = mean_over_books(differences);
   if (!mean.low || !mean.high) return;
   const double line = mean_of_books(base);
-  point.low = std::exp(line + *mean.low);
-  point.high = std::exp(line + *mean.high);
+  point.low = perplexity_of(line + *mean.low);
+  point.high = perplexity_of(line + *mean.high);
+  if (!point.low || !point.high) point.low.reset(), point.high.reset();
 }
 
 }  // namespace
@@ -71,7 +72,9 @@ std::vector<PositionCurve> position_curves(const RunData& run) {
     for (const auto& [bin, books] : own) {
       CurvePoint point;
       point.token = (static_cast<double>(bin) + 0.5) * static_cast<double>(bin_tokens);
-      point.ppl = std::exp(mean_of_books(books));
+      const std::optional<double> ppl = perplexity_of(mean_of_books(books));
+      if (!ppl) continue;  // beyond every axis
+      point.ppl = *ppl;
       point.books = static_cast<std::int64_t>(books.size());
       for (const auto& [book, sum] : books) point.tokens += sum.tokens;
       if (const auto found = base.find(bin); scorer != Scorer::base && found != base.end()) add_interval(books, found->second, point);

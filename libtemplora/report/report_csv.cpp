@@ -1,14 +1,20 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <cstdlib>
 #include <set>
+#include <string_view>
 
+#include "report/markdown.h"
 #include "report/report_formats.h"
 
 namespace templora {
 namespace {
 
-std::string number(const std::optional<double>& value) { return value ? fmt::format("{}", *value) : ""; }
+std::string number(const std::optional<double>& value) {
+  return value && std::isfinite(*value) ? fmt::format("{}", *value) : "";
+}
 
 /// Names of all settings that the tables know, in the order in which they are met.
 std::vector<std::string> setting_names(const std::vector<ReportTable>& tables) {
@@ -71,8 +77,12 @@ constexpr const char* kPlainFields[] = {"book",          "book_index",  "chunk",
 
 }  // namespace
 
-std::string csv_field(const std::string& text) {
-  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+std::string csv_field(const std::string& raw) {
+  std::string text = printable(raw, kLongText);
+  char* end = nullptr;
+  const bool formula = !text.empty() && std::string_view("=+-@").find(text[0]) != std::string_view::npos;
+  if (formula && (std::strtod(text.c_str(), &end), *end != '\0')) text.insert(text.begin(), '\'');
+  if (text.find_first_of(",\"") == std::string::npos) return text;
   std::string out = "\"";
   for (const char c : text) out += c == '"' ? std::string("\"\"") : std::string(1, c);
   return out + '"';

@@ -11,20 +11,11 @@ namespace {
 
 constexpr std::size_t kMostNamed = 12;  // runs that a footer names one by one
 
-/// As escaped(), of any length.
-std::string long_escaped(const std::string& text) {
-  std::string out;
-  for (const char c : printable(text, 100000)) {
-    if (std::string_view("|`*_<\\").find(c) != std::string_view::npos) out += '\\';
-    out += c;
-  }
-  return out;
-}
-
 std::string latex_cell(const std::string& text) {
   // Numbers get a real minus sign.
-  const bool number = !text.empty() && (text[0] == '-' || text[0] == '+' || (text[0] >= '0' && text[0] <= '9')) && text.find(' ') == std::string::npos;
-  return number && text[0] == '-' ? "$" + text + "$" : latex_escaped(text);
+  const bool number =
+      text.size() > 1 && text[0] == '-' && text.find_first_not_of("0123456789.,e+", 1) == std::string::npos;
+  return number ? "$" + text + "$" : latex_escaped(text);
 }
 
 Json cell_json(const Cell& cell) {
@@ -56,7 +47,7 @@ std::string sources_line(const Report& report, const ReportTable& table) {
 
 std::string report_markdown(const Report& report) {
   std::string out = "# Temp-LoRA report\n";
-  for (const std::string& remark : report.remarks) out += "\n> " + long_escaped(remark) + "\n";
+  for (const std::string& remark : report.remarks) out += "\n> " + escaped(remark, kLongText) + "\n";
   for (const ReportTable& table : report.tables) {
     out += fmt::format("\n## {}\n\n|", escaped(table.title));
     std::string line = "|";
@@ -71,19 +62,19 @@ std::string report_markdown(const Report& report) {
       out += "\n";
     }
     if (!table.note.empty()) out += fmt::format("\n{}\n", table.note);
-    if (!names_runs(table)) out += fmt::format("\nFrom {}.\n", long_escaped(sources_line(report, table)));
+    if (!names_runs(table)) out += fmt::format("\nFrom {}.\n", escaped(sources_line(report, table), kLongText));
   }
   return out;
 }
 
 std::string latex_escaped(const std::string& raw) {
-  const std::string text = printable(raw, 100000);
+  const std::string text = printable(raw, kLongText);
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
     const auto starts = [&](const char* symbol) { return text.compare(i, std::char_traits<char>::length(symbol), symbol) == 0; };
     if (c == '\\') out += "\\textbackslash{}";
-    else if (c == '[') out += "{[}";  // behind a line's end it would begin an optional length
+    else if (c == '[' || c == '*') out += fmt::format("{{{}}}", c);  // behind a line's end they would belong to it
     else if (c == '~') out += "\\textasciitilde{}";
     else if (c == '^') out += "\\textasciicircum{}";
     else if (c == '<' || c == '>' || c == '|') out += fmt::format("\\ensuremath{{{}}}", c == '|' ? "\\vert" : std::string(1, c));

@@ -25,7 +25,8 @@ std::string report_latex(const Report& report);
 /// Tables with full precision, runs and remarks.
 Json report_json(const Report& report);
 
-/// Text as a CSV field: quoted where it has to be.
+/// Text as a CSV field: quoted where it has to be, control characters as '?', and with an apostrophe before what a
+/// spreadsheet would compute ("=1+2"; a number stays one).
 std::string csv_field(const std::string& text);
 
 /// Text as LaTeX prints it.

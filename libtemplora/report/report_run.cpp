@@ -5,6 +5,8 @@
 #include <algorithm>
 
 #include "core/hash.h"
+#include "metrics/derived.h"
+#include "run/model_name.h"
 
 namespace templora {
 namespace {
@@ -73,8 +75,8 @@ void read_perplexity(ReportRun& run, const std::vector<std::int64_t>& edges) {
   run.table = perplexity_table(data);
   run.curves = position_curves(data);
   const SegmentRow& all = run.table->all.back();
-  if (all.base) run.measures["base"] = all.base->corpus;
-  if (all.lora) run.measures["lora"] = all.lora->corpus;
+  if (all.base && all.base->corpus) run.measures["base"] = *all.base->corpus;
+  if (all.lora && all.lora->corpus) run.measures["lora"] = *all.lora->corpus;
   if (all.change_corpus_percent) run.measures["change"] = *all.change_corpus_percent;
 }
 
@@ -95,7 +97,8 @@ void read_measures(ReportRun& run) {
     const std::string of_lora = "lora" + std::string(name).substr(4);
     if (base) run.measures[name] = *base;
     if (lora) run.measures[of_lora] = *lora;
-    if (std::string(name) == "base" && base && lora && *base > 0) run.measures["change"] = 100 * (*lora / *base - 1);
+    const auto change = change_percent(base, lora);
+    if (std::string(name) == "base" && change) run.measures["change"] = *change;
   }
 }
 
@@ -148,7 +151,7 @@ std::optional<double> number_at(const Json& json, const std::string& pointer) {
   return json.at(at).get<double>();
 }
 
-std::string ReportRun::model() const { return fs::path(setting("model.path")).filename().string(); }
+std::string ReportRun::model() const { return model_name(setting("model.path")); }
 
 std::vector<ReportRun> read_report_runs(const std::vector<RunSource>& sources, std::vector<std::int64_t> edges, bool unfinished_too) {
   std::vector<ReportRun> runs;

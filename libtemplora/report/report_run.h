@@ -49,7 +49,7 @@ struct ReportRun {
   std::string config_hash() const;              ///< "" where the record lacks it
   /// A config value by dotted key as people read it (no quotes); "" where there is none.
   std::string setting(const std::string& key) const;
-  std::string model() const;                    ///< name of the model's folder
+  std::string model() const;                    ///< model_name() of its folder
 };
 
 /// The number at a JSON pointer; none where there is another thing or nothing.

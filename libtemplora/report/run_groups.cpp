@@ -133,7 +133,8 @@ Cell mean_cell(const std::vector<ReportRun>& runs, const std::vector<std::size_t
     high = std::max(high, *value);
   }
   if (among.empty()) return cell;
-  cell.value = sum / static_cast<double>(among.size());
+  cell.value = finite(sum / static_cast<double>(among.size()));
+  if (!cell.value) return cell;
   if (among.size() > 1) cell.low = low, cell.high = high, cell.method = fmt::format("range of {} seeds", among.size());
   return cell;
 }

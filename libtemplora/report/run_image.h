@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -74,11 +75,13 @@ void verify_pretrain(const RunImage& run, Verification& v);
 /// Keys that `got` has beyond those of `wanted` are not looked at.
 std::string first_difference(const Json& got, const Json& wanted, const std::string& path = "");
 
-/// Whether two texts are the same but for the last digits of numbers.
+/// Whether two texts are the same but for the last digits of numbers and Markdown's escapes.
 bool same_text(const std::string& got, const std::string& wanted);
 
-/// Compares a file with what it should hold.
-void expect_text(const RunImage& run, const std::string& file, const std::string& wanted, const std::string& name, Verification& v);
+/// Compares a file with what it should hold: `wanted(run.json)`. Tables made by templora 0.1 call a model of
+/// a hub's cache by its commit.
+void expect_text(const RunImage& run, const std::string& file, const std::function<std::string(const Json&)>& wanted,
+                 const std::string& name, Verification& v);
 
 /// Learning rate of the last step on a module's chunk: `index` counts the module's chunks, `steps_before` its steps.
 double scheduled_rate(const TrainConfig& train, std::int64_t index, std::int64_t steps_before);

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "report/markdown.h"
+
 namespace templora {
 namespace {
 
@@ -47,15 +49,20 @@ std::string marker(std::size_t series, double s) {
 
 std::string xml_escaped(const std::string& text) {
   std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&quot;"; break;
-      case '\'': out += "&#39;"; break;
-      default: out += static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t' ? '?' : c;
+  for (std::size_t start = 0; start <= text.size();) {
+    const std::size_t end = std::min(text.find_first_of("\n\t", start), text.size());  // which may stay
+    for (const char c : printable(std::string_view(text).substr(start, end - start), kLongText)) {
+      switch (c) {
+        case '&': out += "&amp;"; break;
+        case '<': out += "&lt;"; break;
+        case '>': out += "&gt;"; break;
+        case '"': out += "&quot;"; break;
+        case '\'': out += "&#39;"; break;
+        default: out += c;
+      }
     }
+    if (end < text.size()) out += text[end];
+    start = end + 1;
   }
   return out;
 }

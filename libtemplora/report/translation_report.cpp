@@ -2,8 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
-
+#include "metrics/derived.h"
 #include "report/markdown.h"
 #include "report/paper_value.h"
 #include "report/report.h"
@@ -51,9 +50,7 @@ void add_group(const std::vector<ReportRun>& runs, const RunGroup& group, Report
     row.push_back(formatted(mean_cell(runs, group.runs, of("lora")), measure.format));
     row.back().paper = paper_of(run, measure, "temp_lora");
     row.push_back(mean_cell(runs, group.runs, [&](const ReportRun& r) -> std::optional<double> {
-      const auto base = of("base")(r), lora = of("lora")(r);
-      if (!base || !lora || *base == 0) return std::nullopt;
-      return 100 * (*lora / *base - 1);
+      return change_percent(of("base")(r), of("lora")(r));
     }));
     row.back().paper = paper_of(run, measure, "change_percent");
     for (std::size_t c = first; c < row.size(); ++c) row[c].books = novels, row[c].tokens = tokens;
@@ -82,7 +79,7 @@ ReportTable summary_table(const std::vector<ReportRun>& runs, const std::vector<
     for (const SummaryColumn& number : numbers)
       row.push_back(mean_cell(runs, group.runs, [&](const ReportRun& r) -> std::optional<double> {
         const auto value = number_at(r.summary, number.pointer);
-        return value && number.exponentiate ? std::optional(std::exp(*value)) : value;
+        return value && number.exponentiate ? perplexity_of(*value) : value;
       }));
     table.rows.push_back(std::move(row));
   }

@@ -2,24 +2,30 @@
 
 #include <fmt/format.h>
 
-#include <filesystem>
+#include <algorithm>
 
+#include "metrics/derived.h"
 #include "report/markdown.h"
+#include "run/model_name.h"
 
 namespace templora {
 namespace {
 
 std::string header(const Json& config) {
-  return fmt::format("Model {} · context {} · history {} · tokenization {} · rank {} · learning rate {} · epochs {} · repetition "
-                     "penalty {} · at most {} new tokens\n\n",
-                     escaped(std::filesystem::path(setting(config, "model", "path")).filename().string()),
-                     setting(config, "translation", "context"), setting(config, "translation", "history"),
-                     setting(config, "translation", "tokenization"), setting(config, "lora", "rank"),
-                     setting(config, "train", "learning_rate"), setting(config, "train", "epochs"),
-                     setting(config, "generate", "repetition_penalty"), setting(config, "generate", "max_new_tokens"));
+  const auto of = [&](const char* section, const char* name) { return escaped(setting(config, section, name)); };
+  return fmt::format(
+      "Model {} · context {} · history {} · tokenization {} · rank {} · learning rate {} · epochs {} · "
+      "repetition "
+      "penalty {} · at most {} new tokens\n\n",
+      escaped(model_name(setting(config, "model", "path"))), of("translation", "context"),
+      of("translation", "history"), of("translation", "tokenization"), of("lora", "rank"),
+      of("train", "learning_rate"), of("train", "epochs"), of("generate", "repetition_penalty"),
+      of("generate", "max_new_tokens"));
 }
 
-std::string change(double base, double lora) { return base == 0 ? kDash : fmt::format("{:+.1f}", 100 * (lora / base - 1)); }
+std::string change(std::optional<double> base, std::optional<double> lora) {
+  return cell(change_percent(base, lora), "{:+.1f}");
+}
 
 /// One measure of both on one row of the first table.
 struct Measure {
@@ -29,8 +35,8 @@ struct Measure {
 };
 
 const Measure kMeasures[] = {
-    {"PPL of the reference", "{:.3f}", [](const TranslationScores& s) { return std::optional(s.perplexity); }},
-    {"PPL, mean over sentences", "{:.3f}", [](const TranslationScores& s) { return std::optional(s.sentence_perplexity); }},
+    {"PPL of the reference", "{:.3f}", [](const TranslationScores& s) { return s.perplexity; }},
+    {"PPL, mean over sentences", "{:.3f}", [](const TranslationScores& s) { return s.sentence_perplexity; }},
     {"BLEU", "{:.2f}", [](const TranslationScores& s) { return std::optional(s.bleu.score); }},
     {"chrF2", "{:.2f}", [](const TranslationScores& s) { return std::optional(s.chrf.score); }},
     {"BLEU of the released script (0–1)", "{:.4f}", [](const TranslationScores& s) { return std::optional(s.released_bleu); }},
@@ -41,7 +47,7 @@ void append_all(const TranslationRow& row, std::string& out) {
   for (const Measure& measure : kMeasures) {
     const auto base = row.base ? measure.of(*row.base) : std::nullopt, lora = row.lora ? measure.of(*row.lora) : std::nullopt;
     out += fmt::format("| {} | {} | {} | {} |\n", measure.name, cell(base, measure.format), cell(lora, measure.format),
-                       base && lora ? change(*base, *lora) : kDash);
+                       change(base, lora));
   }
 }
 
@@ -69,6 +75,12 @@ void append_remarks(const TranslationTable& table, std::string& out) {
     out += fmt::format("\n{} pairs have an empty side: they stayed in the text, but were neither translated nor scored.\n", grouped(all.skipped));
   if (all.cut_pairs > 0)
     out += fmt::format("\nThe window had no room for the whole history of {} pairs; its oldest pairs were cut.\n", grouped(all.cut_pairs));
+  const auto unheld = [](const std::optional<TranslationScores>& scores) {
+    return scores && (!scores->perplexity || !scores->sentence_perplexity);
+  };
+  if (std::any_of(table.novels.begin(), table.novels.end(),
+                  [&](const TranslationRow& row) { return unheld(row.base) || unheld(row.lora); }))
+    out += "\nA perplexity beyond 1.8e308, the largest number that there is room for, stands as –.\n";
   for (const auto& [name, who] : {std::pair{"base", &all.base}, std::pair{"Temp-LoRA", &all.lora}})
     if (*who && (*who)->not_stopped > 0)
       out += fmt::format("\n{} translations by {} met no stop and ended at the greatest length.\n", grouped((*who)->not_stopped), name);

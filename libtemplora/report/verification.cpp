@@ -34,7 +34,12 @@ bool Verification::expect(bool good, const std::string& name, const std::string&
   return good;
 }
 
-void Verification::not_checked(const std::string& name, const std::string& why) { entry(name).why_not = why; }
+void Verification::not_checked(const std::string& name, const std::string& why) {
+  entry(name).why_not = printable(why, 1000);
+}
+
+// Names of books and folders stand in these lines, and may hold line ends.
+void Verification::remark(const std::string& text) { remarks_.push_back(printable(text, 4000)); }
 
 bool Verification::sound(const std::string& name) const {
   const auto found = entries_.find(name);

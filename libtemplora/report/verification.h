@@ -31,7 +31,7 @@ class Verification {
   bool expect(bool good, const std::string& name, const std::string& detail);
   void not_checked(const std::string& name, const std::string& why);
   /// Something the reader should know that is no finding: "unfinished: ...".
-  void remark(const std::string& text) { remarks_.push_back(text); }
+  void remark(const std::string& text);
 
   bool sound() const { return findings_ == 0; }
   bool sound(const std::string& name) const;

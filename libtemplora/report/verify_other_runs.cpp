@@ -7,9 +7,11 @@
 #include <numbers>
 
 #include "core/hash.h"
+#include "metrics/derived.h"
 #include "metrics/text_statistics.h"
 #include "metrics/translation.h"
 #include "report/generation_table.h"
+#include "report/pretrain_table.h"
 #include "report/run_image.h"
 #include "report/translation_table.h"
 
@@ -98,7 +100,9 @@ void check_translation_tables(const RunImage& run, const std::vector<PairRecord>
   if (!run.summary->contains("chunks")) wanted.erase("chunks");  // older than these rows
   const std::string difference = first_difference(*run.summary, wanted);
   v.expect(difference.empty(), "summary-table", "summary.json: " + difference + ", as the pairs give");
-  expect_text(run, "table.md", translation_markdown(table, run.run), "table-text", v);
+  expect_text(
+      run, "table.md", [&](const Json& record) { return translation_markdown(table, record); }, "table-text",
+      v);
 }
 
 }  // namespace
@@ -234,7 +238,9 @@ void verify_generation(const RunImage& run, Verification& v) {
   if (!run.summary || !v.sound("record-fields") || !v.sound("record-syntax")) return v.not_checked("summary-table", "the records cannot be read, see above");
   const std::string difference = first_difference(*run.summary, generation_summary(chunks));
   v.expect(difference.empty(), "summary-table", "summary.json: " + difference + ", as the chunks give");
-  expect_text(run, "table.md", generation_markdown(chunks, run.run), "table-text", v);
+  expect_text(
+      run, "table.md", [&](const Json& record) { return generation_markdown(chunks, record); }, "table-text",
+      v);
 }
 
 namespace {
@@ -263,8 +269,10 @@ void check_pretrain(const RunImage& run, Verification& v) {
     v.expect(std::abs(rate - wanted) <= 1e-9 * wanted, "learning-rate", fmt::format("{}: got {}, wanted {}, as the schedule says", line.where, rate, wanted));
   }
   for (const RecordLine& line : looks) {
-    const double nll = line.json.at("nll"), perplexity = line.json.at("perplexity");
-    v.expect(std::abs(std::exp(nll) - perplexity) <= 1e-9 * perplexity, "validation-values", fmt::format("{}: got perplexity {}, wanted exp(nll)", line.where, perplexity));
+    const Json &got = line.json.at("perplexity"),
+               wanted = optional_json(perplexity_of(line.json.at("nll").get<double>()));
+    v.expect(first_difference(got, wanted).empty(), "validation-values",
+             fmt::format("{}: got perplexity {}, wanted exp(nll)", line.where, got.dump()));
     v.expect(line.json.at("step").get<std::int64_t>() <= count, "validation-values", fmt::format("{}: got a step that was not taken", line.where));
   }
   if (!run.summary) return;
@@ -274,8 +282,7 @@ void check_pretrain(const RunImage& run, Verification& v) {
   v.expect(difference.empty(), "summary-table", "summary.json: " + difference + ", as the records give");
   if (looks.empty() || !difference.empty()) return;
   const Json& last = looks.back().json;
-  const std::string row = fmt::format("| {} | {:.2f} | {:.4f} | {:.2f} | {:.4f} |\n", count * step_tokens, run.summary->at("passes").get<double>(), last.at("nll").get<double>(),
-                                      last.at("perplexity").get<double>(), last.at("bits_per_byte").get<double>());
+  const std::string row = pretrain_row(count * step_tokens, run.summary->at("passes").get<double>(), last);
   v.check("table-text");
   if (fs::exists(run.folder / "table.md")) v.expect(read_file(run.folder / "table.md").ends_with(row), "table-text", "table.md: it is not what the records give");
 }

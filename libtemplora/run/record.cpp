@@ -36,9 +36,13 @@ void require_object(const Json& json, const std::string& where) {
   if (!json.is_object()) throw Error(Exit::bad_input, fmt::format("{}: got no object, wanted one", where));
 }
 
-void require_not_negative(const std::string& where, std::initializer_list<std::pair<const char*, std::int64_t>> fields) {
+constexpr std::int64_t kMostCounted = std::int64_t{1} << 53;  // sums of them fit
+
+void require_counts(const std::string& where, std::initializer_list<std::pair<const char*, std::int64_t>> fields) {
   for (const auto& [name, value] : fields)
-    if (value < 0) throw Error(Exit::bad_input, fmt::format("{}: {}: got {}, wanted at least 0", where, name, value));
+    if (value < 0 || value > kMostCounted)
+      throw Error(Exit::bad_input,
+                  fmt::format("{}: {}: got {}, wanted at least 0 and no more than 2^53", where, name, value));
 }
 
 }  // namespace
@@ -130,7 +134,7 @@ ChunkRecord chunk_record_from_json(const Json& json, const std::string& where) {
     get(*trained, where, "book", control.trained_book);
     get(*trained, where, "first_token", control.trained_token);
   }
-  require_not_negative(where, {{"book_index", r.book_index}, {"chunk", r.chunk}, {"first_token", r.first_token},
+  require_counts(where, {{"book_index", r.book_index}, {"chunk", r.chunk}, {"first_token", r.first_token},
                                {"tokens", r.tokens}, {"scored_tokens", r.scored_tokens}});
   if (r.scored_tokens > r.tokens)
     throw Error(Exit::bad_input, fmt::format("{}: scored_tokens: got {}, wanted at most tokens, {}", where,
@@ -229,7 +233,7 @@ PairRecord pair_record_from_json(const Json& json, const std::string& where) {
   if (json.contains("base_read_tokens")) get(json, where, "base_read_tokens", r.base_read_tokens);  // older runs have none
   if (json.contains("lora_read_tokens")) get(json, where, "lora_read_tokens", r.lora_read_tokens);
   get(json, where, "cut_pairs", r.cut_pairs);
-  require_not_negative(where, {{"novel_index", r.novel_index}, {"chunk", r.chunk}, {"pair", r.pair},
+  require_counts(where, {{"novel_index", r.novel_index}, {"chunk", r.chunk}, {"pair", r.pair},
                                {"reference_tokens", r.reference_tokens}, {"cut_pairs", r.cut_pairs}});
   return r;
 }
@@ -269,7 +273,7 @@ BookRecord book_record_from_json(const Json& json, const std::string& where) {
   get(json, where, "words", r.words);
   get(json, where, "text_hash", r.text_hash);
   get(json, where, "fits_one_window", r.fits_one_window);
-  require_not_negative(where, {{"book_index", r.book_index}, {"tokens", r.tokens}, {"text_bytes", r.text_bytes},
+  require_counts(where, {{"book_index", r.book_index}, {"tokens", r.tokens}, {"text_bytes", r.text_bytes},
                                {"words", r.words}});
   return r;
 }

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <cmath>
 #include <cstring>
 
 #include "core/check.h"
@@ -78,6 +79,19 @@ void tidy(const fs::path& run) {
   create_folder(run / "state");
   for (const char* file : {"run.json.tmp-*", "perplexity.svg.tmp-*", "table.md.tmp-*", "cost.md.tmp-*", "text.txt.tmp-*", "comet.jsonl.tmp-*", "summary.json.tmp-*"})
     remove_leftovers(run, file);
+}
+
+/// Hours of a run are not lost for a number that was computed from its records: null takes the place of what
+/// JSON cannot hold. The numbers that were measured are in the records, which have none.
+void drop_infinities(Json& value, const std::string& path) {
+  if (value.is_number_float() && !std::isfinite(value.get<double>())) {
+    log_line(fmt::format("summary.json: {}: got {}, which stands as null", path, value.get<double>()));
+    value = nullptr;
+  }
+  std::size_t index = 0;
+  if (value.is_structured())
+    for (auto item = value.begin(); item != value.end(); ++item, ++index)
+      drop_infinities(*item, fmt::format("{}/{}", path, value.is_object() ? item.key() : std::to_string(index)));
 }
 
 }  // namespace
@@ -261,8 +275,9 @@ void RunFolder::commit_state(Json state, const fs::path& tensors) {
   remove_states(path_ / "state", [&](std::int64_t number) { return number + 1 < saved.number; });
 }
 
-void RunFolder::write_summary(const Json& summary, const std::string& table_markdown) {
+void RunFolder::write_summary(Json summary, const std::string& table_markdown) {
   for (auto& [name, file] : open_) file.sync();
+  drop_infinities(summary, "");
   write_file_atomically(path_ / "table.md", table_markdown);
   write_file_atomically(path_ / "summary.json", dump_json_pretty(summary, "summary.json"));  // last: marks the end
 }

@@ -67,7 +67,8 @@ class RunFolder {
     commit_state(std::move(state), tensors);
   }
 
-  void write_summary(const Json& summary, const std::string& table_markdown);
+  /// Ends the run. A number that is not finite stands as null, and a log line says so.
+  void write_summary(Json summary, const std::string& table_markdown);
   const fs::path& path() const { return path_; }
 
  private:

@@ -27,4 +27,6 @@ TEST_CASE("printable: control characters and broken UTF-8 are masked, long text 
   CHECK(printable("\xed\xa0\x80") == "???");
   CHECK(printable("\xe4\xb8\xad\xe4\xb8\xad", 5) == "\xe4\xb8\xad...");
   CHECK(printable("abc", 3) == "abc");
+  // Line and paragraph separators end a line; an override turns round what follows.
+  CHECK(printable("a\xe2\x80\xa8" "b\xe2\x80\xae" "c\xe2\x81\xa6") == "a?b?c?");
 }

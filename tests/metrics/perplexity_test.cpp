@@ -70,20 +70,20 @@ TEST_CASE("Perplexity: tokens, not chunks, are assigned to segments", "[unit]") 
   CHECK(table.all[0].tokens == 9);  // position 0 has no prediction
   CHECK(table.all[1].tokens == 5);
   CHECK(table.all[2].tokens == 14);
-  CHECK(table.all[0].base->corpus == Approx(Made::ppl(Made::base, 0, 1, 10)));
-  CHECK(table.all[1].base->corpus == Approx(Made::ppl(Made::base, 0, 10, 15)));
-  CHECK(table.all[1].lora->corpus == Approx(Made::ppl(Made::lora, 0, 10, 15)).epsilon(1e-6));
-  CHECK(table.all[2].base->corpus == Approx(Made::ppl(Made::base, 0, 1, 15)));
+  CHECK(*table.all[0].base->corpus == Approx(Made::ppl(Made::base, 0, 1, 10)));
+  CHECK(*table.all[1].base->corpus == Approx(Made::ppl(Made::base, 0, 10, 15)));
+  CHECK(*table.all[1].lora->corpus == Approx(Made::ppl(Made::lora, 0, 10, 15)).epsilon(1e-6));
+  CHECK(*table.all[2].base->corpus == Approx(Made::ppl(Made::base, 0, 1, 15)));
   const double parts = 3 * Made::ppl(Made::base, 0, 1, 4) + 4 * Made::ppl(Made::base, 0, 4, 8) + 2 * Made::ppl(Made::base, 0, 8, 10);
-  CHECK(table.all[0].base->chunk_mean == Approx(parts / 9));
+  CHECK(*table.all[0].base->chunk_mean == Approx(parts / 9));
   const double whole = 3 * Made::ppl(Made::base, 0, 1, 4) + 4 * Made::ppl(Made::base, 0, 4, 8) +
                        4 * Made::ppl(Made::base, 0, 8, 12) + 3 * Made::ppl(Made::base, 0, 12, 15);
-  CHECK(table.all[2].base->chunk_mean == Approx(whole / 14));
-  CHECK(table.all[2].base->chunk_mean > table.all[2].base->corpus);
+  CHECK(*table.all[2].base->chunk_mean == Approx(whole / 14));
+  CHECK(*table.all[2].base->chunk_mean > *table.all[2].base->corpus);
   CHECK(*table.all[1].change_corpus_percent ==
-        Approx(100 * (table.all[1].lora->corpus / table.all[1].base->corpus - 1)));
+        Approx(100 * (*table.all[1].lora->corpus / *table.all[1].base->corpus - 1)));
   CHECK(*table.all[1].change_chunk_mean_percent ==
-        Approx(100 * (table.all[1].lora->chunk_mean / table.all[1].base->chunk_mean - 1)));
+        Approx(100 * (*table.all[1].lora->chunk_mean / *table.all[1].base->chunk_mean - 1)));
 }
 
 TEST_CASE("Perplexity: beside a segment stands the first segment's change of the books that reach it", "[unit]") {
@@ -108,7 +108,7 @@ TEST_CASE("Perplexity: all books together are weighted by tokens", "[unit]") {
   made.book(3, {4, 1});
   const PerplexityTable table = perplexity_table(made.run);
   const double sum = 11 * std::log(Made::ppl(Made::base, 0, 1, 12)) + 4 * std::log(Made::ppl(Made::base, 3, 1, 5));
-  CHECK(table.all[1].base->corpus == Approx(std::exp(sum / 15)));
+  CHECK(*table.all[1].base->corpus == Approx(std::exp(sum / 15)));
   REQUIRE(table.books.size() == 2);
   CHECK(table.books[1].first == "3.txt");
   CHECK(table.books[1].second[1].tokens == 4);
@@ -156,7 +156,7 @@ TEST_CASE("Perplexity: words and bytes of whole books, and books that count alik
   const PerplexityTable table = perplexity_table(made.run);
   const double first = 11 * std::log(Made::ppl(Made::base, 0, 1, 12)), second = 5 * std::log(Made::ppl(Made::base, 1, 1, 6));
   const Perplexity& all = *table.all.back().base;
-  CHECK(all.book_mean == Approx((std::exp(first / 11) + std::exp(second / 5)) / 2));
+  CHECK(*all.book_mean == Approx((std::exp(first / 11) + std::exp(second / 5)) / 2));
   CHECK(*all.word_level == Approx(std::exp((first + second) / 9)));
   CHECK(*all.bits_per_byte == Approx((first + second) / std::log(2.0) / 60));
   CHECK(*table.books[1].second.back().base->word_level == Approx(std::exp(second / 4)));
@@ -164,6 +164,85 @@ TEST_CASE("Perplexity: words and bytes of whole books, and books that count alik
   CHECK(to_json(table).at("all").back().at("few_books") == true);
   made.run.books[1].tokens += 1;  // a book that was not read to its end
   CHECK(!perplexity_table(made.run).all.back().base->word_level);
+}
+
+TEST_CASE("Perplexity: tokens that no chunk scored count as the others' mean in word level and bits per byte",
+          "[unit]") {
+  Made made({0});
+  made.book(0, {4, 4, 4});
+  made.run.books[0].words = 5, made.run.books[0].text_bytes = 30;
+  const double whole = *perplexity_table(made.run).all.back().base->bits_per_byte;
+  for (ChunkRecord& chunk : made.run.chunks) chunk.scored_tokens = chunk.tokens - 1;  // L_X = 0
+  auto& nll = made.run.nll[0][Scorer::base];
+  nll.erase(nll.begin() + 7), nll.erase(nll.begin() + 3);  // positions 8 and 4
+  made.run.nll[0].erase(Scorer::lora);
+  double sum = 0;
+  for (const float value : nll) sum += value;
+  const Perplexity now = *perplexity_table(made.run).all.back().base;
+  REQUIRE(nll.size() == 9);
+  CHECK(*now.word_level == Approx(std::exp(sum / 9 * 11 / 5)).epsilon(1e-12));
+  CHECK(*now.bits_per_byte == Approx(sum / 9 * 11 / std::log(2.0) / 30).epsilon(1e-12));
+  CHECK(*now.bits_per_byte == Approx(whole).epsilon(0.05));
+  // Version 2, of templora 0.1, let the missing tokens' NLL be 0.
+  CHECK(*perplexity_table(made.run, 2).all.back().base->word_level == Approx(std::exp(sum / 5)).epsilon(1e-12));
+  CHECK(to_json(perplexity_table(made.run, 2)).at("table_version") == 2);
+  CHECK(!to_json(perplexity_table(made.run, 2)).contains("notes"));
+}
+
+TEST_CASE(
+    "Perplexity: where every token but the first is scored, word level and bits per byte keep their bits",
+    "[unit]") {
+  Made made({0});
+  made.book(0, {4, 4, 4, 3});
+  made.book(1, {4, 1});
+  for (BookRecord& book : made.run.books) book.words = 5, book.text_bytes = 30;
+  const Perplexity now = *perplexity_table(made.run).all.back().base,
+                   then = *perplexity_table(made.run, 2).all.back().base;
+  CHECK(*now.word_level == *then.word_level);
+  CHECK(*now.bits_per_byte == *then.bits_per_byte);
+}
+
+TEST_CASE("Perplexity: a text without spaces between words has no word level, and a note says why, once", "[unit]") {
+  Made made({0});
+  made.book(0, {4, 4, 4});
+  made.book(1, {4, 2});
+  made.run.books[0].words = 30, made.run.books[0].text_bytes = 180;
+  made.run.books[1].words = 1, made.run.books[1].text_bytes = 3031;
+  const PerplexityTable table = perplexity_table(made.run);
+  CHECK(!table.all.back().base->word_level);
+  CHECK(table.all.back().base->bits_per_byte);
+  CHECK(table.books[0].second.back().base->word_level);  // the others keep theirs
+  CHECK(!table.books[1].second.back().base->word_level);
+  REQUIRE(table.notes.size() == 1);
+  CHECK(table.notes[0].find("1.txt: 3031 bytes between white space") != std::string::npos);
+  CHECK(to_json(table).at("notes").size() == 1);
+  CHECK(to_json(table).at("all").back().at("base").at("word_level").is_null());
+  made.run.books[1].words = 76;  // 40 bytes a word
+  CHECK(perplexity_table(made.run).all.back().base->word_level);
+}
+
+TEST_CASE("Perplexity: what no double holds is no number, and a note says so", "[unit]") {
+  Made made({0, 8});
+  made.book(0, {4, 4, 4});
+  made.book(1, {4, 4, 4});
+  for (BookRecord& book : made.run.books) book.words = 5, book.text_bytes = 30;
+  for (float& value : made.run.nll[1][Scorer::lora]) value = 800;
+  const PerplexityTable table = perplexity_table(made.run);
+  const SegmentRow &all = table.all.back(), &hurt = table.books[1].second.back();
+  CHECK(!hurt.lora->corpus);
+  CHECK(hurt.base->corpus);
+  CHECK(!hurt.change_corpus_percent);
+  CHECK(all.lora->corpus);       // 400 nats on average
+  CHECK(!all.lora->chunk_mean);  // a mean of exponentials
+  CHECK(!all.lora->book_mean);
+  CHECK(!all.lora->word_level);
+  CHECK(hurt.over_books.empty());
+  CHECK(hurt.within_book.empty());
+  CHECK(table.notes.size() == 1);
+  const Json json = to_json(table);
+  CHECK_NOTHROW(dump_json(json, "table"));
+  CHECK(json.at("all").back().at("lora").at("chunk_mean").is_null());
+  CHECK(json.at("all").back().at("over_books").at("lora").at("book_change_percent")[1].is_null());
 }
 
 TEST_CASE("Perplexity: a growing gain is told from a change of books by matched books", "[unit]") {

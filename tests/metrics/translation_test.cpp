@@ -51,8 +51,9 @@ TEST_CASE("translation_table: perplexities, corpus scores and counts, per novel 
   CHECK(table.all.skipped == 1);
   CHECK(table.all.tokens == 60);
   CHECK(table.all.cut_pairs == 1);
-  CHECK(table.all.base->perplexity == Approx(std::exp((20.0 + 90.0 + 80.0) / 60.0)));
-  CHECK(table.all.base->sentence_perplexity == Approx((10 * std::exp(2.0) + 30 * std::exp(3.0) + 20 * std::exp(4.0)) / 60));
+  CHECK(*table.all.base->perplexity == Approx(std::exp((20.0 + 90.0 + 80.0) / 60.0)));
+  CHECK(*table.all.base->sentence_perplexity ==
+        Approx((10 * std::exp(2.0) + 30 * std::exp(3.0) + 20 * std::exp(4.0)) / 60));
   CHECK(table.all.base->not_stopped == 1);
   CHECK(table.all.lora->not_stopped == 0);
   const std::vector<std::string> hypotheses{*pairs[0].lora_text, *pairs[1].lora_text, *pairs[2].lora_text};
@@ -65,7 +66,7 @@ TEST_CASE("translation_table: perplexities, corpus scores and counts, per novel 
   CHECK(table.novels[0].label == "a.train");
   CHECK(table.novels[0].tokens == 40);
   CHECK(table.novels[1].pairs == 1);
-  CHECK(table.novels[1].lora->perplexity == Approx(std::exp(4.0)));
+  CHECK(*table.novels[1].lora->perplexity == Approx(std::exp(4.0)));
 }
 
 TEST_CASE("translation_table: COMET is the mean over what was translated", "[unit]") {
@@ -84,7 +85,7 @@ TEST_CASE("translation_table: every chunk has its own scores, from its own pairs
   CHECK(table.chunks[1].novel_index == 0);
   CHECK(table.chunks[1].chunk == 1);
   CHECK(table.chunks[1].row.cut_pairs == 1);
-  CHECK(table.chunks[1].row.lora->perplexity == Approx(std::exp(2.5)));
+  CHECK(*table.chunks[1].row.lora->perplexity == Approx(std::exp(2.5)));
   CHECK(table.chunks[1].row.lora->bleu.score == Approx(100));
   CHECK(*table.chunks[1].row.lora->comet == Approx(0.8));
   CHECK(table.chunks[2].novel_index == 1);

@@ -6,8 +6,10 @@
 
 #include "catch.h"
 #include "made_runs.h"
+#include "report/markdown.h"
 #include "report/report_formats.h"
 #include "report/run_groups.h"
+#include "report/svg.h"
 #include "report/sweep_slices.h"
 
 using namespace templora;
@@ -299,6 +301,17 @@ TEST_CASE("report: text from outside is escaped in every format", "[unit]") {
         "50\\% of a\\_b \\& \\textbackslash{}x\\{1\\} \\textasciitilde{}\\textasciicircum{} \\ensuremath{<}$\\Delta$\\ensuremath{>}");
   CHECK(latex_escaped("[\"q_proj\"]") == "{[}\"q\\_proj\"]");
   CHECK(csv_field("a,\"b\"") == "\"a,\"\"b\"\"\"");
+  CHECK(csv_field("=1+2") == "'=1+2");
+  CHECK(csv_field("@SUM(A1,B1)") == "\"'@SUM(A1,B1)\"");
+  CHECK(csv_field("+book") == "'+book");
+  CHECK(csv_field("-0.5") == "-0.5");
+  CHECK(csv_field("a\nb\x1b[2J") == "a?b?[2J");
+  CHECK(latex_escaped("*a") == "{*}a");
+  CHECK(escaped("# a") == "\\# a");
+  CHECK(escaped("![x](http://y)") == "![x\\](http://y)");
+  CHECK(escaped("1.5 [1, 2]") == "1.5 [1, 2]");
+  CHECK(escaped(std::string(250, 'a'), kLongText).size() == 250);
+  CHECK(xml_escaped("a\x1b\xc2\x9b<\n\xe2\x80\xae") == "a??&lt;\n?");
   const TempFolder folder;
   make_run(folder / "a", {});
   const Report report = make_report(read_report_runs({{folder / "a", "a_&b", {}}}, {}, false), {});
