@@ -68,7 +68,12 @@ int main(int argc, char** argv) {
     const bool memory = what.find("memory") != std::string::npos && what.find("illegal memory access") == std::string::npos;
     return memory ? report(Exit::resources, "out of memory: " + line) : report(Exit(1), "LibTorch: " + line);
   } catch (const std::filesystem::filesystem_error& error) {
-    return report(Exit::resources, fmt::format("{}: {}", printable(error.path1().string(), 1000), error.code().message()));
+    // A name that cannot be followed is wrong input; the rest is the disk's.
+    const std::error_code code = error.code();
+    const bool name = code == std::errc::too_many_symbolic_link_levels || code == std::errc::filename_too_long ||
+                      code == std::errc::not_a_directory || code == std::errc::no_such_file_or_directory;
+    return report(name ? Exit::bad_input : Exit::resources,
+                  fmt::format("{}: {}", printable(error.path1().string(), 1000), code.message()));
   } catch (const std::system_error& error) {
     return report(Exit::resources, error.what());  // standard output, most likely
   } catch (const std::exception& error) {

@@ -108,6 +108,8 @@ void run_perplexity(const LoadedConfig& loaded, const std::filesystem::path& pat
   Llama model = open_model(config.model, machine);
   check_windows(config, model->config());
   const std::vector<Book> books = read_run_books(config, config.data.books, tokenizer, model->config());
+  check_distinct_texts(expand_globs(config.data.books, "."), text_hashes(books), "data.books",
+                       resume && fs::exists(path / "run.json"));
   const std::vector<Book> control_books =
       config.control.empty() ? std::vector<Book>() : read_run_books(config, config.data.control_books, tokenizer, model->config());
   for (std::size_t i = 0; i < books.size(); ++i) run_lessons(config, books, control_books, std::int64_t(i));  // all have lessons

@@ -3,15 +3,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
+#include <map>
 
 #include "core/check.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/hash.h"
 #include "core/log.h"
+#include "metrics/derived.h"
 #include "model/load.h"
 #include "report/cost_table.h"
+#include "report/markdown.h"
 #include "run/model_folder.h"
 
 namespace templora {
@@ -43,6 +45,20 @@ Json text_run_record(const LoadedConfig& loaded, const Machine& machine, const s
   return record;
 }
 
+void check_distinct_texts(const std::vector<fs::path>& paths, const std::vector<std::string>& hashes,
+                          const char* key, bool resumed) {
+  std::map<std::string, fs::path> first;
+  for (std::size_t i = 0; i < hashes.size(); ++i) {
+    const auto [there, is_new] = first.emplace(hashes[i], paths.at(i));
+    if (is_new) continue;
+    const std::string line =
+        fmt::format("{}: the same text as {}, wanted each text once in {}: it would count as two",
+                    printable(paths[i].string(), 1000), printable(there->second.string(), 1000), key);
+    if (!resumed) throw Error(Exit::bad_input, line + "; leave one out");
+    return log_line(line);
+  }
+}
+
 void check_ids(const std::vector<std::int64_t>& ids, const std::string& where, const LlamaConfig& model) {
   const auto beyond = std::find_if(ids.begin(), ids.end(), [&](std::int64_t id) { return id >= model.vocab_size; });
   if (beyond != ids.end())
@@ -68,8 +84,8 @@ void RunningTotals::add(const ChunkRecord& record) {
   base_ += record.base_nll.value_or(0) * double(record.scored_tokens);
   lora_ += record.lora_nll.value_or(0) * double(record.scored_tokens);
   text_.clear();
-  if (record.base_nll) text_ += fmt::format(" base {:.2f}", std::exp(base_ / tokens_));
-  if (record.lora_nll) text_ += fmt::format(" lora {:.2f}", std::exp(lora_ / tokens_));
+  if (record.base_nll) text_ += " base " + cell(perplexity_of(base_ / tokens_), "{:.2f}");
+  if (record.lora_nll) text_ += " lora " + cell(perplexity_of(lora_ / tokens_), "{:.2f}");
 }
 
 }  // namespace templora

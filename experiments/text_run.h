@@ -19,6 +19,12 @@ namespace templora {
 Json text_run_record(const LoadedConfig& loaded, const Machine& machine, const std::string& weights, const Tokenizer& tokenizer,
                      const std::vector<std::string>& text_hashes, const std::vector<std::string>& control_text_hashes);
 
+/// Refuses a text that stands twice among the texts of `key`, whatever the files are called: it would count
+/// as two in every mean over texts. `hashes` are of the texts after normalising, one a path. Of a run that
+/// has begun (`resumed`) the log says so, and it goes on. Throws Error(bad_input).
+void check_distinct_texts(const std::vector<fs::path>& paths, const std::vector<std::string>& hashes,
+                          const char* key, bool resumed);
+
 /// Refuses tokens that the model has no embedding of; `where` stands in the error, bad_input.
 void check_ids(const std::vector<std::int64_t>& ids, const std::string& where, const LlamaConfig& model);
 

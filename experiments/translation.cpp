@@ -227,6 +227,8 @@ void run_translation(const LoadedConfig& loaded, const std::filesystem::path& pa
   const std::string hash = weights_hash(*model);
   std::vector<std::string> text_hashes;
   for (const Source& source : sources) text_hashes.push_back(source.record.text_hash);
+  check_distinct_texts(expand_globs(config.data.novels, "."), text_hashes, "data.novels",
+                       resume && fs::exists(path / "run.json"));
   const Json record = text_run_record(loaded, machine, hash, tokenizer, text_hashes, {});
   // What no run can start with is found before a folder is made.
   if (!resume) NovelTranslation(*model, config, tokenizer, prompts, sources.front().novel, 0);

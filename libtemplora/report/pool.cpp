@@ -63,8 +63,10 @@ RunData pooled(std::vector<NamedRun> runs) {
     }
     for (BookRecord& book : run.data.books) {
       const auto [reader, is_new] = readers.emplace(book.text_hash, run.name);
-      if (!is_new && reader->second != run.name)
-        throw Error(Exit::bad_input, fmt::format("{}: {} is a text that {} read too; wanted each text once", run.name, book.book, reader->second));
+      if (!is_new)
+        throw Error(Exit::bad_input,
+                    fmt::format("{}: {} is a text that {} read {}; wanted each text once", run.name,
+                                book.book, reader->second, reader->second == run.name ? "twice" : "too"));
       book.book_index += before;
       all.run["identity"][fmt::format("text_{}_hash", book.book_index)] = book.text_hash;
       all.books.push_back(std::move(book));

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <set>
 
 #include "report/run_image.h"
@@ -171,6 +172,10 @@ void verify_books(const RunImage& run, Verification& v) {
     v.expect(config.data.max_tokens == 0 || book.tokens <= config.data.max_tokens, "book-values",
              fmt::format("{}: got {} tokens, wanted at most data.max_tokens", where, book.tokens));
   }
+  std::map<std::string, std::string> names;  // by text; templora 0.1 took one text under two names
+  for (const BookRecord& book : run.books)
+    if (const auto [first, is_new] = names.emplace(book.text_hash, book.book); !is_new)
+      v.remark(fmt::format("{} is the same text as {}: means over books count it twice", book.book, first->second));
   const auto opened = static_cast<std::int64_t>(run.books.size());
   v.expect(run.finished ? opened == run.texts() : opened <= run.texts(), "book-order",
            fmt::format("books.jsonl: got {} books, wanted {} as in run.json", opened, run.texts()));
