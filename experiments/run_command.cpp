@@ -9,10 +9,12 @@
 #include <memory>
 #include <string>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "commands.h"
 #include "core/error.h"
+#include "core/file.h"
 #include "core/json.h"
 #include "core/log.h"
 #include "core/stop.h"
@@ -29,6 +31,8 @@ namespace fs = std::filesystem;
 namespace templora {
 namespace {
 
+constexpr std::int64_t kMostThreads = 4096;  // as run.threads takes
+
 struct RunArguments {
   std::string config;
   std::vector<std::string> sets;
@@ -36,36 +40,94 @@ struct RunArguments {
   bool resume = false;
 };
 
-// runs/<config name>/<time>-<hash>: a new one, or with `resume` the newest of this config.
-fs::path default_folder(const RunArguments& arguments, const LoadedConfig& config) {
-  const fs::path parent = fs::path("runs") / fs::path(arguments.config).stem();
-  if (!arguments.resume) {
-    const std::time_t now = std::time(nullptr);
-    char text[32];
-    std::strftime(text, sizeof text, "%Y%m%d-%H%M%S", std::localtime(&now));
-    return parent / fmt::format("{}-{}", text, config.hash);
+// Makes a folder whose name no other run has, for a run that may still fail before it writes there: then it
+// goes again, with those above it that were made for it.
+class ReservedFolder {
+ public:
+  ReservedFolder(const fs::path& parent, const std::string& time, const std::string& hash) {
+    for (fs::path missing = parent; !missing.empty() && !fs::exists(missing); missing = missing.parent_path())
+      made_.push_back(missing);
+    make_folder(parent);
+    for (int number = 1; number < 100; ++number) {  // ".02" sorts behind "-", so that the newest has the greatest name
+      path_ = parent / fmt::format("{}{}-{}", time, number == 1 ? "" : fmt::format(".{:02}", number), hash);
+      std::error_code failure;
+      if (fs::create_directory(path_, failure)) return;  // false where it is there, as mkdir(2) says it
+      if (failure)
+        throw Error(Exit::resources, fmt::format("{}: cannot be created: {}", printable(path_.string(), 1000),
+                                                 failure.message()));
+    }
+    throw Error(
+        Exit::resources,
+        fmt::format(
+            "{}: a hundred runs of this config began in this second, wanted fewer; name a folder with --out",
+            printable(parent.string(), 1000)));
   }
-  std::vector<fs::path> candidates;
+  ~ReservedFolder() {
+    std::error_code not_empty;  // only empty folders go
+    fs::remove(path_, not_empty);
+    for (const fs::path& folder : made_) fs::remove(folder, not_empty);
+  }
+  ReservedFolder(const ReservedFolder&) = delete;
+  ReservedFolder& operator=(const ReservedFolder&) = delete;
+  const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+  std::vector<fs::path> made_;
+};
+
+// runs/<config name>, whose folders are <time>-<hash>.
+fs::path default_parent(const RunArguments& arguments) { return fs::path("runs") / fs::path(arguments.config).stem(); }
+
+std::string time_now() {
+  const std::time_t now = std::time(nullptr);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y%m%d-%H%M%S", std::localtime(&now));
+  return text;
+}
+
+// The newest run of a config; one that was killed before it wrote its record only where there is no other.
+fs::path newest_folder(const fs::path& parent, const LoadedConfig& config) {
+  std::vector<std::pair<bool, fs::path>> candidates;
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(parent, ignored))
-    if (entry.path().filename().string().ends_with("-" + config.hash)) candidates.push_back(entry.path());
+    if (entry.path().filename().string().ends_with("-" + config.hash))
+      candidates.emplace_back(fs::exists(entry.path() / "run.json", ignored), entry.path());
   if (candidates.empty())
     throw Error(Exit::usage, fmt::format("--resume: no run of this config in {}; name its folder with --out", parent.string()));
-  return *std::max_element(candidates.begin(), candidates.end());
+  return std::max_element(candidates.begin(), candidates.end())->second;
+}
+
+// A run that goes on where run.threads is 0 takes the number that it began with, whatever the process may use today.
+std::int64_t recorded_threads(const fs::path& folder) {
+  if (!fs::exists(folder / "run.json")) return 0;
+  const std::string where = (folder / "run.json").string();
+  const Json record = parse_json(read_file(where), where);
+  const Json::json_pointer threads("/identity/threads");
+  if (!record.contains(threads) || !record.at(threads).is_number_integer()) return 0;
+  const auto number = record.at(threads).get<std::int64_t>();
+  return number >= 1 && number <= kMostThreads ? number : 0;
+}
+
+void run_in(const fs::path& folder, LoadedConfig config, bool resume) {
+  if (resume && config.config.run.threads == 0) config.config.run.threads = recorded_threads(folder);
+  install_stop_handlers();
+  log_line(fmt::format("run folder: {}", folder.string()));
+  switch (config.config.experiment) {
+    case ExperimentKind::perplexity: run_perplexity(config, folder, resume); break;
+    case ExperimentKind::pretrain: run_pretrain(config, folder, resume); break;
+    case ExperimentKind::generation: run_generation(config, folder, resume); break;
+    case ExperimentKind::translation: run_translation(config, folder, resume); break;
+  }
 }
 
 void run(const LoadedConfig& config, const RunArguments& arguments) {
   if (!arguments.resume && config.config.experiment != ExperimentKind::pretrain)
     require_model_folder(config.config.model.path, config.model_as_written);
-  const fs::path folder = arguments.out.empty() ? default_folder(arguments, config) : fs::path(arguments.out);
-  install_stop_handlers();
-  log_line(fmt::format("run folder: {}", folder.string()));
-  switch (config.config.experiment) {
-    case ExperimentKind::perplexity: run_perplexity(config, folder, arguments.resume); break;
-    case ExperimentKind::pretrain: run_pretrain(config, folder, arguments.resume); break;
-    case ExperimentKind::generation: run_generation(config, folder, arguments.resume); break;
-    case ExperimentKind::translation: run_translation(config, folder, arguments.resume); break;
-  }
+  if (!arguments.out.empty()) return run_in(arguments.out, config, arguments.resume);
+  if (arguments.resume) return run_in(newest_folder(default_parent(arguments), config), config, true);
+  const ReservedFolder folder(default_parent(arguments), time_now(), config.hash);
+  run_in(folder.path(), config, false);
 }
 
 void add_shared_options(CLI::App& command, RunArguments& arguments, const std::string& set_help, const std::string& out_help) {

@@ -9,9 +9,10 @@
 
 #include <algorithm>
 #include <fstream>
-#include <thread>
 
+#include "core/cpus.h"
 #include "core/error.h"
+#include "core/log.h"
 #include "core/stop.h"
 #include "metrics/cache_plan.h"
 #include "model/load.h"
@@ -56,7 +57,13 @@ Machine set_up_machine(const ModelConfig& model, const RunConfig& run) {
   keep_freed_memory();
   Machine machine;
   machine.device = parse_device(model.device);
-  machine.threads = run.threads > 0 ? run.threads : std::max<std::int64_t>(1, std::thread::hardware_concurrency());
+  machine.threads = run.threads;
+  if (run.threads == 0) {
+    const UsableCpus usable = usable_cpus();
+    machine.threads = usable.count;
+    log_line(fmt::format("{} thread{}: what this process may use ({}); run.threads sets another number", usable.count,
+                         usable.count == 1 ? "" : "s", usable.why));
+  }
   at::set_num_threads(int(machine.threads));
   machine.cpu_capability = at::get_cpu_capability();
   machine.row_kernels = cpu::row_kernels().name;

@@ -183,7 +183,8 @@ struct CostConfig {
 /// Where and how often a run keeps its state.
 struct RunConfig {
   std::int64_t save_every_chunks = 50;
-  std::int64_t threads = 0;  // 0: all cores; the effective number is in run.json's identity
+  std::int64_t threads =
+      0;  // 0: all that the process may use (core/cpus.h); the effective number is in run.json's identity
 };
 
 /// Everything that one config file says. Defaults are the paper's settings.

@@ -239,7 +239,8 @@ void visit_fields(CostConfig& c, Visitor&& v) {
 template <class Visitor>
 void visit_fields(RunConfig& c, Visitor&& v) {
   v("save_every_chunks", c.save_every_chunks, FieldInfo{"chunks between saved states", "chunks", 1});
-  v("threads", c.threads, FieldInfo{"CPU threads; 0: one per core. Part of a run's identity", "", 0, 4096});
+  v("threads", c.threads,
+    FieldInfo{"CPU threads; 0: as many as the process may use. Part of a run's identity", "", 0, 4096});
 }
 
 template <class Visitor>
