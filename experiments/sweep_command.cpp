@@ -7,9 +7,9 @@
 #include <filesystem>
 #include <memory>
 #include <string>
-#include <thread>
 
 #include "commands.h"
+#include "core/cpus.h"
 #include "core/error.h"
 #include "core/json.h"
 #include "core/log.h"
@@ -31,6 +31,13 @@ struct SweepArguments {
   bool dry_run = false, slurm = false, retry_failed = false, no_wait = false, json = false;
 };
 
+// Threads of a cell whose config leaves them open: what a task of the array will have, whatever this machine has, or a
+// worker's part of what this process may use.
+std::int64_t cell_threads(const SweepDefinition& definition, const SweepArguments& arguments) {
+  const std::int64_t cpus = arguments.slurm ? std::max<std::int64_t>(1, definition.slurm.cpus) : usable_cpus().count;
+  return std::max<std::int64_t>(1, cpus / (arguments.slurm ? definition.slurm.workers : arguments.workers));
+}
+
 // The sweep of a file, made or gone on with; or that of a folder, as it was made.
 SweepFile open_sweep(const SweepArguments& arguments) {
   if (fs::is_directory(arguments.file)) {
@@ -40,10 +47,7 @@ SweepFile open_sweep(const SweepArguments& arguments) {
   }
   const SweepDefinition definition = read_sweep_definition(arguments.file);
   const fs::path folder = arguments.out.empty() ? fs::path("runs") / definition.name : fs::path(arguments.out);
-  const std::int64_t cores = std::max<std::int64_t>(1, std::thread::hardware_concurrency());
-  const std::int64_t workers = arguments.slurm ? definition.slurm.workers : arguments.workers;
-  const std::int64_t threads = std::max<std::int64_t>(1, (arguments.slurm && definition.slurm.cpus > 0 ? definition.slurm.cpus : cores) / workers);
-  const NewSweep made = make_sweep(definition, folder, arguments.cells, threads);
+  const NewSweep made = make_sweep(definition, folder, arguments.cells, cell_threads(definition, arguments));
   if (!arguments.dry_run) write_sweep(made);
   return made.file;
 }
@@ -56,9 +60,14 @@ void sweep(const SweepArguments& arguments) {
     for (const SweepCell& cell : opened.cells) clear_failure(cell.folder);
   const fs::path program = fs::read_symlink("/proc/self/exe");
   if (arguments.slurm) {
-    const std::string job = submit_to_slurm(opened, program);
-    return print_out(arguments.json ? dump_json_pretty(Json{{"job", job}, {"folder", opened.path.string()}}, "job")
-                                    : fmt::format("job {}; templora status {}\n", job, opened.path.string()));
+    const SlurmJob job = submit_to_slurm(opened, program);
+    if (!arguments.json)
+      return print_out(fmt::format("job {}{}; templora status {}\n", job.number,
+                                   job.cluster.empty() ? "" : " on cluster " + printable(job.cluster),
+                                   printable(opened.path.string(), 4000)));
+    Json answer{{"job", job.number}, {"folder", opened.path.string()}};
+    if (!job.cluster.empty()) answer["cluster"] = job.cluster;
+    return print_out(dump_json_pretty(answer, "job"));
   }
   log_line(fmt::format("sweep folder: {}", opened.path.string()));
   WorkOptions options;

@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <poll.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -9,11 +11,18 @@
 #include <cctype>
 #include <cerrno>
 #include <sstream>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "core/error.h"
+#include "core/file_descriptor.h"
+#include "core/log.h"
 
 namespace templora {
 namespace {
+
+constexpr std::size_t kMostAnswer = 1 << 20;  // bytes that are kept of what a command says
 
 /// A text as one word of a shell.
 std::string quoted(const std::string& text) {
@@ -22,29 +31,113 @@ std::string quoted(const std::string& text) {
   return out + "'";
 }
 
-/// Exit code and output of a command, both streams. 127 where it cannot be started.
-std::pair<int, std::string> output_of(const std::vector<std::string>& command) {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return {127, ""};
+/// What a command said and how it ended.
+struct Answer {
+  std::string out, err;
+  int exit_code = 0;       ///< −1: a signal ended it
+  int cannot_start = 0;    ///< errno
+};
+
+/// A pipe that closes itself.
+struct Pipe {
+  Pipe() {
+    if (::pipe2(ends, O_CLOEXEC) != 0)
+      throw Error(Exit::resources, fmt::format("cannot make a pipe: {}", errno_text(errno)));
+  }
+  ~Pipe() {
+    close(0);
+    close(1);
+  }
+  Pipe(const Pipe&) = delete;
+  Pipe& operator=(const Pipe&) = delete;
+  void close(int end) {
+    if (ends[end] >= 0) ::close(std::exchange(ends[end], -1));
+  }
+  int ends[2] = {-1, -1};
+};
+
+/// Runs a command to its end, both streams apart.
+Answer answer_of(const std::vector<std::string>& command) {
+  Answer answer;
+  Pipe out, err, failure;
   std::vector<char*> arguments;
   for (const std::string& word : command) arguments.push_back(const_cast<char*>(word.c_str()));
   arguments.push_back(nullptr);
   const pid_t child = ::fork();
+  if (child < 0) throw Error(Exit::resources, fmt::format("cannot start a process: {}", errno_text(errno)));
   if (child == 0) {
-    ::dup2(ends[1], STDOUT_FILENO);
-    ::dup2(ends[1], STDERR_FILENO);
+    ::dup2(out.ends[1], STDOUT_FILENO);
+    ::dup2(err.ends[1], STDERR_FILENO);
     ::execvp(arguments[0], arguments.data());
+    const int number = errno;
+    [[maybe_unused]] const ssize_t told = ::write(failure.ends[1], &number, sizeof number);
     ::_exit(127);
   }
-  ::close(ends[1]);
-  std::string text;
+  for (Pipe* pipe : {&out, &err, &failure}) pipe->close(1);
+  pollfd watched[] = {{out.ends[0], POLLIN, 0}, {err.ends[0], POLLIN, 0}};
   char piece[4096];
-  for (ssize_t got = 0; child > 0 && ((got = ::read(ends[0], piece, sizeof piece)) > 0 || (got < 0 && errno == EINTR));)
-    if (got > 0) text.append(piece, std::size_t(got));
-  ::close(ends[0]);
+  while (watched[0].fd >= 0 || watched[1].fd >= 0) {
+    if (::poll(watched, 2, -1) < 0) {
+      if (errno == EINTR) continue;
+      break;
+    }
+    for (std::size_t i = 0; i < 2; ++i) {
+      if (watched[i].fd < 0 || watched[i].revents == 0) continue;
+      const ssize_t got = ::read(watched[i].fd, piece, sizeof piece);
+      std::string& text = i == 0 ? answer.out : answer.err;
+      if (got > 0 && text.size() < kMostAnswer) text.append(piece, std::size_t(got));
+      if (got == 0 || (got < 0 && errno != EINTR)) watched[i].fd = -1;
+    }
+  }
+  if (::read(failure.ends[0], &answer.cannot_start, sizeof answer.cannot_start) !=
+      ssize_t(sizeof answer.cannot_start))
+    answer.cannot_start = 0;
   int status = 0;
-  if (child < 0 || ::waitpid(child, &status, 0) != child) return {127, text};
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : 127, text};
+  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) continue;
+  answer.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  return answer;
+}
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) {
+    while (!line.empty() && std::isspace(static_cast<unsigned char>(line.back()))) line.pop_back();
+    if (!line.empty()) lines.push_back(line);
+  }
+  return lines;
+}
+
+/// All that was said, in one line.
+std::string whole(const std::string& text) {
+  return printable(fmt::format("{}", fmt::join(lines_of(text), " / ")), 2000);
+}
+
+bool is_number(const std::string& text) {
+  return !text.empty() && text.size() <= 18 && text.find_first_not_of("0123456789") == std::string::npos;
+}
+
+/// The job in "Submitted batch job 12", "… 12 on cluster nord".
+std::optional<SlurmJob> job_in_sentence(const std::string& line) {
+  constexpr std::string_view sentence = "Submitted batch job ", cluster = "on cluster ";
+  const std::size_t at = line.find(sentence);
+  if (at == std::string::npos) return std::nullopt;
+  std::istringstream words(line.substr(at + sentence.size()));
+  SlurmJob job;
+  words >> job.number;
+  if (!is_number(job.number)) return std::nullopt;
+  if (const std::size_t on = line.find(cluster, at); on != std::string::npos)
+    std::istringstream(line.substr(on + cluster.size())) >> job.cluster;
+  return job;
+}
+
+/// The job in what --parsable asks for: "12", or "12;nord" where there are several clusters.
+std::optional<SlurmJob> job_in_fields(const std::string& line) {
+  const std::size_t semicolon = line.find(';');
+  const std::string number = line.substr(0, semicolon),
+                    cluster = semicolon == std::string::npos ? "" : line.substr(semicolon + 1);
+  if (!is_number(number) || cluster.find_first_of(" \t;") != std::string::npos) return std::nullopt;
+  return SlurmJob{number, cluster};
 }
 
 }  // namespace
@@ -92,20 +185,46 @@ exit "$code"
   return script;
 }
 
-std::string submit_to_slurm(const SweepFile& sweep, const fs::path& program) {
+std::optional<SlurmJob> job_in_answer(const std::string& answer) {
+  const std::vector<std::string> lines = lines_of(answer);
+  for (auto line = lines.rbegin(); line != lines.rend(); ++line)
+    if (const auto job = job_in_sentence(*line)) return job;
+  for (auto line = lines.rbegin(); line != lines.rend(); ++line)
+    if (const auto job = job_in_fields(*line)) return job;
+  return std::nullopt;
+}
+
+SlurmJob submit_to_slurm(const SweepFile& sweep, const fs::path& program) {
   const fs::path script = sweep.path / "slurm.sh";
   write_file_atomically(script, slurm_script(sweep, program));
-  const auto [code, text] = output_of({"sbatch", "--parsable", "--chdir=" + sweep.path.string(), script.string()});
-  const std::string line = text.substr(0, text.find('\n'));
-  if (code == 127)
-    throw Error(Exit::resources, fmt::format("sbatch: cannot be started; submit {} where Slurm is, or leave --slurm out", script.string()));
-  if (code != 0) throw Error(Exit::resources, fmt::format("sbatch: {} ({})", printable(line, 300), script.string()));
-  std::istringstream lines(text);  // sbatch may warn before it tells the number
-  for (std::string answer; std::getline(lines, answer);) {
-    answer = answer.substr(0, answer.find(';'));  // with several clusters, "number;cluster"
-    if (!answer.empty() && std::all_of(answer.begin(), answer.end(), [](unsigned char c) { return std::isdigit(c) != 0; })) return answer;
+  const Answer answer = answer_of({"sbatch", "--parsable", "--chdir=" + sweep.path.string(), script.string()});
+  const std::string said = whole(answer.err + "\n" + answer.out), where = printable(script.string(), 1000);
+  if (answer.cannot_start != 0)
+    throw Error(Exit::resources,
+                fmt::format("sbatch: cannot be started: {}; submit {} where Slurm is, or leave --slurm out",
+                            errno_text(answer.cannot_start), where));
+  if (answer.exit_code != 0) {
+    const bool array = said.find("Invalid job array specification") != std::string::npos;
+    throw Error(
+        Exit::resources,
+        fmt::format(
+            "{}{}{} ({})", said.starts_with("sbatch: ") ? "" : "sbatch: ",
+            said.empty() ? fmt::format("ended with exit code {} and said nothing", answer.exit_code) : said,
+            array ? "; if the array is longer than this Slurm takes (scontrol show config, MaxArraySize), "
+                    "give slurm.tasks a "
+                    "smaller number: each task works on cells until none is left"
+                  : "",
+            where));
   }
-  throw Error(Exit::resources, fmt::format("sbatch: got \"{}\", wanted the number of a job; look for it with squeue ({})", printable(line, 300), script.string()));
+  std::optional<SlurmJob> job = job_in_answer(answer.out);
+  if (!job) job = job_in_answer(answer.err);  // a wrapper may say it there
+  if (!job)
+    throw Error(Exit::resources,
+                fmt::format("sbatch: got \"{}\", wanted the number of a job; look for it with squeue ({})",
+                            said, where));
+  for (const std::string& line : lines_of(answer.err + "\n" + answer.out))
+    if (!job_in_answer(line)) log_line(line);  // warnings, and what the site has to say
+  return *job;
 }
 
 }  // namespace templora

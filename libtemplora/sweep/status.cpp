@@ -127,8 +127,9 @@ std::string status_text(const SweepFile& sweep) {
   }
   for (const Json& cell : status.at("cells"))
     if (cell.contains("line"))
-      text += fmt::format("\n{}: exit {}: {}\n  log: {}\n", cell.at("key").get<std::string>(), cell.at("exit_code").dump(),
-                          printable(cell.at("line").get<std::string>(), 1000), cell.at("log").get<std::string>());
+      text += fmt::format("\n{}: exit {}: {}\n  log: {}\n", cell.at("key").get<std::string>(),
+                          cell.at("exit_code").dump(), printable(cell.at("line").get<std::string>(), 1000),
+                          printable(cell.at("log").get<std::string>(), 4000));
   return text;
 }
 
@@ -166,9 +167,10 @@ Json plan_json(const SweepFile& sweep) {
 std::string plan_text(const SweepFile& sweep) {
   const Json plan = plan_json(sweep);
   const auto seconds = [](const Json& value) { return fmt::format("{:.0f}", value.get<double>()); };
-  std::string text = fmt::format("{}: {} cells, about {} tokens and {}FLOP; one after the other {} s are left", sweep.name, plan.at("cells").size(),
-                                 short_count(plan.at("tokens").get<double>()), short_count(plan.at("flops").get<double>()),
-                                 seconds(plan.at("seconds_left")));
+  std::string text = fmt::format(
+      "{}: {} cells, about {} tokens and {}FLOP; one after the other {} s are left", printable(sweep.name),
+      plan.at("cells").size(), short_count(plan.at("tokens").get<double>()),
+      short_count(plan.at("flops").get<double>()), seconds(plan.at("seconds_left")));
   text += fmt::format(", {}\n", plan.at("speed").get<std::string>());
   text += fmt::format("{:<8} {:<20} {:>7} {:>7} {:>8} {:>7}  values\n", "state", "cell", "tokens", "FLOP", "memory", "s");
   for (const Json& cell : plan.at("cells"))

@@ -280,3 +280,22 @@ TEST_CASE("slurm_script: says what the file says, once", "[unit]") {
     CHECK(script.find(part) != std::string::npos);
   CHECK(thrown_by([&] { read_sweep_definition(files.sweep({{"slurm", {{"setup", {"a\nb"}}}}})); }).says("a text of one line"));
 }
+
+TEST_CASE("job_in_answer: the job's number in whatever words sbatch and its site have for it", "[unit]") {
+  const auto number = [](const std::string& answer) {
+    const auto job = job_in_answer(answer);
+    return job ? job->number + "|" + job->cluster : std::string();
+  };
+  CHECK(number("519605\n") == "519605|");
+  CHECK(number("519605;nord\n") == "519605|nord");
+  CHECK(number("Submitted batch job 519605\n") == "519605|");
+  CHECK(number("-----\nSubmitted batch job 519605 on cluster nord\n") == "519605|nord");
+  CHECK(number("core hours left:\n120000\n519605\n") == "519605|");
+  CHECK(number("sbatch: Submitted batch job 7\ncore hours left:\n120000\n") == "7|");
+  CHECK(number("519605\r\n") == "519605|");
+  CHECK(number("").empty());
+  CHECK(number("job 12 was queued\n").empty());
+  CHECK(number("12 34\n").empty());
+  CHECK(number("12;a b\n").empty());
+  CHECK(number("Submitted batch job soon\n").empty());
+}
