@@ -34,10 +34,12 @@ std::optional<double> mean_of(const std::vector<float>& nll) {
   return std::accumulate(nll.begin(), nll.end(), 0.0) / double(nll.size());
 }
 
-void check_finite(const std::vector<float>& values, const std::string& what, const char* advice, const ChunkRecord& record) {
-  for (const float value : values)
-    if (!std::isfinite(value))
-      throw Error(Exit::numerics, fmt::format("{}: chunk {}: {} is {}; {}", record.book, record.chunk, what, value, advice));
+void check_finite(const std::vector<float>& values, const std::string& what, const Advice& advice,
+                  const ChunkRecord& record) {
+  for (std::size_t i = 0; i < values.size(); ++i)
+    if (!std::isfinite(values[i]))
+      throw Error(Exit::numerics, fmt::format("{}: chunk {}: {} is {}; {}", printable(record.book),
+                                              record.chunk, what, values[i], advice(std::int64_t(i))));
 }
 
 }  // namespace templora

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -25,17 +26,9 @@ std::vector<std::vector<float>> read_back(const std::vector<at::Tensor>& values)
 /// Nothing where there is no value.
 std::optional<double> mean_of(const std::vector<float>& nll);
 
-/// Advice where the module's, and where the base model's numbers are not finite.
-inline constexpr const char* kTooFast = "lower train.learning_rate, or use model.dtype float32";
-inline constexpr const char* kBadModel =
-    "the module has no part in it: look at the model's weights, its rope settings and model.dtype";
-inline constexpr const char* kNothingLearnt =
-    "nothing was learnt yet: look at the model's weights, its rope settings and model.dtype";
-
-/// Advice for an NLL that a module of this version gave.
-inline const char* advice_for(std::int64_t version) { return version == 0 ? kNothingLearnt : kTooFast; }
-
-/// Throws Error(numerics) naming text, chunk and what it is.
-void check_finite(const std::vector<float>& values, const std::string& what, const char* advice, const ChunkRecord& record);
+/// Throws Error(numerics) naming text, chunk and what it is; `advice` is asked then only, for the place of the value.
+using Advice = std::function<std::string(std::int64_t index)>;
+void check_finite(const std::vector<float>& values, const std::string& what, const Advice& advice,
+                  const ChunkRecord& record);
 
 }  // namespace templora

@@ -16,6 +16,7 @@
 #include "core/check.h"
 #include "experiment/chunk_values.h"
 #include "experiment/module_state.h"
+#include "experiment/not_finite.h"
 #include "experiment/phase_timer.h"
 #include "experiment/window.h"
 #include "model/tensors.h"
@@ -24,8 +25,8 @@
 namespace templora {
 namespace {
 
-void check_finite(double value, const char* what, const char* advice, std::int64_t chunk) {
-  if (!std::isfinite(value)) throw Error(Exit::numerics, fmt::format("chunk {}: {} is {}; {}", chunk, what, value, advice));
+[[noreturn]] void refuse(double value, const char* what, const std::string& advice, std::int64_t chunk) {
+  throw Error(Exit::numerics, fmt::format("chunk {}: {} is {}; {}", chunk, what, value, advice));
 }
 
 c10::Stream current_stream(const at::Device& device) { return c10::impl::VirtualGuardImpl(device.type()).getStream(device); }
@@ -34,13 +35,6 @@ std::vector<double> host_values(const std::vector<at::Tensor>& scalars) {
   if (scalars.empty()) return {};
   const at::Tensor all = at::stack(scalars).to(at::kDouble).cpu();
   return {all.const_data_ptr<double>(), all.const_data_ptr<double>() + all.numel()};
-}
-
-// The values of a training, which have to be finite.
-std::vector<double> finite_values(const std::vector<at::Tensor>& scalars, const char* what, std::int64_t chunk) {
-  std::vector<double> values = host_values(scalars);
-  for (const double value : values) check_finite(value, what, kTooFast, chunk);
-  return values;
 }
 
 constexpr const char* kLoss = "the training loss";
@@ -230,7 +224,11 @@ std::vector<std::int64_t> Generation::write(std::int64_t tokens, const std::func
   try {
     return decode(model_, context_.cache(), {context_.visible()}, options, streams_).front().tokens;
   } catch (const Error& error) {
-    throw Error(error.exit_code(), fmt::format("chunk {}: {}", next_chunk(), error.what()));
+    const std::string why =
+        error.exit_code() == Exit::numerics
+            ? "; " + why_not_finite(model_, config_, !module_, version * config_.train.epochs)
+            : "";
+    throw Error(error.exit_code(), fmt::format("chunk {}: {}{}", next_chunk(), error.what(), why));
   }
 }
 
@@ -242,11 +240,21 @@ std::optional<double> Generation::window_nll(const Chunk& chunk, bool with_adapt
   std::optional<AdapterOff> off;
   if (!with_adapter) off.emplace(model_);
   const double nll = token_nll(model_, tokens_of(seen.first, seen.length).unsqueeze(0), seen.labelled).mean().item<double>();
-  if (with_adapter)
-    check_finite(nll, "the module's NLL", advice_for(module_->version), next_chunk() - 1);
-  else
-    check_finite(nll, "the base model's NLL", kBadModel, next_chunk() - 1);
+  if (!std::isfinite(nll))
+    refuse(nll, with_adapter ? "the module's NLL" : "the base model's NLL",
+           why_not_finite(model_, config_, !with_adapter, module_ ? module_->trainer.steps() : 0), next_chunk() - 1);
   return nll;
+}
+
+// The values of a training that was made just now, which have to be finite.
+std::vector<double> Generation::finite_values(const std::vector<at::Tensor>& scalars, const char* what,
+                                              std::int64_t chunk) {
+  std::vector<double> values = host_values(scalars);
+  const std::int64_t before = module_->trainer.steps() - std::int64_t(values.size());
+  for (std::size_t i = 0; i < values.size(); ++i)
+    if (!std::isfinite(values[i]))
+      refuse(values[i], what, why_not_finite(model_, config_, false, before + std::int64_t(i)), chunk);
+  return values;
 }
 
 std::optional<Generation::Update> Generation::train(std::int64_t index) {

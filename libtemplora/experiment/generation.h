@@ -80,6 +80,7 @@ class Generation {
   std::vector<std::int64_t> write(std::int64_t tokens, const std::function<void()>& opened);
   std::optional<Update> train(std::int64_t chunk);
   std::optional<double> window_nll(const Chunk& chunk, bool with_adapter);
+  std::vector<double> finite_values(const std::vector<at::Tensor>& scalars, const char* what, std::int64_t chunk);
   at::Tensor tokens_of(std::int64_t first, std::int64_t length) const;
   std::int64_t lag() const;
 

@@ -8,6 +8,7 @@
 #include "core/check.h"
 #include "experiment/chunk_values.h"
 #include "experiment/hard_chunks.h"
+#include "experiment/not_finite.h"
 #include "experiment/phase_timer.h"
 #include "model/tensors.h"
 #include "train/warmup.h"
@@ -154,14 +155,18 @@ ChunkResult TempLora::step() {
     result.base_nll.assign(first, first + seen.labelled);
   }
   record.base_nll = mean_of(result.base_nll);
-  check_finite(result.base_nll, "the base model's NLL", kBadModel, record);
+  check_finite(
+      result.base_nll, "the base model's NLL",
+      [&](std::int64_t) { return why_not_finite(model_, config_, true, 0); }, record);
   for (std::size_t i = 0; i < learners_.size(); ++i) {
     const std::vector<float>&nll = host[1 + 3 * i], &loss = host[2 + 3 * i], &norm = host[3 + 3 * i];
     const Scorer scorer = learners_[i].scorer;
     const std::string whose = scorer == Scorer::lora ? "the adapter's" : fmt::format("the control {}'s", scorer_name(scorer));
-    check_finite(nll, whose + " NLL", advice_for(record.adapter_version), record);
-    check_finite(loss, whose + " training loss", kTooFast, record);
-    check_finite(norm, whose + " gradient norm", kTooFast, record);
+    const std::int64_t before = learners_[i].trainer->steps() - std::int64_t(loss.size());
+    const auto why = [&](std::int64_t steps) { return why_not_finite(model_, config_, false, before + steps); };
+    check_finite(nll, whose + " NLL", [&](std::int64_t) { return why(0); }, record);
+    check_finite(loss, whose + " training loss", why, record);
+    check_finite(norm, whose + " gradient norm", why, record);
     if (scorer == Scorer::lora) {
       result.lora_nll = nll;
       record.lora_nll = mean_of(nll);

@@ -11,6 +11,7 @@
 #include "core/log.h"
 #include "core/utf8.h"
 #include "experiment/chunk_values.h"
+#include "experiment/not_finite.h"
 #include "train/warmup.h"
 
 namespace templora {
@@ -192,7 +193,11 @@ bool NovelTranslation::translate_pairs(Who who, const NovelChunk& chunk, std::si
   try {
     answers = answer(model_, tasks, options, SamplingStreams(seed, std::move(streams)), timer, who == Who::base ? "base" : "lora");
   } catch (const Error& error) {
-    throw Error(error.exit_code(), fmt::format("{}: chunk {}: {}", novel_.name, next_chunk_, error.what()));
+    const std::string why =
+        error.exit_code() == Exit::numerics
+            ? "; " + why_not_finite(model_, config_, who == Who::base, trainer_ ? trainer_->steps() : 0)
+            : "";
+    throw Error(error.exit_code(), fmt::format("{}: chunk {}: {}{}", novel_.name, next_chunk_, error.what(), why));
   }
   if (!answers) return false;
   for (std::size_t a = 0; a < which.size(); ++a) {

@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "experiment/chunk_values.h"
 #include "experiment/module_state.h"
+#include "experiment/not_finite.h"
 #include "experiment/translation.h"
 #include "model/tensors.h"
 
@@ -71,10 +72,14 @@ void NovelTranslation::fill_records(const NovelChunk& chunk, const std::optional
   record.lora_nll = mean_of(result.lora_nll);
   record.train_loss.assign(host[2 * count].begin(), host[2 * count].end());
   record.grad_norm.assign(host[2 * count + 1].begin(), host[2 * count + 1].end());
-  check_finite(result.base_nll, "the base model's NLL", kBadModel, record);
-  check_finite(result.lora_nll, "the adapter's NLL", advice_for(record.adapter_version), record);
-  check_finite(host[2 * count], "the training loss", kTooFast, record);
-  check_finite(host[2 * count + 1], "the gradient's norm", kTooFast, record);
+  const std::int64_t before = (trainer_ ? trainer_->steps() : 0) - std::int64_t(host[2 * count].size());
+  const auto why = [&](std::int64_t steps) { return why_not_finite(model_, config_, false, before + steps); };
+  check_finite(
+      result.base_nll, "the base model's NLL",
+      [&](std::int64_t) { return why_not_finite(model_, config_, true, 0); }, record);
+  check_finite(result.lora_nll, "the adapter's NLL", [&](std::int64_t) { return why(0); }, record);
+  check_finite(host[2 * count], "the training loss", why, record);
+  check_finite(host[2 * count + 1], "the gradient's norm", why, record);
 }
 
 Json NovelTranslation::state() const {

@@ -76,8 +76,7 @@ at::Tensor likeliest(const at::Tensor& logits) {
 void check_chosen(std::span<const std::int64_t> chosen, std::int64_t vocab) {
   for (const std::int64_t token : chosen)
     if (token >= vocab)
-      throw Error(Exit::numerics, "the next token's probabilities are NaN; lower train.learning_rate, use model.dtype float32, or look at "
-                                  "the model's weights");
+      throw Error(Exit::numerics, "the next token's probabilities are NaN");  // who decodes says why
 }
 
 }  // namespace templora

@@ -1,3 +1,7 @@
+#include <ATen/core/grad_mode.h>
+
+#include <cmath>
+
 #include "catch.h"
 #include "program.h"
 
@@ -228,4 +232,25 @@ TEST_CASE("templora run: a config's folder may have brackets in its name", "[cli
   const Ended ended = world.run({"run", "my[1]/config.json", "--out", "out"});
   INFO(ended.text);
   CHECK(ended.code == 0);
+}
+
+TEST_CASE("bad input: a NaN among the model's weights is found where it is, and no learning rate is blamed", "[cli]") {
+  const World world;
+  const LlamaConfig config = read_llama_config(world.folder / "model/config.json");
+  Llama model(config, at::TensorOptions(at::kFloat));
+  init_random_weights(*model, 3, 0.1);
+  {
+    const at::NoGradGuard no_grad;
+    model->named_parameters()["model.layers.1.mlp.down_proj.weight"].view({-1})[5].fill_(std::nan(""));
+  }
+  save_llama(*model, world.folder / "model");
+  for (const bool base : {true, false}) {
+    world.write_config({{"score.base", base}});
+    const Ended ended = world.run_config();
+    INFO(ended.text);
+    CHECK((ended.code == int(Exit::numerics) || ended.code == int(Exit::bad_input)));
+    CHECK(ended.says("model.layers.1.mlp.down_proj.weight"));
+    CHECK(!ended.says("learning_rate"));
+    fs::remove_all(world.folder / "out");
+  }
 }
