@@ -48,7 +48,8 @@ std::vector<std::vector<at::Tensor>*> KvCache::buffers() {
 // New buffers of `capacity` slots with what the old ones held.
 void KvCache::allocate(std::int64_t capacity) {
   // transformers measures dynamic scaling against max_position_embeddings, for all layers alike.
-  const RopeScaling& scaling = config_.rope.scaling.type == RopeScaling::Type::dynamic ? config_.rope.scaling : config_.sliding_rope.scaling;
+  const bool full_grows = config_.rope.scaling.type == RopeScaling::Type::dynamic;
+  const RopeScaling& scaling = full_grows ? config_.rope.scaling : config_.sliding_rope.scaling;
   if (config_.angles_grow() && capacity > scaling.original_positions)
     throw Error(Exit::usage,
                 fmt::format("rope_scaling: got dynamic, which turns all keys anew when a text of more than {} tokens grows, and kept "

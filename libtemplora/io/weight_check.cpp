@@ -31,8 +31,9 @@ void check_weights(const SafetensorsFiles& files, const WantedTensors& wanted, c
   for (const auto& [name, shape] : wanted) {
     const auto found = files.tensors().find(name);
     if (found == files.tensors().end()) {
-      const auto promised = files.absent().find(name);
-      missing.push_back(promised == files.absent().end() ? name : fmt::format("{} (the index names {})", name, printable(promised->second)));
+      const auto named = files.absent().find(name);
+      const bool promised = named != files.absent().end();
+      missing.push_back(promised ? fmt::format("{} (the index names {})", name, printable(named->second)) : name);
     } else if (found->second.shape != shape) {
       misshapen.push_back(fmt::format("{} has [{}], config.json wants [{}]", name, fmt::join(found->second.shape, ", "),
                                       fmt::join(shape, ", ")));

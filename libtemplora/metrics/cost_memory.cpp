@@ -23,9 +23,14 @@ Sizes sizes_of(const Config& config, const ModelShape& shape) {
           shape.layer(0).qk_norm != LayerSpec::QkNorm::none};
 }
 
+// Queries, keys and values of a row as projected, normed, turned, repeated and mixed.
+double heads_of_row(const Sizes& s) {
+  return (s.d + 2 * s.kv) + (s.norms_heads ? 2 : 1) * (s.d + s.kv) + s.d + (s.repeats_heads ? 2 * s.d : 0);
+}
+
 // Of one layer while a row passes through it without a graph.
 double row_in_flight(const Sizes& s) {
-  const double before = 2 * s.h + (s.d + 2 * s.kv) + (s.norms_heads ? 2 : 1) * (s.d + s.kv) + s.d + (s.repeats_heads ? 2 * s.d : 0);
+  const double before = 2 * s.h + heads_of_row(s);
   const double after = 3 * s.h + 3 * s.f;
   return s.element * std::max(before, after);
 }
@@ -38,8 +43,7 @@ double row_kept(const Config& config, const Sizes& s) {
   const double attention_in = targeted("q_proj") + targeted("k_proj") + targeted("v_proj") + targeted("qkv_proj");
   const double gates = targeted("gate_proj") + targeted("up_proj") + targeted("gate_up_proj");
   const double parts = attention_in + targeted("o_proj") + gates + targeted("down_proj");
-  const double numbers = 4 * s.h + (s.d + 2 * s.kv) + (s.norms_heads ? 2 : 1) * (s.d + s.kv) + s.d + (s.repeats_heads ? 2 * s.d : 0) + 3 * s.f +
-                         parts * double(config.lora.rank);
+  const double numbers = 4 * s.h + heads_of_row(s) + 3 * s.f + parts * double(config.lora.rank);
   const double masks = config.lora.dropout > 0 ? attention_in * s.h + targeted("o_proj") * s.d + gates * s.h + targeted("down_proj") * s.f : 0;
   return s.element * numbers + masks;
 }

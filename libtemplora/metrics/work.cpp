@@ -47,9 +47,11 @@ ModelWork::ModelWork(const ModelShape& shape, const LoraConfig& lora, Dtype dtyp
       groups_.push_back(group);
     };
     using Parts = std::vector<std::pair<const char*, double>>;
-    add(h, d_ + 2 * kv_, spec.fused_names ? Parts{{"qkv_proj", d_ + 2 * kv_}} : Parts{{"q_proj", d_}, {"k_proj", kv_}, {"v_proj", kv_}}, false);
+    const bool fused = spec.fused_names;
+    const Parts qkv = fused ? Parts{{"qkv_proj", d_ + 2 * kv_}} : Parts{{"q_proj", d_}, {"k_proj", kv_}, {"v_proj", kv_}};
+    add(h, d_ + 2 * kv_, qkv, false);
     add(d_, h, {{"o_proj", h}}, last);
-    add(h, 2 * f, spec.fused_names ? Parts{{"gate_up_proj", 2 * f}} : Parts{{"gate_proj", f}, {"up_proj", f}}, last);
+    add(h, 2 * f, fused ? Parts{{"gate_up_proj", 2 * f}} : Parts{{"gate_proj", f}, {"up_proj", f}}, last);
     add(f, h, {{"down_proj", h}}, last);
   }
   bool below = !execution.skips_input_gradient, graph = below;
@@ -61,7 +63,8 @@ ModelWork::ModelWork(const ModelShape& shape, const LoraConfig& lora, Dtype dtyp
     below = graph;
     if (i % 4 == 0) {
       const std::int64_t window = shape.layer(std::int64_t(i) / 4).window;
-      auto sight = std::find_if(sights_.begin(), sights_.end(), [&](const Sight& known) { return known.window == window; });
+      const auto alike = [&](const Sight& known) { return known.window == window; };
+      auto sight = std::find_if(sights_.begin(), sights_.end(), alike);
       if (sight == sights_.end()) sight = sights_.insert(sights_.end(), {window, 0, 0});
       sight->layers += 1;
       sight->graph_layers += graph ? 1 : 0;

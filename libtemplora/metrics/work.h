@@ -15,8 +15,8 @@ inline constexpr const char* kCountingConvention =
     "count none.";
 
 /// Counts up where a formula changes what it gives for a run that could be made before: `templora verify` counts a run
-/// again only by the formulas that priced it. A record without a number is of version 1, which put the gradient of what enters
-/// the head into the backward pass and all logits of a chunk into memory.
+/// again only by the formulas that priced it. A record without a number is of version 1, which put the gradient of what
+/// enters the head into the backward pass and all logits of a chunk into memory.
 inline constexpr int kCostFormulas = 2;
 
 /// What some computation does.

@@ -92,7 +92,8 @@ at::Tensor attend_segment(const at::Tensor& keys, const at::Tensor& values, cons
 }
 
 // All rows of a step_pass() at once, over all slots. Query heads that share keys are rows of one product.
-at::Tensor attend_steps(const at::Tensor& mask, const at::Tensor& keys, const at::Tensor& values, const at::Tensor& queries) {
+at::Tensor attend_steps(const at::Tensor& mask, const at::Tensor& keys, const at::Tensor& values,
+                        const at::Tensor& queries) {
   const std::int64_t rows = queries.size(0), heads = queries.size(1), kv_heads = keys.size(1), dim = keys.size(3);
   const at::Tensor q = queries.reshape({rows, kv_heads, heads / kv_heads, dim});
   return at::scaled_dot_product_attention(q, keys.narrow(0, 0, rows), values.narrow(0, 0, rows), mask)
@@ -145,8 +146,11 @@ CachedPass cached_pass(const std::vector<Segment>& segments, KvSlots& slots, con
     for (std::int64_t slot = held; slot < seen; ++slot) places.push_back(slot);
     last.push_back(std::int64_t(places.size()) - 1);
     for (const std::int64_t window : windows) {
-      const bool plain = segment.tokens == 1 || (held == 0 && seen <= window);  // all keys, or the library's own causal mode
-      pass.masks[window].push_back(plain ? at::Tensor() : sight_mask_behind(held, segment.tokens, window, options).unsqueeze(0).unsqueeze(0));
+      at::Tensor mask;
+      const bool causal = held == 0 && seen <= window;  // the library's own mode
+      if (segment.tokens > 1 && !causal)
+        mask = sight_mask_behind(held, segment.tokens, window, options).unsqueeze(0).unsqueeze(0);
+      pass.masks[window].push_back(mask);
     }
   }
   const auto on_device = [&](const std::vector<std::int64_t>& numbers) {
@@ -162,8 +166,10 @@ CachedPass step_pass(KvSlots& slots, const at::Tensor& row_slots, const std::set
                      const at::TensorOptions& options) {
   static const std::vector<Segment> kNone;
   CachedPass pass{kNone, slots, at::arange(row_slots.size(0), row_slots.options()), row_slots, {}, {}, {}};
-  for (const std::int64_t window : windows)
-    pass.slot_masks[window] = sight_mask(row_slots, 0, slots.capacity, window, options).view({row_slots.size(0), 1, 1, slots.capacity});
+  for (const std::int64_t window : windows) {
+    const at::Tensor mask = sight_mask(row_slots, 0, slots.capacity, window, options);  // [rows, capacity]
+    pass.slot_masks[window] = mask.view({row_slots.size(0), 1, 1, slots.capacity});
+  }
   return pass;
 }
 
@@ -174,7 +180,8 @@ void store_rows(const CachedPass& pass, std::size_t layer, const at::Tensor& key
   if (!pass.slots.plain_keys.empty()) store(pass, plain_keys, pass.slots.plain_keys[layer]);
 }
 
-at::Tensor cached_attention(const CachedPass& pass, std::size_t layer, std::int64_t window, const at::Tensor& queries, Rows rows) {
+at::Tensor cached_attention(const CachedPass& pass, std::size_t layer, std::int64_t window, const at::Tensor& queries,
+                            Rows rows) {
   const std::int64_t heads = queries.size(1), dim = queries.size(2);
   const at::Tensor &keys = pass.slots.keys[layer], &values = pass.slots.values[layer];
   if (!pass.slot_masks.empty()) return attend_steps(pass.slot_masks.at(window), keys, values, queries);

@@ -30,7 +30,9 @@ struct LlamaConfig {
   bool tied_embeddings = false;
   std::vector<LayerSpec> layer_specs;  ///< one a layer; empty: Llama's
 
-  LayerSpec layer(std::int64_t index) const { return layer_specs.empty() ? LayerSpec{} : layer_specs.at(std::size_t(index)); }
+  LayerSpec layer(std::int64_t index) const {
+    return layer_specs.empty() ? LayerSpec{} : layer_specs.at(std::size_t(index));
+  }
   /// Whether the angles depend on a text's length, so that kept keys would have to be turned anew.
   bool angles_grow() const;
 };

@@ -28,7 +28,8 @@ bool is_redundant(const std::string& name, const LlamaConfig& config) {
 
 // What transformers 5 does with a tied model's stored head: another one than the embedding is used, and a head without an
 // embedding is both. → the name under which the embedding is stored.
-std::string settle_tied_head(const SafetensorsFiles& files, const fs::path& config_file, at::ScalarType dtype, LlamaConfig& config) {
+std::string settle_tied_head(const SafetensorsFiles& files, const fs::path& config_file, at::ScalarType dtype,
+                             LlamaConfig& config) {
   const auto head = files.tensors().find(kHead), embedding = files.tensors().find(kEmbedding);
   if (!config.tied_embeddings || head == files.tensors().end()) return kEmbedding;
   if (embedding == files.tensors().end()) return kHead;

@@ -21,7 +21,8 @@ double yarn_scale(double factor, double mscale) {
 void parse_yarn(const JsonFields& fields, std::int64_t max_positions, RopeScaling& scaling) {
   scaling.type = RopeScaling::Type::yarn;
   // transformers takes the ratio of both lengths where the factor is null.
-  if (fields.contains("factor") && !fields.has("factor")) scaling.factor = double(max_positions) / double(scaling.original_positions);
+  if (fields.contains("factor") && !fields.has("factor"))
+    scaling.factor = double(max_positions) / double(scaling.original_positions);
   const double beta_fast = fields.number("beta_fast", 0.0), beta_slow = fields.number("beta_slow", 0.0);
   if (beta_fast != 0) scaling.beta_fast = fields.positive("beta_fast");
   if (beta_slow != 0) scaling.beta_slow = fields.positive("beta_slow");
@@ -81,16 +82,21 @@ Json normal(Json json, double theta) {
   return Json(nlohmann::json(json));  // keys in one order
 }
 
-bool given(const JsonFields& fields, const char* key) { return fields.has(key) && !(fields.raw(key).is_object() && fields.raw(key).empty()); }
+bool given(const JsonFields& fields, const char* key) {
+  return fields.has(key) && !(fields.raw(key).is_object() && fields.raw(key).empty());
+}
 
-void note(const std::string& where, const std::string& what) { log_line(fmt::format("{}: {}, as transformers 5 does", where, what)); }
+void note(const std::string& where, const std::string& what) {
+  log_line(fmt::format("{}: {}, as transformers 5 does", where, what));
+}
 
 // One rope for all layers: rope_scaling wins over rope_parameters, and what stands inside over what stands beside it,
 // but for original_max_position_embeddings.
-Rope read_shared(const JsonFields& fields, const std::string& where, const ModelFamily& family, std::int64_t max_positions) {
+Rope read_shared(const JsonFields& fields, const std::string& where, const ModelFamily& family,
+                 std::int64_t max_positions) {
   const double theta = fields.positive("rope_theta", family.rope_theta);
-  const char* key = given(fields, "rope_scaling") ? "rope_scaling" : given(fields, "rope_parameters") ? "rope_parameters" : nullptr;
-  if (key == nullptr) return {theta, {}};
+  if (!given(fields, "rope_scaling") && !given(fields, "rope_parameters")) return {theta, {}};
+  const char* key = given(fields, "rope_scaling") ? "rope_scaling" : "rope_parameters";
   for (const char* by_type : {"full_attention", "sliding_attention"})
     if (fields.raw(key).is_object() && fields.raw(key).contains(by_type))
       fields.refuse(key, fmt::format("an object by layer type (\"{}\")", by_type),
@@ -107,7 +113,8 @@ Rope read_shared(const JsonFields& fields, const std::string& where, const Model
     note(where, fmt::format("rope_theta is {} and in {} {}; the latter is used", theta, key, own.positive("rope_theta")));
   const std::string type = rope_type_of(own);
   if (own.has("type") && own.has("rope_type") && own.raw("type") != own.raw("rope_type"))
-    note(inside, fmt::format("type is {} and rope_type {}; the latter is used", printable(shown_json(own.raw("type"))), printable(type)));
+    note(inside, fmt::format("type is {} and rope_type {}; the latter is used", printable(shown_json(own.raw("type"))),
+                             printable(type)));
   if (fields.has(kOriginal) && (type == "yarn" || type == "llama3")) {
     if (own.has(kOriginal) && own.raw(kOriginal) != fields.raw(kOriginal))
       note(where, fmt::format("{} is {} and in {} {}; the former is used", kOriginal, shown_json(fields.raw(kOriginal)), key,
@@ -120,13 +127,15 @@ Rope read_shared(const JsonFields& fields, const std::string& where, const Model
 }
 
 // Olmo 3's: rope_parameters by layer type; the older rope_scaling, and rope_theta, are of layers with full attention only.
-Ropes read_by_type(const JsonFields& fields, const std::string& where, const ModelFamily& family, std::int64_t max_positions) {
+Ropes read_by_type(const JsonFields& fields, const std::string& where, const ModelFamily& family,
+                   std::int64_t max_positions) {
   const Json empty = Json::object();
   const Json& parameters = fields.has("rope_parameters") ? fields.raw("rope_parameters") : empty;
   const JsonFields types(parameters, where + ": rope_parameters");
   for (const auto& item : parameters.items())
     if (item.key() != "full_attention" && item.key() != "sliding_attention")
-      types.refuse("content", "\"" + item.key() + "\"", fmt::format("full_attention and sliding_attention: {}'s angles are by layer type", family.model_type));
+      types.refuse("content", "\"" + item.key() + "\"",
+                   fmt::format("full_attention and sliding_attention: {}'s angles are by layer type", family.model_type));
   const auto part = [&](const char* type) { return types.has(type) ? types.raw(type) : empty; };
   Json full = part("full_attention");
   const Json sliding = part("sliding_attention");
@@ -136,21 +145,24 @@ Ropes read_by_type(const JsonFields& fields, const std::string& where, const Mod
     const JsonFields check_full(full, where + ": rope_parameters: full_attention");
     for (const auto& item : scaling.items()) {
       if (full.contains(item.key()) && full.at(item.key()) != item.value())
-        note(where, fmt::format("{} is {} in rope_scaling and {} in rope_parameters; the former is used", printable(item.key()),
-                                printable(shown_json(item.value())), printable(shown_json(full.at(item.key())))));
+        note(where, fmt::format("{} is {} in rope_scaling and {} in rope_parameters; the former is used",
+                                printable(item.key()), printable(shown_json(item.value())),
+                                printable(shown_json(full.at(item.key())))));
       full[item.key()] = item.value();
     }
   }
   const double theta = fields.positive("rope_theta", family.rope_theta);
   if (theta != family.rope_theta && !sliding.contains("rope_theta"))
-    note(where, fmt::format("rope_theta {} is of layers with full attention; those with a window have {}", theta, family.rope_theta));
+    note(where, fmt::format("rope_theta {} is of layers with full attention; those with a window have {}", theta,
+                            family.rope_theta));
   return {parse_rope(full, where + ": the angles of full_attention", theta, max_positions),
           parse_rope(sliding, where + ": rope_parameters: sliding_attention", family.rope_theta, max_positions)};
 }
 
 }  // namespace
 
-Ropes read_ropes(const JsonFields& fields, const std::string& where, const ModelFamily& family, std::int64_t max_positions) {
+Ropes read_ropes(const JsonFields& fields, const std::string& where, const ModelFamily& family,
+                 std::int64_t max_positions) {
   if (fields.number("partial_rotary_factor", 1.0) != 1.0)
     fields.refuse("partial_rotary_factor", "1: partial rotation is not supported");
   if (family.windows == ModelFamily::Windows::by_type) return read_by_type(fields, where, family, max_positions);
@@ -165,8 +177,9 @@ Rope read_rope_override(const Json& json, double theta, std::int64_t max_positio
                                     "partial_rotary_factor", "rope_theta", "finetuned"};
   for (const auto& item : json.items())
     if (std::find(std::begin(kKnown), std::end(kKnown), item.key()) == std::end(kKnown))
-      throw Error(Exit::usage, fmt::format("model.rope_scaling: {}: unknown key; did you mean \"{}\"?", printable(item.key()),
-                                           nearest_name(item.key(), {std::begin(kKnown), std::end(kKnown)})));
+      throw Error(Exit::usage,
+                  fmt::format("model.rope_scaling: {}: unknown key; did you mean \"{}\"?", printable(item.key()),
+                              nearest_name(item.key(), {std::begin(kKnown), std::end(kKnown)})));
   try {
     return parse_rope(json, "model.rope_scaling", theta, max_positions);
   } catch (const Error& error) {

@@ -37,7 +37,8 @@ struct Ropes {
 /// Reads rope_theta, rope_scaling and rope_parameters (flat, or by layer type for the family that has it so) of a
 /// config.json as transformers 5 does: where they contradict each other, one log line says which was taken.
 /// `where` names the source in messages. Throws Error(bad_input) for what is not supported.
-Ropes read_ropes(const JsonFields& fields, const std::string& where, const ModelFamily& family, std::int64_t max_positions);
+Ropes read_ropes(const JsonFields& fields, const std::string& where, const ModelFamily& family,
+                 std::int64_t max_positions);
 
 /// A rope_scaling object that a person gave in place of the model's own, whose base is `theta` where it has none. A key
 /// that no kind of scaling has is a slip of the pen there. Throws Error(usage).

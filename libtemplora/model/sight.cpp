@@ -12,7 +12,7 @@
 namespace templora {
 namespace {
 
-constexpr std::int64_t kBlockRows = 512;  // queries of a block: their masks and scores stay small beside the window's keys
+constexpr std::int64_t kBlockRows = 512;  // queries of a block: their mask and scores stay small
 
 }  // namespace
 
@@ -34,11 +34,13 @@ at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::
   if (seq <= window) return at::scaled_dot_product_attention(q, k, v, {}, 0.0, /*is_causal=*/true);
   std::vector<at::Tensor> blocks;
   for (std::int64_t first = 0; first < seq; first += kBlockRows) {
-    const std::int64_t rows = std::min(kBlockRows, seq - first), from = first_seen(first, window), keys = first + rows - from;
+    const std::int64_t rows = std::min(kBlockRows, seq - first), from = first_seen(first, window);
+    const std::int64_t keys = first + rows - from;
     const bool causal = first == 0 && rows <= window;
-    const at::Tensor mask = causal ? at::Tensor() : sight_mask_behind(first, rows, window, q.options().requires_grad(false));
-    blocks.push_back(at::scaled_dot_product_attention(q.narrow(2, first, rows), k.narrow(2, from, keys), v.narrow(2, from, keys),
-                                                      causal ? std::nullopt : std::optional(mask), 0.0, causal));
+    std::optional<at::Tensor> mask;
+    if (!causal) mask = sight_mask_behind(first, rows, window, q.options().requires_grad(false));
+    blocks.push_back(at::scaled_dot_product_attention(q.narrow(2, first, rows), k.narrow(2, from, keys),
+                                                      v.narrow(2, from, keys), mask, 0.0, causal));
   }
   return blocks.size() == 1 ? blocks[0] : at::cat(blocks, 2);
 }

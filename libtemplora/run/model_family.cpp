@@ -17,7 +17,12 @@ constexpr std::int64_t kDefaultWindow = 4096;  // sliding_window where it is abs
 const std::vector<ModelFamily>& families() {
   static const std::vector<ModelFamily> all{
       {.model_type = "llama", .attention_bias_key = true, .mlp_bias_key = true, .layer = {}},
-      {.model_type = "mistral", .kv_heads = 8, .max_positions = 131072, .windows = Windows::all, .window = kDefaultWindow, .layer = {}},
+      {.model_type = "mistral",
+       .kv_heads = 8,
+       .max_positions = 131072,
+       .windows = Windows::all,
+       .window = kDefaultWindow,
+       .layer = {}},
       {.model_type = "qwen2",
        .kv_heads = 32,
        .max_positions = 32768,
@@ -53,7 +58,11 @@ const std::vector<ModelFamily>& families() {
        .windows = Windows::by_type,
        .window = kDefaultWindow,
        .layer = {.qk_norm = QkNorm::projection, .norm_after = true}},
-      {.model_type = "phi3", .max_positions = 4096, .rms_norm_eps = 1e-5, .windows = Windows::all, .layer = {.fused_names = true}}};
+      {.model_type = "phi3",
+       .max_positions = 4096,
+       .rms_norm_eps = 1e-5,
+       .windows = Windows::all,
+       .layer = {.fused_names = true}}};
   return all;
 }
 
@@ -81,7 +90,8 @@ std::vector<bool> read_rotations(const JsonFields& fields, std::int64_t layers) 
     if (!list.is_array() || std::int64_t(list.size()) < layers)
       fields.refuse("no_rope_layers", list.is_array() ? fmt::format("{} entries", list.size()) : shown_json(list),
                     fmt::format("at least one for each of num_hidden_layers {}", layers));
-    for (std::int64_t i = 0; i < layers; ++i) turns.push_back(fields.size_of("no_rope_layers", list[std::size_t(i)], 0, 1) == 1);
+    for (std::int64_t i = 0; i < layers; ++i)
+      turns.push_back(fields.size_of("no_rope_layers", list[std::size_t(i)], 0, 1) == 1);
     return turns;
   }
   const std::int64_t interval = fields.size("no_rope_layer_interval", 4);
@@ -90,7 +100,8 @@ std::vector<bool> read_rotations(const JsonFields& fields, std::int64_t layers) 
 }
 
 // What holds without layer_types: which layers slide, if the model has a window at all.
-bool slides_by_default(const JsonFields& fields, const ModelFamily& family, const LayerSpec& layer, std::int64_t index) {
+bool slides_by_default(const JsonFields& fields, const ModelFamily& family, const LayerSpec& layer,
+                       std::int64_t index) {
   if (family.windows == Windows::by_type) return (index + 1) % 4 != 0;
   if (family.windows == Windows::all) return true;
   if (family.no_rope_keys) return layer.rope == LayerSpec::Rope::none;
@@ -98,8 +109,10 @@ bool slides_by_default(const JsonFields& fields, const ModelFamily& family, cons
 }
 
 // Throws where layer_types and the window keys contradict each other.
-void check_layer_types(const JsonFields& fields, const ModelFamily& family, const std::vector<bool>& slides, bool has_window) {
-  const bool any = std::count(slides.begin(), slides.end(), true) > 0, every = std::count(slides.begin(), slides.end(), false) == 0;
+void check_layer_types(const JsonFields& fields, const ModelFamily& family, const std::vector<bool>& slides,
+                       bool has_window) {
+  const bool any = std::count(slides.begin(), slides.end(), true) > 0;
+  const bool every = std::count(slides.begin(), slides.end(), false) == 0;
   if (any && !has_window)
     fields.refuse("layer_types", "\"sliding_attention\"",
                   family.windows == Windows::none ? fmt::format("\"full_attention\": {} has no windows", family.model_type)
@@ -143,7 +156,8 @@ std::vector<LayerSpec> read_layer_specs(const JsonFields& fields, const ModelFam
 
   const std::optional<std::vector<bool>> types = read_layer_types(fields, layers);
   if (types) check_layer_types(fields, family, *types, window > 0);
-  const std::vector<bool> turns = family.no_rope_keys ? read_rotations(fields, layers) : std::vector<bool>(std::size_t(layers), true);
+  const std::vector<bool> turns =
+      family.no_rope_keys ? read_rotations(fields, layers) : std::vector<bool>(std::size_t(layers), true);
   std::vector<LayerSpec> specs;
   for (std::int64_t i = 0; i < layers; ++i) {
     LayerSpec& layer = specs.emplace_back(common);

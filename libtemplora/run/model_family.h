@@ -27,7 +27,8 @@ struct ModelFamily {
   bool tied_embeddings = false;
   bool attention_bias_key = false;  ///< attention_bias: on q, k, v and o
   bool mlp_bias_key = false;
-  bool no_rope_keys = false;  ///< no_rope_layers, no_rope_layer_interval; windows are then for layers without a rotation
+  /// no_rope_layers, no_rope_layer_interval; windows are then for layers without a rotation
+  bool no_rope_keys = false;
   Windows windows = Windows::none;
   std::int64_t window = 0;  ///< sliding_window where it is absent; 0: none
   LayerSpec layer;          ///< of every layer, before its keys are read

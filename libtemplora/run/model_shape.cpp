@@ -50,8 +50,10 @@ ModelShape model_shape_of(const JsonFields& fields) {
   shape.ffn = fields.size("intermediate_size");
   shape.layers = fields.size("num_hidden_layers", {}, 1, JsonFields::kMostLayers);
   shape.heads = fields.size("num_attention_heads");
-  shape.kv_heads = fields.size("num_key_value_heads", family.kv_heads > 0 && !fields.contains("num_key_value_heads") ? family.kv_heads : shape.heads);
-  shape.head_dim = fields.size("head_dim", family.head_dim > 0 ? family.head_dim : std::max<std::int64_t>(1, shape.hidden / shape.heads));
+  const bool own_kv_heads = family.kv_heads > 0 && !fields.contains("num_key_value_heads");
+  shape.kv_heads = fields.size("num_key_value_heads", own_kv_heads ? family.kv_heads : shape.heads);
+  const std::int64_t head_dim = family.head_dim > 0 ? family.head_dim : shape.hidden / shape.heads;
+  shape.head_dim = fields.size("head_dim", std::max<std::int64_t>(1, head_dim));
   if (shape.heads * shape.head_dim > JsonFields::kLargestSize)
     fields.refuse("head_dim", fmt::format("{}", shape.head_dim), fmt::format("num_attention_heads * head_dim of at most {}", JsonFields::kLargestSize));
   shape.max_positions = fields.size("max_position_embeddings", family.max_positions);

@@ -27,7 +27,9 @@ struct ModelShape {
 
   /// All weights, the embedding and, where it is not tied, the output projection included.
   double parameters() const;
-  LayerSpec layer(std::int64_t index) const { return layer_specs.empty() ? LayerSpec{} : layer_specs.at(std::size_t(index)); }
+  LayerSpec layer(std::int64_t index) const {
+    return layer_specs.empty() ? LayerSpec{} : layer_specs.at(std::size_t(index));
+  }
 };
 
 /// Rows of logits that are computed at once, so that those of all rows, the largest tensor there is, need not be there:

@@ -43,7 +43,7 @@ class OperationCounter {
 
   /// Of a masked product what the mask lets through; a causal one without a mask hides its upper triangle.
   static double pairs(const at::Tensor& q, const at::Tensor& k, bool causal, const c10::IValue& mask) {
-    if (mask.isTensor()) return double(mask.toTensor().eq(0).sum().item<std::int64_t>());
+    if (mask.isTensor() && mask.toTensor().defined()) return double(mask.toTensor().eq(0).sum().item<std::int64_t>());
     const double rows = double(q.size(2)), slots = double(k.size(2));
     return causal ? rows * slots - rows * (rows - 1) / 2 : rows * slots;
   }
