@@ -7,6 +7,7 @@
 
 #include "core/file.h"
 #include "run/model_family.h"
+#include "run/model_name.h"
 
 namespace templora {
 namespace {
@@ -66,7 +67,7 @@ ModelShape read_model_shape(const std::filesystem::path& folder) {
   const std::filesystem::path file = folder / "config.json";
   const Json json = parse_foreign_json(read_file(file), file.string());
   ModelShape shape = model_shape_of({json, file.string(), kModelAdvice});
-  shape.name = folder.filename().string();
+  shape.name = model_name(folder.string());
   return shape;
 }
 
