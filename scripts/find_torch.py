@@ -10,6 +10,7 @@ Exits 4 with one line if there is none.
 
 import argparse
 import glob
+import mmap
 import os
 import re
 import shutil
@@ -64,12 +65,14 @@ def runtime_needed(folder):
     another one would put two runtimes into the process."""
     for name in ("libc10_cuda.so", "libtorch_cuda.so"):
         try:
-            with open(os.path.join(folder, "lib", name), "rb") as file:
-                found = re.search(rb"\0(libcudart[\w-]*\.so[.\d]*)\0", file.read())
-        except OSError:
+            with open(os.path.join(folder, "lib", name), "rb") as file, \
+                    mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:  # libtorch_cuda.so has over a GB
+                found = re.search(rb"\0(libcudart[\w-]*\.so[.\d]*)\0", content)
+                found = found and found.group(1).decode()
+        except (OSError, ValueError):  # ValueError: an empty file
             continue
         if found:
-            return found.group(1).decode()
+            return found
     return None
 
 
