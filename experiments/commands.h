@@ -23,6 +23,7 @@ void add_sweep_command(CLI::App& app);
 void add_status_command(CLI::App& app);
 void add_report_command(CLI::App& app);
 void add_pool_command(CLI::App& app);
+void add_tokenize_command(CLI::App& app);
 
 /// The arguments of --set. Throws Error(usage) naming the one that is not key=value.
 std::vector<Override> parse_overrides(const std::vector<std::string>& sets);

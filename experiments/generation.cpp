@@ -143,7 +143,7 @@ void run_generation(const LoadedConfig& loaded, const std::filesystem::path& pat
   const Config& config = loaded.config;
   check_cost(config);
   const Machine machine = set_up_machine(config.model, config.run);
-  const Tokenizer tokenizer = open_tokenizer(config.model);
+  const Tokenizer tokenizer = open_run_tokenizer(config.model);
   const StopStrings stops(tokenizer, config.generate.stop, tokenizer.eos_id());
   Llama model = open_model(config.model, machine);
   check_windows(config, model->config());

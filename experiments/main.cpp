@@ -52,6 +52,7 @@ int main(int argc, char** argv) {
   add_sweep_command(app);
   add_status_command(app);
   add_report_command(app);
+  add_tokenize_command(app);
   try {
     app.parse(argc, argv);
     return int(Exit::done);

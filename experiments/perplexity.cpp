@@ -104,7 +104,7 @@ void run_perplexity(const LoadedConfig& loaded, const std::filesystem::path& pat
   const Config& config = loaded.config;
   check_cost(config);
   const Machine machine = set_up_machine(config.model, config.run);
-  const Tokenizer tokenizer = open_tokenizer(config.model);
+  const Tokenizer tokenizer = open_run_tokenizer(config.model);
   Llama model = open_model(config.model, machine);
   check_windows(config, model->config());
   const std::vector<Book> books = read_run_books(config, config.data.books, tokenizer, model->config());

@@ -123,7 +123,11 @@ double learning_rate(const PretrainConfig& p, std::int64_t step, std::int64_t st
 using TokenizerFiles = std::map<std::string, std::string>;
 
 TokenizerFiles read_tokenizer_files(const fs::path& path) {
-  if (!fs::is_directory(path)) return {{"tokenizer.model", read_file(path)}};
+  if (!fs::is_directory(path)) {
+    const std::string bytes = read_file(path);
+    const std::size_t first = bytes.find_first_not_of(" \t\r\n");
+    return {{first != bytes.npos && bytes[first] == '{' ? "tokenizer.json" : "tokenizer.model", bytes}};
+  }
   TokenizerFiles files;
   for (const char* name : kTokenizerFiles)
     if (fs::exists(path / name)) files[name] = read_file(path / name);

@@ -218,7 +218,7 @@ void run_translation(const LoadedConfig& loaded, const std::filesystem::path& pa
   const Config& config = loaded.config;
   check_cost(config);
   const Machine machine = set_up_machine(config.model, config.run);
-  const Tokenizer tokenizer = open_tokenizer(config.model);
+  const Tokenizer tokenizer = open_run_tokenizer(config.model);
   const TranslationPrompts prompts(tokenizer, chat_template(enum_name(config.translation.prompt)),
                                    config.translation.instruction.value_or(kTranslateIntoEnglish),
                                    config.translation.tokenization == Tokenization::official);

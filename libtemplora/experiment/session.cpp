@@ -120,4 +120,11 @@ Llama open_model(const ModelConfig& config, const Machine& machine) {
 
 Tokenizer open_tokenizer(const ModelConfig& config) { return Tokenizer(config.tokenizer.value_or(config.path)); }
 
+Tokenizer open_run_tokenizer(const ModelConfig& config) {
+  Tokenizer tokenizer = open_tokenizer(config);
+  if (config.tokenizer || tokenizer.had_choice())
+    log_line(fmt::format("tokenizer: {}{}", tokenizer.source(), config.tokenizer ? ", named by model.tokenizer" : ""));
+  return tokenizer;
+}
+
 }  // namespace templora

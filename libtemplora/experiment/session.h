@@ -47,5 +47,7 @@ Llama open_model(const ModelConfig& config, const Machine& machine);
 
 /// The tokenizer of the config: model.tokenizer, or the model folder's.
 Tokenizer open_tokenizer(const ModelConfig& config);
+/// The same for a run: where there was a choice of files, a line on standard error says which was read and why.
+Tokenizer open_run_tokenizer(const ModelConfig& config);
 
 }  // namespace templora

@@ -28,7 +28,7 @@ inline constexpr double kMostTokens = 1 << 30;
 template <class Visitor>
 void visit_fields(ModelConfig& c, Visitor&& v) {
   v("path", c.path, FieldInfo{"Hugging Face model folder, or org/name[@revision] of one in the local Hugging Face cache"});
-  v("tokenizer", c.tokenizer, FieldInfo{"tokenizer.model or a folder holding it; null: the model folder"});
+  v("tokenizer", c.tokenizer, FieldInfo{"tokenizer.model, tokenizer.json or a folder holding one; null: the model folder"});
   v("dtype", c.dtype, FieldInfo{"dtype of the base weights and activations; LoRA weights are float32 always"});
   v("device", c.device, FieldInfo{"\"cpu\", \"cuda\", \"cuda:N\" or \"auto\" (cuda if there is one)"});
   v("rope_scaling", c.rope_scaling,

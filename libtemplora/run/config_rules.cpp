@@ -23,7 +23,7 @@ bool valid_device(const std::string& device) {
 template <class Fail>
 void check_pretrain_rules(const Config& c, Fail&& fail) {
   const PretrainConfig& p = c.pretrain;
-  if (!c.model.tokenizer) fail("model.tokenizer", "got nothing, wanted a tokenizer.model or a folder holding it");
+  if (!c.model.tokenizer) fail("model.tokenizer", "got nothing, wanted a tokenizer.model, a tokenizer.json or a folder holding one");
   if (c.data.validation.empty()) fail("data.validation", "got no texts, wanted an array of at least one path or glob");
   if (c.data.max_tokens != 0)
     fail("data.max_tokens", fmt::format("got {}, wanted 0: the pretrain experiment reads whole texts; pretrain.tokens says how many "

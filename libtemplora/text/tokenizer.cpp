@@ -74,6 +74,7 @@ Tokenizer::Tokenizer(const fs::path& path) {
   const std::string reason = name.empty() ? "no tokenizer_class" : "tokenizer_class " + printable(name, 60);
   if (has_model && (name.empty() || starts_with_llama(name))) {
     source_ = fmt::format("{} ({})", model.string(), reason);
+    had_choice_ = has_json;
     engine_ = std::make_unique<SlowTokenizer>(model, read_tokenizer_settings(path));
   } else if (has_json) {
     source_ = fmt::format("{} ({}{})", json.string(), has_model ? "" : "no tokenizer.model; ", reason);

@@ -52,10 +52,13 @@ class Tokenizer {
 
   /// The file that was read and why it was, such as "m/tokenizer.json (tokenizer_class Qwen2Tokenizer)".
   const std::string& source() const { return source_; }
+  /// Whether that says more than that a folder has a tokenizer.model and nothing else to choose.
+  bool had_choice() const { return had_choice_; }
 
  private:
   std::unique_ptr<TokenizerEngine> engine_;
   std::string source_;
+  bool had_choice_ = true;
 };
 
 }  // namespace templora

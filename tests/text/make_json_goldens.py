@@ -43,6 +43,7 @@ LLAMA3 = QWEN2.replace(r"|\p{N}|", r"|\p{N}{1,3}|")
 UPPER, LOWER = r"\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}", r"\p{Ll}\p{Lm}\p{Lo}\p{M}"
 TEKKEN = (rf"""[^\r\n\p{{L}}\p{{N}}]?[{UPPER}]*[{LOWER}]+|[^\r\n\p{{L}}\p{{N}}]?[{UPPER}]+[{LOWER}]*|\p{{N}}|"""
           r""" ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+""")  # fmt: skip
+VOCABULARY = 700  # pieces of each family
 CHATML = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 
 
@@ -62,7 +63,7 @@ def byte_level(pre_tokenizer, normalizer=None, special=(), **model):
     tokenizer = Tokenizer(models.BPE(**model))
     tokenizer.normalizer, tokenizer.pre_tokenizer, tokenizer.decoder = normalizer, pre_tokenizer, decoders.ByteLevel()
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    trainer = trainers.BpeTrainer(vocab_size=700, special_tokens=list(special), initial_alphabet=alphabet, show_progress=False)
+    trainer = trainers.BpeTrainer(vocab_size=VOCABULARY, special_tokens=list(special), initial_alphabet=alphabet, show_progress=False)
     tokenizer.train_from_iterator(corpus(), trainer)
     return tokenizer
 
@@ -79,7 +80,7 @@ def spaced(normalizer, pre_tokenizer, decoder, **model):
     special = ["<unk>", "<s>", "</s>"]
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>", **model))
     tokenizer.normalizer, tokenizer.pre_tokenizer = normalizer, pre_tokenizers.Metaspace(prepend_scheme="always")
-    trainer = trainers.BpeTrainer(vocab_size=700, special_tokens=special + fallback, limit_alphabet=70, show_progress=False)
+    trainer = trainers.BpeTrainer(vocab_size=VOCABULARY, special_tokens=special + fallback, limit_alphabet=VOCABULARY // 10, show_progress=False)
     text = [line.replace(" ", "\u2581") for line in corpus()] if normalizer is None else corpus()
     tokenizer.normalizer = None
     tokenizer.train_from_iterator(text, trainer)
@@ -178,6 +179,17 @@ def families():
                              "extra_special_tokens": ["<id_100>"]}, 0, 0, None  # fmt: skip
 
 
+def write_family(folder, tokenizer, config, change):
+    """The files of a tokenizer folder."""
+    folder.mkdir(parents=True)
+    file = json.loads(tokenizer.to_str())
+    if change:
+        change(file)
+    (folder / "tokenizer.json").write_text(json.dumps(file, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
+    base.write_json(folder / "tokenizer_config.json", config)
+    base.write_json(folder / "config.json", {"model_type": "llama"})
+
+
 def main():
     warnings.filterwarnings("ignore")
     transformers.utils.logging.set_verbosity_error()
@@ -187,13 +199,7 @@ def main():
     base.write_json(GOLDENS / "fragments.json", {"seed": base.SEED, "fragments": base.FRAGMENTS})
     for name, tokenizer, config, before, after, change in families():
         folder = GOLDENS / "tokenizers" / name
-        folder.mkdir(parents=True)
-        file = json.loads(tokenizer.to_str())
-        if change:
-            change(file)
-        (folder / "tokenizer.json").write_text(json.dumps(file, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
-        base.write_json(folder / "tokenizer_config.json", config)
-        base.write_json(folder / "config.json", {"model_type": "llama"})
+        write_family(folder, tokenizer, config, change)
         loaded = transformers.PreTrainedTokenizerFast.from_pretrained(folder)
         entry = base.golden(name, loaded, MANY)
         entry["versions"] = {"transformers": transformers.__version__, "tokenizers": tokenizers.__version__}
