@@ -54,7 +54,8 @@ void tokenize(const Arguments& arguments) {
     } else if (arguments.ids) {
       print_out(fmt::format("[{}]\n", fmt::join(text.ids, ",")));
     } else {
-      table += fmt::format("| {} | {} | {} | {} |\n", escaped(file), grouped(tokens), grouped(text.words), grouped(text.bytes));
+      table += fmt::format("| {} | {} | {} | {} |\n", escaped(file), grouped(tokens), grouped(text.words),
+                           grouped(text.bytes));
     }
   }
   if (!arguments.json && !arguments.ids) print_out(table);
@@ -65,12 +66,16 @@ void tokenize(const Arguments& arguments) {
 void add_tokenize_command(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand("tokenize", "count the tokens of texts, or show their ids");
-  command->add_option("--model", arguments->model,
-                      "model folder, tokenizer.model or tokenizer.json, or org/name of one in the local Hugging Face cache")->required();
+  command
+      ->add_option(
+          "--model", arguments->model,
+          "model folder, tokenizer.model or tokenizer.json, or org/name of one in the local Hugging Face cache")
+      ->required();
   command->add_option("FILE", arguments->files, "UTF-8 texts")->required();
   command->add_flag("--ids", arguments->ids, "the ids, one JSON array a line");
   command->add_flag("--json", arguments->json, "one JSON object a line: file, tokens, words, bytes; with --ids, ids");
-  command->add_flag("--book", arguments->book, "read each file as a run reads a book: line ends made LF, outer white space stripped");
+  command->add_flag("--book", arguments->book,
+                    "read each file as a run reads a book: line ends made LF, outer white space stripped");
   command->callback([arguments] { tokenize(*arguments); });
 }
 

@@ -215,14 +215,18 @@ def main() -> None:
         "kAddedWord": word_characters(),
         "kAddedSpace": stripped_characters(),
     }
-    kinds = {"kCategoryRuns": ("CodePointRun", runs(category)), "kMarkClassRuns": ("CodePointRun", runs(mark_classes()))}
+    kinds = {
+        "kCategoryRuns": ("CodePointRun", runs(category)),
+        "kMarkClassRuns": ("CodePointRun", runs(mark_classes())),
+    }
     for name, members in sets.items():
         kinds[name] = ("char32_t", [f"{edge:#x}" for edge in edges(members)])
     rows = [f"{{{code:#x}, {a:#x}, {b:#x}, {str(bool(back)).lower()}}}" for code, a, b, back in decompositions()]
     kinds["kDecompositions"] = ("Decomposition", rows)
     data = "\n".join(array(kind, name, items) for name, (kind, items) in kinds.items())
     spans = "\n".join(f"const std::span<const {kind}> {name} = {name}Data;" for name, (kind, _) in kinds.items())
-    OUT.write_text(f"""// Made by scripts/make_tokenizer_tables.py, not by hand: answers of the Python package tokenizers
+    OUT.write_text(
+        f"""// Made by scripts/make_tokenizer_tables.py, not by hand: answers of the Python package tokenizers
 // {tokenizers.__version__}.
 #include "text/tokenizer_tables.h"
 
@@ -236,12 +240,16 @@ namespace {{
 {spans}
 
 }}  // namespace templora
-""", encoding="utf-8")
+""",
+        encoding="utf-8",
+    )
     for name, (_, items) in kinds.items():
         print(f"{name}: {len(items)}")
     for name, members in sets.items():
-        print(f"{name}: {len(members)} characters; N {members == of('N')}; w {members == sets['kPatternWord']}; "
-              f"s {members == sets['kPatternSpace']}; W {members == of('L', 'M', 'Nd', 'Pc')}")
+        print(
+            f"{name}: {len(members)} characters; N {members == of('N')}; w {members == sets['kPatternWord']}; "
+            f"s {members == sets['kPatternSpace']}; W {members == of('L', 'M', 'Nd', 'Pc')}"
+        )
 
 
 if __name__ == "__main__":

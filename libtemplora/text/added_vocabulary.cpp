@@ -136,9 +136,10 @@ void AddedVocabulary::finish(const std::vector<NormalizerStep>& steps, const std
       AlignedText text(content, 0);
       if (token.normalized) normalize(text, steps);
       if (text.text().empty() || text.text().size() > kLongestContent) {
-        throw Error(Exit::bad_input, fmt::format("{}: added_tokens: \"{}\": got a token that is {} bytes long once normalized, "
-                                                 "wanted 1 to {}; use another tokenizer",
-                                                 where, printable(content, 60), text.text().size(), kLongestContent));
+        throw Error(Exit::bad_input,
+                    fmt::format("{}: added_tokens: \"{}\": got a token that is {} bytes long once normalized, "
+                                "wanted 1 to {}; use another tokenizer",
+                                where, printable(content, 60), text.text().size(), kLongestContent));
       }
       (token.normalized ? normalized_ : raw_).add(text.text(), id(content));
     }

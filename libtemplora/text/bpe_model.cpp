@@ -15,8 +15,8 @@ namespace templora {
 namespace {
 
 constexpr std::size_t kLargestWord = std::size_t{64} << 20;
-constexpr std::size_t kShortWord = 48;     // tokens up to which looking at all pairs beats a heap
-constexpr std::size_t kCachedBytes = 64;   // longer words hardly come again
+constexpr std::size_t kShortWord = 48;    // tokens up to which looking at all pairs beats a heap
+constexpr std::size_t kCachedBytes = 64;  // longer words hardly come again
 constexpr std::size_t kCachedWords = 1 << 18;
 
 }  // namespace
@@ -36,7 +36,8 @@ void MergeMap::put(std::int32_t left, std::int32_t right, Merge merge) {
 }
 
 BpeModel::BpeModel(std::unordered_map<std::string, std::int32_t> vocabulary,
-                   const std::vector<std::pair<std::string, std::string>>& merges, BpeSettings settings, std::string where)
+                   const std::vector<std::pair<std::string, std::string>>& merges, BpeSettings settings,
+                   std::string where)
     : vocabulary_(std::move(vocabulary)), settings_(std::move(settings)), where_(std::move(where)) {
   bytes_.fill(-1);
   for (int byte = 0; byte < 256; ++byte) {
@@ -60,9 +61,10 @@ BpeModel::BpeModel(std::unordered_map<std::string, std::int32_t> vocabulary,
     const auto known = [&](const std::string& piece) {
       const std::int32_t found = id(piece);
       if (found >= 0) return found;
-      throw Error(Exit::bad_input, fmt::format("{}: model.merges[{}]: got \"{}\" and \"{}\", but \"{}\" is not in "
-                                               "model.vocab, wanted pieces of it; copy the file again",
-                                               where_, rank, printable(left, 40), printable(right, 40), printable(piece, 80)));
+      throw Error(Exit::bad_input,
+                  fmt::format("{}: model.merges[{}]: got \"{}\" and \"{}\", but \"{}\" is not in "
+                              "model.vocab, wanted pieces of it; copy the file again",
+                              where_, rank, printable(left, 40), printable(right, 40), printable(piece, 80)));
     };
     const std::int32_t left_id = known(left), right_id = known(right);
     merges_.put(left_id, right_id, {static_cast<std::uint32_t>(rank), known(left + right)});
@@ -83,9 +85,10 @@ void BpeModel::append_characters(std::string_view word, BpeTokens& out) const {
   const auto miss = [&](std::uint32_t size) {
     if (!settings_.unknown) return;  // such a character leaves no trace
     if (unknown_ < 0) {
-      throw Error(Exit::bad_input, fmt::format("{}: model.unk_token: got \"{}\", which is not in model.vocab, and a text "
-                                               "needs it, wanted a piece of it; use another tokenizer",
-                                               where_, printable(*settings_.unknown, 40)));
+      throw Error(Exit::bad_input,
+                  fmt::format("{}: model.unk_token: got \"{}\", which is not in model.vocab, and a text "
+                              "needs it, wanted a piece of it; use another tokenizer",
+                              where_, printable(*settings_.unknown, 40)));
     }
     if (!settings_.fuse_unknown) flush();
     unknown_bytes += size;
@@ -111,7 +114,8 @@ void BpeModel::append_characters(std::string_view word, BpeTokens& out) const {
     }
     const auto byte_id = [&](const char* byte) { return bytes_[static_cast<unsigned char>(*byte)]; };
     const bool falls_back =
-        settings_.byte_fallback && (all_bytes_ || std::all_of(here, at, [&](const char& byte) { return byte_id(&byte) >= 0; }));
+        settings_.byte_fallback &&
+        (all_bytes_ || std::all_of(here, at, [&](const char& byte) { return byte_id(&byte) >= 0; }));
     if (!falls_back) {
       miss(static_cast<std::uint32_t>(at - here));
       continue;
@@ -193,7 +197,8 @@ void BpeModel::merge_long(BpeTokens& out, std::size_t first) const {
 
 void BpeModel::encode(std::string_view word, BpeTokens& out) const {
   if (word.size() > kLargestWord) {
-    throw Error(Exit::bad_input, fmt::format("text: got a word of {} bytes, wanted at most {}; cut it", word.size(), kLargestWord));
+    throw Error(Exit::bad_input,
+                fmt::format("text: got a word of {} bytes, wanted at most {}; cut it", word.size(), kLargestWord));
   }
   if (settings_.ignore_merges) {
     if (const std::int32_t whole = id(word); whole >= 0) return out.add(whole, static_cast<std::uint32_t>(word.size()));

@@ -83,10 +83,11 @@ void JsonTokenizer::Impl::add_tokens() {
     const auto holder = pieces.find(own);
     const bool taken = holder != pieces.end() && holder->second != content;
     if (own == file.added_ids[i] && !taken) continue;
-    throw Error(Exit::bad_input, fmt::format("{}: added_tokens: \"{}\": got the id {}, but as the tokenizer numbers its tokens it is {}{}, "
-                                             "wanted one id; list a piece for each id",
-                                             where, printable(content, 60), file.added_ids[i], own,
-                                             taken ? " (which is another piece's)" : ""));
+    throw Error(
+        Exit::bad_input,
+        fmt::format("{}: added_tokens: \"{}\": got the id {}, but as the tokenizer numbers its "
+                    "tokens it is {}{}, wanted one id; list a piece for each id",
+                    where, printable(content, 60), file.added_ids[i], own, taken ? " (which is another piece's)" : ""));
   }
   added.add(config.added, model_id, size);
   added.finish(file.normalizer, where);
@@ -124,7 +125,8 @@ JsonTokenizer::JsonTokenizer(const std::filesystem::path& path, const std::files
   Impl& self = *impl_;
   self.where = path.string();
   if (const auto bytes = std::filesystem::file_size(path); bytes > kLargestFileBytes) {
-    throw Error(Exit::bad_input, fmt::format("{}: got {} bytes, wanted at most {}", self.where, bytes, kLargestFileBytes));
+    throw Error(Exit::bad_input,
+                fmt::format("{}: got {} bytes, wanted at most {}", self.where, bytes, kLargestFileBytes));
   }
   self.file = read_json_tokenizer(parse_foreign_json(read_file(path), self.where), self.where);
   if (!folder.empty()) self.config = read_json_tokenizer_config(folder, self.file.added);
@@ -134,22 +136,24 @@ JsonTokenizer::JsonTokenizer(const std::filesystem::path& path, const std::files
     for (const std::int64_t id : *list) {
       const auto small = static_cast<std::int32_t>(id);
       if (self.pieces.count(small) != 0 || self.added.by_id().count(small) != 0) continue;
-      throw Error(Exit::bad_input, fmt::format("{}: post_processor: got the id {}, which no token has, wanted a token's", self.where, id));
+      throw Error(
+          Exit::bad_input,
+          fmt::format("{}: post_processor: got the id {}, which no token has, wanted a token's", self.where, id));
     }
   }
 
   Hasher hasher;
   const auto put = [&](const std::string& text) { hasher.update(fmt::format("{}:{}\n", text.size(), text)); };
   const BpeSettings& s = self.file.model;
-  put(fmt::format("bytes={} fallback={} fuse={} ignore={} split={} unknown={}", s.byte_level, s.byte_fallback, s.fuse_unknown,
-                  s.ignore_merges, self.config.split_special_tokens, s.unknown.value_or("")));
+  put(fmt::format("bytes={} fallback={} fuse={} ignore={} split={} unknown={}", s.byte_level, s.byte_fallback,
+                  s.fuse_unknown, s.ignore_merges, self.config.split_special_tokens, s.unknown.value_or("")));
   put(self.file.meaning);
   put(fmt::format("{} | {}", fmt::join(self.file.before, " "), fmt::join(self.file.after, " ")));
   for (const auto& [piece, id] : self.file.vocabulary) put(fmt::format("{} {}", id, piece));
   for (const auto& [left, right] : self.file.merges) put(fmt::format("{} {} {}", left.size(), left, right));
   for (const auto& [id, token] : self.added.by_id()) {
-    put(fmt::format("{} {}{}{}{}{} {}", id, int{token.rules.single_word}, int{token.rules.lstrip}, int{token.rules.rstrip},
-                    int{token.normalized}, int{token.special}, token.rules.content));
+    put(fmt::format("{} {}{}{}{}{} {}", id, int{token.rules.single_word}, int{token.rules.lstrip},
+                    int{token.rules.rstrip}, int{token.normalized}, int{token.special}, token.rules.content));
   }
   self.hash = hasher.hex();
   self.file.merges = {};
@@ -161,7 +165,8 @@ JsonTokenizer::~JsonTokenizer() = default;
 EncodedText JsonTokenizer::encode(std::string_view text, bool special_tokens) const {
   const Impl& self = *impl_;
   if (text.size() > kLargestTextBytes) {
-    throw Error(Exit::bad_input, fmt::format("text: got {} bytes to tokenise at once, wanted at most {}; cut it", text.size(), kLargestTextBytes));
+    throw Error(Exit::bad_input, fmt::format("text: got {} bytes to tokenise at once, wanted at most {}; cut it",
+                                             text.size(), kLargestTextBytes));
   }
   EncodedText out;
   out.ids.reserve(text.size() / 4 + 2);
@@ -175,7 +180,8 @@ EncodedText JsonTokenizer::encode(std::string_view text, bool special_tokens) co
   }
   WordCache cache;
   self.added.cut(text, self.config.split_special_tokens,
-                 {[&](AlignedText&& part) { self.append(std::move(part), cache, out); }, [&](std::int32_t id, std::size_t end) { put(id, end); }});
+                 {[&](AlignedText&& part) { self.append(std::move(part), cache, out); },
+                  [&](std::int32_t id, std::size_t end) { put(id, end); }});
   if (special_tokens) {
     for (const std::int64_t id : self.file.after) put(id, text.size());
   }
@@ -191,9 +197,10 @@ std::string JsonTokenizer::decode(const std::vector<std::int64_t>& ids, bool ski
     const std::string* token = id == small ? self.added.spelling(small) : nullptr;
     if (token == nullptr && id == small && piece != self.pieces.end()) token = &piece->second;
     if (token == nullptr) {
-      throw Error(Exit::bad_input, fmt::format("{}: token id {}: stands for nothing, wanted a piece's or an added token's; "
-                                               "does the tokenizer belong to the model?",
-                                               self.where, id));
+      throw Error(Exit::bad_input,
+                  fmt::format("{}: token id {}: stands for nothing, wanted a piece's or an added token's; "
+                              "does the tokenizer belong to the model?",
+                              self.where, id));
     }
     if (!(skip_special_tokens && self.added.is_special(*token))) tokens.push_back(*token);
   }

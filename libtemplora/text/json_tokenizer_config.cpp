@@ -16,7 +16,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kNames[] = {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"};
+constexpr const char* kNames[] = {"bos_token", "eos_token", "unk_token", "sep_token",
+                                  "pad_token", "cls_token", "mask_token"};
 constexpr std::int64_t kLargestId = (std::int64_t{1} << 28) - 1;
 
 struct Source {
@@ -80,16 +81,23 @@ class Reader {
     return std::any_of(known_.begin(), known_.end(), [&](const auto& token) { return token.rules.content == content; });
   }
 
+  bool is_named(const std::string& content) const {
+    return std::any_of(named_.begin(), named_.end(),
+                       [&](const auto& entry) { return entry.second.token.rules.content == content; });
+  }
+
   void put(const std::string& name, Given given) {
-    const auto same = std::find_if(named_.begin(), named_.end(), [&](const auto& entry) { return entry.first == name; });
+    const auto same =
+        std::find_if(named_.begin(), named_.end(), [&](const auto& entry) { return entry.first == name; });
     if (same == named_.end())
       named_.emplace_back(name, std::move(given));
     else
       same->second = std::move(given);
   }
 
-  /// bos_token and the like, what else ends in _token, and the further special tokens. `overrides`: a null takes away.
-  void read_named(const Source& source, bool overrides) {
+  /// bos_token and the like, what else ends in _token, and the further special tokens. `second`: of
+  /// special_tokens_map.json.
+  void read_named(const Source& source, bool second) {
     const JsonFields fields(source.json, source.where);
     for (const auto& [key, value] : source.json.items()) {
       const bool standard = std::find(std::begin(kNames), std::end(kNames), key) != std::end(kNames);
@@ -98,8 +106,9 @@ class Reader {
       if (!key.ends_with("_token") || (!token && !(standard && !value.is_null() && !value.is_boolean()))) continue;
       put(key, read_given(value, fmt::format("{}: {}", source.where, key)));
     }
-    const char* key = fields.has("extra_special_tokens") && !fields.raw("extra_special_tokens").empty() ? "extra_special_tokens"
-                                                                                                         : "additional_special_tokens";
+    const char* key = fields.has("extra_special_tokens") && !fields.raw("extra_special_tokens").empty()
+                          ? "extra_special_tokens"
+                          : "additional_special_tokens";
     if (!fields.has(key)) return;
     const Json& extra = fields.raw(key);
     const std::string where = fmt::format("{}: {}", source.where, key);
@@ -108,7 +117,9 @@ class Reader {
       for (const auto& [name, value] : extra.items()) put(name, read_given(value, where + "." + printable(name, 40)));
       return;
     }
-    if (overrides && std::string_view(key) == "additional_special_tokens") extra_.clear();
+    // What the first file lists under either name stands; the second one adds to it only under the newer name.
+    if (second && has_extra_ && std::string_view(key) == "additional_special_tokens") return;
+    has_extra_ = true;
     for (const Json& value : extra) extra_.push_back(read_given(value, where));
   }
 
@@ -122,9 +133,12 @@ class Reader {
     const Json& decoder = fields.at("added_tokens_decoder");
     if (!decoder.is_object()) fields.refuse("added_tokens_decoder", "an object of ids and tokens");
     for (const auto& [key, value] : decoder.items()) {
-      const bool digits = !key.empty() && key.size() <= 9 && std::all_of(key.begin(), key.end(), [](char c) { return c >= '0' && c <= '9'; });
-      if (!digits || std::stoll(key) > kLargestId)
-        fields.refuse("added_tokens_decoder", fmt::format("the key \"{}\"", printable(key, 40)), fmt::format("an id up to {}", kLargestId));
+      const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+      const bool digits = !key.empty() && key.size() <= 9 && std::all_of(key.begin(), key.end(), is_digit);
+      if (!digits || std::stoll(key) > kLargestId) {
+        fields.refuse("added_tokens_decoder", fmt::format("the key \"{}\"", printable(key, 40)),
+                      fmt::format("an id up to {}", kLargestId));
+      }
       take(std::stoll(key), read_token(value, fmt::format("{}: added_tokens_decoder.{}", source.where, key)));
     }
   }
@@ -135,9 +149,9 @@ class Reader {
       const JsonFields fields(encoder->json, encoder->where);
       for (const auto& [content, value] : encoder->json.items()) {
         const auto names = [&](const Given& given) { return given.token.rules.content == content; };
-        const bool special = std::any_of(named_.begin(), named_.end(), [&](const auto& entry) { return names(entry.second); }) ||
-                             std::any_of(extra_.begin(), extra_.end(), names);
-        take(fields.size_of(printable(content, 40).c_str(), value, 0, kLargestId), {AddedToken{content}, !special, special});
+        const bool special = is_named(content) || std::any_of(extra_.begin(), extra_.end(), names);
+        take(fields.size_of(printable(content, 40).c_str(), value, 0, kLargestId),
+             {AddedToken{content}, !special, special});
       }
     }
     for (const JsonAddedToken& token : known_) by_content_[token.rules.content] = token;
@@ -152,9 +166,11 @@ class Reader {
     if (name == "Qwen2Tokenizer") defaults = {{"eos_token", "<|endoftext|>"}};
     if (name == "LlamaTokenizer") defaults = {{"bos_token", "<s>"}, {"eos_token", "</s>"}};
     for (const auto& [key, content] : defaults) {
-      const bool said = std::any_of(named_.begin(), named_.end(), [&](const auto& entry) { return entry.first == key; }) ||
+      const auto has_key = [&, name = key](const auto& entry) { return entry.first == name; };
+      const bool said = std::any_of(named_.begin(), named_.end(), has_key) ||
                         std::find(absent_.begin(), absent_.end(), key) != absent_.end();
-      if (!said && (is_known(content) || by_content_.count(content) != 0)) put(key, {JsonAddedToken{AddedToken{content}, false, true}, true});
+      if (said || !(is_known(content) || by_content_.count(content) != 0)) continue;
+      put(key, {JsonAddedToken{AddedToken{content}, false, true}, true});
     }
   }
 
@@ -166,9 +182,6 @@ class Reader {
       if (content.empty() || std::find(contents.begin(), contents.end(), content) != contents.end()) return;
       out.added.push_back(std::move(token));
       contents.push_back(content);
-    };
-    const auto is_named = [&](const std::string& content) {
-      return std::any_of(named_.begin(), named_.end(), [&](const auto& entry) { return entry.second.token.rules.content == content; });
     };
     for (const auto& [id, token] : decoder_) {
       if (std::find(known_.begin(), known_.end(), token) != known_.end()) continue;
@@ -201,6 +214,7 @@ class Reader {
   std::vector<std::pair<std::string, Given>> named_;
   std::vector<std::string> absent_;  // named, and null
   std::vector<Given> extra_;
+  bool has_extra_ = false;
   std::map<std::int64_t, JsonAddedToken> decoder_;
   std::unordered_map<std::string, JsonAddedToken> by_content_;
 };

@@ -27,17 +27,20 @@ struct Part {
   JsonFields fields;
   std::string type;
 
-  Part(const Json& value, const std::string& name) : json(value), where(name), fields(value, name), type(fields.text("type", "")) {}
+  Part(const Json& value, const std::string& name)
+      : json(value), where(name), fields(value, name), type(fields.text("type", "")) {}
 
   [[noreturn]] void unknown_type(const std::string& known) const {
-    fields.refuse("type", type.empty() ? "nothing" : "\"" + type + "\"", known + "; no other is supported: use another tokenizer");
+    fields.refuse("type", type.empty() ? "nothing" : "\"" + type + "\"",
+                  known + "; no other is supported: use another tokenizer");
   }
 
   /// A key that is not among these may say something that changes ids.
   void only(std::initializer_list<std::string_view> known) const {
     for (const auto& [key, value] : json.items()) {
       if (key == "type" || value.is_null() || std::find(known.begin(), known.end(), key) != known.end()) continue;
-      fields.refuse(printable(key, 40), shown_json(value), fmt::format("no such key of {}; use another tokenizer", type));
+      fields.refuse(printable(key, 40), shown_json(value),
+                    fmt::format("no such key of {}; use another tokenizer", type));
     }
   }
 
@@ -79,7 +82,8 @@ void each_step(const Json& value, const std::string& where, const char* list, St
   const Json& items = part.fields.at(list);
   if (!items.is_array() || items.size() > kMostSteps || depth > 8)
     part.fields.refuse(list, shown_json(items), fmt::format("an array of at most {} steps", kMostSteps));
-  for (std::size_t i = 0; i < items.size(); ++i) each_step(items[i], fmt::format("{}.{}[{}]", where, list, i), list, step, depth + 1);
+  for (std::size_t i = 0; i < items.size(); ++i)
+    each_step(items[i], fmt::format("{}.{}[{}]", where, list, i), list, step, depth + 1);
 }
 
 NormalizerStep read_normalizer(const Part& part) {
@@ -129,8 +133,8 @@ PreTokenizerStep read_pre_tokenizer(const Part& part) {
   if (part.type == "Split") {
     part.only({"pattern", "behavior", "invert"});
     step.pattern = part.pattern("pattern");
-    step.behavior = behavior_named(part.one_of(
-        "behavior", "", {"Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"}));
+    step.behavior = behavior_named(
+        part.one_of("behavior", "", {"Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"}));
     step.invert = part.fields.boolean("invert", false);
   } else if (part.type == "Digits") {
     part.only({"individual_digits"});
@@ -210,7 +214,8 @@ void read_template(const Part& part, Ids& before, Ids& after) {
     }
     const bool text = item.is_object() && item.contains("Sequence") && item.at("Sequence").is_object() &&
                       item.at("Sequence").contains("id") && item.at("Sequence").at("id") == "A";
-    if (!text || behind) part.fields.refuse("single", shown_json(item), "special tokens and one {\"Sequence\": {\"id\": \"A\"}}");
+    if (!text || behind)
+      part.fields.refuse("single", shown_json(item), "special tokens and one {\"Sequence\": {\"id\": \"A\"}}");
     behind = true;
   }
   if (!behind) part.fields.refuse("single", shown_json(items), "a template with {\"Sequence\": {\"id\": \"A\"}}");
@@ -239,12 +244,15 @@ void read_vocabulary(const JsonFields& model, JsonTokenizerFile& out) {
     const std::int64_t id = model.size_of("vocab", value, 0, kLargestId);
     const auto [holder, fresh] = holders.emplace(id, piece);
     if (!fresh) {
-      model.refuse("vocab", fmt::format("the id {} for \"{}\" and \"{}\"", id, printable(holder->second, 40), printable(piece, 40)),
-                   "one piece for an id");
+      model.refuse(
+          "vocab",
+          fmt::format("the id {} for \"{}\" and \"{}\"", id, printable(holder->second, 40), printable(piece, 40)),
+          "one piece for an id");
     }
     out.vocabulary.emplace_back(piece, static_cast<std::int32_t>(id));
   }
-  std::sort(out.vocabulary.begin(), out.vocabulary.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  std::sort(out.vocabulary.begin(), out.vocabulary.end(),
+            [](const auto& a, const auto& b) { return a.second < b.second; });
 }
 
 void read_merges(const JsonFields& model, JsonTokenizerFile& out) {
@@ -253,7 +261,8 @@ void read_merges(const JsonFields& model, JsonTokenizerFile& out) {
   for (std::size_t i = 0; i < merges.size(); ++i) {
     const Json& merge = merges[i];
     const auto refuse = [&] {
-      model.refuse(fmt::format("merges[{}]", i), shown_json(merge), "two pieces, with one space between them or as an array");
+      model.refuse(fmt::format("merges[{}]", i), shown_json(merge),
+                   "two pieces, with one space between them or as an array");
     };
     if (merge.is_array()) {
       if (merge.size() != 2 || !merge[0].is_string() || !merge[1].is_string()) refuse();
@@ -321,7 +330,8 @@ JsonTokenizerFile read_json_tokenizer(const Json& json, const std::string& where
             [&](const Part& part) { out.normalizer.push_back(read_normalizer(part)); });
   each_step(top.raw("pre_tokenizer"), field("pre_tokenizer"), "pretokenizers", [&](const Part& part) {
     if (out.model.byte_level) {
-      part.fields.refuse("type", "\"" + part.type + "\" behind ByteLevel", "ByteLevel as the last step; use another tokenizer");
+      part.fields.refuse("type", "\"" + part.type + "\" behind ByteLevel",
+                         "ByteLevel as the last step; use another tokenizer");
     }
     out.pre_tokenizer.push_back(read_pre_tokenizer(part));
     out.model.byte_level = out.pre_tokenizer.back().kind == PreTokenizerStep::Kind::byte_level;
@@ -338,7 +348,8 @@ JsonTokenizerFile read_json_tokenizer(const Json& json, const std::string& where
       part.unknown_type("TemplateProcessing, ByteLevel, RobertaProcessing, BertProcessing or Sequence");
   });
   if (out.before.size() > 1 || out.after.size() > 1) {
-    top.refuse("post_processor", fmt::format("{} tokens before a text and {} behind it", out.before.size(), out.after.size()),
+    top.refuse("post_processor",
+               fmt::format("{} tokens before a text and {} behind it", out.before.size(), out.after.size()),
                "at most one on each side");
   }
   out.meaning = in_one_form(top.raw("normalizer")) + "\n" + in_one_form(top.raw("pre_tokenizer"));

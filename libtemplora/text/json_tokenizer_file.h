@@ -16,15 +16,15 @@ namespace templora {
 
 /// What a tokenizer.json holds.
 struct JsonTokenizerFile {
-  std::vector<std::pair<std::string, std::int32_t>> vocabulary;    ///< pieces as written there, by ascending id
-  std::vector<std::pair<std::string, std::string>> merges;         ///< as written there
+  std::vector<std::pair<std::string, std::int32_t>> vocabulary;  ///< pieces as written there, by ascending id
+  std::vector<std::pair<std::string, std::string>> merges;       ///< as written there
   BpeSettings model;
   std::vector<JsonAddedToken> added;
-  std::vector<std::int64_t> added_ids;                             ///< that the file claims for them
+  std::vector<std::int64_t> added_ids;  ///< that the file claims for them
   std::vector<NormalizerStep> normalizer;
   std::vector<PreTokenizerStep> pre_tokenizer;
   std::vector<DecoderStep> decoder;
-  std::vector<std::int64_t> before, after;                         ///< what the template puts around a text
+  std::vector<std::int64_t> before, after;  ///< what the template puts around a text
   bool has_post_processor = false;
   std::string meaning;  ///< normalizer and pre-tokenizer in one form, for a hash
 };

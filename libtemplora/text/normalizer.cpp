@@ -13,7 +13,8 @@ void apply_nfc(AlignedText& text) {
   std::size_t done = 0;
   for (const NfcText::Change& change : normal.changes) {
     out.keep(done, change.from);
-    out.replace(change.from, change.to, std::string_view(normal.text).substr(change.out_from, change.out_to - change.out_from));
+    out.replace(change.from, change.to,
+                std::string_view(normal.text).substr(change.out_from, change.out_to - change.out_from));
     done = change.to;
   }
   out.keep(done, text.text().size());

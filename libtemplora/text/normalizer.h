@@ -10,7 +10,7 @@ namespace templora {
 
 /// What stands for a place in a text: a fixed text or a regular expression.
 struct TextPattern {
-  std::string literal;                ///< looked for where there is no regex; not empty then
+  std::string literal;  ///< looked for where there is no regex; not empty then
   std::optional<SplitPattern> regex;
 
   /// Appends spans that cover `text`, moved by `offset`, as SplitPattern::split.

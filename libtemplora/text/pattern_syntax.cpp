@@ -15,7 +15,9 @@ constexpr std::size_t kMostCharacters = 20000;
 constexpr std::size_t kDeepest = 64;
 constexpr int kMostRepeats = 1000;
 
-CodePointSet range(char32_t first, char32_t last) { return CodePointSet(std::vector<CodePointSet::Run>{{first, last + 1}}); }
+CodePointSet range(char32_t first, char32_t last) {
+  return CodePointSet(std::vector<CodePointSet::Run>{{first, last + 1}});
+}
 
 bool is_letter(char32_t c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 
@@ -36,8 +38,8 @@ class Reader {
   Reader(std::string_view pattern, const std::string& where) : where_(where), pattern_(pattern) {
     for (const char* at = pattern.data(); at < pattern.data() + pattern.size();) text_ += next_code_point(at);
     if (text_.size() > kMostCharacters) {
-      throw Error(Exit::bad_input, fmt::format("{}: got a pattern of {} characters, wanted at most {}", where, text_.size(),
-                                               kMostCharacters));
+      throw Error(Exit::bad_input, fmt::format("{}: got a pattern of {} characters, wanted at most {}", where,
+                                               text_.size(), kMostCharacters));
     }
   }
 
@@ -131,8 +133,8 @@ class Reader {
   }
 
   bool group(bool fold, std::size_t depth) {
-    constexpr std::pair<std::u32string_view, const char*> kHeads[] = {{U"(?:", "(?:"},   {U"(?=", "(?="}, {U"(?!", "(?!"},
-                                                                      {U"(?<=", "(?<="}, {U"(?<!", "(?<!"}, {U"(?>", "(?>"}};
+    constexpr std::pair<std::u32string_view, const char*> kHeads[] = {
+        {U"(?:", "(?:"}, {U"(?=", "(?="}, {U"(?!", "(?!"}, {U"(?<=", "(?<="}, {U"(?<!", "(?<!"}, {U"(?>", "(?>"}};
     const char* head = nullptr;
     for (const auto& [start, same] : kHeads) {
       if (head == nullptr && take(start)) head = same;

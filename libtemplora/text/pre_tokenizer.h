@@ -14,8 +14,8 @@ struct PreTokenizerStep {
   /// or after, or nothing.
   enum class Behavior { removed, isolated, merged_with_previous, merged_with_next, contiguous };
   Behavior behavior = Behavior::isolated;
-  TextPattern pattern;        ///< of split, and of byte_level with its regular expression
-  bool invert = false;        ///< split: what is not matched counts as matched
+  TextPattern pattern;  ///< of split, and of byte_level with its regular expression
+  bool invert = false;  ///< split: what is not matched counts as matched
 
   enum class Prepend { always, first, never };
   Prepend prepend = Prepend::always;  ///< metaspace: where a replacement is put in front

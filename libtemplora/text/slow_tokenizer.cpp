@@ -71,7 +71,7 @@ struct SlowTokenizer::Impl {
   std::unordered_map<std::string, std::int64_t> added_ids;  // by content
   std::unordered_map<std::string, AddedToken> rules;        // by content
   AddedTokenTrie trie;
-  std::unordered_set<std::string> special;                  // contents
+  std::unordered_set<std::string> special;  // contents
   std::unordered_set<std::int64_t> special_ids;
   std::unordered_set<std::string> apart;  // decoded on their own, between spaces
   std::size_t unknown_pieces = 0;         // into how many pieces the unknown token's own text falls
@@ -107,10 +107,9 @@ void SlowTokenizer::Impl::number_tokens() {
     const std::int64_t id = found->second;
     const auto holder = added.find(id);
     if (holder != added.end() && holder->second.content != content) {
-      throw Error(Exit::bad_input,
-                  fmt::format("{}: special token \"{}\": its id {} is taken by \"{}\"; list both in "
-                              "added_tokens_decoder with ids of their own",
-                              where, content, id, holder->second.content));
+      throw Error(Exit::bad_input, fmt::format("{}: special token \"{}\": its id {} is taken by \"{}\"; list both in "
+                                               "added_tokens_decoder with ids of their own",
+                                               where, content, id, holder->second.content));
     }
     added[id] = entry.token;
     added_ids[content] = id;
@@ -199,7 +198,8 @@ std::string SlowTokenizer::Impl::join(std::vector<std::string> tokens) const {
   return out + model->decode(pieces);
 }
 
-SlowTokenizer::SlowTokenizer(const std::filesystem::path& file, TokenizerSettings settings) : impl_(std::make_unique<Impl>()) {
+SlowTokenizer::SlowTokenizer(const std::filesystem::path& file, TokenizerSettings settings)
+    : impl_(std::make_unique<Impl>()) {
   Impl& self = *impl_;
   self.settings = std::move(settings);
   self.where = file.string();
@@ -305,9 +305,9 @@ bool SlowTokenizer::adds_bos() const { return impl_->settings.add_bos; }
 std::string SlowTokenizer::hash() const {
   const Impl& self = *impl_;
   const TokenizerSettings& s = self.settings;
-  std::string settings = fmt::format("legacy={} prefix={} bos={}:{} eos={}:{} split={} unk={}", s.legacy,
-                                     s.add_prefix_space, s.add_bos, bos_id(), s.add_eos, eos_id(),
-                                     s.split_special_tokens, s.unk ? *s.unk : "");
+  std::string settings =
+      fmt::format("legacy={} prefix={} bos={}:{} eos={}:{} split={} unk={}", s.legacy, s.add_prefix_space, s.add_bos,
+                  bos_id(), s.add_eos, eos_id(), s.split_special_tokens, s.unk ? *s.unk : "");
   for (const auto& [id, token] : self.added) {
     settings += fmt::format("\n{} {}{}{} {} {}", id, int{token.single_word}, int{token.lstrip}, int{token.rstrip},
                             token.content.size(), token.content);

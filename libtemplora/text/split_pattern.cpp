@@ -129,9 +129,10 @@ void SplitPattern::Impl::number(std::string_view text, std::string& out) const {
 }
 
 void SplitPattern::Impl::give_up(std::size_t at) const {
-  throw Error(Exit::bad_input, fmt::format("{}: the pattern takes too many steps at character {} of a text; wanted one that "
-                                           "splits text into words; use another tokenizer",
-                                           where, at));
+  throw Error(Exit::bad_input,
+              fmt::format("{}: the pattern takes too many steps at character {} of a text; wanted one that "
+                          "splits text into words; use another tokenizer",
+                          where, at));
 }
 
 /// Whether the pattern matches right at `at` of the numbered text, and where that match ends.

@@ -31,7 +31,10 @@ std::optional<char> fallback_byte(const std::string& token) {
   if (token.size() != 6 || !token.starts_with("<0x") || token[5] != '>') return std::nullopt;
   int value = 0;
   for (const char c : {token[3], token[4]}) {
-    const int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    const int digit = c >= '0' && c <= '9'   ? c - '0'
+                      : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                      : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                                             : -1;
     if (digit < 0) return std::nullopt;
     value = value * 16 + digit;
   }
@@ -64,7 +67,8 @@ std::vector<std::string> join_bytes(const std::vector<std::string>& tokens) {
 std::string strip(const std::string& token, const DecoderStep& step) {
   std::size_t begin = 0, end = token.size();
   const std::string_view text = token;
-  for (std::size_t i = 0; i < step.start && text.substr(begin).starts_with(step.content); ++i) begin += step.content.size();
+  for (std::size_t i = 0; i < step.start && text.substr(begin).starts_with(step.content); ++i)
+    begin += step.content.size();
   for (std::size_t i = 0; i < step.stop && end > begin && text.substr(begin, end - begin).ends_with(step.content); ++i)
     end -= step.content.size();
   return token.substr(begin, end - begin);
@@ -84,7 +88,8 @@ void apply(std::vector<std::string>& tokens, const DecoderStep& step) {
     tokens = join_bytes(tokens);
   } else if (step.kind == Kind::fuse || step.kind == Kind::byte_level) {
     std::string all, bytes;
-    for (const std::string& token : tokens) all += step.kind == Kind::byte_level && byte_level_bytes(token, bytes) ? bytes : token;
+    for (const std::string& token : tokens)
+      all += step.kind == Kind::byte_level && byte_level_bytes(token, bytes) ? bytes : token;
     tokens = {step.kind == Kind::byte_level ? utf8_with_replacements(all) : all};
   } else {
     TextPattern space;

@@ -10,11 +10,11 @@ namespace templora {
 /// One step of a tokenizer.json's "decoder".
 struct DecoderStep {
   enum class Kind { byte_level, byte_fallback, fuse, replace, strip, metaspace } kind = Kind::fuse;
-  TextPattern pattern;            ///< replace
-  std::string content;            ///< replace: what stands in the pattern's place; strip: the character to take away
+  TextPattern pattern;              ///< replace
+  std::string content;              ///< replace: what stands in the pattern's place; strip: the character to take away
   std::size_t start = 0, stop = 0;  ///< strip: how many at most, at a token's start and end
-  std::string replacement;        ///< metaspace: what stands for a space
-  bool drops_first = false;       ///< metaspace: those of the first token stand for nothing
+  std::string replacement;          ///< metaspace: what stands for a space
+  bool drops_first = false;         ///< metaspace: those of the first token stand for nothing
 };
 
 /// Text of tokens, given as the pieces that tokenizer.json writes; joined by spaces where there is no step.

@@ -50,9 +50,10 @@ bool is_json(const fs::path& file) {
 
 Tokenizer::Tokenizer(const fs::path& path) {
   if (!fs::exists(path)) {
-    throw Error(Exit::bad_input, fmt::format("{}: no such file or folder, wanted a tokenizer.model, a tokenizer.json or the "
-                                             "folder that holds one; is model.path or model.tokenizer right?",
-                                             path.string()));
+    throw Error(Exit::bad_input,
+                fmt::format("{}: no such file or folder, wanted a tokenizer.model, a tokenizer.json or the "
+                            "folder that holds one; is model.path or model.tokenizer right?",
+                            path.string()));
   }
   if (!fs::is_directory(path)) {
     const bool json = is_json(path);
@@ -66,9 +67,10 @@ Tokenizer::Tokenizer(const fs::path& path) {
   const fs::path model = path / "tokenizer.model", json = path / "tokenizer.json";
   const bool has_model = fs::exists(model), has_json = fs::exists(json);
   if (!has_model && !has_json) {
-    throw Error(Exit::bad_input, fmt::format("{}: got neither tokenizer.model nor tokenizer.json, wanted one of them; set "
-                                             "model.tokenizer to a file or folder that is one",
-                                             path.string()));
+    throw Error(Exit::bad_input,
+                fmt::format("{}: got neither tokenizer.model nor tokenizer.json, wanted one of them; set "
+                            "model.tokenizer to a file or folder that is one",
+                            path.string()));
   }
   const std::string name = class_of(path);
   const std::string reason = name.empty() ? "no tokenizer_class" : "tokenizer_class " + printable(name, 60);
@@ -80,9 +82,10 @@ Tokenizer::Tokenizer(const fs::path& path) {
     source_ = fmt::format("{} ({}{})", json.string(), has_model ? "" : "no tokenizer.model; ", reason);
     engine_ = std::make_unique<JsonTokenizer>(json, path);
   } else {
-    throw Error(Exit::bad_input, fmt::format("{}: got {} and no tokenizer.json, wanted that file, or a class that starts with "
-                                             "Llama; set model.tokenizer to {} to read that alone, as a Llama's",
-                                             path.string(), reason, model.string()));
+    throw Error(Exit::bad_input,
+                fmt::format("{}: got {} and no tokenizer.json, wanted that file, or a class that starts with "
+                            "Llama; set model.tokenizer to {} to read that alone, as a Llama's",
+                            path.string(), reason, model.string()));
   }
 }
 

@@ -147,7 +147,8 @@ void read_extra(const Source& source, Collected& out) {
     for (const Json& value : extra) out.extra.emplace_back("", read_special(source, "extra_special_tokens", value));
     return;
   }
-  if (!extra.is_object()) refuse(source.file, "extra_special_tokens", shown(extra), "an object of names and tokens, or an array of tokens");
+  if (!extra.is_object())
+    refuse(source.file, "extra_special_tokens", shown(extra), "an object of names and tokens, or an array of tokens");
   for (const auto& [name, value] : extra.items()) {
     out.extra.emplace_back(name, read_special(source, "extra_special_tokens." + name, value));
   }

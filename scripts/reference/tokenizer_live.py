@@ -56,15 +56,33 @@ def chinese(folder, most):
 def scripts(most, rng):
     """Letters of all planes, runs of one script, marks, emoji with joiners, and the odd fragments of the goldens."""
     letters = [chr(c) for c in range(0x20, 0x110000) if not 0xD800 <= c < 0xE000]
-    blocks = [(0x400, 0x500), (0x600, 0x700), (0x900, 0x980), (0x4E00, 0x9FFF), (0xAC00, 0xD7A3), (0x1F300, 0x1FAFF), (0x300, 0x370)]
-    emoji = ["\U0001f468\u200d\U0001f469\u200d\U0001f467", "\U0001f1e9\U0001f1ea", "\u2764\ufe0f", "\U0001f44d\U0001f3fd"]
+    blocks = [
+        (0x400, 0x500),
+        (0x600, 0x700),
+        (0x900, 0x980),
+        (0x4E00, 0x9FFF),
+        (0xAC00, 0xD7A3),
+        (0x1F300, 0x1FAFF),
+        (0x300, 0x370),
+    ]
+    emoji = [
+        "\U0001f468\u200d\U0001f469\u200d\U0001f467",
+        "\U0001f1e9\U0001f1ea",
+        "\u2764\ufe0f",
+        "\U0001f44d\U0001f3fd",
+    ]
     parts, size = [], 0
     while size < most:
         first, last = rng.choice(blocks)
-        part = rng.choice((
-            lambda: "".join(chr(rng.randrange(first, last)) for _ in range(rng.randint(1, 12))),
-            lambda: rng.choice(letters), lambda: rng.choice(goldens.base.FRAGMENTS), lambda: rng.choice(emoji), lambda: " ",
-        ))()  # fmt: skip
+        part = rng.choice(
+            (
+                lambda: "".join(chr(rng.randrange(first, last)) for _ in range(rng.randint(1, 12))),
+                lambda: rng.choice(letters),
+                lambda: rng.choice(goldens.base.FRAGMENTS),
+                lambda: rng.choice(emoji),
+                lambda: " ",
+            )
+        )()
         parts.append(part)
         size += len(part.encode())
     return "".join(parts).replace("\0", "")
@@ -72,7 +90,22 @@ def scripts(most, rng):
 
 def broken(text, rng):
     """A text whose spaces are doubled, lost, made tabs, line ends and other spaces."""
-    spaces = ["", "  ", "   ", "\t", "\n", " \n", "\r\n", "\u00a0", "\u3000", " \t ", "\n\n\n", "\u2009", "\u180e", "\x1c"]
+    spaces = [
+        "",
+        "  ",
+        "   ",
+        "\t",
+        "\n",
+        " \n",
+        "\r\n",
+        "\u00a0",
+        "\u3000",
+        " \t ",
+        "\n\n\n",
+        "\u2009",
+        "\u180e",
+        "\x1c",
+    ]
     words = text.split(" ")
     return "".join(word + (rng.choice(spaces) if rng.random() < 0.4 else " ") for word in words).replace("\0", "")
 
@@ -82,9 +115,17 @@ def texts(data, megabytes):
     english = read(sorted((data / "pg19").glob("*.txt")), most)
     libraries = [pathlib.Path(sysconfig.get_paths()["stdlib"]), pathlib.Path(transformers.__file__).parent]
     code = read([p for folder in libraries for p in sorted(folder.rglob("*.py"))], most)
-    kinds = {"English": english, "Chinese": chinese(data / "guofeng", most), "code": code, "mixed scripts": scripts(most, rng),
-             "broken spacing": broken(english[: most // 2] + code[: most // 2], rng)}  # fmt: skip
-    return {kind: [text[i : i + PIECE] for i in range(0, len(text.encode()[:most].decode(errors="ignore")), PIECE)] for kind, text in kinds.items()}
+    kinds = {
+        "English": english,
+        "Chinese": chinese(data / "guofeng", most),
+        "code": code,
+        "mixed scripts": scripts(most, rng),
+        "broken spacing": broken(english[: most // 2] + code[: most // 2], rng),
+    }
+    return {
+        kind: [text[i : i + PIECE] for i in range(0, len(text.encode()[:most].decode(errors="ignore")), PIECE)]
+        for kind, text in kinds.items()
+    }
 
 
 def own_seconds(command):
@@ -111,10 +152,16 @@ def compare(program, folder, kinds, files, empty):
             if got != wanted:
                 wrong += 1
                 place = next((i for i, (a, b) in enumerate(zip(got, wanted)) if a != b), min(len(got), len(wanted)))
-                first = first or (reference.convert_ids_to_tokens(got[place : place + 8]), reference.convert_ids_to_tokens(wanted[place : place + 8]))
+                first = first or (
+                    reference.convert_ids_to_tokens(got[place : place + 8]),
+                    reference.convert_ids_to_tokens(wanted[place : place + 8]),
+                )
         megabytes = sum(len(piece.encode()) for piece in pieces) / 1e6
-        print(f"| {folder.name} | {kind} | {megabytes:.1f} | {sum(map(len, theirs)):,} | {wrong} of {len(pieces)} | {megabytes / seconds:.1f} "
-              f"| {megabytes / peer:.1f} |" + (f" {first}" if first else ""), flush=True)  # fmt: skip
+        print(
+            f"| {folder.name} | {kind} | {megabytes:.1f} | {sum(map(len, theirs)):,} | {wrong} of {len(pieces)} | {megabytes / seconds:.1f} "
+            f"| {megabytes / peer:.1f} |" + (f" {first}" if first else ""),
+            flush=True,
+        )
         different += wrong
     return different
 
@@ -122,7 +169,9 @@ def compare(program, folder, kinds, files, empty):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--program", type=pathlib.Path, required=True)
-    parser.add_argument("--data", type=pathlib.Path, default=ROOT.parent / "shared" / "data", help="folder with pg19 and guofeng")
+    parser.add_argument(
+        "--data", type=pathlib.Path, default=ROOT.parent / "shared" / "data", help="folder with pg19 and guofeng"
+    )
     parser.add_argument("--megabytes", type=float, default=10, help="of each kind of text")
     parser.add_argument("--families", help="comma-separated names; default: all")
     parser.add_argument("folders", nargs="*", type=pathlib.Path, help="folders with a tokenizer.json")
@@ -141,7 +190,9 @@ def main():
         goldens.VOCABULARY = 8000
         lines = [line for pieces in kinds.values() for piece in pieces[:12] for line in piece.splitlines()]
         goldens.corpus = lambda: lines
-        print("| tokenizer | text | MB | tokens | different pieces | templora MB/s | tokenizers MB/s |\n| --- | --- | ---: | ---: | ---: | ---: | ---: |")
+        print(
+            "| tokenizer | text | MB | tokens | different pieces | templora MB/s | tokenizers MB/s |\n| --- | --- | ---: | ---: | ---: | ---: | ---: |"
+        )
         if wanted != [""]:
             for family, tokenizer, config, _, _, change in goldens.families():
                 if wanted and family not in wanted:

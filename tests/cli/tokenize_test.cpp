@@ -8,7 +8,9 @@ namespace {
 
 const fs::path kJson = fs::path(TEMPLORA_SOURCE_DIR) / "tests/text/goldens/json/tokenizers";
 
-std::vector<std::int64_t> ids_of(const fs::path& tokenizer, const std::string& text) { return Tokenizer(tokenizer).encode(text, true); }
+std::vector<std::int64_t> ids_of(const fs::path& tokenizer, const std::string& text) {
+  return Tokenizer(tokenizer).encode(text, true);
+}
 
 }  // namespace
 
@@ -19,8 +21,8 @@ TEST_CASE("tokenize: a table of tokens, words and bytes, in the order of the arg
   const Ended ended = world.run({"tokenize", "--model", "model", "b.txt", "a.txt"});
   CHECK(ended.code == 0);
   const auto row = [&](const std::string& name, const std::string& text, int words) {
-    return "| " + name + " | " + std::to_string(ids_of(world.folder / "model", text).size()) + " | " + std::to_string(words) + " | " +
-           std::to_string(text.size()) + " |\n";
+    return "| " + name + " | " + std::to_string(ids_of(world.folder / "model", text).size()) + " | " +
+           std::to_string(words) + " | " + std::to_string(text.size()) + " |\n";
   };
   CHECK(ended.text == "| file | tokens | words | bytes |\n| --- | ---: | ---: | ---: |\n" +
                           row("b.txt", "  \xE4\xBD\xA0\xE5\xA5\xBD \r\n", 1) + row("a.txt", "two words", 2));
@@ -33,10 +35,15 @@ TEST_CASE("tokenize: ids as JSON arrays and nothing else, objects on request", "
   world.write("a.txt", "It's 1684.");
   world.write("b.txt", "");
   const Json a = ids_of(kJson / "llama3", "It's 1684."), b = ids_of(kJson / "llama3", "");
-  CHECK(world.run({"tokenize", "--model", (kJson / "llama3").string(), "--ids", "a.txt", "b.txt"}).text == a.dump() + "\n" + b.dump() + "\n");
+  CHECK(world.run({"tokenize", "--model", (kJson / "llama3").string(), "--ids", "a.txt", "b.txt"}).text ==
+        a.dump() + "\n" + b.dump() + "\n");
   const Ended ended = world.run({"tokenize", "--model", (kJson / "llama3").string(), "--json", "--ids", "a.txt"});
-  CHECK(Json::parse(ended.text) == Json{{"file", "a.txt"}, {"tokens", a.size()}, {"words", 2}, {"bytes", 10}, {"ids", a}});
-  CHECK_FALSE(Json::parse(world.run({"tokenize", "--model", (kJson / "gpt2" / "tokenizer.json").string(), "--json", "a.txt"}).text).contains("ids"));
+  CHECK(Json::parse(ended.text) ==
+        Json{{"file", "a.txt"}, {"tokens", a.size()}, {"words", 2}, {"bytes", 10}, {"ids", a}});
+  CHECK_FALSE(
+      Json::parse(
+          world.run({"tokenize", "--model", (kJson / "gpt2" / "tokenizer.json").string(), "--json", "a.txt"}).text)
+          .contains("ids"));
 }
 
 TEST_CASE("tokenize: what cannot be read is one line", "[cli]") {
@@ -69,5 +76,6 @@ TEST_CASE("run: where there is a choice of tokenizers, one line says which was r
   CHECK(slow.says("model/tokenizer.model (tokenizer_class LLaMATokenizer)\n"));
   world.write_config({{"model.tokenizer", (kJson / "gpt2").string()}});
   const Ended other = world.run_config("other");
-  CHECK(other.says("gpt2/tokenizer.json (no tokenizer.model; tokenizer_class GPT2Tokenizer), named by model.tokenizer"));
+  CHECK(
+      other.says("gpt2/tokenizer.json (no tokenizer.model; tokenizer_class GPT2Tokenizer), named by model.tokenizer"));
 }

@@ -34,7 +34,8 @@ TEST_CASE("JsonTokenizer: each family's ids and texts are those of Hugging Face'
   CHECK(folders == 10);
 }
 
-TEST_CASE("JsonTokenizer: a text decoded from its ids is the text, and ends are where its tokens' bytes end", "[parity]") {
+TEST_CASE("JsonTokenizer: a text decoded from its ids is the text, and ends are where its tokens' bytes end",
+          "[parity]") {
   for (const std::string name : {"smollm2", "gpt2", "llama3"}) {
     const Tokenizer tokenizer(kGoldens / "tokenizers" / name);
     for (std::uint64_t number = 0; number < 600; ++number) {

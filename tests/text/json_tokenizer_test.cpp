@@ -12,6 +12,7 @@
 #include "text/scratch_folder.h"
 #include "text/text_stream.h"
 #include "text/tokenizer.h"
+#include "text/translation_prompt.h"
 
 using namespace templora;
 
@@ -117,7 +118,9 @@ TEST_CASE("JsonTokenizer: keys that nobody reads are not judged", "[unit]") {
   const Tokenizer plain(kTokenizers / "gpt2");
   Json json = golden_file("gpt2");
   std::string text = json.dump();
-  text.insert(1, "\"version\": \"9\", \"truncation\": {\"max_length\": 3}, \"x\": NaN, \"y\": 99999999999999999999, \"x\": -Infinity, ");
+  text.insert(1,
+              "\"version\": \"9\", \"truncation\": {\"max_length\": 3}, \"x\": NaN, \"y\": 99999999999999999999, "
+              "\"x\": -Infinity, ");
   const Tokenizer other(scratch.write("tokenizer.json", text));
   CHECK(other.encode("a longer text than three", true) == plain.encode("a longer text than three", true));
 }
@@ -136,13 +139,15 @@ TEST_CASE("JsonTokenizer: merges as strings and as pairs are one tokenizer, anot
   const Tokenizer prefixed = changed(two, "gpt2", [](Json& j) { j["pre_tokenizer"]["add_prefix_space"] = true; });
   CHECK(prefixed.hash() != gpt2.hash());
   CHECK(prefixed.encode("The voice", false) == gpt2.encode(" The voice", false));
-  const Tokenizer swapped = changed(three, "gpt2", [](Json& j) { std::swap(j["model"]["merges"][0], j["model"]["merges"][1]); });
+  const Tokenizer swapped =
+      changed(three, "gpt2", [](Json& j) { std::swap(j["model"]["merges"][0], j["model"]["merges"][1]); });
   CHECK(swapped.hash() != gpt2.hash());
 }
 
 TEST_CASE("JsonTokenizer: the template alone says whether BOS and EOS are added", "[unit]") {
   const ScratchFolder scratch;
-  const Tokenizer llama3 = changed(scratch, "llama3", [](Json&) {}, R"({"add_bos_token": false, "bos_token": "<|begin_of_text|>"})");
+  const Tokenizer llama3 =
+      changed(scratch, "llama3", [](Json&) {}, R"({"add_bos_token": false, "bos_token": "<|begin_of_text|>"})");
   CHECK(llama3.adds_bos());
   CHECK(llama3.encode("x", true).front() == llama3.bos_id());
   CHECK(llama3.encode("x", false).front() != llama3.bos_id());
@@ -201,6 +206,19 @@ TEST_CASE("JsonTokenizer: a stream shows a character with its last byte", "[unit
   }
 }
 
+TEST_CASE("TranslationPrompts: ChatML by a byte-level tokenizer is that text, and a sentence has its ids anywhere", "[unit]") {
+  const Tokenizer tokenizer(kTokenizers / "qwen2");
+  const TranslationPrompts prompts(tokenizer, chat_template("chatml"), kTranslateIntoEnglish, false);
+  const std::vector<SentencePair> history{{"\u4f60\u597d", "Hello there."}};
+  const TranslationPrompt prompt = prompts.prompt(history, "\u4e16\u754c", 1000);
+  CHECK(tokenizer.decode(prompt.ids, false) ==
+        "<|im_start|>user\n" + std::string(kTranslateIntoEnglish) +
+            "\n\u4f60\u597d\n\u4e16\u754c<|im_end|>\n<|im_start|>assistant\nHello there.\n");
+  CHECK(prompt.ids.front() == tokenizer.mark_id("<|im_start|>"));
+  CHECK(prompts.reference("Hello there.") == prompts.line_ids("Hello there."));
+  CHECK(has(tokenizer.decode(prompts.lesson(history, 1, 1000).ids, false), "assistant\nHello there.<|im_end|>"));
+}
+
 TEST_CASE("JsonTokenizer: millions of equal letters, spaces and line ends are not too much", "[unit]") {
   const Tokenizer qwen2(kTokenizers / "qwen2");
   for (const char* letter : {"e", " ", "\n", "7"}) {
@@ -222,7 +240,8 @@ TEST_CASE("JsonTokenizer: an unknown character needs an unknown token only where
 }
 
 TEST_CASE("Tokenizer: which file of a folder is read", "[unit]") {
-  const std::string model = read_file(fs::path(TEMPLORA_SOURCE_DIR) / "tests/text/goldens/tokenizers/bare/tokenizer.model");
+  const std::string model =
+      read_file(fs::path(TEMPLORA_SOURCE_DIR) / "tests/text/goldens/tokenizers/bare/tokenizer.model");
   const std::string json = golden_file("gpt2").dump();
   const ScratchFolder scratch;
   scratch.write("tokenizer.model", model);
@@ -244,7 +263,8 @@ TEST_CASE("Tokenizer: which file of a folder is read", "[unit]") {
   CHECK(has(refusal([&] { Tokenizer t(scratch.path()); }), "set model.tokenizer to "));
   scratch.write("tokenizer.json", json);
   fs::remove(scratch.path() / "tokenizer.model");
-  CHECK(has(source(R"({"tokenizer_class": "LlamaTokenizer"})"), "tokenizer.json (no tokenizer.model; tokenizer_class LlamaTokenizer)"));
+  CHECK(has(source(R"({"tokenizer_class": "LlamaTokenizer"})"),
+            "tokenizer.json (no tokenizer.model; tokenizer_class LlamaTokenizer)"));
   fs::remove(scratch.path() / "tokenizer.json");
   CHECK(has(refusal([&] { Tokenizer t(scratch.path()); }), "neither tokenizer.model nor tokenizer.json"));
 }

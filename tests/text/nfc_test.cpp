@@ -11,7 +11,8 @@ TEST_CASE("nfc: composes, orders marks, and says which bytes changed", "[unit]")
   const NfcText text = nfc("ae\u0301b\u0323\u0307c");
   CHECK(text.text == "a\u00e9\u1e05\u0307c");
   REQUIRE(text.changes.size() == 2);
-  CHECK((text.changes[0].from == 1 && text.changes[0].to == 4 && text.changes[0].out_from == 1 && text.changes[0].out_to == 3));
+  CHECK((text.changes[0].from == 1 && text.changes[0].to == 4 && text.changes[0].out_from == 1 &&
+         text.changes[0].out_to == 3));
   CHECK(nfc("a\u0307\u0323").text == "\u1ea1\u0307");
   CHECK(nfc("\u1100\u1161\u11a8 \uac00\u11a8").text == "\uac01 \uac01");
   CHECK(nfc("\u212b\u0344").text == "\u00c5\u0308\u0301");

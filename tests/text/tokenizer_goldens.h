@@ -125,7 +125,8 @@ inline std::size_t check_generated(const Tokenizer& tokenizer, const Json& golde
   return hashes.size() / 8;
 }
 
-inline void check_all(const Tokenizer& tokenizer, const Json& golden, const TextGenerator& generator, std::size_t wanted) {
+inline void check_all(const Tokenizer& tokenizer, const Json& golden, const TextGenerator& generator,
+                      std::size_t wanted) {
   CHECK(tokenizer.bos_id() == golden.at("bos_id").get<std::int64_t>());
   CHECK(tokenizer.eos_id() == golden.at("eos_id").get<std::int64_t>());
   CHECK(tokenizer.size() == golden.at("size").get<std::int64_t>());
