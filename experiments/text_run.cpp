@@ -10,6 +10,7 @@
 #include "core/file.h"
 #include "core/hash.h"
 #include "core/log.h"
+#include "lora/lora_adapter.h"
 #include "metrics/derived.h"
 #include "model/load.h"
 #include "report/cost_table.h"

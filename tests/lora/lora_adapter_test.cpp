@@ -182,10 +182,10 @@ TEST_CASE("other_base: an adapter's base goes by its last name", "[unit]") {
     return other_base(folder, base);
   };
   CHECK_FALSE(other("meta-llama/Llama-2-7b-hf", "/models/Llama-2-7b-hf/"));
-  CHECK_FALSE(other("org/name", "/cache/models--org--name/snapshots/0123abc"));
+  CHECK_FALSE(other("org/name", "/cache/models--org--name/snapshots/0123456789abcdef0123456789abcdef01234567"));
   CHECK_FALSE(other("", "models/x"));
   CHECK(other("org/name", "models/name-chat") == "org/name");
-  CHECK(other("org/other", "/cache/models--org--name/snapshots/0123abc") == "org/other");
+  CHECK(other("org/other", "/cache/models--org--name/snapshots/0123456789abcdef0123456789abcdef01234567") == "org/other");
   fs::remove_all(folder);
 }
 
