@@ -157,7 +157,7 @@ namespace {
 at::Tensor banded_forward(LlamaImpl& model, const Tokens& tokens, std::int64_t sinks, std::int64_t last) {
   const LlamaConfig& c = model.config();
   const std::int64_t count = std::int64_t(tokens.size());
-  const RopeTable table = rope_table(c, sinks + last + 1, at::kCPU);
+  const RopeTable table = rope_table(c.rope, c.head_dim, sinks + last + 1, at::kCPU);
   const auto turned = [&](const at::Tensor& heads, std::int64_t first) {  // heads: [n, any, head_dim]
     const std::int64_t n = heads.size(0);
     return rotate(heads.unsqueeze(0), {table.cos.narrow(0, first, n), table.sin.narrow(0, first, n)}).squeeze(0);
@@ -165,7 +165,9 @@ at::Tensor banded_forward(LlamaImpl& model, const Tokens& tokens, std::int64_t s
   at::Tensor x = model.embed(small::tensor(tokens).unsqueeze(0)).squeeze(0);  // [count, hidden]
   for (std::int64_t l = 0; l < c.layers; ++l) {
     DecoderLayerImpl& layer = model.layer(l);
-    const at::Tensor all = layer.self_attn->qkv.forward(layer.input_layernorm->forward(x)).view({count, c.heads + 2 * c.kv_heads, c.head_dim});
+    const auto norms = layer.norm_weights();  // before attention, before the MLP
+    const at::Tensor normed = rms_norm(x, norms[0].second, c.rms_norm_eps);
+    const at::Tensor all = layer.self_attn->qkv.forward(normed).view({count, c.heads + 2 * c.kv_heads, c.head_dim});
     std::vector<at::Tensor> rows;
     for (std::int64_t i = 0; i < count; ++i) {
       Tokens seen;
@@ -185,7 +187,7 @@ at::Tensor banded_forward(LlamaImpl& model, const Tokens& tokens, std::int64_t s
       rows.push_back(at::cat(heads));
     }
     x = x + layer.self_attn->out.forward(at::stack(rows));
-    x = x + layer.mlp->forward(layer.post_attention_layernorm->forward(x));
+    x = x + layer.mlp->forward(rms_norm(x, norms[1].second, c.rms_norm_eps));
   }
   return x;  // before the final norm
 }
