@@ -178,7 +178,7 @@ TEST_CASE("bad input: arguments that no file system or record can hold", "[cli]"
   const World world;
   const Ended long_name = world.run_config(std::string(300, 'x'));
   INFO(long_name.text);
-  CHECK(long_name.code == int(Exit::resources));
+  CHECK(long_name.code == int(Exit::bad_input));
   CHECK(long_name.says("File name too long"));
   const Ended bytes = world.run({"run", "config.json", "--set", "model.path=m\xff", "--out", "out"});
   INFO(bytes.text);
