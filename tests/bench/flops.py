@@ -26,23 +26,32 @@ class Shape:
     chunk: int = 256
     context: int = 768
     epochs: int = 2
+    kv_heads: int = 0  # key and value heads; 0: as many as heads
+    tied: int = 0      # 1: the output projection is the embedding
+
+    @property
+    def kv_size(self):
+        """Outputs of k_proj, and of v_proj."""
+        return self.hidden * (self.kv_heads or self.heads) // self.heads
 
     def arguments(self):
         """The shape as options of peer.py and bench_temp_lora."""
         return [text for field in dataclasses.fields(self)
-                for text in (f"--{field.name}", str(getattr(self, field.name)))]
+                for text in (f"--{field.name.replace('_', '-')}", str(getattr(self, field.name)))]
 
 
 #: Too small to measure anything, enough to see that a benchmark runs.
 QUICK = Shape(layers=2, hidden=128, ffn=256, heads=4, vocab=1000, rank=8, chunk=32, context=96)
+#: SmolLM2-135M with a window of 1K.
+SMOLLM2_135M = Shape(layers=30, hidden=576, ffn=1536, heads=9, vocab=49152, rank=64, chunk=512, context=512, kv_heads=3, tied=1)
 #: Llama2-7B with the window of the paper's main setting.
 LLAMA2_7B = Shape(layers=32, hidden=4096, ffn=11008, heads=32, vocab=32000, rank=64, chunk=1024, context=3072)
 
 
 def _projections(shape):
     """(inputs, outputs, stands before attention) of the seven projections of a layer."""
-    h, f = shape.hidden, shape.ffn
-    return [(h, h, True), (h, h, True), (h, h, True), (h, h, False), (h, f, False), (h, f, False), (f, h, False)]
+    h, f, kv = shape.hidden, shape.ffn, shape.kv_size
+    return [(h, h, True), (h, kv, True), (h, kv, True), (h, h, False), (h, f, False), (h, f, False), (f, h, False)]
 
 
 def _layer(shape, rows_after_attention, first_layer):

@@ -41,8 +41,8 @@ TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in (dataclasses.asdict(Shape()) | {"kv-heads": 0, "threads": 0, "seed": 1}).items():
-        parser.add_argument(f"--{name}", type=int, default=default)
+    for name, default in (dataclasses.asdict(Shape()) | {"threads": 0, "seed": 1}).items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=default)
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--lora-dtype", choices=["float32", "bfloat16"], default="float32",
                         help="float32 is what PEFT does; the released code has bfloat16")
@@ -64,7 +64,7 @@ def build_base(args):
         vocab_size=args.vocab, hidden_size=args.hidden, intermediate_size=args.ffn,
         num_hidden_layers=args.layers, num_attention_heads=args.heads,
         num_key_value_heads=args.kv_heads or args.heads, max_position_embeddings=args.context + args.chunk,
-        tie_word_embeddings=False)
+        tie_word_embeddings=bool(args.tied))
     torch.set_default_dtype(dtype)
     with torch.device(args.device):
         model = transformers.LlamaForCausalLM._from_config(config, attn_implementation="sdpa", dtype=dtype)

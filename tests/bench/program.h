@@ -28,7 +28,7 @@ using Arguments = std::map<std::string, std::string>;
 /// `others` and the model that the benchmarks measure where nothing else is said; flops.py has the same.
 inline Arguments with_default_model(Arguments others) {
   others.merge(Arguments{{"--layers", "12"}, {"--hidden", "768"}, {"--ffn", "2048"}, {"--heads", "12"}, {"--vocab", "32000"},
-                         {"--rank", "64"}, {"--threads", "0"}, {"--dtype", "float32"}});
+                         {"--kv-heads", "0"}, {"--tied", "0"}, {"--rank", "64"}, {"--threads", "0"}, {"--dtype", "float32"}});
   return others;
 }
 
@@ -61,14 +61,16 @@ inline at::ScalarType dtype_of(const Arguments& arguments) {
   return name == "bfloat16" ? at::kBFloat16 : name == "float64" ? at::kDouble : at::kFloat;
 }
 
-/// The shape that --layers, --hidden, --ffn, --heads and --vocab say.
+/// The shape that --layers, --hidden, --ffn, --heads, --kv-heads (0: as many), --vocab and --tied say.
 inline LlamaConfig random_shape(const Arguments& arguments) {
   LlamaConfig config;
   config.vocab_size = number(arguments, "--vocab");
   config.hidden_size = number(arguments, "--hidden");
   config.ffn_size = number(arguments, "--ffn");
   config.layers = number(arguments, "--layers");
-  config.heads = config.kv_heads = number(arguments, "--heads");
+  config.heads = number(arguments, "--heads");
+  config.kv_heads = number(arguments, "--kv-heads") > 0 ? number(arguments, "--kv-heads") : config.heads;
+  config.tied_embeddings = number(arguments, "--tied") != 0;
   config.head_dim = config.hidden_size / config.heads;
   config.max_positions = 1 << 16;
   return config;

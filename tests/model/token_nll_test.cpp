@@ -32,6 +32,19 @@ TEST_CASE("linear_nll: blocks of rows equal the whole, forward and backward", "[
   }
 }
 
+TEST_CASE("linear_nll: the gradient of a mean has the bits that autograd over all logits gives", "[unit]") {
+  constexpr std::int64_t kVocab = 1000, kRows = 255;  // one block; a number of rows whose reciprocal is rounded
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    at::Tensor hidden = at::randn({kRows, 32}, at::TensorOptions(dtype)).requires_grad_();
+    const at::Tensor plain = hidden.detach().clone().requires_grad_();
+    const at::Tensor weight = at::randn({kVocab, 32}, at::TensorOptions(dtype));
+    const at::Tensor targets = at::randint(kVocab, {kRows}, at::kLong);
+    linear_nll(hidden, weight, targets).mean().backward();
+    at::cross_entropy_loss(at::linear(plain, weight).to(at::kFloat), targets, {}, at::Reduction::None).mean().backward();
+    CHECK(at::equal(hidden.grad(), plain.grad()));
+  }
+}
+
 TEST_CASE("logit_block_rows: as many as before for small vocabularies, few for large ones", "[unit]") {
   CHECK(logit_block_rows(96) == 512);
   CHECK(logit_block_rows(32000) == 512);
