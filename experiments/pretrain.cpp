@@ -125,8 +125,7 @@ using TokenizerFiles = std::map<std::string, std::string>;
 TokenizerFiles read_tokenizer_files(const fs::path& path) {
   if (!fs::is_directory(path)) {
     const std::string bytes = read_file(path);
-    const std::size_t first = bytes.find_first_not_of(" \t\r\n");
-    return {{first != bytes.npos && bytes[first] == '{' ? "tokenizer.json" : "tokenizer.model", bytes}};
+    return {{is_tokenizer_json(bytes) ? "tokenizer.json" : "tokenizer.model", bytes}};
   }
   TokenizerFiles files;
   for (const char* name : kTokenizerFiles)

@@ -14,9 +14,9 @@ from importlib.metadata import metadata, version
 from pathlib import Path
 
 import regex
+from table_lines import lines
 
 OUT = Path(__file__).resolve().parent.parent / "libtemplora" / "metrics" / "unicode_tables.cpp"
-WIDTH = 118
 CHARACTERS = [chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000]
 
 
@@ -50,17 +50,6 @@ def lower_runs() -> list[tuple[int, int, int, int]]:
                 continue
         runs.append([code, code, 1, add])
     return [tuple(run) for run in runs]
-
-
-def lines(items: list[str]) -> str:
-    """Items separated by commas, wrapped."""
-    result, line = [], "   "
-    for item in items:
-        if len(line) + len(item) + 2 > WIDTH:
-            result.append(line)
-            line = "   "
-        line += f" {item},"
-    return "\n".join(result + [line])
 
 
 def main() -> int:

@@ -43,13 +43,30 @@ std::size_t utf8_error(std::string_view text) {
   return kValidUtf8;
 }
 
+void append_utf8(std::string& out, char32_t value) {
+  const auto put = [&](char32_t byte) { out += static_cast<char>(static_cast<unsigned char>(byte)); };
+  if (value < 0x80) {
+    put(value);
+  } else if (value < 0x800) {
+    put(0xC0 | value >> 6);
+    put(0x80 | (value & 0x3F));
+  } else if (value < 0x10000) {
+    put(0xE0 | value >> 12);
+    put(0x80 | (value >> 6 & 0x3F));
+    put(0x80 | (value & 0x3F));
+  } else {
+    put(0xF0 | value >> 18);
+    put(0x80 | (value >> 12 & 0x3F));
+    put(0x80 | (value >> 6 & 0x3F));
+    put(0x80 | (value & 0x3F));
+  }
+}
+
 CodePoint code_point_at(std::string_view text, std::size_t offset) {
-  const unsigned lead = byte_at(text, offset);
-  const std::size_t bytes = sequence_bytes(lead);
-  if (bytes <= 1) return {static_cast<char32_t>(lead), 1};
-  char32_t value = lead & (0xFFu >> (bytes + 1));
-  for (std::size_t i = 1; i < bytes; ++i) value = (value << 6) | (byte_at(text, offset + i) & 0x3F);
-  return {value, bytes};
+  const char* const start = text.data() + offset;
+  const char* at = start;
+  const char32_t value = next_code_point(at);
+  return {value, static_cast<std::size_t>(at - start)};
 }
 
 bool is_white_space(char32_t value) {

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 namespace templora {
@@ -15,6 +16,34 @@ std::size_t utf8_character(std::string_view text);
 /// Byte offset of the first sequence that is not UTF-8 (RFC 3629: no overlong forms, no surrogates, nothing
 /// past U+10FFFF), or kValidUtf8.
 std::size_t utf8_error(std::string_view text);
+
+/// The code point at `at`, which must be a boundary of valid UTF-8; moves `at` behind it.
+inline char32_t next_code_point(const char*& at) {
+  const auto byte = [&](int i) { return static_cast<char32_t>(static_cast<unsigned char>(at[i])); };
+  const char32_t lead = byte(0);
+  if (lead < 0x80) return at += 1, lead;
+  if (lead < 0xE0) {
+    const char32_t value = (lead & 0x1F) << 6 | (byte(1) & 0x3F);
+    return at += 2, value;
+  }
+  if (lead < 0xF0) {
+    const char32_t value = (lead & 0x0F) << 12 | (byte(1) & 0x3F) << 6 | (byte(2) & 0x3F);
+    return at += 3, value;
+  }
+  const char32_t value = (lead & 0x07) << 18 | (byte(1) & 0x3F) << 12 | (byte(2) & 0x3F) << 6 | (byte(3) & 0x3F);
+  return at += 4, value;
+}
+
+/// The character that ends at `at`, of valid UTF-8; moves `at` to its start.
+inline char32_t previous_code_point(const char*& at) {
+  do --at;
+  while ((static_cast<unsigned char>(*at) & 0xC0) == 0x80);
+  const char* start = at;
+  return next_code_point(start);
+}
+
+/// Appends a code point's UTF-8.
+void append_utf8(std::string& out, char32_t value);
 
 /// One code point of valid UTF-8 and how many bytes it takes.
 struct CodePoint {

@@ -79,25 +79,7 @@ std::u32string code_points(std::string_view text, std::string_view what, std::in
 
 std::string utf8(std::u32string_view text) {
   std::string out;
-  const auto add = [&](char32_t bits) { out += static_cast<char>(bits); };
-  for (const char32_t value : text) {
-    if (value < 0x80) {
-      add(value);
-      continue;
-    }
-    if (value < 0x800) {
-      add(0xC0 | (value >> 6));
-    } else {
-      if (value < 0x10000) {
-        add(0xE0 | (value >> 12));
-      } else {
-        add(0xF0 | (value >> 18));
-        add(0x80 | ((value >> 12) & 0x3F));
-      }
-      add(0x80 | ((value >> 6) & 0x3F));
-    }
-    add(0x80 | (value & 0x3F));
-  }
+  for (const char32_t value : text) append_utf8(out, value);
   return out;
 }
 

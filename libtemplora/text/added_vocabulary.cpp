@@ -14,24 +14,24 @@ namespace {
 
 constexpr std::size_t kLongestContent = 512;  // bytes: each place in a text is compared with at most so many
 
-const CodePointMap& word_characters() {
-  static const CodePointMap map{CodePointSet(kAddedWord)};
+const CodePointMap& word_map() {
+  static const CodePointMap map{word_characters(WordRule::added_token)};
   return map;
 }
 
 const CodePointMap& space_characters() {
-  static const CodePointMap map{CodePointSet(kAddedSpace)};
+  static const CodePointMap map{CodePointSet(kPatternSpace)};
   return map;
 }
 
 bool word_at_end(std::string_view text) {
   const char* at = text.data() + text.size();
-  return !text.empty() && word_characters()[previous_code_point(at)] != 0;
+  return !text.empty() && word_map()[previous_code_point(at)] != 0;
 }
 
 bool word_at_start(std::string_view text) {
   const char* at = text.data();
-  return !text.empty() && word_characters()[next_code_point(at)] != 0;
+  return !text.empty() && word_map()[next_code_point(at)] != 0;
 }
 
 std::size_t spaces_at_end(std::string_view text) {

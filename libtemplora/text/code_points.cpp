@@ -4,7 +4,6 @@
 #include <map>
 #include <string>
 
-#include "core/utf8.h"
 #include "text/tokenizer_tables.h"
 
 namespace templora {
@@ -74,6 +73,13 @@ bool CodePointSet::contains(char32_t value) const {
   return behind != runs_.begin() && value < std::prev(behind)->second;
 }
 
+CodePointSet word_characters(WordRule rule) {
+  CodePointSet word(kWordSymbols);
+  for (const char* category : {"L", "M", "Nd", "Nl", "Pc"}) word = word.united(CodePointSet::category(category));
+  if (rule == WordRule::pattern) return word.united(CodePointSet(kPatternWordMore));
+  return rule == WordRule::added_token ? word.united(CodePointSet(kAddedWordMore)) : word;
+}
+
 CodePointMap::CodePointMap(const std::vector<char32_t>& starts, const std::vector<std::uint8_t>& values) {
   std::map<std::array<std::uint8_t, 256>, std::uint16_t> known;
   std::size_t run = 0;
@@ -97,25 +103,6 @@ CodePointMap::CodePointMap(const CodePointSet& set) {
     values.insert(values.end(), {1, 0});
   }
   *this = CodePointMap(starts, values);
-}
-
-void append_utf8(std::string& out, char32_t value) {
-  const auto put = [&](char32_t byte) { out += static_cast<char>(static_cast<unsigned char>(byte)); };
-  if (value < 0x80) {
-    put(value);
-  } else if (value < 0x800) {
-    put(0xC0 | value >> 6);
-    put(0x80 | (value & 0x3F));
-  } else if (value < 0x10000) {
-    put(0xE0 | value >> 12);
-    put(0x80 | (value >> 6 & 0x3F));
-    put(0x80 | (value & 0x3F));
-  } else {
-    put(0xF0 | value >> 18);
-    put(0x80 | (value >> 12 & 0x3F));
-    put(0x80 | (value >> 6 & 0x3F));
-    put(0x80 | (value & 0x3F));
-  }
 }
 
 std::string utf8_with_replacements(std::string_view bytes) {

@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "core/utf8.h"
+
 namespace templora {
 
 /// A set of code points, as ascending disjoint runs [first, past).
@@ -36,6 +38,16 @@ class CodePointSet {
   std::vector<Run> runs_;
 };
 
+/// Who asks what belongs to a word.
+enum class WordRule {
+  pattern,           ///< \w of regular expressions
+  pattern_in_class,  ///< the same inside brackets
+  added_token        ///< single_word of added tokens
+};
+
+/// The characters of words by one of the rules, which differ by a few.
+CodePointSet word_characters(WordRule rule);
+
 /// A number below 256 for each code point, found by two look-ups.
 class CodePointMap {
  public:
@@ -51,34 +63,6 @@ class CodePointMap {
   std::array<std::uint16_t, 0x1100> page_of_{};
   std::vector<std::array<std::uint8_t, 256>> pages_;
 };
-
-/// The code point at `at`, which must be a boundary of valid UTF-8; moves `at` behind it.
-inline char32_t next_code_point(const char*& at) {
-  const auto byte = [&](int i) { return static_cast<char32_t>(static_cast<unsigned char>(at[i])); };
-  const char32_t lead = byte(0);
-  if (lead < 0x80) return at += 1, lead;
-  if (lead < 0xE0) {
-    const char32_t value = (lead & 0x1F) << 6 | (byte(1) & 0x3F);
-    return at += 2, value;
-  }
-  if (lead < 0xF0) {
-    const char32_t value = (lead & 0x0F) << 12 | (byte(1) & 0x3F) << 6 | (byte(2) & 0x3F);
-    return at += 3, value;
-  }
-  const char32_t value = (lead & 0x07) << 18 | (byte(1) & 0x3F) << 12 | (byte(2) & 0x3F) << 6 | (byte(3) & 0x3F);
-  return at += 4, value;
-}
-
-/// The character that ends at `at`, of valid UTF-8; moves `at` to its start.
-inline char32_t previous_code_point(const char*& at) {
-  do --at;
-  while ((static_cast<unsigned char>(*at) & 0xC0) == 0x80);
-  const char* start = at;
-  return next_code_point(start);
-}
-
-/// Appends a code point's UTF-8.
-void append_utf8(std::string& out, char32_t value);
 
 /// Text of bytes that may be no UTF-8: each longest part of a character that is not completed becomes U+FFFD.
 std::string utf8_with_replacements(std::string_view bytes);

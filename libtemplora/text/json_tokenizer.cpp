@@ -19,45 +19,57 @@ namespace {
 constexpr std::size_t kLargestFileBytes = std::size_t{256} << 20;
 constexpr std::size_t kLargestTextBytes = std::size_t{1} << 30;
 
-}  // namespace
+class JsonTokenizer final : public TokenizerEngine {
+ public:
+  JsonTokenizer(const std::filesystem::path& path, const std::filesystem::path& folder);
 
-struct JsonTokenizer::Impl {
-  std::string where;
-  JsonTokenizerFile file;
-  JsonTokenizerConfig config;
-  std::unordered_map<std::string, std::int32_t> ids;     // of pieces as the file writes them
-  std::unordered_map<std::int32_t, std::string> pieces;  // by id
-  std::optional<BpeModel> model;
-  AddedVocabulary added;
-  std::string hash;
+  EncodedText encode(std::string_view text, bool special_tokens) const override;
+  std::string decode(const std::vector<std::int64_t>& ids, bool skip_special_tokens) const override;
+  std::int64_t token_id(std::string_view token) const override { return id_of(std::string(token)); }
+  std::int64_t mark_id(std::string_view token) const override { return added_.id(std::string(token)); }
+  std::int64_t size() const override;
+  std::int64_t bos_id() const override;
+  std::int64_t eos_id() const override { return config_.eos ? id_of(*config_.eos) : -1; }
+  bool adds_bos() const override { return !file_.before.empty(); }
+  std::string hash() const override { return hash_; }
 
+ private:
   void build_model();
   void add_tokens();
   void append(AlignedText&& text, WordCache& cache, EncodedText& out) const;
   std::int64_t id_of(const std::string& token) const;
+
+  std::string where_;
+  JsonTokenizerFile file_;
+  JsonTokenizerConfig config_;
+  std::unordered_map<std::string, std::int32_t> ids_;     // of pieces as the file writes them
+  std::unordered_map<std::int32_t, std::string> pieces_;  // by id
+  std::optional<BpeModel> model_;
+  AddedVocabulary added_;
+  std::string hash_;
 };
 
-void JsonTokenizer::Impl::build_model() {
-  for (const auto& [piece, id] : file.vocabulary) {
-    ids.emplace(piece, id);
-    pieces.emplace(id, piece);
+void JsonTokenizer::build_model() {
+  for (const auto& [piece, id] : file_.vocabulary) {
+    ids_.emplace(piece, id);
+    pieces_.emplace(id, piece);
   }
-  if (!file.model.byte_level) {
-    model.emplace(ids, file.merges, file.model, where);
+  if (!file_.model.byte_level) {
+    model_.emplace(ids_, file_.merges, file_.model, where_);
     return;
   }
   // Pieces that spell no bytes stand for no text, but a merge may name them.
   std::unordered_map<std::string, std::int32_t> bytes_of;
   std::string bytes;
-  for (const auto& [piece, id] : file.vocabulary) {
+  for (const auto& [piece, id] : file_.vocabulary) {
     if (byte_level_bytes(piece, bytes)) bytes_of.emplace(bytes, id);
   }
   std::vector<std::pair<std::string, std::string>> merges;
-  merges.reserve(file.merges.size());
+  merges.reserve(file_.merges.size());
   std::string left, right;
-  for (const auto& [first, second] : file.merges) {
+  for (const auto& [first, second] : file_.merges) {
     const bool spelled = byte_level_bytes(first, left) && byte_level_bytes(second, right);
-    if (!spelled && ids.count(first) != 0 && ids.count(second) != 0) {
+    if (!spelled && ids_.count(first) != 0 && ids_.count(second) != 0) {
       left = right = "";  // keeps the ranks of the others; bytes never make it
     } else if (!spelled) {
       left = first;
@@ -65,51 +77,51 @@ void JsonTokenizer::Impl::build_model() {
     }
     merges.emplace_back(left, right);
   }
-  BpeSettings settings = file.model;
+  BpeSettings settings = file_.model;
   if (settings.unknown && byte_level_bytes(*settings.unknown, bytes)) settings.unknown = bytes;
-  model.emplace(std::move(bytes_of), merges, settings, where);
+  model_.emplace(std::move(bytes_of), merges, settings, where_);
 }
 
-void JsonTokenizer::Impl::add_tokens() {
+void JsonTokenizer::add_tokens() {
   const auto model_id = [&](const std::string& piece) {
-    const auto found = ids.find(piece);
-    return found == ids.end() ? -1 : found->second;
+    const auto found = ids_.find(piece);
+    return found == ids_.end() ? -1 : found->second;
   };
-  const auto size = static_cast<std::int64_t>(ids.size());
-  added.add(file.added, model_id, size);
-  for (std::size_t i = 0; i < file.added.size(); ++i) {
-    const std::string& content = file.added[i].rules.content;
-    const std::int32_t own = added.id(content);
-    const auto holder = pieces.find(own);
-    const bool taken = holder != pieces.end() && holder->second != content;
-    if (own == file.added_ids[i] && !taken) continue;
+  const auto size = static_cast<std::int64_t>(ids_.size());
+  added_.add(file_.added, model_id, size);
+  for (std::size_t i = 0; i < file_.added.size(); ++i) {
+    const std::string& content = file_.added[i].rules.content;
+    const std::int32_t own = added_.id(content);
+    const auto holder = pieces_.find(own);
+    const bool taken = holder != pieces_.end() && holder->second != content;
+    if (own == file_.added_ids[i] && !taken) continue;
     throw Error(
         Exit::bad_input,
         fmt::format("{}: added_tokens: \"{}\": got the id {}, but as the tokenizer numbers its "
                     "tokens it is {}{}, wanted one id; list a piece for each id",
-                    where, printable(content, 60), file.added_ids[i], own, taken ? " (which is another piece's)" : ""));
+                    where_, printable(content, 60), file_.added_ids[i], own, taken ? " (which is another piece's)" : ""));
   }
-  added.add(config.added, model_id, size);
-  added.finish(file.normalizer, where);
+  added_.add(config_.added, model_id, size);
+  added_.finish(file_.normalizer, where_);
 }
 
-std::int64_t JsonTokenizer::Impl::id_of(const std::string& token) const {
-  if (const std::int32_t id = added.id(token); id >= 0) return id;
-  const auto found = ids.find(token);
-  return found == ids.end() ? -1 : found->second;
+std::int64_t JsonTokenizer::id_of(const std::string& token) const {
+  if (const std::int32_t id = added_.id(token); id >= 0) return id;
+  const auto found = ids_.find(token);
+  return found == ids_.end() ? -1 : found->second;
 }
 
-void JsonTokenizer::Impl::append(AlignedText&& text, WordCache& cache, EncodedText& out) const {
+void JsonTokenizer::append(AlignedText&& text, WordCache& cache, EncodedText& out) const {
   TextPieces pieces_of_text{std::move(text), {}};
   const std::size_t size = pieces_of_text.aligned.text().size();
   if (size == 0) return;
   pieces_of_text.spans.push_back({0, size, false});
-  pre_tokenize(pieces_of_text, file.pre_tokenizer);
+  pre_tokenize(pieces_of_text, file_.pre_tokenizer);
   BpeTokens tokens;
   for (const Span& span : pieces_of_text.spans) {
     tokens.ids.clear();
     tokens.bytes.clear();
-    cache.encode(*model, pieces_of_text.piece(span), tokens);
+    cache.encode(*model_, pieces_of_text.piece(span), tokens);
     std::size_t end = span.begin;
     for (std::size_t i = 0; i < tokens.ids.size(); ++i) {
       end += tokens.bytes[i];
@@ -121,49 +133,44 @@ void JsonTokenizer::Impl::append(AlignedText&& text, WordCache& cache, EncodedTe
 }
 
 JsonTokenizer::JsonTokenizer(const std::filesystem::path& path, const std::filesystem::path& folder)
-    : impl_(std::make_unique<Impl>()) {
-  Impl& self = *impl_;
-  self.where = path.string();
+    : where_(path.string()) {
   if (const auto bytes = std::filesystem::file_size(path); bytes > kLargestFileBytes) {
     throw Error(Exit::bad_input,
-                fmt::format("{}: got {} bytes, wanted at most {}", self.where, bytes, kLargestFileBytes));
+                fmt::format("{}: got {} bytes, wanted at most {}", where_, bytes, kLargestFileBytes));
   }
-  self.file = read_json_tokenizer(parse_foreign_json(read_file(path), self.where), self.where);
-  if (!folder.empty()) self.config = read_json_tokenizer_config(folder, self.file.added);
-  self.build_model();
-  self.add_tokens();
-  for (const std::vector<std::int64_t>* list : {&self.file.before, &self.file.after}) {
+  file_ = read_json_tokenizer(parse_foreign_json(read_file(path), where_), where_);
+  if (!folder.empty()) config_ = read_json_tokenizer_config(folder, file_.added);
+  build_model();
+  add_tokens();
+  for (const std::vector<std::int64_t>* list : {&file_.before, &file_.after}) {
     for (const std::int64_t id : *list) {
       const auto small = static_cast<std::int32_t>(id);
-      if (self.pieces.count(small) != 0 || self.added.by_id().count(small) != 0) continue;
+      if (pieces_.count(small) != 0 || added_.by_id().count(small) != 0) continue;
       throw Error(
           Exit::bad_input,
-          fmt::format("{}: post_processor: got the id {}, which no token has, wanted a token's", self.where, id));
+          fmt::format("{}: post_processor: got the id {}, which no token has, wanted a token's", where_, id));
     }
   }
 
   Hasher hasher;
   const auto put = [&](const std::string& text) { hasher.update(fmt::format("{}:{}\n", text.size(), text)); };
-  const BpeSettings& s = self.file.model;
+  const BpeSettings& s = file_.model;
   put(fmt::format("bytes={} fallback={} fuse={} ignore={} split={} unknown={}", s.byte_level, s.byte_fallback,
-                  s.fuse_unknown, s.ignore_merges, self.config.split_special_tokens, s.unknown.value_or("")));
-  put(self.file.meaning);
-  put(fmt::format("{} | {}", fmt::join(self.file.before, " "), fmt::join(self.file.after, " ")));
-  for (const auto& [piece, id] : self.file.vocabulary) put(fmt::format("{} {}", id, piece));
-  for (const auto& [left, right] : self.file.merges) put(fmt::format("{} {} {}", left.size(), left, right));
-  for (const auto& [id, token] : self.added.by_id()) {
+                  s.fuse_unknown, s.ignore_merges, config_.split_special_tokens, s.unknown.value_or("")));
+  put(file_.meaning);
+  put(fmt::format("{} | {}", fmt::join(file_.before, " "), fmt::join(file_.after, " ")));
+  for (const auto& [piece, id] : file_.vocabulary) put(fmt::format("{} {}", id, piece));
+  for (const auto& [left, right] : file_.merges) put(fmt::format("{} {} {}", left.size(), left, right));
+  for (const auto& [id, token] : added_.by_id()) {
     put(fmt::format("{} {}{}{}{}{} {}", id, int{token.rules.single_word}, int{token.rules.lstrip},
                     int{token.rules.rstrip}, int{token.normalized}, int{token.special}, token.rules.content));
   }
-  self.hash = hasher.hex();
-  self.file.merges = {};
-  self.file.vocabulary = {};
+  hash_ = hasher.hex();
+  file_.merges = {};
+  file_.vocabulary = {};
 }
 
-JsonTokenizer::~JsonTokenizer() = default;
-
 EncodedText JsonTokenizer::encode(std::string_view text, bool special_tokens) const {
-  const Impl& self = *impl_;
   if (text.size() > kLargestTextBytes) {
     throw Error(Exit::bad_input, fmt::format("text: got {} bytes to tokenise at once, wanted at most {}; cut it",
                                              text.size(), kLargestTextBytes));
@@ -176,56 +183,51 @@ EncodedText JsonTokenizer::encode(std::string_view text, bool special_tokens) co
     out.ends.push_back(out.ends.empty() ? end : std::max(out.ends.back(), end));
   };
   if (special_tokens) {
-    for (const std::int64_t id : self.file.before) put(id, 0);
+    for (const std::int64_t id : file_.before) put(id, 0);
   }
   WordCache cache;
-  self.added.cut(text, self.config.split_special_tokens,
-                 {[&](AlignedText&& part) { self.append(std::move(part), cache, out); },
+  added_.cut(text, config_.split_special_tokens,
+                 {[&](AlignedText&& part) { append(std::move(part), cache, out); },
                   [&](std::int32_t id, std::size_t end) { put(id, end); }});
   if (special_tokens) {
-    for (const std::int64_t id : self.file.after) put(id, text.size());
+    for (const std::int64_t id : file_.after) put(id, text.size());
   }
   return out;
 }
 
 std::string JsonTokenizer::decode(const std::vector<std::int64_t>& ids, bool skip_special_tokens) const {
-  const Impl& self = *impl_;
   std::vector<std::string> tokens;
   for (const std::int64_t id : ids) {
     const auto small = static_cast<std::int32_t>(id);
-    const auto piece = self.pieces.find(small);
-    const std::string* token = id == small ? self.added.spelling(small) : nullptr;
-    if (token == nullptr && id == small && piece != self.pieces.end()) token = &piece->second;
+    const auto piece = pieces_.find(small);
+    const std::string* token = id == small ? added_.spelling(small) : nullptr;
+    if (token == nullptr && id == small && piece != pieces_.end()) token = &piece->second;
     if (token == nullptr) {
       throw Error(Exit::bad_input,
                   fmt::format("{}: token id {}: stands for nothing, wanted a piece's or an added token's; "
                               "does the tokenizer belong to the model?",
-                              self.where, id));
+                              where_, id));
     }
-    if (!(skip_special_tokens && self.added.is_special(*token))) tokens.push_back(*token);
+    if (!(skip_special_tokens && added_.is_special(*token))) tokens.push_back(*token);
   }
-  return decode_tokens(std::move(tokens), self.file.decoder);
+  return decode_tokens(std::move(tokens), file_.decoder);
 }
 
-std::int64_t JsonTokenizer::token_id(std::string_view token) const { return impl_->id_of(std::string(token)); }
-
-std::int64_t JsonTokenizer::mark_id(std::string_view token) const { return impl_->added.id(std::string(token)); }
-
 std::int64_t JsonTokenizer::size() const {
-  std::int64_t most = impl_->added.by_id().empty() ? -1 : impl_->added.by_id().rbegin()->first;
-  for (const auto& [id, piece] : impl_->pieces) most = std::max<std::int64_t>(most, id);
+  std::int64_t most = added_.by_id().empty() ? -1 : added_.by_id().rbegin()->first;
+  for (const auto& [id, piece] : pieces_) most = std::max<std::int64_t>(most, id);
   return most + 1;
 }
 
 std::int64_t JsonTokenizer::bos_id() const {
-  if (adds_bos()) return impl_->file.before[0];
-  return impl_->config.bos ? impl_->id_of(*impl_->config.bos) : -1;
+  if (adds_bos()) return file_.before[0];
+  return config_.bos ? id_of(*config_.bos) : -1;
 }
 
-std::int64_t JsonTokenizer::eos_id() const { return impl_->config.eos ? impl_->id_of(*impl_->config.eos) : -1; }
+}  // namespace
 
-bool JsonTokenizer::adds_bos() const { return !impl_->file.before.empty(); }
-
-std::string JsonTokenizer::hash() const { return impl_->hash; }
+std::unique_ptr<TokenizerEngine> open_json_tokenizer(const std::filesystem::path& file, const std::filesystem::path& folder) {
+  return std::make_unique<JsonTokenizer>(file, folder);
+}
 
 }  // namespace templora

@@ -185,10 +185,10 @@ class Reader {
   bool escape(bool fold) {
     const char32_t c = peek(1);
     const auto skip = [&](bool result) { return at_ += 2, result; };
-    const CodePointSet word(kPatternWord);
     if (c == 'A' || c == 'z') return syntax(c == 'A' ? "\\A" : "\\z"), skip(false);
     if (c == 'Z') return assertion("(?=", CodePointSet::of('\n'), "?\\z)"), skip(false);
     if (c == 'b' || c == 'B') {
+      const CodePointSet word = word_characters(WordRule::pattern);
       const std::string_view behind = c == 'b' ? ")(?!" : ")(?=", other = c == 'b' ? ")(?=" : ")(?!";
       syntax("(?:(?<=");
       set(word);
@@ -216,7 +216,7 @@ class Reader {
     const char32_t lower = c | 0x20;
     CodePointSet members;
     if (lower == 's') members = CodePointSet(kPatternSpace);
-    if (lower == 'w') members = CodePointSet(inside ? kPatternWordInClass : kPatternWord);
+    if (lower == 'w') members = word_characters(inside ? WordRule::pattern_in_class : WordRule::pattern);
     if (lower == 'd') members = CodePointSet::category("Nd");
     if (lower == 'h') members = range('0', '9').united(range('a', 'f')).united(range('A', 'F'));
     if (lower == 'p') return property();

@@ -39,14 +39,13 @@ bool starts_with_llama(std::string name) {
   return name.starts_with("llama");
 }
 
-/// Whether a file is JSON rather than a sentencepiece model, which starts with a field's number.
-bool is_json(const fs::path& file) {
-  const std::string text = read_file(file);
-  const std::size_t first = text.find_first_not_of(" \t\r\n");
-  return first != std::string::npos && text[first] == '{';
-}
-
 }  // namespace
+
+// A sentencepiece model starts with a field's number.
+bool is_tokenizer_json(std::string_view bytes) {
+  const std::size_t first = bytes.find_first_not_of(" \t\r\n");
+  return first != std::string_view::npos && bytes[first] == '{';
+}
 
 Tokenizer::Tokenizer(const fs::path& path) {
   if (!fs::exists(path)) {
@@ -56,12 +55,9 @@ Tokenizer::Tokenizer(const fs::path& path) {
                             path.string()));
   }
   if (!fs::is_directory(path)) {
-    const bool json = is_json(path);
     source_ = fmt::format("{} (that file alone)", path.string());
-    if (json)
-      engine_ = std::make_unique<JsonTokenizer>(path, fs::path());
-    else
-      engine_ = std::make_unique<SlowTokenizer>(path, default_tokenizer_settings());
+    engine_ = is_tokenizer_json(read_file(path)) ? open_json_tokenizer(path, fs::path())
+                                                 : open_slow_tokenizer(path, default_tokenizer_settings());
     return;
   }
   const fs::path model = path / "tokenizer.model", json = path / "tokenizer.json";
@@ -77,10 +73,10 @@ Tokenizer::Tokenizer(const fs::path& path) {
   if (has_model && (name.empty() || starts_with_llama(name))) {
     source_ = fmt::format("{} ({})", model.string(), reason);
     had_choice_ = has_json;
-    engine_ = std::make_unique<SlowTokenizer>(model, read_tokenizer_settings(path));
+    engine_ = open_slow_tokenizer(model, read_tokenizer_settings(path));
   } else if (has_json) {
     source_ = fmt::format("{} ({}{})", json.string(), has_model ? "" : "no tokenizer.model; ", reason);
-    engine_ = std::make_unique<JsonTokenizer>(json, path);
+    engine_ = open_json_tokenizer(json, path);
   } else {
     throw Error(Exit::bad_input,
                 fmt::format("{}: got {} and no tokenizer.json, wanted that file, or a class that starts with "

@@ -12,8 +12,8 @@
 namespace templora {
 
 /// A model's tokenizer: a sentencepiece `tokenizer.model` with the ids of transformers 4.57's slow LlamaTokenizer
-/// (SlowTokenizer), or a `tokenizer.json` with those of Hugging Face's tokenizers (JsonTokenizer). Of a folder that has
-/// both, the first is taken where the class that it names starts with "Llama", or none is named.
+/// (text/slow_tokenizer.h), or a `tokenizer.json` with those of Hugging Face's tokenizers (text/json_tokenizer.h). Of a
+/// folder that has both, the first is taken where the class that it names starts with "Llama", or none is named.
 class Tokenizer {
  public:
   /// `path`: a folder that holds one of the two and the JSON files beside it, or the file alone, without what others
@@ -60,5 +60,8 @@ class Tokenizer {
   std::string source_;
   bool had_choice_ = true;
 };
+
+/// Whether a tokenizer's file is a tokenizer.json rather than a sentencepiece model.
+bool is_tokenizer_json(std::string_view bytes);
 
 }  // namespace templora

@@ -26,12 +26,12 @@ extern const std::span<const CodePointRun> kMarkClassRuns;   ///< rank by which 
 extern const std::span<const Decomposition> kDecompositions;  ///< ascending; without Hangul, which is arithmetic
 
 /// Sets of characters, as the first code point and the one past the last of each run, ascending.
-extern const std::span<const char32_t> kPatternSpace;  ///< \s of regular expressions
-extern const std::span<const char32_t> kPatternWord;   ///< \w of regular expressions
-extern const std::span<const char32_t> kPatternWordInClass;  ///< the same inside brackets
-extern const std::span<const char32_t> kPatternHan;    ///< \p{Han}
-extern const std::span<const char32_t> kNumeric;       ///< what the pre-tokenizer Digits takes for a digit
-extern const std::span<const char32_t> kAddedWord;     ///< what an added token's single_word takes for part of a word
-extern const std::span<const char32_t> kAddedSpace;    ///< what an added token's lstrip and rstrip take away
+/// \s of regular expressions; also what an added token's lstrip and rstrip take away.
+extern const std::span<const char32_t> kPatternSpace;
+/// Word characters besides the categories L, M, Nd, Nl and Pc (word_characters(), text/code_points.h), and what two of
+/// those who ask have besides.
+extern const std::span<const char32_t> kWordSymbols, kPatternWordMore, kAddedWordMore;
+extern const std::span<const char32_t> kPatternHan;  ///< \p{Han}
+extern const std::span<const char32_t> kNumeric;     ///< what the pre-tokenizer Digits takes for a digit
 
 }  // namespace templora
