@@ -16,7 +16,7 @@ from .adapters import ALL_TARGETS, new_adapter, open_adapter, save_adapter
 from .decode_goldens import greedy
 from .lora_goldens import measure
 from .loop_goldens import rounded
-from .models import finite, load_model, logits_of, save_model, spread
+from .models import finite, load_model, logits_of, save_model, spread, without_identities
 from .streams import phrase_stream
 from .temp_lora import DEFAULTS, run_loop
 
@@ -66,16 +66,10 @@ VARIANTS = {
 
 
 def random_model(model_type: str, seed: int, settings: dict) -> torch.nn.Module:
-    """Random weights, norms and biases included, so that nothing is an identity by accident."""
+    """Random weights, norms and biases included."""
     torch.manual_seed(seed)
     model = AutoModelForCausalLM.from_config(AutoConfig.for_model(model_type, **{**SMALL, **settings}))
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if name.endswith("norm.weight"):
-                parameter.add_(0.2 * torch.randn_like(parameter))
-            elif name.endswith(".bias"):
-                parameter.copy_(0.3 * torch.randn_like(parameter))
-    return model.eval()
+    return without_identities(model)
 
 
 def loop_chunks(folder: Path, tokens: torch.Tensor) -> tuple[list[dict], float]:

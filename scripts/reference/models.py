@@ -13,19 +13,24 @@ SMALL = dict(
     initializer_range=0.15, tie_word_embeddings=False, bos_token_id=1, eos_token_id=2)
 
 
+@torch.no_grad()
+def without_identities(model: torch.nn.Module) -> torch.nn.Module:
+    """The model with random norms and biases, so that none of them does nothing by accident."""
+    for name, parameter in model.named_parameters():
+        if name.endswith("norm.weight"):
+            parameter.add_(0.2 * torch.randn_like(parameter))
+        elif name.endswith(".bias"):
+            parameter.copy_(0.3 * torch.randn_like(parameter))
+    return model.eval()
+
+
 def random_model(seed: int, mistral: bool = False, **settings) -> torch.nn.Module:
-    """A model with random weights, norms and biases included, so that nothing is an identity by accident."""
+    """A model with random weights, norms and biases included."""
     torch.manual_seed(seed)
     settings = {**SMALL, **settings}
     model = (MistralForCausalLM(MistralConfig(sliding_window=None, **settings)) if mistral
              else LlamaForCausalLM(LlamaConfig(**settings)))
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if name.endswith("norm.weight"):
-                parameter.add_(0.2 * torch.randn_like(parameter))
-            elif name.endswith(".bias"):
-                parameter.copy_(0.3 * torch.randn_like(parameter))
-    return model.eval()
+    return without_identities(model)
 
 
 def save_model(model: torch.nn.Module, folder: Path, drop=(), add=None, **options) -> None:
