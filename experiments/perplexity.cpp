@@ -24,10 +24,10 @@
 namespace templora {
 
 // All books are read before anything runs: bad input is found at once, and progress knows the total.
-std::vector<Book> read_run_books(const Config& config, const std::vector<std::string>& patterns, const Tokenizer& tokenizer,
+std::vector<Book> read_run_books(const Config& config, const std::vector<fs::path>& paths, const Tokenizer& tokenizer,
                              const LlamaConfig& model) {
   std::vector<Book> books;
-  for (const fs::path& path : expand_globs(patterns, ".")) {
+  for (const fs::path& path : paths) {
     books.push_back(read_book(path, tokenizer, {config.data.strip, config.data.max_tokens}));
     check_ids(books.back().tokens, path.string(), model);
   }
@@ -107,11 +107,11 @@ void run_perplexity(const LoadedConfig& loaded, const std::filesystem::path& pat
   const Tokenizer tokenizer = open_run_tokenizer(config.model);
   Llama model = open_model(config.model, machine);
   check_windows(config, model->config());
-  const std::vector<Book> books = read_run_books(config, config.data.books, tokenizer, model->config());
-  check_distinct_texts(expand_globs(config.data.books, "."), text_hashes(books), "data.books",
-                       resume && fs::exists(path / "run.json"));
+  const std::vector<fs::path> paths = expand_globs(config.data.books, ".");
+  const std::vector<Book> books = read_run_books(config, paths, tokenizer, model->config());
+  check_distinct_texts(paths, text_hashes(books), "data.books", resume && fs::exists(path / "run.json"));
   const std::vector<Book> control_books =
-      config.control.empty() ? std::vector<Book>() : read_run_books(config, config.data.control_books, tokenizer, model->config());
+      config.control.empty() ? std::vector<Book>() : read_run_books(config, expand_globs(config.data.control_books, "."), tokenizer, model->config());
   for (std::size_t i = 0; i < books.size(); ++i) run_lessons(config, books, control_books, std::int64_t(i));  // all have lessons
   const std::string hash = weights_hash(*model);
   const Json record = text_run_record(loaded, machine, hash, tokenizer, text_hashes(books), text_hashes(control_books));

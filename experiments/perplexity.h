@@ -19,7 +19,7 @@ namespace templora {
 void run_perplexity(const LoadedConfig& config, const std::filesystem::path& folder, bool resume);
 
 /// The books of a run, tokenised. Throws Error(bad_input) also where a token is beyond the model's vocabulary.
-std::vector<Book> read_run_books(const Config& config, const std::vector<std::string>& patterns, const Tokenizer& tokenizer,
+std::vector<Book> read_run_books(const Config& config, const std::vector<std::filesystem::path>& paths, const Tokenizer& tokenizer,
                                  const LlamaConfig& model);
 
 /// What the controls of a run learn while book `index` is read. Throws Error(usage) as control_lessons() does.

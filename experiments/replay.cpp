@@ -102,8 +102,10 @@ void replay(const fs::path& folder, Config& config, const Json& run_record, std:
   const Machine machine = set_up_machine(config.model, config.run);
   const Tokenizer tokenizer = open_tokenizer(config.model);
   Llama model = open_model(config.model, machine);
-  const std::vector<Book> books = read_run_books(config, config.data.books, tokenizer, model->config());
-  const std::vector<Book> control_books = config.control.empty() ? std::vector<Book>() : read_run_books(config, config.data.control_books, tokenizer, model->config());
+  const std::vector<Book> books = read_run_books(config, expand_globs(config.data.books, "."), tokenizer, model->config());
+  const std::vector<Book> control_books =
+      config.control.empty() ? std::vector<Book>()
+                             : read_run_books(config, expand_globs(config.data.control_books, "."), tokenizer, model->config());
   for (const BookRecord& record : data.books)
     if (record.book_index >= std::int64_t(books.size()) || books[std::size_t(record.book_index)].text_hash != record.text_hash)
       return v.not_checked("replay-nll", fmt::format("{} is not the text that was scored, see text-file", record.book));

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "commands.h"
+#include "core/cpus.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/json.h"
@@ -30,8 +31,6 @@ namespace fs = std::filesystem;
 
 namespace templora {
 namespace {
-
-constexpr std::int64_t kMostThreads = 4096;  // as run.threads takes
 
 struct RunArguments {
   std::string config;

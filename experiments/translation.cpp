@@ -107,10 +107,10 @@ Source read_source(const fs::path& path, const Config& config, const Tokenizer& 
   return source;
 }
 
-std::vector<Source> read_sources(const Config& config, const Tokenizer& tokenizer, const TranslationPrompts& prompts,
-                                 const LlamaConfig& model) {
+std::vector<Source> read_sources(const Config& config, const std::vector<fs::path>& paths, const Tokenizer& tokenizer,
+                                 const TranslationPrompts& prompts, const LlamaConfig& model) {
   std::vector<Source> sources;
-  for (const fs::path& path : expand_globs(config.data.novels, "."))
+  for (const fs::path& path : paths)
     sources.push_back(read_source(path, config, tokenizer, prompts, model, std::int64_t(sources.size())));
   return sources;
 }
@@ -223,12 +223,12 @@ void run_translation(const LoadedConfig& loaded, const std::filesystem::path& pa
                                    config.translation.instruction.value_or(kTranslateIntoEnglish),
                                    config.translation.tokenization == Tokenization::official);
   Llama model = open_model(config.model, machine);
-  const std::vector<Source> sources = read_sources(config, tokenizer, prompts, model->config());
+  const std::vector<fs::path> paths = expand_globs(config.data.novels, ".");
+  const std::vector<Source> sources = read_sources(config, paths, tokenizer, prompts, model->config());
   const std::string hash = weights_hash(*model);
   std::vector<std::string> text_hashes;
   for (const Source& source : sources) text_hashes.push_back(source.record.text_hash);
-  check_distinct_texts(expand_globs(config.data.novels, "."), text_hashes, "data.novels",
-                       resume && fs::exists(path / "run.json"));
+  check_distinct_texts(paths, text_hashes, "data.novels", resume && fs::exists(path / "run.json"));
   const Json record = text_run_record(loaded, machine, hash, tokenizer, text_hashes, {});
   // What no run can start with is found before a folder is made.
   if (!resume) NovelTranslation(*model, config, tokenizer, prompts, sources.front().novel, 0);

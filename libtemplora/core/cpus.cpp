@@ -18,8 +18,6 @@ namespace fs = std::filesystem;
 namespace templora {
 namespace {
 
-constexpr std::int64_t kMost = 4096;  // as run.threads takes
-
 /// CPUs in the affinity mask, whose size the kernel does not tell beforehand.
 std::int64_t allowed_cpus() {
   for (int most = 1024; most <= (1 << 20); most *= 2) {
@@ -65,7 +63,7 @@ void add_quota(const fs::path& mount, const std::string& path, std::optional<std
   if (std::find(inside.begin(), inside.end(), fs::path("..")) != inside.end()) inside.clear();
   for (;; inside = inside.parent_path()) {
     const std::optional<std::int64_t> quota = quota_in(mount / inside);
-    if (quota) smallest = std::min(smallest.value_or(kMost), *quota);
+    if (quota) smallest = std::min(smallest.value_or(kMostThreads), *quota);
     if (inside.empty()) return;
   }
 }
@@ -107,7 +105,7 @@ UsableCpus usable_cpus(const fs::path& root, const std::function<const char*(con
   for (const char* name : {"SLURM_CPUS_PER_TASK", "OMP_NUM_THREADS"})
     if (const auto number = number_in(variable ? variable(name) : std::getenv(name)))
       limits.emplace_back(name, *number);
-  UsableCpus usable{kMost, ""};
+  UsableCpus usable{kMostThreads, ""};
   for (const auto& [name, limit] : limits) {
     usable.count = std::min(usable.count, limit);
     usable.why += fmt::format("{}{} {}", usable.why.empty() ? "" : ", ", name, limit);

@@ -7,6 +7,9 @@
 
 namespace templora {
 
+/// More threads than this no run takes.
+inline constexpr std::int64_t kMostThreads = 4096;
+
 /// How many CPUs a process may use, and what says so.
 struct UsableCpus {
   std::int64_t count = 1;

@@ -24,6 +24,11 @@ namespace {
 
 }  // namespace
 
+fs::path normal_path(const fs::path& path) {
+  const fs::path normal = path.lexically_normal();
+  return normal.has_filename() ? normal : normal.parent_path();
+}
+
 std::string read_file(const fs::path& path) {
   std::uint64_t bytes = 0;
   const int fd = open_regular(path, bytes);

@@ -77,6 +77,9 @@ class MappedFile {
   std::size_t size_ = 0;
 };
 
+/// Lexically normal and without a slash at its end: "folder/" means "folder".
+fs::path normal_path(const fs::path& path);
+
 /// Expands paths and globs (`*`, `?`, `[...]` in any component; a backslash takes the next character
 /// as it is), relative ones against `base`; each pattern's matches sorted by name, patterns in order,
 /// duplicates dropped. A pattern that is itself the name of something that exists stands for that.

@@ -7,7 +7,7 @@
 
 #include "lora/lora_adapter.h"
 #include "model/tensors.h"
-#include "run/model_folder.h"
+#include "run/model_name.h"
 #include "run/run_state.h"
 
 namespace templora {
@@ -32,13 +32,8 @@ constexpr const char* kRefused[] = {"use_dora", "use_rslora", "rank_pattern", "a
                                     "alora_invocation_tokens", "arrow_config", "velora_config", "monteclora_config",
                                     "use_bdlora", "kasa_config"};
 
-// What a model is called: the last part of its name or folder, or of its repository's in a hub cache.
-std::string base_name(const std::string& path) {
-  fs::path whole = fs::path(path).lexically_normal();
-  if (!whole.has_filename()) whole = whole.parent_path();
-  if (const auto snapshot = snapshot_of(whole)) whole = snapshot->repository;
-  return whole.filename().string();
-}
+// What a model is called, without whose it is.
+std::string base_name(const std::string& path) { return fs::path(model_name(path)).filename().string(); }
 
 bool is_off(const Json& value) {
   return value.is_null() || (value.is_boolean() && !value.get<bool>()) ||

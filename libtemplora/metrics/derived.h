@@ -8,6 +8,10 @@
 
 namespace templora {
 
+/// Why a perplexity is missing, without a full stop.
+inline constexpr const char* kNoPerplexity =
+    "A perplexity beyond 1.8e308, the largest number that there is room for, stands as –";
+
 /// `value`, or nothing where it is NaN or infinite.
 std::optional<double> finite(double value);
 

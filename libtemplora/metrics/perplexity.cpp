@@ -301,9 +301,7 @@ std::vector<std::string> notes_on(const PerplexityTable& table, const std::vecto
   for (const auto* p : {&table.all.back().base, &table.all.back().lora})
     missing = missing || (*p && complete && first == books.end() && !(*p)->word_level);
   if (missing)
-    notes.push_back(
-        "A perplexity beyond 1.8e308, the largest number that there is room for, stands as –: more than 709 "
-        "nats a token, or a word.");
+    notes.push_back(fmt::format("{}: more than 709 nats a token, or a word.", kNoPerplexity));
   return notes;
 }
 

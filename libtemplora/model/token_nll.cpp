@@ -37,7 +37,7 @@ at::Tensor by_blocks(const at::Tensor& hidden, const at::Tensor& weight, const a
   const std::int64_t rows = hidden.size(0), block = logit_block_rows(weight.size(0));
   const at::ScalarType wide = wide_type(hidden);
   at::Tensor nll = at::empty({rows}, hidden.options().dtype(wide));
-  const at::Tensor share = share_of_mean(hidden, rows);
+  const at::Tensor share = d_hidden.defined() ? share_of_mean(hidden, rows) : at::Tensor();
   for (std::int64_t first = 0; first < rows; first += block) {
     const std::int64_t count = std::min(block, rows - first);
     const at::Tensor log_p = at::log_softmax(at::linear(hidden.narrow(0, first, count), weight).to(wide), -1);  // [count, vocab]

@@ -67,7 +67,7 @@ std::string generation_markdown(const std::vector<GenerationRecord>& chunks, con
   if (std::any_of(chunks.begin(), chunks.end(), [](const GenerationRecord& r) {
         return (r.base_nll && !perplexity_of(*r.base_nll)) || (r.lora_nll && !perplexity_of(*r.lora_nll));
       }))
-    out += "\nA perplexity beyond 1.8e308, the largest number that there is room for, stands as –.\n";
+    out += fmt::format("\n{}.\n", kNoPerplexity);
   out += "\nBase PPL is what the base model makes of the written text, module PPL what the module that wrote it does, both behind "
          "the last L_X tokens. A 4-gram is repeated if the text had it before. A model that learns what it writes drifts where "
          "module PPL falls and base PPL or repetition grows.\n";

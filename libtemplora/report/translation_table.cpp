@@ -80,7 +80,7 @@ void append_remarks(const TranslationTable& table, std::string& out) {
   };
   if (std::any_of(table.novels.begin(), table.novels.end(),
                   [&](const TranslationRow& row) { return unheld(row.base) || unheld(row.lora); }))
-    out += "\nA perplexity beyond 1.8e308, the largest number that there is room for, stands as –.\n";
+    out += fmt::format("\n{}.\n", kNoPerplexity);
   for (const auto& [name, who] : {std::pair{"base", &all.base}, std::pair{"Temp-LoRA", &all.lora}})
     if (*who && (*who)->not_stopped > 0)
       out += fmt::format("\n{} translations by {} met no stop and ended at the greatest length.\n", grouped((*who)->not_stopped), name);

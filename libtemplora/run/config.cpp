@@ -232,10 +232,7 @@ LoadedConfig parse_config(const std::string& text, const std::string& where, con
   loaded.hash = resumable_hash(section_json(loaded.config)).substr(0, 12);
 
   const fs::path base = fs::absolute(base_folder.empty() ? fs::path(".") : fs::path(base_folder));
-  const auto made_absolute = [](const fs::path& folder, const std::string& path) {
-    const fs::path absolute = (folder / path).lexically_normal();
-    return (absolute.has_filename() ? absolute : absolute.parent_path()).string();  // "folder/" means "folder"
-  };
+  const auto made_absolute = [](const fs::path& folder, const std::string& path) { return normal_path(folder / path).string(); };
   loaded.model_as_written = loaded.config.model.path;
   for (std::string* model : model_folders(loaded.config)) *model = find_model(*model, base).string();
   change_paths(

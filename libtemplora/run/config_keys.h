@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <limits>
 
+#include "core/cpus.h"
 #include "run/config.h"
 
 namespace templora {
@@ -240,7 +241,7 @@ template <class Visitor>
 void visit_fields(RunConfig& c, Visitor&& v) {
   v("save_every_chunks", c.save_every_chunks, FieldInfo{"chunks between saved states", "chunks", 1});
   v("threads", c.threads,
-    FieldInfo{"CPU threads; 0: as many as the process may use. Part of a run's identity", "", 0, 4096});
+    FieldInfo{"CPU threads; 0: as many as the process may use. Part of a run's identity", "", 0, kMostThreads});
 }
 
 template <class Visitor>

@@ -133,8 +133,7 @@ std::optional<Snapshot> snapshot_of(const fs::path& folder) {
 }
 
 fs::path find_model(const std::string& text, const fs::path& base) {
-  const fs::path path = (base / text).lexically_normal();
-  const fs::path folder = path.has_filename() ? path : path.parent_path();  // "folder/" means "folder"
+  const fs::path folder = normal_path(base / text);
   if (fs::exists(folder)) return folder;
   const std::optional<RepositoryName> name = repository_name(text);
   const std::optional<fs::path> snapshot = name ? cached_snapshot(*name) : std::nullopt;

@@ -136,8 +136,7 @@ std::vector<std::size_t> largest_first(const SweepFile& sweep) {
 NewSweep make_sweep(const SweepDefinition& definition, const fs::path& folder, const fs::path& store, std::int64_t threads) {
   NewSweep made;
   SweepFile& file = made.file;
-  file.path = fs::absolute(folder).lexically_normal();
-  if (!file.path.has_filename()) file.path = file.path.parent_path();  // "folder/" means "folder"
+  file.path = normal_path(fs::absolute(folder));
   file.store = store.empty() ? file.path.parent_path() / "cells" : fs::absolute(store).lexically_normal();
   file.name = definition.name;
   file.base = definition.base;
