@@ -14,6 +14,7 @@
 #include "metrics/perplexity.h"
 #include "metrics/run_cost.h"
 #include "model/load.h"
+#include "plan/document_plan.h"
 #include "report/cost_table.h"
 #include "report/perplexity_plot.h"
 #include "report/perplexity_table.h"
@@ -60,7 +61,7 @@ ControlLessons run_lessons(const Config& config, const std::vector<Book>& books,
                            std::int64_t index) {
   ControlLessons lessons;
   const Book& book = books[std::size_t(index)];
-  const auto chunks = cut_chunks(std::int64_t(book.tokens.size()), config.window.chunk_tokens, *config.window.first_chunk_tokens);
+  const std::vector<Chunk> chunks = DocumentPlan(config, std::int64_t(book.tokens.size())).chunks();
   const bool has_others =
       std::any_of(books.begin(), books.end(), [&](const Book& other) { return other.text_hash != book.text_hash; });
   for (const Control control : config.control) {

@@ -18,6 +18,7 @@
 #include "metrics/derived.h"
 #include "model/load.h"
 #include "model/tensors.h"
+#include "plan/learning_rates.h"
 #include "report/pretrain_table.h"
 #include "run/config_inputs.h"
 #include "run/run_folder.h"
@@ -109,14 +110,6 @@ Json run_record(const LoadedConfig& loaded, const Machine& machine, const Tokeni
               {"training_tokens", corpora.training.tokens.size()},
               {"validation_tokens", corpora.validation.tokens.size()},
               {"processor", machine.device_name}};
-}
-
-// Linear warm-up over steps 1 … warmup_steps, then half a cosine down to the smallest rate at the last step.
-double learning_rate(const PretrainConfig& p, std::int64_t step, std::int64_t steps) {
-  if (step <= p.warmup_steps) return p.learning_rate * double(step) / double(p.warmup_steps);
-  const double done = double(step - p.warmup_steps) / double(std::max<std::int64_t>(1, steps - p.warmup_steps));
-  const double cosine = 0.5 * (1 + std::cos(std::numbers::pi * done));
-  return p.learning_rate * (p.min_learning_rate_share + (1 - p.min_learning_rate_share) * cosine);
 }
 
 // The tokenizer's files, name and content, as they were when the texts were cut: hours later they may be others.
@@ -221,7 +214,7 @@ class Training {
     PhaseTimer timer(machine_.device);
     std::vector<std::int64_t> indices;
     for (std::int64_t i = 0; i < p_.batch_sequences; ++i) indices.push_back(order_.at(step_ * p_.batch_sequences + i));
-    const double rate = learning_rate(p_, step_ + 1, steps_);
+    const double rate = pretraining_rate(p_, step_ + 1, steps_);
     const at::Tensor sequences = sequences_of(corpora_.training, indices, p_.sequence_tokens);
     timer.mark("read");
     trainer_.on_part = [&](const char* part) { timer.mark(part); };

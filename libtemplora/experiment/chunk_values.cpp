@@ -14,18 +14,28 @@ std::uint64_t module_seed(std::int64_t seed, std::int64_t text_index, std::int64
   return std::uint64_t(seed) + 0x9E3779B97F4A7C15ull * std::uint64_t(text_index) + 0xD1B54A32D192ED03ull * std::uint64_t(number);
 }
 
-std::vector<std::vector<float>> read_back(const std::vector<at::Tensor>& values) {
+void ReadBack::add(const at::Tensor& values, std::vector<float>& host) {
+  if (values.defined()) wanted_.push_back({values.detach().to(at::kFloat).reshape({-1}), &host});
+}
+
+void ReadBack::read() {
+  if (wanted_.empty()) return;
   std::vector<at::Tensor> flat;
-  for (const at::Tensor& value : values)
-    if (value.defined()) flat.push_back(value.detach().to(at::kFloat).reshape({-1}));
-  const at::Tensor all = flat.empty() ? at::Tensor() : at::cat(flat).cpu();
-  std::vector<std::vector<float>> host;
-  const float* next = flat.empty() ? nullptr : all.const_data_ptr<float>();
-  for (const at::Tensor& value : values) {
-    const std::int64_t count = value.defined() ? value.numel() : 0;
-    host.emplace_back(next, next + count);
-    next += count;
+  for (const Wanted& wanted : wanted_) flat.push_back(wanted.values);
+  const at::Tensor all = at::cat(flat).cpu();
+  const float* next = all.const_data_ptr<float>();
+  for (const Wanted& wanted : wanted_) {
+    wanted.host->assign(next, next + wanted.values.numel());
+    next += wanted.values.numel();
   }
+  wanted_.clear();
+}
+
+std::vector<float> read_back(const at::Tensor& values) {
+  std::vector<float> host;
+  ReadBack one;
+  one.add(values, host);
+  one.read();
   return host;
 }
 

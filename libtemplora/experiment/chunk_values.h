@@ -19,9 +19,24 @@ namespace templora {
 /// on the others.
 std::uint64_t module_seed(std::int64_t seed, std::int64_t text_index, std::int64_t number);
 
-/// Everything a chunk brings back, in one copy: on CUDA it is the chunk's only synchronisation, where neither
-/// train.hard_quantile nor cache.measure_staleness asks for a value in between. Undefined tensors come back empty.
-std::vector<std::vector<float>> read_back(const std::vector<at::Tensor>& values);
+/// Everything a chunk brings back, in one copy: on CUDA it is the chunk's only synchronisation, where neither a rule that
+/// looks at scores nor cache.measure_staleness asks for a value in between.
+class ReadBack {
+ public:
+  /// `host` gets what `values` hold when read() is called; of an undefined tensor nothing. It must still be there then.
+  void add(const at::Tensor& values, std::vector<float>& host);
+  void read();
+
+ private:
+  struct Wanted {
+    at::Tensor values;  // [count] float32
+    std::vector<float>* host;
+  };
+  std::vector<Wanted> wanted_;
+};
+
+/// One tensor alone.
+std::vector<float> read_back(const at::Tensor& values);
 
 /// Nothing where there is no value.
 std::optional<double> mean_of(const std::vector<float>& nll);

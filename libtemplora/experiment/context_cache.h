@@ -12,14 +12,14 @@
 #include "core/json.h"
 #include "generate/kv_cache.h"
 #include "model/llama.h"
+#include "plan/cache_plan.h"
 #include "run/config.h"
 #include "run/record.h"
-#include "text/books.h"
 
 namespace templora {
 
-/// What one scorer or writer sees before a chunk, kept as keys and values from chunk to chunk by `cache.policy`.
-/// A slot keeps the version of the module that made it. The module that is attached when a method is called
+/// What one scorer or writer sees before a chunk, kept as keys and values from chunk to chunk: carries out the steps of
+/// CachePlan, which knows `cache.policy`. A slot keeps the version of the module that made it. The module that is attached when a method is called
 /// computes; `version` is its number.
 class ContextCache {
  public:
@@ -42,10 +42,10 @@ class ContextCache {
   /// After a chunk was written by decoding with cache(), which keeps all but its last token.
   void written(const std::vector<std::int64_t>& text, std::int64_t end);
 
-  /// After score(): the same tokens once more with keys and values that today's module made, under the same mask.
-  /// Nothing is changed. None without context.
-  std::optional<StalenessRecord> measure_staleness(const std::vector<std::int64_t>& text, const Chunk& chunk,
-                                                   std::int64_t version);
+  /// After score() of chunk number `index`: the same tokens once more with keys and values that today's module made, under
+  /// the same mask. Nothing is changed. None without context.
+  std::optional<StalenessRecord> measure_staleness(const std::vector<std::int64_t>& text, const std::vector<Chunk>& chunks,
+                                                   std::size_t index, std::int64_t version);
 
   KvCache& cache() { return cache_; }
 
@@ -56,18 +56,18 @@ class ContextCache {
                const std::function<at::Tensor(const std::string&)>& stored);
 
  private:
-  void rebuild(const std::vector<std::int64_t>& text, std::int64_t begin, std::int64_t end, std::int64_t version);
-  void feed(const std::vector<std::int64_t>& text, std::int64_t end, std::int64_t version);
-  void trim(std::int64_t next);
-  bool must_rebuild(std::int64_t end, std::int64_t next) const;
+  /// → the hidden rows of a pass that asks for rows, else undefined.
+  at::Tensor carry_out(const CacheStep& step, const std::vector<std::int64_t>& text, Rows rows, std::int64_t version);
+  /// Carries out steps whose last one, if it feeds, scores. → NLLs of the tokens behind its own.
+  at::Tensor score(const std::vector<CacheStep>& steps, const std::vector<std::int64_t>& text, std::int64_t version);
+  at::Tensor ids_on_device(const std::vector<std::int64_t>& text, std::int64_t first, std::int64_t count) const;
 
   LlamaImpl& model_;
   const Config& config_;
-  std::int64_t window_tokens_;  // W
+  CachePlan plan_;
   KvCache cache_;
   std::vector<std::int64_t> positions_;  // in the text, of every visible token: those held, then the last one
   std::vector<std::int64_t> visible_;    // their ids
-  std::int64_t chunks_since_rebuild_ = 0;
   std::vector<std::int64_t> ages_;       // of the slots that the chunk sees, in versions; set by open()
   at::Tensor hidden_;                    // [scored rows, hidden] of the last score()
 };

@@ -4,6 +4,7 @@
 #include <map>
 #include <vector>
 
+#include "plan/chunks.h"
 #include "run/config.h"
 #include "run/record.h"
 #include "text/books.h"

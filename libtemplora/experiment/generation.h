@@ -13,13 +13,14 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "experiment/context_cache.h"
+#include "experiment/phase_timer.h"
+#include "experiment/temporary_adapter.h"
 #include "generate/decoder.h"
-#include "lora/lora_adapter.h"
 #include "metrics/text_statistics.h"
 #include "model/llama.h"
+#include "plan/document_plan.h"
 #include "run/config.h"
 #include "run/record.h"
-#include "train/chunk_trainer.h"
 
 namespace templora {
 
@@ -62,7 +63,7 @@ class Generation {
   /// Prompt and everything written.
   const std::vector<std::int64_t>& text() const { return text_; }
   std::int64_t prompt_tokens() const { return prompt_tokens_; }
-  std::int64_t next_chunk() const { return std::int64_t(chunks_.size()); }
+  std::int64_t next_chunk() const { return plan_.size(); }
 
   /// State between two chunks; with it, a new object goes on bit for bit. restore() throws Error(bad_input) or a JSON
   /// exception where the state does not fit.
@@ -75,21 +76,22 @@ class Generation {
 
  private:
   struct Module;
-  struct Update;
 
-  std::vector<std::int64_t> write(std::int64_t tokens, const std::function<void()>& opened);
-  std::optional<Update> train(std::int64_t chunk);
-  std::optional<double> window_nll(const Chunk& chunk, bool with_adapter);
+  std::int64_t version() const;
+  std::vector<std::int64_t> write(std::int64_t tokens, const OnPart& on_part);
+  std::vector<std::int64_t> write_and_learn(std::int64_t tokens, std::optional<Learnt>& learnt);
+  std::optional<Learnt> learn(std::int64_t chunk, const OnPart& on_part = {});
+  void learn_now(std::int64_t chunk);
+  std::optional<double> window_nll(std::int64_t chunk, bool with_adapter);
   std::vector<double> finite_values(const std::vector<at::Tensor>& scalars, const char* what, std::int64_t chunk);
-  at::Tensor tokens_of(std::int64_t first, std::int64_t length) const;
-  std::int64_t lag() const;
+  at::Tensor tokens_of(const Window& window) const;
 
   LlamaImpl& model_;
   const Config& config_;
   std::vector<std::int64_t> text_;
   std::int64_t prompt_tokens_;
   std::int64_t end_token_;
-  std::vector<Chunk> chunks_;          // written so far
+  DocumentPlan plan_;                  // of the chunks written so far, the prompt's own before them where those are learnt
   std::unique_ptr<Module> module_;     // what learns; none where score.adapter is off
   ContextCache context_;
   SamplingStreams streams_;

@@ -14,9 +14,9 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "core/stop.h"
-#include "metrics/cache_plan.h"
 #include "model/load.h"
 #include "model/row_kernels.h"
+#include "plan/cache_plan.h"
 #include "run/config_fields.h"
 
 namespace templora {

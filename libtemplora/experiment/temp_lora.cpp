@@ -7,25 +7,22 @@
 
 #include "core/check.h"
 #include "experiment/chunk_values.h"
-#include "experiment/hard_chunks.h"
 #include "experiment/not_finite.h"
-#include "experiment/phase_timer.h"
 #include "model/tensors.h"
-#include "train/warmup.h"
 
 namespace templora {
 namespace {
 
-/// A module's turn in the model's slots.
-class AttachedTurn {
+/// An adapter's time in the model's slots.
+class Attached {
  public:
-  explicit AttachedTurn(LoraAdapter& adapter) : adapter_(adapter) { adapter_.attach(); }
-  ~AttachedTurn() { adapter_.detach(); }
-  AttachedTurn(const AttachedTurn&) = delete;
-  AttachedTurn& operator=(const AttachedTurn&) = delete;
+  explicit Attached(TemporaryAdapter& adapter) : adapter_(adapter) { adapter_.attach(); }
+  ~Attached() { adapter_.detach(); }
+  Attached(const Attached&) = delete;
+  Attached& operator=(const Attached&) = delete;
 
  private:
-  LoraAdapter& adapter_;
+  TemporaryAdapter& adapter_;
 };
 
 }  // namespace
@@ -34,64 +31,35 @@ TempLora::TempLora(LlamaImpl& model, const Config& config, const Book& book, std
     : model_(model),
       config_(config),
       book_(book),
-      chunks_(cut_chunks(std::int64_t(book.tokens.size()), config.window.chunk_tokens, *config.window.first_chunk_tokens)),
+      plan_(config, std::int64_t(book.tokens.size())),
+      rules_(config),
       tokens_(at::tensor(at::ArrayRef<std::int64_t>(book.tokens)).to(model.options().device())),
       book_index_(book_index) {
   const bool keeps = config.cache.policy != CachePolicy::rebuild;
   if (keeps && config.score.base) base_cache_ = std::make_unique<ContextCache>(model, config);
   if (!config.score.adapter) return;
-  learners_.emplace_back();
+  arms_.emplace_back();
   for (auto& [scorer, lessons] : controls) {
-    TEMPLORA_CHECK(lessons.size() == chunks_.size(), "a control has one lesson a chunk");
-    Learner& learner = learners_.emplace_back();
-    learner.scorer = scorer;
-    learner.lessons = std::move(lessons);
+    TEMPLORA_CHECK(std::int64_t(lessons.size()) == chunk_count(), "a control has one lesson a chunk");
+    Arm& arm = arms_.emplace_back();
+    arm.scorer = scorer;
+    arm.lessons = std::move(lessons);
   }
-  for (Learner& learner : learners_) {
-    start_module(learner, 0);
-    if (keeps) learner.cache = std::make_unique<ContextCache>(model, config);
+  for (Arm& arm : arms_) {
+    start_adapter(arm, 0);
+    if (keeps) arm.cache = std::make_unique<ContextCache>(model, config);
   }
 }
 
-// All learners start with the same weights: what they differ in is what they learn.
-void TempLora::start_module(Learner& learner, std::int64_t number) {
-  learner.trainer.reset();
-  learner.adapter.reset();  // the old module goes before the new one takes its place
-  learner.adapter = std::make_unique<LoraAdapter>(model_, config_.lora, module_seed(config_.seed, book_index_, number));
-  learner.adapter->detach();
-  if (config_.lora.init_from) load_peft_folder(*learner.adapter, *config_.lora.init_from);
-  learner.trainer = std::make_unique<ChunkTrainer>(model_, learner.adapter->parameters(), config_.train);
-  learner.version = 0;
-}
-
-// Which of the document's modules scores a chunk: 0 throughout, or counted by lora.reset_every_tokens.
-std::int64_t TempLora::module_number(std::int64_t chunk) const {
-  const std::int64_t every = config_.lora.reset_every_tokens;
-  return every == 0 ? 0 : chunks_[std::size_t(chunk)].first / every;
-}
-
-std::int64_t TempLora::number_in_module(std::int64_t chunk) const {
-  std::int64_t start = chunk;
-  while (start > 0 && module_number(start - 1) == module_number(chunk)) --start;
-  return chunk - start;
-}
-
-// The sequence that teaches a chunk: behind its prefix, which train.label_prefix labels too.
-Window TempLora::lesson_of(const Chunk& chunk) const {
-  Window window = window_of(chunk, config_.train.prefix_tokens);
-  if (config_.train.label_prefix) window.labelled = window.length - 1;
-  return window;
+// All arms start with the same weights: what they differ in is what they learn.
+void TempLora::start_adapter(Arm& arm, std::int64_t number) const {
+  arm.adapter.reset();  // the old one goes before the new one takes its place
+  arm.adapter = std::make_unique<TemporaryAdapter>(model_, config_, module_seed(config_.seed, book_index_, number));
+  arm.adapter->detach();
 }
 
 std::int64_t TempLora::tokens_done() const {
-  return next_chunk_ == chunk_count() ? std::int64_t(book_.tokens.size()) : chunks_[std::size_t(next_chunk_)].first;
-}
-
-// Scored tokens of the chunks before this one, where every window is computed anew.
-std::int64_t TempLora::base_nll_before(std::int64_t chunk) const {
-  std::int64_t count = 0;
-  for (std::int64_t i = 0; i < chunk; ++i) count += window_of(chunks_[std::size_t(i)], *config_.window.context_tokens).labelled;
-  return count;
+  return next_chunk_ == chunk_count() ? std::int64_t(book_.tokens.size()) : plan_[next_chunk_].chunk.first;
 }
 
 void TempLora::use_base_nll(std::vector<float> nll) {
@@ -102,183 +70,155 @@ void TempLora::use_base_nll(std::vector<float> nll) {
 // The life of a chunk.
 ChunkResult TempLora::step() {
   TEMPLORA_CHECK(next_chunk_ < chunk_count(), "the document has ended");
-  const Chunk& chunk = chunks_[std::size_t(next_chunk_)];
-  const Window seen = window_of(chunk, *config_.window.context_tokens);
+  // See: what the plan says; kept keys may say otherwise when they are opened.
+  const PlannedChunk& planned = plan_[next_chunk_];
   ChunkResult result;
   ChunkRecord& record = result.record;
   record.book = book_.name;
   record.book_index = book_index_;
   record.chunk = next_chunk_;
-  record.first_token = chunk.first;
-  record.tokens = chunk.count;
-  record.scored_tokens = seen.labelled;
-  record.context_tokens = seen.length - chunk.count;
+  record.first_token = planned.chunk.first;
+  record.tokens = planned.chunk.count;
+  record.scored_tokens = planned.seen.labelled;
+  record.context_tokens = planned.seen.length - planned.chunk.count;
 
+  // Score, with adapters that have seen nothing of this chunk, then learn.
   PhaseTimer timer(model_.options().device());
-  mark_ = [&](const char* part) { timer.mark(part); };
-  const at::Tensor base = score_base(seen, record);
-  if (config_.score.base && base_nll_.empty()) timer.mark("score_base");  // absent where nothing was computed
-  std::vector<Turn> turns;
-  for (Learner& learner : learners_) {
-    const bool control = learner.scorer != Scorer::lora;
-    if (next_chunk_ > 0 && module_number(next_chunk_) != module_number(next_chunk_ - 1))
-      start_module(learner, module_number(next_chunk_));
-    if (!control) record.adapter_version = learner.version;
-    const AttachedTurn attached(*learner.adapter);
-    Turn& turn = turns.emplace_back();
-    if (control) mark_ = nullptr;  // a control's turn is two phases, whatever their parts
-    learner.trainer->on_part = mark_;
+  const at::Tensor base = score_base(timer, record);
+  std::vector<ChunkPass> passes;
+  for (Arm& arm : arms_) passes.push_back(pass(arm, timer, record));
 
-    // Score, with a module that has seen nothing of this chunk …
-    std::optional<ScoredChunk> first_forward;
-    turn.nll = score(learner, seen, first_forward, record);
-    // A rule that asks for the score waits for it; all others leave it on the device.
-    if (!control && asks_for_scores()) means_.push_back(mean_of(read_back({turn.nll}).front()));
-    timer.mark(control ? "score_controls" : "score");
-
-    // … then train: on this chunk, or, lagging, on the one before it; a control on its lesson instead.
-    turn.update = train(learner, next_chunk_ - config_.train.lag_chunks, std::move(first_forward), record);
-    learner.trainer->on_part = nullptr;
-    if (control) timer.mark("train_controls");
-  }
-
-  std::vector<at::Tensor> on_device{base};
-  for (const Turn& turn : turns) {
-    on_device.push_back(turn.nll);
-    on_device.push_back(turn.update ? at::stack(turn.update->loss) : at::Tensor());
-    on_device.push_back(turn.update ? at::stack(turn.update->grad_norm) : at::Tensor());
-  }
-  const auto host = read_back(on_device);
-  result.base_nll = host[0];
-  if (!base_nll_.empty()) {
-    const auto first = base_nll_.begin() + base_nll_before(next_chunk_);
-    result.base_nll.assign(first, first + seen.labelled);
-  }
-  record.base_nll = mean_of(result.base_nll);
-  check_finite(
-      result.base_nll, "the base model's NLL",
-      [&](std::int64_t) { return why_not_finite(model_, config_, true, 0); }, record);
-  for (std::size_t i = 0; i < learners_.size(); ++i) {
-    const std::vector<float>&nll = host[1 + 3 * i], &loss = host[2 + 3 * i], &norm = host[3 + 3 * i];
-    const Scorer scorer = learners_[i].scorer;
-    const std::string whose = scorer == Scorer::lora ? "the adapter's" : fmt::format("the control {}'s", scorer_name(scorer));
-    const std::int64_t before = learners_[i].trainer->steps() - std::int64_t(loss.size());
-    const auto why = [&](std::int64_t steps) { return why_not_finite(model_, config_, false, before + steps); };
-    check_finite(nll, whose + " NLL", [&](std::int64_t) { return why(0); }, record);
-    check_finite(loss, whose + " training loss", why, record);
-    check_finite(norm, whose + " gradient norm", why, record);
-    if (scorer == Scorer::lora) {
-      result.lora_nll = nll;
-      record.lora_nll = mean_of(nll);
-      record.train_loss.assign(loss.begin(), loss.end());
-      record.grad_norm.assign(norm.begin(), norm.end());
-    } else {
-      result.control_nll[scorer] = nll;
-      record.controls[scorer].nll = mean_of(nll);
-    }
-  }
-  mark_ = nullptr;
+  // Record: what stayed on the device until now.
+  read(base, passes, result);
   timer.mark("read");
   record.seconds = timer.seconds();
   ++next_chunk_;
   return result;
 }
 
+TempLora::ChunkPass TempLora::pass(Arm& arm, PhaseTimer& timer, ChunkRecord& record) {
+  if (plan_.starts_adapter(next_chunk_)) start_adapter(arm, plan_[next_chunk_].adapter);
+  const Attached attached(*arm.adapter);
+  if (!arm.control()) record.adapter_version = arm.adapter->version();
+  ChunkPass done;
+  std::optional<ScoredChunk> first_forward;
+  if (arm.cache) {
+    done.nll = score_cached(*arm.cache, arm.adapter->version(), arm.control() ? nullptr : "recompute", timer, record);
+    if (!arm.control() && plan_.measures_staleness(next_chunk_)) {
+      timer.mark("score");
+      record.staleness = arm.cache->measure_staleness(book_.tokens, plan_.chunks(), std::size_t(next_chunk_), arm.adapter->version());
+      timer.mark("staleness");
+    }
+  } else if (!arm.control() && plan_.shares_forward(next_chunk_)) {
+    const Window& seen = plan_[next_chunk_].seen;
+    first_forward = arm.adapter->forward(tokens_of(seen.first, seen.length), seen.labelled);
+    done.nll = first_forward->nll.detach();
+  } else {
+    done.nll = score_window(plan_[next_chunk_].seen);
+  }
+  // A rule that asks for the score waits for it; all others leave it on the device.
+  if (!arm.control() && rules_.ask()) rules_.add(mean_of(read_back(done.nll)));
+  timer.mark(arm.control() ? "score_controls" : "score");
+  done.learnt = learn(arm, std::move(first_forward), timer, record);
+  if (arm.control()) timer.mark("train_controls");
+  return done;
+}
+
+// On this chunk, or, lagging, on the one before it; a control on its lesson instead.
+std::optional<Learnt> TempLora::learn(Arm& arm, std::optional<ScoredChunk> first_forward, PhaseTimer& timer, ChunkRecord& record) {
+  const std::optional<std::int64_t> index = plan_.learns_after(next_chunk_);
+  const std::int64_t steps = index ? rules_.steps(*index) : 0;
+  if (steps == 0) return {};
+  const PlannedChunk& planned = plan_[*index];
+  if (!arm.control()) {
+    record.trained_chunk = *index;
+    record.shared_forward = first_forward.has_value();
+    const Window& segment = planned.segment;
+    Learnt learnt = arm.adapter->learn(tokens_of(segment.first, segment.length), segment.labelled, planned.place, steps,
+                                       std::move(first_forward), [&](const char* part) { timer.mark(part); });
+    record.learning_rate = learnt.learning_rate;
+    return learnt;
+  }
+  const Lesson& lesson = arm.lessons[std::size_t(*index)];
+  const Window segment = training_segment(config_.train, lesson.chunk);
+  if (segment.labelled == 0) return {};
+  ControlRecord& control = record.controls[arm.scorer];
+  control.trained_book = lesson.book->name;
+  control.trained_token = lesson.chunk.first;
+  const at::ArrayRef<std::int64_t> ids(lesson.book->tokens.data() + segment.first, std::size_t(segment.length));
+  return arm.adapter->learn(at::tensor(ids).to(model_.options().device()), segment.labelled, planned.place, steps);
+}
+
+void TempLora::read(const at::Tensor& base, const std::vector<ChunkPass>& passes, ChunkResult& result) const {
+  ChunkRecord& record = result.record;
+  struct Host {
+    std::vector<float> nll, loss, norm;
+  };
+  std::vector<Host> host(passes.size());
+  ReadBack values;
+  values.add(base, result.base_nll);
+  for (std::size_t i = 0; i < passes.size(); ++i) {
+    values.add(passes[i].nll, host[i].nll);
+    if (!passes[i].learnt) continue;
+    values.add(at::stack(passes[i].learnt->update.loss), host[i].loss);
+    values.add(at::stack(passes[i].learnt->update.grad_norm), host[i].norm);
+  }
+  values.read();
+  if (!base_nll_.empty()) {
+    const auto first = base_nll_.begin() + plan_.scored_before(next_chunk_);
+    result.base_nll.assign(first, first + record.scored_tokens);
+  }
+  record.base_nll = mean_of(result.base_nll);
+  check_finite(
+      result.base_nll, "the base model's NLL",
+      [&](std::int64_t) { return why_not_finite(model_, config_, true, 0); }, record);
+  for (std::size_t i = 0; i < passes.size(); ++i) {
+    const auto& [nll, loss, norm] = host[i];
+    const Arm& arm = arms_[i];
+    const std::string whose = arm.control() ? fmt::format("the control {}'s", scorer_name(arm.scorer)) : "the adapter's";
+    const std::int64_t before = arm.adapter->steps() - std::int64_t(loss.size());
+    const auto why = [&](std::int64_t steps) { return why_not_finite(model_, config_, false, before + steps); };
+    check_finite(nll, whose + " NLL", [&](std::int64_t) { return why(0); }, record);
+    check_finite(loss, whose + " training loss", why, record);
+    check_finite(norm, whose + " gradient norm", why, record);
+    if (arm.control()) {
+      result.control_nll[arm.scorer] = nll;
+      record.controls[arm.scorer].nll = mean_of(nll);
+    } else {
+      result.lora_nll = nll;
+      record.lora_nll = mean_of(nll);
+      record.train_loss.assign(loss.begin(), loss.end());
+      record.grad_norm.assign(norm.begin(), norm.end());
+    }
+  }
+}
+
 at::Tensor TempLora::tokens_of(std::int64_t first, std::int64_t length) const { return tokens_.narrow(0, first, length); }
 
-// With kept keys and values the policy decides what is in sight, alike for every scorer.
-at::Tensor TempLora::score_cached(ContextCache& cache, std::int64_t version, ChunkRecord& record) {
-  const Chunk& chunk = chunks_[std::size_t(next_chunk_)];
+at::Tensor TempLora::score_window(const Window& seen) const {
+  if (seen.labelled == 0) return {};
+  const at::NoGradGuard no_grad;
+  return token_nll(model_, tokens_of(seen.first, seen.length).unsqueeze(0), seen.labelled).squeeze(0);
+}
+
+// With kept keys and values the policy decides what is in sight, alike for every scorer. `opened` names the time that
+// this took; a control's pass has no parts.
+at::Tensor TempLora::score_cached(ContextCache& cache, std::int64_t version, const char* opened, PhaseTimer& timer,
+                                  ChunkRecord& record) {
+  const Chunk& chunk = plan_[next_chunk_].chunk;
   record.context_tokens = cache.open(book_.tokens, chunk.first, chunk.count, version);
-  if (mark_) mark_(&cache == base_cache_.get() ? "recompute_base" : "recompute");
+  if (opened) timer.mark(opened);
   const at::Tensor nll = cache.score(book_.tokens, chunk, version);
   record.scored_tokens = nll.defined() ? nll.numel() : 0;
   return nll;
 }
 
-at::Tensor TempLora::score_base(const Window& seen, ChunkRecord& record) {
-  if (!config_.score.base || !base_nll_.empty()) return {};
+at::Tensor TempLora::score_base(PhaseTimer& timer, ChunkRecord& record) {
+  if (!config_.score.base || !base_nll_.empty()) return {};  // and no time of its own where nothing is computed
   const AdapterOff off(model_);
-  if (base_cache_) return score_cached(*base_cache_, 0, record);
-  if (seen.labelled == 0) return {};
-  const at::NoGradGuard no_grad;
-  return token_nll(model_, tokens_of(seen.first, seen.length).unsqueeze(0), seen.labelled).squeeze(0);
-}
-
-at::Tensor TempLora::score(Learner& learner, const Window& seen, std::optional<ScoredChunk>& first_forward, ChunkRecord& record) {
-  learner.adapter->set_training(false);
-  if (learner.cache) {
-    const at::Tensor nll = score_cached(*learner.cache, learner.version, record);
-    if (learner.scorer == Scorer::lora && config_.cache.measure_staleness && next_chunk_ % config_.cache.staleness_every_chunks == 0) {
-      mark_("score");
-      record.staleness = learner.cache->measure_staleness(book_.tokens, chunks_[std::size_t(next_chunk_)], learner.version);
-      mark_("staleness");
-    }
-    return nll;
-  }
-  if (seen.labelled == 0) return {};
-  if (shares_forward(learner, next_chunk_)) {
-    first_forward = learner.trainer->forward(tokens_of(seen.first, seen.length), seen.labelled);
-    return first_forward->nll.detach();
-  }
-  const at::NoGradGuard no_grad;
-  return token_nll(model_, tokens_of(seen.first, seen.length).unsqueeze(0), seen.labelled).squeeze(0);
-}
-
-// Whether a chunk may be learnt at all, and by the module of today: a lagging step may not carry a chunk over to
-// the next module.
-bool TempLora::may_train_on(std::int64_t chunk) const {
-  if (!config_.train.enabled || chunk < 0) return false;
-  const Chunk& c = chunks_[std::size_t(chunk)];
-  const std::int64_t stop = config_.train.stop_after_tokens;
-  return (stop == 0 || c.first + c.count <= stop) && module_number(chunk) == module_number(next_chunk_) &&
-         number_in_module(chunk) % config_.train.update_every_chunks == 0 && lesson_of(c).labelled > 0;
-}
-
-// The same once the chunk was scored.
-bool TempLora::trains_on(std::int64_t chunk) const {
-  return may_train_on(chunk) &&
-         (config_.train.hard_quantile == 0 || is_hard(means_, chunk, config_.train.hard_quantile, config_.train.hard_after_chunks));
-}
-
-// Exact only where training would run the very same forward pass again: same tokens after clipping, no
-// dropout, and this chunk, not an earlier one or a control's lesson, is trained on.
-bool TempLora::shares_forward(const Learner& learner, std::int64_t chunk) const {
-  const Chunk& c = chunks_[std::size_t(chunk)];
-  return !learner.cache && learner.lessons.empty() && may_train_on(chunk) && config_.train.lag_chunks == 0 && config_.lora.dropout == 0 &&
-         window_of(c, *config_.window.context_tokens) == lesson_of(c);
-}
-
-std::optional<ChunkUpdate> TempLora::train(Learner& learner, std::int64_t index, std::optional<ScoredChunk> first_forward,
-                                           ChunkRecord& record) {
-  if (!trains_on(index)) return {};
-  // Warm-up counts a module's own chunks.
-  const std::vector<double> rates = learning_rates(config_.train, number_in_module(index), learner.trainer->steps());
-
-  at::Tensor tokens;
-  Window window;
-  if (learner.lessons.empty()) {
-    window = lesson_of(chunks_[std::size_t(index)]);
-    tokens = tokens_of(window.first, window.length);
-    record.trained_chunk = index;
-    record.shared_forward = first_forward.has_value();
-    record.learning_rate = rates.back();
-  } else {
-    const Lesson& lesson = learner.lessons[std::size_t(index)];
-    window = lesson_of(lesson.chunk);
-    if (window.labelled == 0) return {};
-    tokens = at::tensor(at::ArrayRef<std::int64_t>(lesson.book->tokens.data() + window.first, std::size_t(window.length)))
-                 .to(model_.options().device());
-    ControlRecord& control = record.controls[learner.scorer];
-    control.trained_book = lesson.book->name;
-    control.trained_token = lesson.chunk.first;
-  }
-  if (config_.train.moments == Moments::reset) learner.trainer->optimizer().reset();
-  learner.adapter->set_training(true);
-  ChunkUpdate update = learner.trainer->update(tokens, window.labelled, rates, std::move(first_forward));
-  learner.adapter->set_training(false);
-  ++learner.version;
-  return update;
+  const at::Tensor nll = base_cache_ ? score_cached(*base_cache_, 0, "recompute_base", timer, record) : score_window(plan_[next_chunk_].seen);
+  timer.mark("score_base");
+  return nll;
 }
 
 }  // namespace templora

@@ -3,7 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -13,13 +13,14 @@
 #include "core/json.h"
 #include "experiment/context_cache.h"
 #include "experiment/controls.h"
-#include "experiment/window.h"
-#include "lora/lora_adapter.h"
+#include "experiment/phase_timer.h"
+#include "experiment/temporary_adapter.h"
 #include "model/llama.h"
+#include "plan/document_plan.h"
+#include "plan/score_rules.h"
 #include "run/config.h"
 #include "run/record.h"
 #include "text/books.h"
-#include "train/chunk_trainer.h"
 
 namespace templora {
 
@@ -41,7 +42,7 @@ class TempLora {
   /// Throws Error(usage / bad_input) as LoraAdapter and its loaders do.
   TempLora(LlamaImpl& model, const Config& config, const Book& book, std::int64_t book_index, ControlLessons controls = {});
 
-  std::int64_t chunk_count() const { return std::int64_t(chunks_.size()); }
+  std::int64_t chunk_count() const { return plan_.size(); }
   std::int64_t next_chunk() const { return next_chunk_; }
   std::int64_t tokens_done() const;
 
@@ -49,7 +50,7 @@ class TempLora {
   /// first step, and not with kept keys. Their number must be base_nll_count().
   void use_base_nll(std::vector<float> nll);
   /// How many NLLs the base model gives of this book.
-  std::int64_t base_nll_count() const { return base_nll_before(chunk_count()); }
+  std::int64_t base_nll_count() const { return plan_.scored_before(chunk_count()); }
 
   /// Scores the next chunk, then trains. Throws Error(numerics) naming book and chunk where an NLL, loss or
   /// gradient is not finite.
@@ -64,47 +65,38 @@ class TempLora {
   void save_adapter(const fs::path& folder) const;
 
  private:
-  /// One module with its optimizer and what it learns from.
-  struct Learner {
+  /// One adapter that is scored, and what it learns from.
+  struct Arm {
     Scorer scorer = Scorer::lora;
-    std::vector<Lesson> lessons;            // a control's, one a chunk; none: the document's own chunks
-    std::unique_ptr<LoraAdapter> adapter;   // attached during its turn only
-    std::unique_ptr<ChunkTrainer> trainer;
-    std::unique_ptr<ContextCache> cache;    // none where cache.policy is rebuild: windows are computed anew
-    std::int64_t version = 0;               // chunks that the module was trained on
+    std::vector<Lesson> lessons;                // a control's, one a chunk; none: the document's own chunks
+    std::unique_ptr<TemporaryAdapter> adapter;  // attached during its pass only
+    std::unique_ptr<ContextCache> cache;        // none where cache.policy is rebuild: windows are computed anew
+    bool control() const { return scorer != Scorer::lora; }
   };
-  /// What a learner's turn at a chunk left on the device.
-  struct Turn {
+  /// What an arm's pass over a chunk left on the device.
+  struct ChunkPass {
     at::Tensor nll;
-    std::optional<ChunkUpdate> update;
+    std::optional<Learnt> learnt;
   };
 
   at::Tensor tokens_of(std::int64_t first, std::int64_t length) const;
-  at::Tensor score_base(const Window& seen, ChunkRecord& record);
-  at::Tensor score(Learner& learner, const Window& seen, std::optional<ScoredChunk>& first_forward, ChunkRecord& record);
-  at::Tensor score_cached(ContextCache& cache, std::int64_t version, ChunkRecord& record);
-  std::optional<ChunkUpdate> train(Learner& learner, std::int64_t chunk, std::optional<ScoredChunk> first_forward, ChunkRecord& record);
-  void start_module(Learner& learner, std::int64_t number);
-  std::int64_t module_number(std::int64_t chunk) const;
-  std::int64_t number_in_module(std::int64_t chunk) const;
-  Window lesson_of(const Chunk& chunk) const;
-  bool may_train_on(std::int64_t chunk) const;
-  std::int64_t base_nll_before(std::int64_t chunk) const;
-  bool trains_on(std::int64_t chunk) const;
-  /// Whether what is learnt depends on how a chunk was scored.
-  bool asks_for_scores() const { return config_.train.hard_quantile > 0 && !learners_.empty(); }
-  bool shares_forward(const Learner& learner, std::int64_t chunk) const;
+  void start_adapter(Arm& arm, std::int64_t number) const;
+  at::Tensor score_base(PhaseTimer& timer, ChunkRecord& record);
+  ChunkPass pass(Arm& arm, PhaseTimer& timer, ChunkRecord& record);
+  at::Tensor score_cached(ContextCache& cache, std::int64_t version, const char* opened, PhaseTimer& timer, ChunkRecord& record);
+  at::Tensor score_window(const Window& seen) const;
+  std::optional<Learnt> learn(Arm& arm, std::optional<ScoredChunk> first_forward, PhaseTimer& timer, ChunkRecord& record);
+  void read(const at::Tensor& base, const std::vector<ChunkPass>& passes, ChunkResult& result) const;
 
   LlamaImpl& model_;
   const Config& config_;
   const Book& book_;
-  std::vector<Chunk> chunks_;
+  DocumentPlan plan_;
+  ScoreRules rules_;
   at::Tensor tokens_;  // [book tokens] int64 on the model's device
   std::vector<float> base_nll_;  // of the whole book, where they are known already
-  std::unique_ptr<ContextCache> base_cache_;  // as Learner::cache: the base sees the same tokens
-  std::vector<Learner> learners_;  // the temporary module, then the controls; none where score.adapter is off
-  std::vector<std::optional<double>> means_;  // the module's mean NLL of each chunk done, if any; where asks_for_scores()
-  std::function<void(const char* part)> mark_;  // ends a part of the present chunk's time; null outside its turn
+  std::unique_ptr<ContextCache> base_cache_;  // as Arm::cache: the base sees the same tokens
+  std::vector<Arm> arms_;  // the temporary adapter, then the controls; none where score.adapter is off
   std::int64_t book_index_ = 0;
   std::int64_t next_chunk_ = 0;
 };

@@ -1,6 +1,5 @@
 #include "experiment/translation.h"
 
-#include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
 #include <fmt/format.h>
 
@@ -12,7 +11,6 @@
 #include "core/utf8.h"
 #include "experiment/chunk_values.h"
 #include "experiment/not_finite.h"
-#include "train/warmup.h"
 
 namespace templora {
 namespace {
@@ -60,9 +58,7 @@ NovelTranslation::NovelTranslation(LlamaImpl& model, const Config& config, const
   set_stops(config.generate.stop.empty() ? prompts.stops() : config.generate.stop);
   for (const NovelChunk& chunk : novel.chunks) longest_context_ = std::max(longest_context_, chunk.context.size());
   if (!config.score.adapter) return;
-  adapter_ = std::make_unique<LoraAdapter>(model, config.lora, module_seed(config.seed, novel_index, 0));
-  if (config.lora.init_from) load_peft_folder(*adapter_, *config.lora.init_from);
-  trainer_ = std::make_unique<ChunkTrainer>(model, adapter_->parameters(), config.train);
+  adapter_ = std::make_unique<TemporaryAdapter>(model, config, module_seed(config.seed, novel_index, 0));
 }
 
 // A mark ("<|im_end|>") is one token and nothing else. Ordinary text that is one piece can come as part of another piece
@@ -103,7 +99,7 @@ std::optional<TranslatedChunk> NovelTranslation::step(const std::function<bool()
   result.record.book_index = novel_index_;
   result.record.chunk = next_chunk_;
   result.record.first_token = first_token_;
-  result.record.adapter_version = version_;
+  result.record.adapter_version = adapter_ ? adapter_->version() : 0;
 
   // Translate and score, with a module that has seen nothing of this chunk …
   PhaseTimer timer(model_.options().device());
@@ -117,16 +113,10 @@ std::optional<TranslatedChunk> NovelTranslation::step(const std::function<bool()
     if (!lora) return {};
   }
 
-  // … then learn what the module takes for this chunk.
-  std::optional<ChunkUpdate> update;
-  if (lora && config_.train.enabled) update = train(*lora, timer, result);
-
-  std::vector<at::Tensor> values;
-  for (const auto* work : {&base, &lora})
-    for (std::size_t i = 0; i < chunk.pairs.size(); ++i) values.push_back(*work ? (*work)->answers[i].nll : at::Tensor());
-  values.push_back(update ? at::stack(update->loss) : at::Tensor());
-  values.push_back(update ? at::stack(update->grad_norm) : at::Tensor());
-  fill_records(chunk, base, lora, read_back(values), result);
+  // … then learn what the module takes for this chunk, and record.
+  std::optional<Learnt> learnt;
+  if (lora && config_.train.enabled) learnt = learn(*lora, timer, result);
+  fill_records(chunk, base, lora, learnt, result);
   timer.mark("read");
   result.record.seconds = timer.seconds();
 
@@ -187,7 +177,7 @@ bool NovelTranslation::translate_pairs(Who who, const NovelChunk& chunk, std::si
 
   DecodeOptions options = decoding_;
   options.interrupted = interrupted;
-  options.version = who == Who::base ? 0 : version_;
+  options.version = who == Who::base ? 0 : adapter_->version();
   const std::uint64_t seed = module_seed(config_.seed, novel_index_, 1);  // 0 is the module's
   std::optional<std::vector<SentenceAnswer>> answers;
   try {
@@ -195,7 +185,7 @@ bool NovelTranslation::translate_pairs(Who who, const NovelChunk& chunk, std::si
   } catch (const Error& error) {
     const std::string why =
         error.exit_code() == Exit::numerics
-            ? "; " + why_not_finite(model_, config_, who == Who::base, trainer_ ? trainer_->steps() : 0)
+            ? "; " + why_not_finite(model_, config_, who == Who::base, adapter_ ? adapter_->steps() : 0)
             : "";
     throw Error(error.exit_code(), fmt::format("{}: chunk {}: {}{}", novel_.name, next_chunk_, error.what(), why));
   }
@@ -238,7 +228,7 @@ void NovelTranslation::remember(Memory& memory, const std::vector<SentencePair>&
     memory.erase(memory.begin(), memory.end() - std::ptrdiff_t(longest_context_));
 }
 
-std::optional<ChunkUpdate> NovelTranslation::train(const Work& work, PhaseTimer& timer, TranslatedChunk& result) {
+std::optional<Learnt> NovelTranslation::learn(const Work& work, PhaseTimer& timer, TranslatedChunk& result) {
   std::vector<SentencePair> pairs = work.context;
   pairs.insert(pairs.end(), work.history.begin(), work.history.end());
   TranslationLesson lesson;
@@ -253,19 +243,13 @@ std::optional<ChunkUpdate> NovelTranslation::train(const Work& work, PhaseTimer&
   result.labelled_tokens = lesson.labelled;
   result.lesson_cut_pairs = lesson.cut_pairs;
 
-  const std::vector<double> rates = learning_rates(config_.train, next_chunk_, trainer_->steps());
-  result.record.trained_chunk = next_chunk_;
-  result.record.learning_rate = rates.back();
-  if (config_.train.moments == Moments::reset) trainer_->optimizer().reset();
   const at::Tensor tokens = at::tensor(at::ArrayRef<std::int64_t>(lesson.ids)).to(model_.options().device());
   timer.mark("prompts");
-  trainer_->on_part = [&](const char* part) { timer.mark(part); };
-  adapter_->set_training(true);
-  ChunkUpdate update = trainer_->update(tokens, lesson.labelled, rates);
-  trainer_->on_part = nullptr;
-  adapter_->set_training(false);
-  ++version_;
-  return update;
+  Learnt learnt = adapter_->learn(tokens, lesson.labelled, next_chunk_, config_.train.epochs, {},
+                                  [&](const char* part) { timer.mark(part); });
+  result.record.trained_chunk = next_chunk_;
+  result.record.learning_rate = learnt.learning_rate;
+  return learnt;
 }
 
 }  // namespace templora

@@ -11,13 +11,12 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "experiment/sentence_batch.h"
-#include "lora/lora_adapter.h"
+#include "experiment/temporary_adapter.h"
 #include "model/llama.h"
 #include "run/config.h"
 #include "run/record.h"
 #include "text/novels.h"
 #include "text/translation_prompt.h"
-#include "train/chunk_trainer.h"
 
 namespace templora {
 
@@ -100,9 +99,9 @@ class NovelTranslation {
   /// Whether sentences do not depend on what was written.
   bool independent() const { return config_.translation.history.reference_share == 1; }
   std::string text_of(const std::vector<std::int64_t>& ids) const;
-  std::optional<ChunkUpdate> train(const Work& work, PhaseTimer& timer, TranslatedChunk& result);
+  std::optional<Learnt> learn(const Work& work, PhaseTimer& timer, TranslatedChunk& result);
   void fill_records(const NovelChunk& chunk, const std::optional<Work>& base, const std::optional<Work>& lora,
-                    const std::vector<std::vector<float>>& host, TranslatedChunk& result) const;
+                    const std::optional<Learnt>& learnt, TranslatedChunk& result) const;
 
   LlamaImpl& model_;
   const Config& config_;
@@ -112,15 +111,13 @@ class NovelTranslation {
   DecodeOptions decoding_;
   std::vector<std::string> stop_texts_;  // stops that are looked for in the text: all but marks
   std::int64_t window_ = 0;
-  std::unique_ptr<LoraAdapter> adapter_;  // none where score.adapter is off
-  std::unique_ptr<ChunkTrainer> trainer_;
+  std::unique_ptr<TemporaryAdapter> adapter_;  // none where score.adapter is off
   Memory base_memory_, lora_memory_;
   std::size_t longest_context_ = 0;
   std::int64_t novel_index_ = 0;
   std::int64_t next_chunk_ = 0;
   std::int64_t first_pair_ = 0;   // of the next chunk, counted in the novel
   std::int64_t first_token_ = 0;  // reference tokens before the next chunk
-  std::int64_t version_ = 0;      // chunks that the module was trained on
 };
 
 }  // namespace templora

@@ -6,46 +6,47 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "plan/document_plan.h"
+#include "plan/lengths.h"
 
 namespace templora {
 namespace {
 
 std::int64_t block_of(const Config& config) { return config.cache.prefill_block_tokens; }
 
-Work passes(const ModelWork& model, const Config& config, const std::vector<Fed>& fed, AskedRows rows, bool adapter) {
+Work passes(const ModelWork& model, const Config& config, const std::vector<CacheStep>& steps, AskedRows rows, bool adapter) {
   Work work;
-  for (const Fed& piece : fed) work += model.cached(piece.tokens, piece.held, rows, adapter, block_of(config));
+  for (const CacheStep& step : steps)
+    if (step.kind == CacheStep::Kind::feed) work += model.cached(step.tokens, step.held, rows, adapter, block_of(config));
   return work;
 }
 
 // `learns`: the pass is the first step's.
-Work scored(const ModelWork& model, const Config& config, const PlannedChunk& chunk, bool adapter, bool learns = false) {
-  if (chunk.scored == 0) return {};
-  if (chunk.kept)
-    return model.cached(chunk.pass.tokens, chunk.pass.held, AskedRows::all, adapter, block_of(config)) + model.logits(chunk.scored);
-  if (learns) return model.learning_forward(chunk.context + chunk.tokens, chunk.scored);
-  return model.forward(chunk.context + chunk.tokens, chunk.scored, adapter);
+Work scored(const ModelWork& model, const Config& config, const PricedChunk& chunk, bool adapter, bool learns = false) {
+  if (chunk.window.labelled == 0) return {};
+  if (chunk.kept) return passes(model, config, chunk.pass, AskedRows::all, adapter) + model.logits(chunk.window.labelled);
+  if (learns) return model.learning_forward(chunk.window.length, chunk.window.labelled);
+  return model.forward(chunk.window.length, chunk.window.labelled, adapter);
 }
 
 // Kept and fresh ones once more: a fresh cache, its NLLs, those of the kept one, and the divergence of the two.
-Work staleness(const ModelWork& model, const Config& config, const PlannedChunk& chunk) {
-  const std::vector<Fed> before(chunk.fresh.begin(), chunk.fresh.end() - 1);
-  const Fed& last = chunk.fresh.back();
-  return passes(model, config, before, AskedRows::none, true) +
-         model.cached(last.tokens, last.held, AskedRows::all, true, block_of(config)) + 4.0 * model.logits(chunk.scored);
+Work staleness(const ModelWork& model, const Config& config, const PricedChunk& chunk) {
+  const std::vector<CacheStep> before(chunk.fresh.begin(), chunk.fresh.end() - 1);
+  return passes(model, config, before, AskedRows::none, true) + passes(model, config, {chunk.fresh.back()}, AskedRows::all, true) +
+         4.0 * model.logits(chunk.window.labelled);
 }
 
-void add_training(const ModelWork& model, const Config& config, const PlannedChunk& chunk, CostPrediction& cost) {
+void add_training(const ModelWork& model, const Config& config, const PricedChunk& chunk, CostPrediction& cost) {
   if (chunk.steps == 0) return;
   const double steps = double(chunk.steps);
-  const Work forward = model.learning_forward(chunk.train_length, chunk.train_labelled);
+  const Work forward = model.learning_forward(chunk.segment.length, chunk.segment.labelled);
   cost.phases["train_forward"] += (steps - (chunk.shared_forward ? 1 : 0)) * forward;
-  cost.phases["train_backward"] += steps * model.backward(chunk.train_length, chunk.train_labelled);
+  cost.phases["train_backward"] += steps * model.backward(chunk.segment.length, chunk.segment.labelled);
   cost.phases["optimizer"] += steps * model.optimizer(config.train);
   cost.optimizer_steps += chunk.steps;
 }
 
-void add_reading(const ModelWork& model, const Config& config, const Execution& execution, const PlannedChunk& chunk,
+void add_reading(const ModelWork& model, const Config& config, const Execution& execution, const PricedChunk& chunk,
                  CostPrediction& cost) {
   const bool measured = !chunk.fresh.empty();
   if (config.score.base) {
@@ -65,8 +66,8 @@ void add_reading(const ModelWork& model, const Config& config, const Execution& 
   cost.phases["score_controls"] += controls * (recompute + score);
   if (chunk.steps > 0)
     cost.phases["train_controls"] +=
-        controls * steps * (model.learning_forward(chunk.train_length, chunk.train_labelled) +
-                            model.backward(chunk.train_length, chunk.train_labelled) + model.optimizer(config.train));
+        controls * steps * (model.learning_forward(chunk.segment.length, chunk.segment.labelled) +
+                            model.backward(chunk.segment.length, chunk.segment.labelled) + model.optimizer(config.train));
 }
 
 // Generation (experiment/generation.cpp): each chunk is decoded over a cache, scored in a window without one, and learnt.
@@ -74,48 +75,41 @@ CostPrediction generated(const Config& config, const ModelShape& shape, const Co
   const ModelWork model(shape, config.lora, config.model.dtype, input.execution);
   const bool adapter = config.score.adapter;
   const std::int64_t prompt = std::max<std::int64_t>(1, input.prompt_tokens);
-  const std::int64_t context = CachePlan::context_tokens(config);
-  const std::int64_t lag = config.generate.schedule == Schedule::parallelized ? 1 : config.train.lag_chunks;
   CostPrediction cost;
   CachePlan cache(config);
-  struct Text { std::int64_t first, count; };
-  std::vector<Text> chunks;
   std::int64_t learnt = 0;  // chunks before this one were learnt, or never will be
+  DocumentPlan plan(config, 0, prompt);
   const auto learn = [&](std::int64_t index) {
-    if (!adapter || !config.train.enabled || index < learnt) return;
+    if (index < learnt) return;
     learnt = index + 1;
-    const Text& text = chunks[std::size_t(index)];
-    const std::int64_t before = std::min(config.train.prefix_tokens, text.first), stop = config.train.stop_after_tokens;
-    PlannedChunk chunk;
-    chunk.train_length = before + text.count;
-    chunk.train_labelled = before > 0 ? text.count : text.count - 1;
-    if (chunk.train_labelled == 0 || (stop > 0 && text.first + text.count > stop)) return;
+    if (!plan.may_learn(index, index)) return;
+    PricedChunk chunk;
+    chunk.segment = plan[index].segment;
     chunk.steps = config.train.epochs;
     add_training(model, config, chunk, cost);
   };
   // A branch begins behind all that its snapshot read and learnt.
-  if (config.generate.from_snapshot)
+  if (config.generate.from_snapshot) {
     cache.assume_read(prompt);
-  else if (config.generate.learn_prompt)
-    for (std::int64_t first = 0; first < prompt; first += config.window.chunk_tokens) {
-      chunks.push_back({first, std::min(config.window.chunk_tokens, prompt - first)});
-      learn(std::int64_t(chunks.size()) - 1);
-    }
+  } else if (config.generate.learn_prompt) {
+    plan = DocumentPlan(config, prompt);
+    for (std::int64_t i = 0; i < plan.size(); ++i) learn(i);
+  }
   for (const std::int64_t tokens : input.document_tokens)
     for (std::int64_t done = 0; done < tokens;) {
-      const Text text{prompt + done, std::min(config.window.chunk_tokens, tokens - done)};
+      const std::int64_t count = std::min(config.window.chunk_tokens, tokens - done);
       cost.phases[done == 0 ? "prefill" : "recompute"] +=
-          passes(model, config, cache.open(text.first, text.count), AskedRows::none, adapter);
-      cost.phases["decode"] += model.decoded(text.count, cache.visible() - 1, adapter);
-      cache.written(text.first + text.count);
-      const std::int64_t before = std::min(context, text.first), scored = before > 0 ? text.count : text.count - 1;
-      if (scored > 0 && config.score.base) cost.phases["score"] += model.forward(before + text.count, scored, false);
-      if (scored > 0 && adapter) cost.phases["score"] += model.forward(before + text.count, scored, true);
-      chunks.push_back(text);
-      learn(std::int64_t(chunks.size()) - 1 - lag);
-      done += text.count;
+          passes(model, config, cache.open(prompt + done, count), AskedRows::none, adapter);
+      cost.phases["decode"] += model.decoded(count, cache.held(), adapter);
+      cache.written(prompt + done + count);
+      plan.append(count);
+      const Window& seen = plan[plan.size() - 1].seen;
+      if (seen.labelled > 0 && config.score.base) cost.phases["score"] += model.forward(seen.length, seen.labelled, false);
+      if (seen.labelled > 0 && adapter) cost.phases["score"] += model.forward(seen.length, seen.labelled, true);
+      learn(plan.size() - 1 - training_lag(config));
+      done += count;
       ++cost.chunks;
-      cost.tokens += text.count;
+      cost.tokens += count;
     }
   return cost;
 }
@@ -145,7 +139,7 @@ CostPrediction read_through(const Config& config, const ModelShape& shape, const
   const ModelWork model(shape, config.lora, config.model.dtype, input.execution);
   CostPrediction cost;
   for (std::size_t document = 0; document < input.document_tokens.size(); ++document)
-    for (const PlannedChunk& chunk : plan_document(config, input, document)) {
+    for (const PricedChunk& chunk : priced_chunks(config, input, document)) {
       add_reading(model, config, input.execution, chunk, cost);
       cost.tokens += chunk.tokens;
       ++cost.chunks;

@@ -7,8 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "metrics/cache_plan.h"
 #include "metrics/work.h"
+#include "plan/cache_plan.h"
+#include "plan/chunks.h"
 #include "run/config.h"
 #include "run/model_shape.h"
 
@@ -87,19 +88,20 @@ inline constexpr std::int64_t kTranslationBlock = 512;
 
 MemoryNeed memory_need(const Config& config, const ModelShape& shape, const TranslationLengths& lengths);
 
-/// One chunk of a document and everything that is computed for it.
-struct PlannedChunk {
-  std::int64_t first = 0, tokens = 0;
-  std::int64_t context = 0, scored = 0;       ///< a window without a cache: [context | tokens], `scored` of them labelled
-  bool kept = false;                          ///< scored over a kept cache instead:
-  std::vector<Fed> recompute;                 ///< passes that make the cache ready
-  Fed pass{0, 0};                             ///< the chunk's own
-  std::vector<Fed> fresh;                     ///< passes that measure staleness, the last one scores; empty: none
-  std::int64_t train_length = 0, train_labelled = 0, steps = 0;
-  bool shared_forward = false;                ///< the scored pass is the first step's
+/// Everything that is computed for one chunk of a document.
+struct PricedChunk {
+  std::int64_t tokens = 0;
+  Window window{};                   ///< what the score sees and labels
+  bool kept = false;                 ///< scored over a kept cache:
+  std::vector<CacheStep> recompute;  ///< makes the cache ready
+  std::vector<CacheStep> pass;       ///< the chunk's own
+  std::vector<CacheStep> fresh;      ///< measures staleness, the last step scores; empty: it is not measured
+  Window segment{};                  ///< of a training step
+  std::int64_t steps = 0;
+  bool shared_forward = false;       ///< the scored pass is the first step's
 };
 
 /// The chunks of document number `document` in order.
-std::vector<PlannedChunk> plan_document(const Config& config, const CostInput& input, std::size_t document);
+std::vector<PricedChunk> priced_chunks(const Config& config, const CostInput& input, std::size_t document);
 
 }  // namespace templora

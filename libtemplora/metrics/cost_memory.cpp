@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "metrics/cost.h"
+#include "plan/lengths.h"
 
 namespace templora {
 namespace {
@@ -92,8 +93,8 @@ MemoryNeed memory_need(const Config& config, const ModelShape& shape) {
   const ModelWork model(shape, config.lora, config.model.dtype);
   const bool writes = config.experiment == ExperimentKind::generation, adapter = config.score.adapter;
   const bool keeps = writes || config.cache.policy != CachePolicy::rebuild, trains = adapter && config.train.enabled;
-  const std::int64_t context = CachePlan::context_tokens(config);
-  const double chunk = double(std::max(config.window.chunk_tokens, config.window.first_chunk_tokens.value_or(0)));
+  const std::int64_t context = context_tokens(config);
+  const double chunk = double(longest_chunk_tokens(config));
   const double learners = adapter ? 1 + double(config.control.size()) : 0;
 
   MemoryNeed need = resident_need(config, shape, s, model, learners);

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "plan/lengths.h"
 
 namespace templora {
 
@@ -42,7 +43,7 @@ std::vector<CostVariant> cost_variants(const Config& config, const ModelShape& s
   Config both = module, shared = module;
   both.score.base = true;
   shared.lora.dropout = 0;
-  const std::int64_t window = CachePlan::context_tokens(config) + config.window.chunk_tokens;
+  const std::int64_t window = context_tokens(config) + config.window.chunk_tokens;
   Execution plain, unshared;
   plain.trims_last_layer = plain.skips_input_gradient = false;
   unshared = plain;
@@ -61,7 +62,7 @@ std::vector<CostVariant> cost_variants(const Config& config, const ModelShape& s
 }
 
 std::vector<ReferenceCost> reference_costs(const Config& config, const ModelShape& shape) {
-  std::vector<std::int64_t> windows{CachePlan::context_tokens(config) + config.window.chunk_tokens, config.cost.reference_window, 24576, 32768};
+  std::vector<std::int64_t> windows{context_tokens(config) + config.window.chunk_tokens, config.cost.reference_window, 24576, 32768};
   std::sort(windows.begin(), windows.end());
   windows.erase(std::unique(windows.begin(), windows.end()), windows.end());
   std::vector<ReferenceCost> costs;
@@ -80,7 +81,7 @@ double floor_seconds(const Work& work, const DevicePeaks& device, Dtype dtype) {
 }
 
 std::vector<PaperCostClaim> paper_cost_claims(const Config& config) {
-  const std::int64_t chunk = config.window.chunk_tokens, window = CachePlan::context_tokens(config) + chunk;
+  const std::int64_t chunk = config.window.chunk_tokens, window = context_tokens(config) + chunk;
   if (!config.score.adapter || !config.train.enabled) return {};
   if (chunk == 2048 && window == 4096)
     return {{"economy", "v1", -3.8, -70.5, -51.5, {}}, {"economy", "v3", -3.8, {}, -60.0, -51.5}};

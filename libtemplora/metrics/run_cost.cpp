@@ -1,4 +1,5 @@
 #include "metrics/run_cost.h"
+#include "plan/lengths.h"
 
 #include <algorithm>
 #include <set>
@@ -32,7 +33,7 @@ RunCost measured_cost(const Config& config, const MeasuredMemory& measured) {
 RunCost compared(const Config& config, const ModelShape& shape, const MeasuredMemory& measured) {
   RunCost cost = measured_cost(config, measured);
   cost.learns = config.score.adapter && config.train.enabled;
-  cost.window = CachePlan::context_tokens(config) + config.window.chunk_tokens;
+  cost.window = context_tokens(config) + config.window.chunk_tokens;
   const CostPrediction method = cost_per_token(method_alone(config), shape);
   cost.method_per_token = method.total();
   cost.method_memory_bytes = method.memory.total();

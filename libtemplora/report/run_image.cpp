@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "core/hash.h"
+#include "plan/lengths.h"
 #include "report/verify.h"
 
 namespace templora {
@@ -241,25 +242,22 @@ void expect_text(const RunImage& run, const std::string& file, const std::functi
   v.expect(same, name, fmt::format("{}: it is not what the records give", file));
 }
 
-double scheduled_rate(const TrainConfig& train, std::int64_t index, std::int64_t steps_before) {
-  double share = 1;
-  if (train.warmup_chunks && *train.warmup_chunks > 0)
-    share = std::min(1.0, static_cast<double>(index) / static_cast<double>(*train.warmup_chunks));
-  else if (train.warmup_steps && *train.warmup_steps > 0)
-    share = std::min(1.0, static_cast<double>(steps_before + train.epochs) / static_cast<double>(*train.warmup_steps));
-  return train.learning_rate * share;
+DocumentPlan plan_of(const RunImage& run, const BookRecord& book) {
+  const Config& config = *run.config;
+  const std::int64_t most = first_chunk_tokens(config) + config.window.chunk_tokens * std::int64_t(run.chunks.size());
+  return DocumentPlan(config, std::clamp<std::int64_t>(book.tokens, 0, most));
 }
 
-void verify_training_values(const TrainConfig& train, bool trained, const std::vector<double>& loss, const std::vector<double>& norm,
+void verify_training_values(std::int64_t wanted_steps, const std::vector<double>& loss, const std::vector<double>& norm,
                             double rate, std::optional<double> wanted_rate, const std::map<std::string, double>& seconds,
                             const std::string& where, Verification& v) {
-  const std::size_t steps = trained ? static_cast<std::size_t>(train.epochs) : 0;
+  const auto steps = static_cast<std::size_t>(wanted_steps);
   v.expect(loss.size() == steps && norm.size() == steps, "training-steps",
            fmt::format("{}: got {} losses and {} gradient norms, wanted {} of each", where, loss.size(), norm.size(), steps));
   for (const auto* values : {&loss, &norm})
     for (const double value : *values)
       v.expect(std::isfinite(value) && value >= 0, "training-values", fmt::format("{}: got a loss or gradient norm of {}, wanted one of at least 0", where, value));
-  if (!trained) {
+  if (steps == 0) {
     v.expect(rate == 0, "learning-rate", fmt::format("{}: got {}, wanted 0: nothing was trained", where, rate));
   } else if (wanted_rate) {
     v.expect(std::abs(rate - *wanted_rate) <= 1e-9 * *wanted_rate, "learning-rate", fmt::format("{}: got {}, wanted {}, as the schedule says", where, rate, *wanted_rate));

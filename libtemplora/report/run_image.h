@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/file.h"
+#include "plan/document_plan.h"
 #include "report/verification.h"
 #include "run/config.h"
 #include "run/run_folder.h"
@@ -83,12 +84,13 @@ bool same_text(const std::string& got, const std::string& wanted);
 void expect_text(const RunImage& run, const std::string& file, const std::function<std::string(const Json&)>& wanted,
                  const std::string& name, Verification& v);
 
-/// Learning rate of the last step on a module's chunk: `index` counts the module's chunks, `steps_before` its steps.
-double scheduled_rate(const TrainConfig& train, std::int64_t index, std::int64_t steps_before);
-
 /// What every kind of chunk record says of its training: losses, norms, rate, seconds.
-void verify_training_values(const TrainConfig& train, bool trained, const std::vector<double>& loss, const std::vector<double>& norm,
+void verify_training_values(std::int64_t wanted_steps, const std::vector<double>& loss, const std::vector<double>& norm,
                             double rate, std::optional<double> wanted_rate, const std::map<std::string, double>& seconds,
                             const std::string& where, Verification& v);
+
+/// What was to be done to a book, as far as the records of a run can tell of it: their number bounds the plan, whatever
+/// length a damaged record claims.
+DocumentPlan plan_of(const RunImage& run, const BookRecord& book);
 
 }  // namespace templora

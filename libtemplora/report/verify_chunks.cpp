@@ -8,91 +8,64 @@
 #include <map>
 #include <set>
 
+#include "plan/cache_plan.h"
+#include "plan/document_plan.h"
+#include "plan/learning_rates.h"
+#include "plan/lengths.h"
+#include "plan/score_rules.h"
 #include "report/run_image.h"
 
 namespace templora {
 namespace {
 
-/// What the model sees before a chunk, by the cache policy: the counting part of experiment/context_cache.h.
-class VisibleContext {
- public:
-  explicit VisibleContext(const Config& config) : c_(config.cache), chunk_(config.window.chunk_tokens), context_(*config.window.context_tokens) {
-    window_ = c_.window_tokens.value_or(context_ + chunk_);
-    most_ = context_ + c_.rebuild_every_chunks * std::max(chunk_, *config.window.first_chunk_tokens);
-  }
-
-  std::int64_t before(std::int64_t end, std::int64_t next) {
-    if (end == 0) {
-      ++chunks_;
-      return seen_ = 0;
-    }
-    switch (c_.policy) {
-      case CachePolicy::rebuild: return std::min(end, context_);
-      case CachePolicy::refill:
-        if (end - first_ + next > window_) first_ = std::max<std::int64_t>(0, end - c_.refill_tokens);
-        return end - first_;
-      case CachePolicy::every_k:
-        if (chunks_ >= c_.rebuild_every_chunks || end - first_ > most_ - next)
-          first_ = std::max<std::int64_t>(0, end - context_), chunks_ = 0;
-        ++chunks_;
-        return end - first_;
-      case CachePolicy::last_n: return seen_ = std::min(seen_ + last_, std::max<std::int64_t>(window_ - next, 1));
-    }
-    return -1;
-  }
-  void scored(std::int64_t tokens) { last_ = tokens; }
-
- private:
-  const CacheConfig& c_;
-  std::int64_t chunk_, context_, window_ = 0, most_ = 0;
-  std::int64_t first_ = 0, chunks_ = 0, seen_ = 0, last_ = 0;
-};
-
-/// One document as its records tell it.
+/// One document as its records tell it, beside what the run had to do.
 struct Document {
-  explicit Document(const Config& config) : context(config) {}
-  const BookRecord* book = nullptr;
-  VisibleContext context;
+  Document(const RunImage& run, const BookRecord& record)
+      : book(record), plan(plan_of(run, record)), cache(*run.config), rules(*run.config) {}
+  const BookRecord& book;
+  DocumentPlan plan;
+  CachePlan cache;
+  ScoreRules rules;
   std::int64_t next_chunk = 0, next_token = 0;
-  std::int64_t module = 0, module_start = 0;  // number of the present module, and its first chunk
-  std::int64_t version = 0, steps = 0;
-  std::vector<std::int64_t> ends;     // of the chunks so far, in tokens
-  std::vector<std::int64_t> modules;  // that scored them
+  std::int64_t version = 0, steps = 0;  // of the adapter that scores
   std::set<std::int64_t> learnt;
 };
 
-std::int64_t module_of(const Config& config, std::int64_t first_token) {
-  return config.lora.reset_every_tokens == 0 ? 0 : first_token / config.lora.reset_every_tokens;
-}
-
-void check_place(const Config& config, const ChunkRecord& chunk, const Document& d, const std::string& where, Verification& v) {
+void check_place(const ChunkRecord& chunk, const Document& d, const std::string& where, Verification& v) {
   v.expect(chunk.chunk == d.next_chunk, "chunk-order", fmt::format("{}: got chunk {}, wanted {}", where, chunk.chunk, d.next_chunk));
   v.expect(chunk.first_token <= d.next_token, "token-gap",
            fmt::format("{}: got first_token {}, wanted {}: tokens between were never scored", where, chunk.first_token, d.next_token));
   v.expect(chunk.first_token >= d.next_token, "token-overlap",
            fmt::format("{}: got first_token {}, wanted {}: tokens would count twice", where, chunk.first_token, d.next_token));
-  const std::int64_t full = d.next_token == 0 ? *config.window.first_chunk_tokens : config.window.chunk_tokens;
-  const std::int64_t wanted = std::max<std::int64_t>(0, std::min(full, d.book->tokens - d.next_token));
+  const std::int64_t wanted = d.next_chunk < d.plan.size() ? d.plan[d.next_chunk].chunk.count : 0;
   v.expect(chunk.tokens == wanted, "chunk-length", fmt::format("{}: got {} tokens, wanted {}", where, chunk.tokens, wanted));
-  v.expect(chunk.book == d.book->book, "book-name", fmt::format("{}: got book \"{}\", wanted \"{}\"", where, chunk.book, d.book->book));
+  v.expect(chunk.book == d.book.book, "book-name", fmt::format("{}: got book \"{}\", wanted \"{}\"", where, chunk.book, d.book.book));
 }
 
-void check_sight(const ChunkRecord& chunk, Document& d, const std::string& where, Verification& v) {
-  const std::int64_t context = d.context.before(d.next_token, chunk.tokens);
-  d.context.scored(chunk.tokens);
-  if (context >= 0)
-    v.expect(chunk.context_tokens == context, "context-tokens", fmt::format("{}: got {}, wanted {}", where, chunk.context_tokens, context));
+void check_sight(const Config& config, const ChunkRecord& chunk, Document& d, const std::string& where, Verification& v) {
+  const PlannedChunk& planned = d.plan[d.next_chunk];
+  std::int64_t context = planned.seen.length - planned.chunk.count;
+  if (config.cache.policy != CachePolicy::rebuild) {
+    d.cache.open(planned.chunk.first, planned.chunk.count);
+    context = d.cache.visible();
+    d.cache.score(planned.chunk);
+  }
+  v.expect(chunk.context_tokens == context, "context-tokens", fmt::format("{}: got {}, wanted {}", where, chunk.context_tokens, context));
   const std::int64_t scored = chunk.context_tokens > 0 ? chunk.tokens : chunk.tokens - 1;
   v.expect(chunk.scored_tokens == scored, "scored-tokens",
            fmt::format("{}: got {}, wanted {}: a token with nothing before it cannot be scored", where, chunk.scored_tokens, scored));
 }
 
-/// What was trained, when, and by which module. Whether a chunk was left out is the record's word; that none was learnt
-/// before it was scored, or twice, or by another module, is not.
+/// What was trained, when, and by which adapter: none before it was scored, or twice, or by another adapter, or against
+/// the rules of train.*, or left out without one.
 void check_training(const Config& config, const ChunkRecord& chunk, Document& d, const std::string& where, Verification& v) {
   const TrainConfig& train = config.train;
+  if (d.plan.starts_adapter(d.next_chunk)) d.version = d.steps = 0;
   v.expect(chunk.adapter_version == d.version, "adapter-version",
            fmt::format("{}: got version {}, wanted {}: so many chunks had the module learnt before", where, chunk.adapter_version, d.version));
+  if (d.rules.ask()) d.rules.add(chunk.lora_nll);
+  const std::optional<std::int64_t> planned = d.plan.learns_after(d.next_chunk);
+  const std::int64_t steps = planned ? d.rules.steps(*planned) : 0;
   std::optional<double> rate;
   if (chunk.trained_chunk) {
     const std::int64_t learnt = *chunk.trained_chunk;
@@ -101,27 +74,23 @@ void check_training(const Config& config, const ChunkRecord& chunk, Document& d,
     v.expect(learnt == chunk.chunk - train.lag_chunks, "train-lag",
              fmt::format("{}: got trained_chunk {}, wanted {}, as train.lag_chunks says", where, learnt, chunk.chunk - train.lag_chunks));
     v.expect(d.learnt.insert(learnt).second, "trained-twice", fmt::format("{}: got trained_chunk {} a second time", where, learnt));
-    v.expect(train.enabled && config.score.adapter, "trained-unasked", fmt::format("{}: got training, but the config has none", where));
-    if (learnt >= 0 && learnt < static_cast<std::int64_t>(d.modules.size())) {
-      const auto at = static_cast<std::size_t>(learnt);
-      v.expect(d.modules[at] == d.module, "trained-unasked", fmt::format("{}: got training on chunk {}, which another module scored", where, learnt));
-      const std::int64_t end = d.ends[at];
-      v.expect(train.stop_after_tokens == 0 || end <= train.stop_after_tokens, "trained-unasked",
-               fmt::format("{}: got training on chunk {}, which ends at token {}, beyond train.stop_after_tokens", where, learnt, end));
-      v.expect((learnt - d.module_start) % train.update_every_chunks == 0, "trained-unasked",
-               fmt::format("{}: got training on chunk {}, which train.update_every_chunks leaves out", where, learnt));
-    }
-    rate = scheduled_rate(train, learnt - d.module_start, d.steps);
+    v.expect(learnt < 0 || learnt > d.next_chunk || d.plan.may_learn(learnt, d.next_chunk), "trained-unasked",
+             fmt::format("{}: got training on chunk {}, which train.*, lora.reset_every_tokens or score.adapter leaves out", where, learnt));
+    if (planned == learnt && steps > 0) rate = learning_rates(train, d.plan[learnt].place, d.steps, steps).back();
   }
-  verify_training_values(train, chunk.trained_chunk.has_value(), chunk.train_loss, chunk.grad_norm, chunk.learning_rate, rate, chunk.seconds, where, v);
+  const std::int64_t made = chunk.trained_chunk ? train.epochs : 0;
+  if (planned && (steps > 0) != chunk.trained_chunk.has_value())
+    v.found("training-rule", fmt::format("{}: got {} training, wanted {}, as the scores and train.hard_quantile say", where,
+                                         steps > 0 ? "no" : "a", steps > 0 ? "some" : "none"));
+  verify_training_values(made, chunk.train_loss, chunk.grad_norm, chunk.learning_rate, rate, chunk.seconds, where, v);
   if (chunk.shared_forward) {
-    const bool can = chunk.trained_chunk && train.lag_chunks == 0 && config.lora.dropout == 0 && config.cache.policy == CachePolicy::rebuild;
+    const bool can = chunk.trained_chunk && d.plan.shares_forward(d.next_chunk);
     v.expect(can, "shared-forward", fmt::format("{}: got a shared pass, though training was another computation", where));
-    if (can && !chunk.train_loss.empty() && chunk.lora_nll && !train.label_prefix)
+    if (can && !chunk.train_loss.empty() && chunk.lora_nll)
       v.expect(std::abs(chunk.train_loss[0] - *chunk.lora_nll) <= 1e-3 * std::max(1.0, *chunk.lora_nll), "shared-forward",
                fmt::format("{}: got a first loss of {}, wanted lora_nll, {}: it was the same pass", where, chunk.train_loss[0], *chunk.lora_nll));
   }
-  if (chunk.trained_chunk) ++d.version, d.steps += train.epochs;
+  if (chunk.trained_chunk) ++d.version, d.steps += made;
 }
 
 void check_scorers(const Config& config, const ChunkRecord& chunk, const std::string& where, Verification& v) {
@@ -165,7 +134,7 @@ void verify_books(const RunImage& run, Verification& v) {
     v.expect(book.book_index == static_cast<std::int64_t>(i), "book-order", fmt::format("{}: got book_index {}, wanted {}", where, book.book_index, i));
     const std::string hash = run.identity(fmt::format("text_{}_hash", book.book_index));
     v.expect(book.text_hash == hash, "text-hash", fmt::format("{}: got {}, wanted \"{}\", as in run.json", where, book.text_hash, hash));
-    const bool fits = book.tokens <= *config.window.context_tokens + config.window.chunk_tokens;
+    const bool fits = book.tokens <= context_tokens(config) + config.window.chunk_tokens;
     v.expect(book.fits_one_window == fits, "book-values", fmt::format("{}: fits_one_window: got {}, wanted {}", where, book.fits_one_window, fits));
     const bool counts = book.tokens > 0 && book.text_bytes > 0 && book.words <= book.text_bytes;
     v.expect(counts, "book-values", fmt::format("{}: got {} tokens, {} words, {} bytes, wanted some, and no more words than bytes", where, book.tokens, book.words, book.text_bytes));
@@ -183,14 +152,14 @@ void verify_books(const RunImage& run, Verification& v) {
 
 void verify_chunks(const RunImage& run, Verification& v) {
   v.check({"chunk-order", "token-gap", "token-overlap", "chunk-length", "book-end", "book-name", "context-tokens", "scored-tokens",
-           "adapter-version", "trained-before-scored", "train-lag", "trained-twice", "trained-unasked", "training-steps", "training-values",
+           "adapter-version", "trained-before-scored", "train-lag", "trained-twice", "trained-unasked", "training-rule", "training-steps", "training-values",
            "learning-rate", "shared-forward", "scorer-columns", "fresh-module", "staleness", "seconds"});
   const Config& config = *run.config;
   std::optional<Document> d;
   std::int64_t last_book = -1;
   const auto end_book = [&] {
-    if (d && d->book) v.expect(d->next_token == d->book->tokens, "book-end",
-                               fmt::format("chunks.jsonl: {}: got {} tokens of {}, wanted the whole book", d->book->book, d->next_token, d->book->tokens));
+    if (d) v.expect(d->next_token == d->book.tokens, "book-end",
+                    fmt::format("chunks.jsonl: {}: got {} tokens of {}, wanted the whole book", d->book.book, d->next_token, d->book.tokens));
   };
   for (std::size_t i = 0; i < run.chunks.size(); ++i) {
     const ChunkRecord& chunk = run.chunks[i];
@@ -199,24 +168,21 @@ void verify_chunks(const RunImage& run, Verification& v) {
       end_book();
       v.expect(chunk.book_index == last_book + 1, "chunk-order", fmt::format("{}: got book_index {}, wanted {}", where, chunk.book_index, last_book + 1));
       last_book = chunk.book_index;
-      d.emplace(config);
-      d->book = run.book(chunk.book_index);
+      d.reset();
+      if (const BookRecord* book = run.book(chunk.book_index)) d.emplace(run, *book);
     }
-    if (!v.expect(d->book != nullptr, "chunk-order", fmt::format("{}: got book_index {}, wanted one of books.jsonl", where, chunk.book_index))) continue;
-    check_place(config, chunk, *d, where, v);
-    check_sight(chunk, *d, where, v);
-    const std::int64_t module = module_of(config, chunk.first_token);
-    if (d->next_chunk > 0 && module != d->module) d->version = d->steps = 0, d->module_start = chunk.chunk;
-    d->module = module;
-    d->modules.push_back(module);
-    d->ends.push_back((d->ends.empty() ? 0 : d->ends.back()) + chunk.tokens);
-    check_training(config, chunk, *d, where, v);
+    if (!v.expect(d.has_value(), "chunk-order", fmt::format("{}: got book_index {}, wanted one of books.jsonl", where, chunk.book_index))) continue;
+    check_place(chunk, *d, where, v);
+    if (d->next_chunk < d->plan.size()) {
+      check_sight(config, chunk, *d, where, v);
+      check_training(config, chunk, *d, where, v);
+    }
     check_scorers(config, chunk, where, v);
     if (chunk.staleness)
-      v.expect(config.cache.measure_staleness && chunk.chunk % config.cache.staleness_every_chunks == 0 && chunk.staleness->kl > -1e-4 &&
+      v.expect(d->plan.measures_staleness(chunk.chunk) && chunk.staleness->kl > -1e-4 &&
                    chunk.staleness->oldest_versions >= 0 && chunk.staleness->mean_versions <= static_cast<double>(chunk.staleness->oldest_versions) + 1e-9,
                "staleness", fmt::format("{}: got a measurement that was not asked for, or one that cannot be", where));
-    d->next_chunk = chunk.chunk + 1;
+    ++d->next_chunk;
     d->next_token = chunk.first_token + chunk.tokens;
   }
   if (run.finished) {

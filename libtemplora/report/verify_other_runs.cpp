@@ -12,6 +12,8 @@
 #include "metrics/translation.h"
 #include "report/generation_table.h"
 #include "report/pretrain_table.h"
+#include "plan/learning_rates.h"
+#include "plan/lengths.h"
 #include "report/run_image.h"
 #include "report/translation_table.h"
 
@@ -138,9 +140,9 @@ void verify_translation(RunImage& run, Verification& v) {
     std::optional<double> rate;
     if (chunk.trained_chunk) {
       v.expect(*chunk.trained_chunk == chunk.chunk, "trained-before-scored", fmt::format("{}: got trained_chunk {}, wanted {}", where, *chunk.trained_chunk, chunk.chunk));
-      rate = scheduled_rate(config.train, chunk.chunk, version * config.train.epochs);
+      rate = learning_rates(config.train, chunk.chunk, version * config.train.epochs, config.train.epochs).back();
     }
-    verify_training_values(config.train, chunk.trained_chunk.has_value(), chunk.train_loss, chunk.grad_norm, chunk.learning_rate, rate, chunk.seconds, where, v);
+    verify_training_values(chunk.trained_chunk ? config.train.epochs : 0, chunk.train_loss, chunk.grad_norm, chunk.learning_rate, rate, chunk.seconds, where, v);
     check_pairs(run, i, pairs, at, value_at, v);
     version += chunk.trained_chunk.has_value();
     next_chunk = chunk.chunk + 1;
@@ -195,7 +197,7 @@ void verify_generation(const RunImage& run, Verification& v) {
   }
   // Where the prompt was learnt, or a snapshot brought a module, numbers go on from there.
   const bool from_start = !config.generate.learn_prompt && !config.generate.from_snapshot;
-  const std::int64_t lag = config.generate.schedule == Schedule::parallelized ? 1 : config.train.lag_chunks;
+  const std::int64_t lag = training_lag(config);
   std::int64_t next_chunk = from_start || chunks.empty() ? 0 : chunks[0].chunk, version = from_start || chunks.empty() ? 0 : chunks[0].adapter_version;
   auto next_token = static_cast<std::int64_t>(prompt.size());
   std::int64_t written = 0;
@@ -217,9 +219,9 @@ void verify_generation(const RunImage& run, Verification& v) {
     if (chunk.trained_chunk) {
       v.expect(*chunk.trained_chunk <= chunk.chunk, "trained-before-scored", fmt::format("{}: got trained_chunk {}, which was not written yet", where, *chunk.trained_chunk));
       v.expect(*chunk.trained_chunk == chunk.chunk - lag, "train-lag", fmt::format("{}: got trained_chunk {}, wanted {}", where, *chunk.trained_chunk, chunk.chunk - lag));
-      if (from_start) rate = scheduled_rate(config.train, version, version * config.train.epochs);
+      if (from_start) rate = learning_rates(config.train, *chunk.trained_chunk, version * config.train.epochs, config.train.epochs).back();
     }
-    verify_training_values(config.train, chunk.trained_chunk.has_value(), chunk.train_loss, chunk.grad_norm, chunk.learning_rate, rate, chunk.seconds, where, v);
+    verify_training_values(chunk.trained_chunk ? config.train.epochs : 0, chunk.train_loss, chunk.grad_norm, chunk.learning_rate, rate, chunk.seconds, where, v);
     const TextStatistics wanted = repetition.add_chunk(chunk.token_ids);
     const bool same = std::abs(wanted.repeated_4grams - chunk.repeated_4grams) < 1e-9 && chunk.distinct.size() == std::size(wanted.distinct) &&
                       std::equal(chunk.distinct.begin(), chunk.distinct.end(), std::begin(wanted.distinct), [](double a, double b) { return std::abs(a - b) < 1e-9; });
@@ -245,12 +247,6 @@ void verify_generation(const RunImage& run, Verification& v) {
 
 namespace {
 
-double pretrain_rate(const PretrainConfig& p, std::int64_t step, std::int64_t steps) {
-  if (step <= p.warmup_steps) return p.learning_rate * static_cast<double>(step) / static_cast<double>(p.warmup_steps);
-  const double done = static_cast<double>(step - p.warmup_steps) / static_cast<double>(std::max<std::int64_t>(1, steps - p.warmup_steps));
-  return p.learning_rate * (p.min_learning_rate_share + (1 - p.min_learning_rate_share) * 0.5 * (1 + std::cos(std::numbers::pi * done)));
-}
-
 void check_pretrain(const RunImage& run, Verification& v) {
   const PretrainConfig& p = run.config->pretrain;
   const std::vector<RecordLine> steps = read_lines(run, "steps.jsonl", v), looks = read_lines(run, "validation.jsonl", v), plan = read_lines(run, "schedule.jsonl", v);
@@ -265,7 +261,7 @@ void check_pretrain(const RunImage& run, Verification& v) {
     std::int64_t all = run.run.value("steps", std::int64_t{0});
     for (const RecordLine& entry : plan)
       if (entry.json.at("after_step").get<std::int64_t>() < step) all = entry.json.at("steps");
-    const double rate = line.json.at("learning_rate"), wanted = pretrain_rate(p, step, all);
+    const double rate = line.json.at("learning_rate"), wanted = pretraining_rate(p, step, all);
     v.expect(std::abs(rate - wanted) <= 1e-9 * wanted, "learning-rate", fmt::format("{}: got {}, wanted {}, as the schedule says", line.where, rate, wanted));
   }
   for (const RecordLine& line : looks) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "plan/document_plan.h"
 #include "report/run_image.h"
 #include "run/run_state.h"
 
@@ -21,23 +22,25 @@ void check_position(const RunImage& run, const StateFile& state, const std::stri
   const std::int64_t count = size == state.sizes.end() ? 0 : lines_in(read_file(run.folder / "chunks.jsonl"), size->second);
   if (count > static_cast<std::int64_t>(run.chunks.size())) return;  // lines that are no records were found already
   const std::int64_t book = state.state.at("book_index").get<std::int64_t>(), next = state.state.at("next_chunk").get<std::int64_t>();
-  std::int64_t chunks = 0, version = 0, module_start = 0, last_module = 0;
-  const std::int64_t every = run.config->lora.reset_every_tokens;
+  const BookRecord* opened = run.book(book);
+  if (!opened) return;
+  const DocumentPlan plan = plan_of(run, *opened);
+  std::int64_t chunks = 0, version = 0, steps = 0, first = 0;  // of the adapter's chunks
   for (std::int64_t i = 0; i < count; ++i) {
     const ChunkRecord& chunk = run.chunks[static_cast<std::size_t>(i)];
     if (chunk.book_index != book) continue;
-    const std::int64_t module = every == 0 ? 0 : chunk.first_token / every;
-    if (module != last_module) version = 0, module_start = chunk.chunk;
-    last_module = module;
+    if (chunks < plan.size() && plan.starts_adapter(chunks)) version = steps = 0, first = chunks;
     ++chunks;
     version += chunk.trained_chunk.has_value();
+    steps += static_cast<std::int64_t>(chunk.train_loss.size());
   }
   v.expect(next == chunks, "state-position", fmt::format("{}: next_chunk: got {}, wanted {}, the chunks recorded by then", where, next, chunks));
   if (!run.config->score.adapter) return;
   const Json& module = state.state.at("modules").at("lora");
-  const auto got = module.at("adapter_version").get<std::int64_t>(), steps = module.at("optimizer_steps").get<std::int64_t>();
-  v.expect(got == version && steps == version * run.config->train.epochs, "state-position",
-           fmt::format("{}: got version {} after {} steps, wanted version {}, as the records from chunk {} on say", where, got, steps, version, module_start));
+  const auto got = module.at("adapter_version").get<std::int64_t>(), made = module.at("optimizer_steps").get<std::int64_t>();
+  v.expect(got == version && made == steps, "state-position",
+           fmt::format("{}: got version {} after {} steps, wanted version {} after {}, as the records from chunk {} on say", where, got, made,
+                       version, steps, first));
 }
 
 }  // namespace

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "core/check.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/hash.h"
@@ -63,18 +62,6 @@ Book read_book(const std::filesystem::path& path, const Tokenizer& tokenizer, co
   book.text_bytes = static_cast<std::int64_t>(bytes);
   book.words = count_words(text.substr(0, bytes));
   return book;
-}
-
-std::vector<Chunk> cut_chunks(std::int64_t token_count, std::int64_t chunk_tokens, std::int64_t first_chunk_tokens) {
-  TEMPLORA_CHECK(token_count >= 0 && chunk_tokens > 0 && first_chunk_tokens > 0,
-                 fmt::format("{} tokens into chunks of {} then {}", token_count, first_chunk_tokens, chunk_tokens));
-  std::vector<Chunk> chunks;
-  for (std::int64_t first = 0; first < token_count;) {
-    const std::int64_t count = std::min(first == 0 ? first_chunk_tokens : chunk_tokens, token_count - first);
-    chunks.push_back({first, count});
-    first += count;
-  }
-  return chunks;
 }
 
 }  // namespace templora

@@ -30,14 +30,4 @@ struct BookOptions {
 /// Throws Error(bad_input): unreadable, not UTF-8 (byte offset named), nothing but white space.
 Book read_book(const std::filesystem::path& path, const Tokenizer& tokenizer, const BookOptions& options);
 
-/// A chunk of a book: tokens [first, first + count).
-struct Chunk {
-  std::int64_t first;
-  std::int64_t count;
-};
-
-/// Cuts `token_count` tokens into a first chunk of `first_chunk_tokens` and then chunks of `chunk_tokens`;
-/// the last may be short.
-std::vector<Chunk> cut_chunks(std::int64_t token_count, std::int64_t chunk_tokens, std::int64_t first_chunk_tokens);
-
 }  // namespace templora

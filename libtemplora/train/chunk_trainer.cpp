@@ -16,7 +16,7 @@ ScoredChunk ChunkTrainer::forward(const at::Tensor& tokens, std::int64_t count) 
 }
 
 ChunkUpdate ChunkTrainer::update(const at::Tensor& tokens, std::int64_t count, const std::vector<double>& learning_rates,
-                                 std::optional<ScoredChunk> first) {
+                                 std::optional<ScoredChunk> first, const OnPart& on_part) {
   ChunkUpdate result;
   const auto ended = [&](const char* part) {
     if (on_part) on_part(part);

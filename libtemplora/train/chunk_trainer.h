@@ -25,6 +25,9 @@ struct ChunkUpdate {
   std::vector<at::Tensor> grad_norm;  ///< before clipping
 };
 
+/// Told the name of each part of an update as it ends: "train_forward", "train_backward", "optimizer". Null: nobody.
+using OnPart = std::function<void(const char* part)>;
+
 /// Updates given parameters of a model on given tokens, chunk after chunk. It knows nothing of what the
 /// parameters are; whoever owns them sets dropout before calling.
 class ChunkTrainer {
@@ -39,10 +42,7 @@ class ChunkTrainer {
   /// One optimizer step for each learning rate, on the mean NLL of the last `count` of tokens. A `first`
   /// forward of the same tokens by the current weights serves as the first step's.
   ChunkUpdate update(const at::Tensor& tokens, std::int64_t count, const std::vector<double>& learning_rates,
-                     std::optional<ScoredChunk> first = {});
-
-  /// Told the name of each part of update() as it ends: "train_forward", "train_backward", "optimizer". Null: nobody.
-  std::function<void(const char* part)> on_part;
+                     std::optional<ScoredChunk> first = {}, const OnPart& on_part = {});
 
   /// Optimizer steps made so far.
   std::int64_t steps() const { return steps_; }

@@ -9,7 +9,7 @@
 #include "../model/goldens.h"
 #include "catch.h"
 #include "experiment/temp_lora.h"
-#include "experiment/window.h"
+#include "plan/chunks.h"
 #include "model/load.h"
 
 using namespace templora;
@@ -108,10 +108,11 @@ TEST_CASE("ContextCache: nothing is stale while nothing was learnt, under every 
   for (const auto& policy : policies) {
     const Config config = config_of(policy);
     ContextCache cache(*model, config);
-    for (const Chunk& chunk : cut_chunks(100, kChunk, kChunk)) {
+    const std::vector<Chunk> chunks = cut_chunks(100, kChunk, kChunk);
+    for (const Chunk& chunk : chunks) {
       cache.open(text, chunk.first, chunk.count, chunk.first / kChunk);  // versions differ, weights do not
       cache.score(text, chunk, chunk.first / kChunk);
-      const auto staleness = cache.measure_staleness(text, chunk, chunk.first / kChunk);
+      const auto staleness = cache.measure_staleness(text, chunks, std::size_t(chunk.first / kChunk), chunk.first / kChunk);
       REQUIRE(staleness.has_value() == (chunk.first > 0));
       if (!staleness) continue;
       INFO(policy[0].value << " chunk at " << chunk.first);
@@ -153,7 +154,9 @@ TEST_CASE("TempLora: a run with kept keys goes on bit for bit from a saved state
     const Config config = config_of({{"cache.policy", policy}, {"cache.refill_tokens", "10"},
                                      {"cache.window_tokens", std::string(policy) == "every_k" ? "null" : "60"},
                                      {"cache.sink_tokens", std::string(policy) == "last_n" ? "2" : "0"},
-                                     {"window.context_tokens", "14"}, {"train.prefix_tokens", "12"}});
+                                     {"window.context_tokens", "14"}, {"train.prefix_tokens", "12"},
+                                     // Means of the chunks stand in the state beside the caches.
+                                     {"train.hard_quantile", std::string(policy) == "every_k" ? "0" : "0.5"}});
     const fs::path file = fs::temp_directory_path() / ("templora-cache-" + std::to_string(::getpid()) + ".safetensors");
     TempLora whole(*model, config, book, 0), second(*model, config, book, 0);
     for (int i = 0; i < 5; ++i) whole.step();

@@ -111,8 +111,8 @@ TEST_CASE("Cost: predicted products are those that the dispatcher sees, phase by
       adapter.set_training(true);
       std::map<std::string, OperationCounter::Count> parts;
       OperationCounter counter;
-      trainer.on_part = [&](const char* part) { parts[part] = counter.take(); };
-      trainer.update(at::tensor(at::ArrayRef<std::int64_t>(book.tokens.data(), 50)), 20, {0.01});
+      trainer.update(at::tensor(at::ArrayRef<std::int64_t>(book.tokens.data(), 50)), 20, {0.01}, {},
+                     [&](const char* part) { parts[part] = counter.take(); });
       const ModelWork work(sizes, config.lora, config.model.dtype);
       agree(parts.at("train_forward"), work.learning_forward(50, 20));
       agree(parts.at("train_backward"), work.backward(50, 20));
@@ -130,7 +130,8 @@ TEST_CASE("Cost: predicted products are those that the dispatcher sees, phase by
       for (const std::int64_t end : {40, 60, 80, 100}) {  // a prefill, none, and rebuilds behind what was decoded
         cache.open(book.tokens, end, 20, 0);
         Work fed;
-        for (const Fed& piece : plan.open(end, 20)) fed += work.cached(piece.tokens, piece.held, AskedRows::none, true, 16);
+        for (const CacheStep& step : plan.open(end, 20))
+          if (step.kind == CacheStep::Kind::feed) fed += work.cached(step.tokens, step.held, AskedRows::none, true, 16);
         agree(counter.take(), fed);
         SamplingStreams streams(1, 1);
         DecodeOptions options;

@@ -132,8 +132,8 @@ TEST_CASE("Cost: kept keys and values cost a rebuild now and then, not every chu
     all.insert(all.end(), more.begin(), more.end());
     const Config config = config_of(all);
     std::int64_t rebuilt = 0;
-    for (const PlannedChunk& chunk : plan_document(config, {{400}, 1, {}, {}}, 0))
-      for (const Fed& fed : chunk.recompute) rebuilt += fed.tokens;
+    for (const PricedChunk& chunk : priced_chunks(config, {{400}, 1, {}, {}}, 0))
+      for (const CacheStep& step : chunk.recompute) rebuilt += step.kind == CacheStep::Kind::feed ? step.tokens : 0;
     return rebuilt;
   };
   CHECK(tokens({{"cache.policy", "last_n"}}) == 0);

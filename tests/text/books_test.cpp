@@ -95,17 +95,3 @@ TEST_CASE("read_book: what is no book is refused by name", "[unit]") {
   CHECK(message(scratch.write("blank.txt", " \r\n\u3000")).find("without a word") != std::string::npos);
   CHECK(message(scratch.path() / "missing.txt") != "no error");
 }
-
-TEST_CASE("cut_chunks: covers every token once", "[unit]") {
-  const auto shape = [](std::int64_t tokens, std::int64_t chunk, std::int64_t first) {
-    std::vector<std::pair<std::int64_t, std::int64_t>> out;
-    for (const Chunk& c : cut_chunks(tokens, chunk, first)) out.emplace_back(c.first, c.count);
-    return out;
-  };
-  using Shape = std::vector<std::pair<std::int64_t, std::int64_t>>;
-  CHECK(shape(0, 4, 4) == Shape{});
-  CHECK(shape(3, 4, 8) == Shape{{0, 3}});
-  CHECK(shape(8, 4, 8) == Shape{{0, 8}});
-  CHECK(shape(10, 4, 4) == Shape{{0, 4}, {4, 4}, {8, 2}});
-  CHECK(shape(10, 4, 1) == Shape{{0, 1}, {1, 4}, {5, 4}, {9, 1}});
-}

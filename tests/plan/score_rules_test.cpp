@@ -1,4 +1,4 @@
-#include "experiment/hard_chunks.h"
+#include "plan/score_rules.h"
 
 #include "catch.h"
 

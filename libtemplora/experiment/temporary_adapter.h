@@ -1,0 +1,68 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/json.h"
+#include "io/safetensors.h"
+#include "lora/lora_adapter.h"
+#include "model/llama.h"
+#include "run/config.h"
+#include "train/chunk_trainer.h"
+
+namespace templora {
+
+using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
+
+/// Optimizer steps that were made on a chunk.
+struct Learnt {
+  ChunkUpdate update;
+  double learning_rate;  ///< of the last step
+};
+
+/// What learns a text while it streams by, and goes with it: a LoRA on the model's projections, the trainer of its
+/// parameters, and how many chunks these have learnt. Every experiment learns through it.
+class TemporaryAdapter {
+ public:
+  /// Attached, with PEFT's first weights by `seed`, or those of lora.init_from. Throws as LoraAdapter and its loader do.
+  TemporaryAdapter(LlamaImpl& model, const Config& config, std::uint64_t seed);
+
+  /// Several adapters of one model take turns: only one is attached.
+  void attach() { lora_.attach(); }
+  void detach() { lora_.detach(); }
+
+  /// A pass over `tokens` ([seq] int64) that scores the last `labelled`, and that the first step of learn() may use.
+  ScoredChunk forward(const at::Tensor& tokens, std::int64_t labelled) { return trainer_.forward(tokens, labelled); }
+
+  /// Makes `steps` steps on the mean NLL of the last `labelled` of `tokens`, at the rates of a chunk that is number
+  /// `place` of this adapter's chunks; with train.moments "reset" the optimizer begins anew. Dropout is drawn here only.
+  Learnt learn(const at::Tensor& tokens, std::int64_t labelled, std::int64_t place, std::int64_t steps,
+               std::optional<ScoredChunk> first = {}, const OnPart& on_part = {});
+
+  std::int64_t version() const { return version_; }         ///< chunks learnt
+  std::int64_t steps() const { return trainer_.steps(); }   ///< optimizer steps made
+  FlatParameters& parameters() { return lora_.parameters(); }
+
+  /// What has to be kept between two chunks: `<name>.weights`, the optimizer's tensors as `<name>.<its name>`, and the
+  /// dropout generator as `<name>.generator`. version() and steps() are the caller's to record.
+  void add_state(NamedTensors& tensors, const std::string& name) const;
+  /// Puts it back. Throws Error(bad_input) naming file and tensor where one is missing or does not fit.
+  void restore(const SafetensorsFiles& files, const std::string& name, std::int64_t version, std::int64_t steps);
+
+  /// Writes a PEFT folder.
+  void save_peft(const std::filesystem::path& folder) const { save_peft_folder(lora_, folder, config_.model.path); }
+
+ private:
+  const Config& config_;
+  mutable LoraAdapter lora_;
+  mutable ChunkTrainer trainer_;
+  std::int64_t version_ = 0;
+};
+
+}  // namespace templora
