@@ -16,6 +16,7 @@
 #include "core/file_descriptor.h"
 #include "core/log.h"
 #include "core/utf8.h"
+#include "model/out_of_memory.h"
 
 namespace {
 
@@ -63,11 +64,9 @@ int main(int argc, char** argv) {
   } catch (const std::bad_alloc&) {
     return report(Exit::resources, "out of memory; use a smaller model, window or batch");
   } catch (const c10::Error& error) {
-    // LibTorch reports exhausted memory by text only.
     const std::string what = error.what_without_backtrace();
     const std::string line = what.substr(0, what.find('\n'));
-    const bool memory = what.find("memory") != std::string::npos && what.find("illegal memory access") == std::string::npos;
-    return memory ? report(Exit::resources, "out of memory: " + line) : report(Exit(1), "LibTorch: " + line);
+    return is_out_of_memory(error) ? report(Exit::resources, "out of memory: " + line) : report(Exit(1), "LibTorch: " + line);
   } catch (const std::filesystem::filesystem_error& error) {
     // A name that cannot be followed is wrong input; the rest is the disk's.
     const std::error_code code = error.code();

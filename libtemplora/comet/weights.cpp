@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "core/error.h"
+#include "core/memory_words.h"
 #include "io/weight_check.h"
 
 namespace templora {
@@ -49,6 +50,7 @@ CometNet load_comet_net(const std::filesystem::path& folder, const CometConfig& 
     for (auto& item : net->named_parameters()) copy_from(files.at(item.key()), item.value());
     return net;
   } catch (const c10::Error& error) {
+    if (dynamic_cast<const c10::OutOfMemoryError*>(&error) == nullptr && !says_out_of_memory(error.what_without_backtrace())) throw;
     throw Error(Exit::resources, fmt::format("{}: no memory for the weights on {} ({}); use another device", files.path().string(),
                                              device.str(), error.what_without_backtrace()));
   }

@@ -13,6 +13,7 @@
 #include "core/check.h"
 #include "core/error.h"
 #include "model/ops.h"
+#include "model/out_of_memory.h"
 
 namespace templora {
 namespace {
@@ -67,6 +68,7 @@ void KvCache::allocate(std::int64_t capacity) {
       }
     }
   } catch (const c10::Error& error) {
+    if (!is_out_of_memory(error)) throw;
     throw Error(Exit::resources,
                 fmt::format("cache of {} sequences of {} tokens: no memory on {} ({}); use a smaller window, fewer sequences "
                             "or bfloat16",

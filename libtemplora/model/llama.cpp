@@ -9,6 +9,7 @@
 
 #include "core/check.h"
 #include "core/error.h"
+#include "model/out_of_memory.h"
 #include "model/token_nll.h"
 
 namespace templora {
@@ -38,6 +39,7 @@ LlamaImpl::LlamaImpl(const LlamaConfig& config, const at::TensorOptions& options
       register_module("lm_head", std::make_shared<NamedWeight>(head_));
     }
   } catch (const c10::Error& error) {
+    if (!is_out_of_memory(error)) throw;
     throw Error(Exit::resources, fmt::format("model of {} layers, hidden {}, vocabulary {}: no memory for its weights on {} ({}); use "
                                              "a smaller model, bfloat16 or another device",
                                              config.layers, config.hidden_size, config.vocab_size, options.device().str(),
