@@ -22,7 +22,9 @@ void flatten(const Json& json, const std::string& parent, std::map<std::string, 
 }
 
 /// Of a run's identity, and what these inputs are called among its settings.
-const std::pair<const char*, const char*> kInputHashes[] = {{"weights_hash", "weights"},
+const std::pair<const char*, const char*> kInputHashes[] = {{"model_config_hash", "model config"},
+                                                            {"weights_hash", "weights"},
+                                                            {"init_from_hash", "adapter"},
                                                             {"tokenizer_hash", "tokenizer"},
                                                             {"prompt_hash", "prompt"},
                                                             {"training_hash", "training texts"},

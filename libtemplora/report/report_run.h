@@ -34,7 +34,8 @@ struct ReportRun {
   /// None outside a sweep.
   std::vector<std::map<std::string, std::string>> combinations;
   /// The effective config by dotted key, values as JSON text, without what changes no number; and hashes of
-  /// what was read: `weights`, `tokenizer`, `texts`, `control texts`, `prompt`, `training texts`, `validation texts`.
+  /// what was read: `model config`, `weights`, `adapter`, `tokenizer`, `texts`, `control texts`, `prompt`,
+  /// `training texts`, `validation texts`.
   std::map<std::string, std::string> settings;
   std::optional<PerplexityTable> table;         ///< perplexity runs, with the report's segment edges
   std::vector<PositionCurve> curves;            ///< perplexity runs

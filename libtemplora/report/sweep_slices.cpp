@@ -52,9 +52,11 @@ class Slicer {
   std::vector<SweepSlice> slices() {
     if (axes_.empty()) return {};
     choose_axes();
+    std::set<std::string> shown{rows_};
+    if (!columns_.empty()) shown.insert(columns_);
     std::vector<std::string> others;
     for (const std::string& key : axes_)
-      if (key != rows_ && key != columns_ && !follows(key)) others.push_back(key);
+      if (!shown.contains(key) && !follows(key, shown)) others.push_back(key);
     std::map<std::vector<std::string>, std::vector<Place>> by_others;
     for (const Place& place : places_) {
       std::vector<std::string> at;
@@ -94,16 +96,21 @@ class Slicer {
     keys.erase("seed");
     for (const std::string& key : keys)
       if (count(key) > 1) axes_.push_back(key);
+    // Runs of two sweeps may differ in what neither of them swept.
+    if (swept_)
+      for (const std::string& key : differing_keys(runs_, among_))
+        if (!keys.contains(key) && !follows(key, keys)) axes_.push_back(key);
     const auto context = std::find(axes_.begin(), axes_.end(), "window.context_tokens");
     const bool chunks = std::find(axes_.begin(), axes_.end(), "window.chunk_tokens") != axes_.end();
     if (context != axes_.end() && chunks && count("W") > 1 && count("W") <= count("window.context_tokens")) *context = "W";
   }
 
-  /// Whether a key's value is settled by those of rows and columns.
-  bool follows(const std::string& key) const {
-    std::map<std::pair<std::string, std::string>, std::string> seen;
+  /// Whether a key's value is settled by those of others: a table over all of them would be a diagonal.
+  bool follows(const std::string& key, const std::set<std::string>& others) const {
+    std::map<std::vector<std::string>, std::string> seen;
     for (const Place& place : places_) {
-      const std::pair at(value_at(place, rows_), columns_.empty() ? "" : value_at(place, columns_));
+      std::vector<std::string> at;
+      for (const std::string& other : others) at.push_back(value_at(place, other));
       const std::string value = value_at(place, key);
       if (seen.emplace(at, value).first->second != value) return false;
     }
@@ -125,18 +132,10 @@ class Slicer {
     std::string best;
     for (const std::string& key : axes_) {
       if (key == except) continue;
-      if (!except.empty() && follows_one(key, except)) continue;
+      if (!except.empty() && follows(key, {except})) continue;
       if (best.empty() || count(key) > count(best)) best = key;
     }
     return best;
-  }
-
-  /// Whether `key` says what `other` says: a table over both would be a diagonal.
-  bool follows_one(const std::string& key, const std::string& other) const {
-    std::map<std::string, std::string> seen;
-    for (const Place& place : places_)
-      if (seen.emplace(value_at(place, other), value_at(place, key)).first->second != value_at(place, key)) return false;
-    return true;
   }
 
   void choose_axes() {

@@ -84,6 +84,14 @@ inline void make_run(const fs::path& path, const MadeRun& made) {
   folder.write_summary(summary, "table\n");
 }
 
+/// Changes a run's record after the fact.
+template <class Change>
+void change_record(const fs::path& run, Change&& change) {
+  Json record = parse_json(read_file(run / "run.json"), "run.json");
+  change(record);
+  write_file_atomically(run / "run.json", record.dump());
+}
+
 inline Json summary_of(const fs::path& path) { return parse_json(read_file(path / "summary.json"), "summary.json"); }
 
 /// Values of an attribute in order of appearance: data-ppl="…".

@@ -339,14 +339,59 @@ TEST_CASE("report: the CSV of chunks has a line a chunk with all its numbers, an
 }
 
 TEST_CASE("report: runs whose inputs differ are no seeds of one setting", "[unit]") {
+  // What differs, and what the tables call it.
+  const std::pair<const char*, const char*> inputs[] = {{"control_text_0_hash", "control texts"},
+                                                        {"model_config_hash", "model config"},
+                                                        {"init_from_hash", "adapter"}};
+  for (const auto& [hash, name] : inputs) {
+    INFO(hash);
+    const TempFolder folder;
+    for (const char* run : {"a", "b", "c"}) make_run(folder / run, {});
+    change_record(folder / "c", [&, &hash = hash](Json& record) { record["identity"][hash] = "another"; });
+    const auto runs = read_report_runs({{folder / "a", "a", {}}, {folder / "b", "b", {}}, {folder / "c", "c", {}}}, {}, false);
+    CHECK(group_runs(runs, "perplexity").size() == 2);
+    CHECK(differing_keys(runs, {0, 1, 2}) == std::vector<std::string>{name});
+  }
+}
+
+TEST_CASE("report: a model and an adapter are what was read of them, and their paths where that is not known", "[unit]") {
   const TempFolder folder;
-  make_run(folder / "a", {});
-  make_run(folder / "b", {});
-  make_run(folder / "c", {});
-  Json record = parse_json(read_file(folder / "c/run.json"), "run.json");
-  record["identity"]["control_text_0_hash"] = "another";
-  write_file_atomically(folder / "c/run.json", record.dump());
-  const auto runs = read_report_runs({{folder / "a", "a", {}}, {folder / "b", "b", {}}, {folder / "c", "c", {}}}, {}, false);
-  CHECK(group_runs(runs, "perplexity").size() == 2);
-  CHECK(differing_keys(runs, {0, 1, 2}) == std::vector<std::string>{"control texts"});
+  const auto groups = [&] {
+    return group_runs(read_report_runs({{folder / "a", "a", {}}, {folder / "b", "b", {}}}, {}, false), "perplexity").size();
+  };
+  for (const char* run : {"a", "b"}) {
+    make_run(folder / run, {});
+    change_record(folder / run, [&](Json& record) {
+      record["config"]["model"]["path"] = std::string("/models/") + run;
+      record["config"]["lora"]["init_from"] = std::string("/adapters/") + run;
+      record["identity"]["init_from_hash"] = "the same";
+    });
+  }
+  CHECK(groups() == 1);
+  for (const char* hash : {"init_from_hash", "weights_hash"}) {
+    const std::string a = read_file(folder / "a/run.json"), b = read_file(folder / "b/run.json");
+    for (const char* run : {"a", "b"}) change_record(folder / run, [&](Json& record) { record["identity"].erase(hash); });
+    INFO(hash);
+    CHECK(groups() == 2);
+    write_file_atomically(folder / "a/run.json", a);
+    write_file_atomically(folder / "b/run.json", b);
+  }
+}
+
+TEST_CASE("report: runs of two sweeps that differ in more than the swept keys stand in tables of their own", "[unit]") {
+  const TempFolder folder;
+  std::vector<RunSource> sources;
+  for (const char* sweep : {"x", "y"})
+    for (const std::int64_t chunk : {50, 100}) {
+      MadeRun made;
+      made.chunk_tokens = chunk;
+      const std::string name = sweep + std::to_string(chunk);
+      make_run(folder / name, made);
+      if (*sweep == 'y') change_record(folder / name, [](Json& record) { record["config"]["lora"]["rank"] = 8; });
+      sources.push_back({folder / name, name, {{"window.chunk_tokens", std::to_string(chunk)}}});
+    }
+  const auto slices = sweep_slices(read_report_runs(sources, {}, false), {});
+  for (const SweepSlice& slice : slices)
+    for (const auto& row : slice.cells)
+      for (const Cell& cell : row) CHECK(cell.runs.size() <= 1);
 }
