@@ -25,6 +25,7 @@ void add_remarks(Report& report) {
                                          left_out == unfinished ? "left out of all numbers" : "what they have so far is part of the numbers"));
   std::map<std::string, std::size_t> experiments;
   for (const ReportRun& run : report.runs) ++experiments[run.experiment()];
+  for (std::string& remark : repeat_remarks(report.runs)) report.remarks.push_back(std::move(remark));
   if (experiments.size() > 1) report.remarks.push_back("These runs are of different experiments, which stand in tables of their own.");
 }
 

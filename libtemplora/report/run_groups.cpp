@@ -55,7 +55,58 @@ std::string label_of(const ReportRun& run, const std::vector<std::string>& keys)
   return label;
 }
 
+/// The numbers that a seed settles: all but what depends on the machine's speed.
+std::map<std::string, std::string> results_of(const ReportRun& run) {
+  std::map<std::string, std::string> results;
+  for (const auto& [name, value] : run.measures)
+    if (name != "seconds" && name != "flops") results[name] = fmt::format("{}", value);
+  if (run.experiment() == "perplexity" || !run.summary.is_object()) return results;
+  for (const char* part : {"all", "validation"})
+    if (const auto found = run.summary.find(part); found != run.summary.end()) results[part] = found->dump();
+  return results;
+}
+
+std::string repeat_remark(const ReportRun& run, const ReportRun& counted) {
+  const std::string both = fmt::format("{} has the settings and the seed of {}", run.name, counted.name);
+  if (!run.finished) return both + " and is not finished; it is not counted.";
+  const auto again = results_of(run), first = results_of(counted);
+  if (again == first) return both + " and the same numbers; they count once.";
+  std::string differ;
+  for (const auto& [name, value] : first) {
+    const auto found = again.find(name);
+    if (found == again.end() || found->second == value) continue;
+    const bool few = value.size() < 30 && found->second.size() < 30;
+    differ += fmt::format("{}{}{}", differ.empty() ? "" : ", ", name,
+                          few ? fmt::format(" {} and {}", value, found->second) : "");
+  }
+  return fmt::format("{}, but other numbers{}, as another machine, thread count or version gives; only {} is counted.",
+                     both, differ.empty() ? "" : " (" + differ + ")", counted.name);
+}
+
 }  // namespace
+
+std::vector<std::size_t> one_a_seed(const std::vector<ReportRun>& runs, const std::vector<std::size_t>& among) {
+  std::map<std::string, std::size_t> of_seed;
+  for (const std::size_t i : among) {
+    const auto [there, is_new] = of_seed.emplace(runs[i].setting("seed"), i);
+    if (!is_new && runs[i].finished && !runs[there->second].finished) there->second = i;
+  }
+  std::vector<std::size_t> counted;
+  for (const std::size_t i : among)
+    if (of_seed.at(runs[i].setting("seed")) == i) counted.push_back(i);
+  return counted;
+}
+
+std::vector<std::string> repeat_remarks(const std::vector<ReportRun>& runs) {
+  std::set<std::string> experiments;
+  for (const ReportRun& run : runs) experiments.insert(run.experiment());
+  std::vector<std::string> remarks;
+  for (const std::string& experiment : experiments)
+    for (const RunGroup& group : group_runs(runs, experiment))
+      for (const auto& [repeat, counted] : group.repeats)
+        remarks.push_back(repeat_remark(runs[repeat], runs[counted]));
+  return remarks;
+}
 
 std::string short_name(const std::string& key) {
   for (const auto& [name, shorter] : kShortNames)
@@ -111,7 +162,13 @@ std::vector<RunGroup> group_runs(const std::vector<ReportRun>& runs, const std::
   }
   std::vector<RunGroup> groups;
   const std::vector<std::string> keys = differing_keys(runs, all);
-  for (auto& [settings, members] : by_settings) groups.push_back({members, label_of(runs[members.front()], keys)});
+  for (auto& [settings, members] : by_settings) {
+    RunGroup group{one_a_seed(runs, members), {}, label_of(runs[members.front()], keys)};
+    for (const std::size_t i : members)
+      for (const std::size_t counted : group.runs)
+        if (i != counted && runs[i].setting("seed") == runs[counted].setting("seed")) group.repeats.emplace_back(i, counted);
+    groups.push_back(std::move(group));
+  }
   std::stable_sort(groups.begin(), groups.end(), [&](const RunGroup& a, const RunGroup& b) {
     for (const std::string& key : keys) {
       const std::string x = value_of(runs[a.runs.front()], key), y = value_of(runs[b.runs.front()], key);

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "report/report_run.h"
@@ -11,15 +12,23 @@
 
 namespace templora {
 
-/// Runs that differ in nothing but the seed: repeats of one another.
+/// Runs that differ in nothing but the seed.
 struct RunGroup {
-  std::vector<std::size_t> runs;  ///< indices into the list that was grouped
+  std::vector<std::size_t> runs;  ///< indices into the list that was grouped, one a seed
+  /// Runs with a seed that another has too, and that one: one result that was made again, and counts once.
+  std::vector<std::pair<std::size_t, std::size_t>> repeats;
   /// Where it differs from the other groups, in words: "Δ 256, L_X 64". Empty for a group alone.
   std::string label;
 };
 
 /// Groups those runs of an experiment that have numbers, in order of model and then of their settings.
 std::vector<RunGroup> group_runs(const std::vector<ReportRun>& runs, const std::string& experiment);
+
+/// Of runs that differ in nothing but the seed one for each seed: the first that is finished, else the first.
+std::vector<std::size_t> one_a_seed(const std::vector<ReportRun>& runs, const std::vector<std::size_t>& among);
+
+/// A sentence on each run that repeats another with the same seed, and whether it has the same numbers.
+std::vector<std::string> repeat_remarks(const std::vector<ReportRun>& runs);
 
 /// A dotted key as tables show it: "Δ" for window.chunk_tokens, "rank" for lora.rank.
 std::string short_name(const std::string& key);

@@ -178,7 +178,7 @@ class Slicer {
           const bool fits = value_at(place, rows_) == row && (columns_.empty() || value_at(place, columns_) == column);
           if (fits && (here.empty() || here.back() != place.run)) here.push_back(place.run);
         }
-        cells.push_back(cell(here, out.value));
+        cells.push_back(cell(one_a_seed(runs_, here), out.value));
       }
     }
     return out;

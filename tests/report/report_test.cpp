@@ -130,6 +130,31 @@ TEST_CASE("report: repeats over seeds are one row, their mean with the range", "
   CHECK(cell.runs == std::vector<std::size_t>{0, 1, 2});
 }
 
+TEST_CASE("report: a run that was made again with its seed is one result, and other numbers are told", "[unit]") {
+  const TempFolder folder;
+  for (const char* run : {"a", "b", "c"}) {
+    MadeRun made;
+    made.gain = *run == 'c' ? 0.2 : 0.1;
+    make_run(folder / run, made);
+  }
+  const auto report_of = [&](const char* second) {
+    return make_report(read_report_runs({{folder / "a", "a", {}}, {folder / second, second, {}}}, {}, false), {});
+  };
+  for (const char* second : {"b", "c"}) {
+    const Report report = report_of(second);
+    const Cell& cell = cell_of(table_of(report, "pg19"), 3, "lora");
+    CHECK(*cell.value == summary_of(folder / "a").at("all").back().at("lora").at("corpus").get<double>());
+    CHECK(cell.runs == std::vector<std::size_t>{0});
+    CHECK(!cell.low);
+    CHECK(cell.method == "");
+    REQUIRE(report.remarks.size() == 1);
+  }
+  CHECK(has(report_of("b").remarks[0], "b has the settings and the seed of a and the same numbers"));
+  const std::string other = report_of("c").remarks[0];
+  CHECK(has(other, "c has the settings and the seed of a, but other numbers (change "));
+  CHECK(has(other, "only a is counted"));
+}
+
 TEST_CASE("report: an unfinished run is named and left out, unless it is asked for", "[unit]") {
   const TempFolder folder;
   make_run(folder / "a", {});
