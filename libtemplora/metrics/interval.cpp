@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "core/error.h"
+#include "metrics/derived.h"
 
 namespace templora {
 namespace {
@@ -119,6 +120,15 @@ double student_t(std::int64_t degrees) {
 }
 
 }  // namespace
+
+std::optional<double> standard_deviation(const std::vector<double>& values) {
+  if (values.size() < 2) return std::nullopt;
+  const auto n = static_cast<double>(values.size());
+  const double mean = std::accumulate(values.begin(), values.end(), 0.0) / n;
+  double squares = 0;
+  for (const double value : values) squares += (value - mean) * (value - mean);
+  return finite(std::sqrt(squares / (n - 1)));
+}
 
 BookMean mean_over_books(const std::vector<double>& values, std::uint64_t seed) {
   if (values.empty()) throw Error(Exit::bad_input, "mean over books: got no book, wanted at least one");

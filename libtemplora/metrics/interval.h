@@ -25,6 +25,9 @@ struct BookMean {
 /// below, where no honest one exists. docs/statistics.md has their measured coverage. Throws Error(bad_input) for no values.
 BookMean mean_over_books(const std::vector<double>& values, std::uint64_t seed = 42);
 
+/// Sample standard deviation; none of fewer than two values, or where no double holds it.
+std::optional<double> standard_deviation(const std::vector<double>& values);
+
 /// A chunk's part of a sum over tokens.
 struct ChunkSum {
   double sum = 0;           ///< over the chunk's tokens, nats

@@ -139,13 +139,6 @@ std::optional<Mean> in_percent(Mean mean) {
   return mean;
 }
 
-std::optional<BookMean> mean_in_percent(const std::vector<double>& differences) {
-  std::optional<BookMean> mean = in_percent(mean_over_books(differences));
-  if (mean)
-    for (double& value : mean->values) value = percent_of(value).value_or(std::numeric_limits<double>::infinity());
-  return mean;
-}
-
 /// A scorer's mean NLL less the base's on the same tokens, where both have some.
 std::optional<double> difference(const BookSums& book, Scorer scorer, std::size_t row) {
   const auto base = book.scorers.find(Scorer::base), other = book.scorers.find(scorer);
@@ -155,18 +148,19 @@ std::optional<double> difference(const BookSums& book, Scorer scorer, std::size_
   return to.mean() - from.mean();
 }
 
-/// Each scorer against the base, book by book; with `less_first`, less the same in the first segment.
-std::map<Scorer, BookMean> over_books(const std::vector<const BookSums*>& books, std::size_t row, bool less_first) {
+/// Each scorer against the base, book by book.
+std::map<Scorer, BookDifferences> differences(const std::vector<const BookSums*>& books, std::size_t row) {
+  std::map<Scorer, BookDifferences> found;
+  for (const Scorer scorer : kScorers)
+    for (std::size_t b = 0; b < books.size(); ++b)
+      if (const auto value = difference(*books[b], scorer, row)) found[scorer][b] = *value;
+  return found;
+}
+
+std::map<Scorer, BookMean> mean_changes(const std::map<Scorer, BookDifferences>& of_scorers) {
   std::map<Scorer, BookMean> means;
-  for (const Scorer scorer : kScorers) {
-    std::vector<double> values;
-    for (const BookSums* book : books) {
-      const auto here = difference(*book, scorer, row), first = difference(*book, scorer, 0);
-      if (here && (!less_first || first)) values.push_back(*here - (less_first ? *first : 0));
-    }
-    if (values.empty()) continue;
-    if (const auto mean = mean_in_percent(values)) means.emplace(scorer, *mean);
-  }
+  for (const auto& [scorer, books] : of_scorers)
+    if (const auto mean = mean_change(books)) means.emplace(scorer, *mean);
   return means;
 }
 
@@ -244,8 +238,13 @@ std::vector<SegmentRow> rows_of(const std::vector<const BookSums*>& books,
     row.lora = perplexity_over(books, Scorer::lora, s, is_all, version);
     for (const Scorer control : kControlScorers)
       if (const auto found = perplexity_over(books, control, s, is_all, version)) row.controls[control] = *found;
-    row.over_books = over_books(books, s, false);
-    if (s > 0 && !is_all) row.against_first_segment = over_books(books, s, true);
+    row.book_differences = differences(books, s);
+    row.over_books = mean_changes(row.book_differences);
+    if (s > 0 && !is_all) {
+      std::map<Scorer, BookDifferences> growth;
+      for (const auto& [scorer, here] : row.book_differences) growth[scorer] = less(here, rows[0].book_differences[scorer]);
+      row.against_first_segment = mean_changes(growth);
+    }
     if (single) row.within_book = within_book(*books.front(), s);
     if (row.base && row.lora) {
       row.change_corpus_percent = change_percent(row.base->corpus, row.lora->corpus);
@@ -306,6 +305,23 @@ std::vector<std::string> notes_on(const PerplexityTable& table, const std::vecto
 }
 
 }  // namespace
+
+std::optional<BookMean> mean_change(const BookDifferences& books) {
+  std::vector<double> values;
+  for (const auto& [book, value] : books) values.push_back(value);
+  if (values.empty()) return std::nullopt;
+  std::optional<BookMean> mean = in_percent(mean_over_books(values));
+  if (mean)
+    for (double& value : mean->values) value = percent_of(value).value_or(std::numeric_limits<double>::infinity());
+  return mean;
+}
+
+BookDifferences less(const BookDifferences& books, const BookDifferences& others) {
+  BookDifferences left;
+  for (const auto& [book, value] : books)
+    if (const auto other = others.find(book); other != others.end()) left[book] = value - other->second;
+  return left;
+}
 
 std::optional<double> change_percent(const std::optional<Perplexity>& from, const std::optional<Perplexity>& to) {
   return from && to ? change_percent(from->corpus, to->corpus) : std::nullopt;

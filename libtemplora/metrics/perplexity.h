@@ -24,6 +24,15 @@ struct Perplexity {
   std::optional<double> word_level, bits_per_byte;
 };
 
+/// A mean NLL less the base's on the same tokens, nats, of each book by its place in the run.
+using BookDifferences = std::map<std::size_t, double>;
+
+/// Their mean with its interval, as a change of perplexity in percent; none for no book, or where no double holds it.
+std::optional<BookMean> mean_change(const BookDifferences& books);
+
+/// Those of books that are in both, less the others.
+BookDifferences less(const BookDifferences& books, const BookDifferences& others);
+
 /// One cell row: base beside adapter on the same tokens.
 struct SegmentRow {
   std::string label;                      ///< "0-100K", "500K+", "all"
@@ -37,6 +46,7 @@ struct SegmentRow {
   /// change of books.
   std::optional<double> first_segment_change_percent;
   std::map<Scorer, Perplexity> controls;  ///< of the controls that the run has
+  std::map<Scorer, BookDifferences> book_differences;  ///< of all scorers but the base
   /// By scorer, controls included: the mean over books of mean NLL minus the base's, as a change of perplexity in
   /// percent. Every book counts alike, so that it is not the change of the corpus. Left out where no double holds it.
   std::map<Scorer, BookMean> over_books;

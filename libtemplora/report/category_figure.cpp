@@ -64,6 +64,10 @@ std::string category_figure(const std::vector<std::string>& categories, const st
         svg.line(x, y(*p.low), x, y(*p.high), colour + " whisker");
         for (const double end : {*p.low, *p.high}) svg.line(x - 4, y(end), x + 4, y(end), colour + " whisker");
       }
+      if (p.seed_sd) {
+        attributes += data("seed-sd", *p.seed_sd);
+        words += fmt::format(", standard deviation over seeds {}", *p.seed_sd);
+      }
       svg.mark(x, y(p.value), 4.5, s + 1, attributes, words + (p.what.empty() ? "" : ", " + p.what));
     }
     svg.sample(places[s].first, places[s].second, s + 1);

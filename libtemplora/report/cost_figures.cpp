@@ -62,9 +62,13 @@ std::string cost_figure(const std::vector<CostPoint>& points, const std::string&
   if (line.size() > 1) svg.path(line, "front s2");
   for (std::size_t i = 0; i < points.size(); ++i) {
     const bool on_front = std::find(front.begin(), front.end(), i) != front.end();
+    const std::optional<double> sd = points[i].seed_sd;
     svg.mark(x(points[i].cost), y(points[i].quality), on_front ? 5.5 : 4, on_front ? 2 : 1,
-             data("name", points[i].name) + data("cost", points[i].cost) + data("quality", points[i].quality) + data("front", on_front ? "yes" : "no"),
-             fmt::format("{}: cost {}, {}{}", points[i].name, points[i].cost, points[i].quality, on_front ? ", on the Pareto front" : ""));
+             data("name", points[i].name) + data("cost", points[i].cost) + data("quality", points[i].quality) +
+                 (sd ? data("seed-sd", *sd) : "") + data("front", on_front ? "yes" : "no"),
+             fmt::format("{}: cost {}, {}{}{}", points[i].name, points[i].cost, points[i].quality,
+                         sd ? fmt::format(", standard deviation over seeds {}", *sd) : "",
+                         on_front ? ", on the Pareto front" : ""));
   }
   // Names of the front: the first place around a point that no mark and no other name has; else none but the tooltip's.
   std::vector<Box> taken;

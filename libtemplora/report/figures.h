@@ -23,6 +23,7 @@ struct CategoryPoint {
   double value = 0;
   std::optional<double> low, high;
   std::string what;  ///< for its title: "12 books, 1,200,000 tokens"
+  std::optional<double> seed_sd = {};  ///< standard deviation over seeds, where there are several
 };
 struct CategorySeries {
   std::string name;
@@ -40,6 +41,7 @@ struct CostPoint {
   std::string name;
   double cost = 0;     ///< above 0
   double quality = 0;  ///< lower is better
+  std::optional<double> seed_sd = {};  ///< of the quality over seeds, where there are several
 };
 
 /// Indices of the points that no other beats: none is as good in both and better in one. By rising cost.

@@ -69,8 +69,12 @@ std::string heat_figure(const SweepSlice& slice) {
       }
       const double t = place(*cell.value);
       std::string words = fmt::format("{}{}", where, *cell.value);
-      if (cell.low && cell.high) words += fmt::format(" [{}, {}], {}", *cell.low, *cell.high, cell.method);
-      svg.box(x, y, cell_width - 1, kCellHeight - 1, fill(t), at + data("value", *cell.value), words);
+      std::string attributes = at + data("value", *cell.value);
+      if (cell.seed_sd) {
+        attributes += data("seed-sd", *cell.seed_sd);
+        words += fmt::format(", mean of {} seeds, standard deviation {}", cell.seeds, *cell.seed_sd);
+      }
+      svg.box(x, y, cell_width - 1, kCellHeight - 1, fill(t), attributes, words);
       svg.text(x + cell_width / 2, y + kCellHeight / 2 + 4, fmt::format(fmt::runtime(measure_format(slice.value)), *cell.value), "middle",
                t > 0.55 ? "on-light" : "on-dark");
     }

@@ -29,6 +29,16 @@ void add_remarks(Report& report) {
   if (experiments.size() > 1) report.remarks.push_back("These runs are of different experiments, which stand in tables of their own.");
 }
 
+/// Tells what the sign is where a table has it.
+void note_seeds(ReportTable& table) {
+  for (const auto& row : table.rows)
+    for (const Cell& cell : row)
+      if (cell.seed_sd) {
+        table.note += " Several seeds stand as their mean; behind ± is their standard deviation, where they differ.";
+        return;
+      }
+}
+
 }  // namespace
 
 Report make_report(std::vector<ReportRun> runs, const ReportOptions& options) {
@@ -41,6 +51,7 @@ Report make_report(std::vector<ReportRun> runs, const ReportOptions& options) {
   const std::vector<SweepSlice> slices = sweep_slices(report.runs, options);
   for (std::size_t i = 0; i < slices.size(); ++i) report.tables.push_back(sweep_table(slices[i], report.runs, i + 1));
   append(cost_tables(report.runs), report.tables);
+  for (ReportTable& table : report.tables) note_seeds(table);
   append(provenance_tables(report.runs), report.tables);
   report.figures = report_figures(report.runs, slices);
   return report;

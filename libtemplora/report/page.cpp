@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "report/report_formats.h"
 #include "report/svg.h"
 
@@ -32,6 +34,7 @@ std::string cell_title(const Report& report, const Cell& cell) {
   std::string out = cell.value ? fmt::format("{}", *cell.value) : "no value";
   if (cell.low && cell.high) out += fmt::format(" [{}, {}]", *cell.low, *cell.high);
   if (!cell.method.empty()) out += ", " + cell.method;
+  if (cell.seed_sd) out += fmt::format("; {} seeds, standard deviation {}", cell.seeds, *cell.seed_sd);
   if (cell.books > 0) out += fmt::format("; {} books", cell.books);
   if (cell.tokens > 0) out += fmt::format("; {} tokens", cell.tokens);
   for (const std::size_t i : cell.runs) out += fmt::format("; {} (config {})", report.runs[i].name, report.runs[i].config_hash());
@@ -44,7 +47,7 @@ std::string cell_html(const Report& report, const Cell& cell, const Column& colu
   if (column.name.empty()) return fmt::format("<td>{}</td>", text);
   std::string attributes = fmt::format(" title=\"{}\"", xml_escaped(cell_title(report, cell)));
   if (cell.value) attributes += data("value", *cell.value);
-  const std::size_t bracket = text.find(" [");
+  const std::size_t bracket = std::min(text.find(" ["), text.find(" ±"));
   if (!cell.value || bracket == std::string::npos) return fmt::format("<td{}>{}</td>", attributes, text);
   return fmt::format("<td{}>{}<span class=\"interval\">{}</span></td>", attributes, text.substr(0, bracket), text.substr(bracket));
 }

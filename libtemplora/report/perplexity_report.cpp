@@ -29,9 +29,9 @@ const Definition kDefinitions[] = {
 constexpr const char* kCorpusNote =
     "PPL is exp(ΣNLL / Σtokens) over the scored tokens of a segment; a token belongs to the segment in which its position lies. Change is "
     "Temp-LoRA against the base on the same tokens, negative where Temp-LoRA is better. The mean change counts every book alike; its 95 % "
-    "interval is over books: bootstrap-t from 8 books on, exact sign-flip at 6 and 7, none below. Growth is the difference from the first "
-    "segment's change, of the books that are in both. † fewer than 3 books say nothing about others. Repeats over seeds stand as their mean "
-    "with the range. The paper's change is over all models where it gives none for this one; – is unknown.";
+    "interval is over books: bootstrap-t from 8 books on, exact sign-flip at 6 and 7, none below; with several seeds a book's change is its "
+    "mean over them. Growth is the difference from the first segment's change, of the books that are in both. † fewer than 3 books say "
+    "nothing about others. The paper's change is over all models where it gives none for this one; – is unknown.";
 
 constexpr const char* kChunkMeanNote =
     "Σ(exp(mean NLL of a chunk) · tokens) / Σtokens, which is what the released code prints and never smaller than the PPL of the tokens. "
@@ -149,29 +149,14 @@ class Builder {
   }
 
   void add_corpus_cells(const RunGroup& group, std::size_t s, std::vector<Cell>& row) const {
-    row.push_back(book_cell(group, s, &SegmentRow::over_books));
-    row.push_back(book_cell(group, s, &SegmentRow::against_first_segment));
+    row.push_back(book_cell(runs_, group.runs, s, Scorer::lora));
+    row.push_back(book_cell(runs_, group.runs, s, Scorer::lora, true));
     row.push_back(mean_cell(runs_, group.runs, of_row(s, [](const SegmentRow& r) { return r.first_segment_change_percent; })));
     for (const Scorer control : controls_)
       row.push_back(mean_cell(runs_, group.runs, of_row(s, [control](const SegmentRow& r) {
         const auto found = r.controls.find(control);
         return found == r.controls.end() ? std::nullopt : change_percent(r.base, found->second);
       })));
-  }
-
-  /// A mean over books: of repeats their mean and range, of one run its interval.
-  Cell book_cell(const RunGroup& group, std::size_t s, std::map<Scorer, BookMean> SegmentRow::*means) const {
-    Cell cell = mean_cell(runs_, group.runs, of_row(s, [means](const SegmentRow& r) {
-      const auto found = (r.*means).find(Scorer::lora);
-      return found == (r.*means).end() ? std::nullopt : std::optional(found->second.mean);
-    }));
-    const auto& of_first = row_of(runs_[group.runs.front()], s).*means;
-    if (const auto found = of_first.find(Scorer::lora); group.runs.size() == 1 && found != of_first.end()) {
-      cell.low = found->second.low;
-      cell.high = found->second.high;
-      cell.method = found->second.method;
-    }
-    return cell;
   }
 
   /// One row of what the released code would print.

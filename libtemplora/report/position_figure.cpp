@@ -37,6 +37,10 @@ void draw_marks(Svg& svg, const PositionCurve& curve, const Scale& x, const Scal
       attributes += data("low", *p.low) + data("high", *p.high);
       title += fmt::format(", 95 % interval {} to {}", *p.low, *p.high);
     }
+    if (p.seed_sd) {
+      attributes += data("seed-sd", *p.seed_sd);
+      title += fmt::format(", standard deviation over seeds {}", *p.seed_sd);
+    }
     svg.mark(x(p.token), y(p.ppl), 2.2, series_of(curve.scorer), attributes, title);
   }
 }

@@ -22,10 +22,14 @@ std::string run_names(const std::vector<ReportRun>& runs, const RunGroup& group)
   return out;
 }
 
+std::string over_seeds(const RunGroup& group) {
+  return group.runs.size() > 1 ? fmt::format(", a book's mean over {} seeds", group.runs.size()) : "";
+}
+
 /// Perplexity groups with a table, the best change first.
 std::vector<RunGroup> perplexity_groups(const std::vector<ReportRun>& runs) {
   std::vector<RunGroup> groups = group_runs(runs, "perplexity");
-  std::erase_if(groups, [&](const RunGroup& group) { return !runs[group.runs.front()].table; });
+  std::erase_if(groups, [&](const RunGroup& group) { return std::any_of(group.runs.begin(), group.runs.end(), [&](std::size_t i) { return !runs[i].table; }); });
   return groups;
 }
 
@@ -53,21 +57,24 @@ void add_positions(const std::vector<ReportRun>& runs, const std::vector<RunGrou
   std::string left_out;
   const std::vector<RunGroup> shown = best_of(runs, groups, kMostPositionFigures, left_out);
   for (std::size_t i = 0; i < shown.size(); ++i) {
-    const ReportRun& run = runs[shown[i].runs.front()];
-    if (run.curves.empty()) continue;
-    const std::int64_t books = run.table->all.back().books;
+    std::vector<const PositionBins*> seeds;
+    for (const std::size_t r : shown[i].runs) seeds.push_back(&*runs[r].bins);
+    const std::vector<PositionCurve> curves = position_curves(seeds);
+    if (curves.empty()) continue;
+    const std::int64_t books = runs[shown[i].runs.front()].table->all.back().books;
     const std::string title = fmt::format("Perplexity by position: {}", group_name(runs, shown[i]));
     bool band = false;
-    for (const PositionCurve& curve : run.curves)
+    for (const PositionCurve& curve : curves)
       for (const CurvePoint& p : curve.points) band |= p.low.has_value();
     figures.push_back({fmt::format("position_{}", i + 1), title,
-                       fmt::format("{}exp(mean over {} of the mean NLL in each bin). {} From {} (config {}).{}",
-                                   shown[i].label.empty() ? "" : shown[i].label + ": ", books == 1 ? "the book" : fmt::format("{} books", books),
+                       fmt::format("{}exp(mean over {} of the mean NLL in each bin{}). {} From {}.{}",
+                                   shown[i].label.empty() ? "" : shown[i].label + ": ",
+                                   books == 1 ? "the book" : fmt::format("{} books", books), over_seeds(shown[i]),
                                    band          ? "Bands: 95 % interval over books of the paired change, on the base's line."
                                    : books < kFewestBooks ? "No interval: fewer than 6 books."
                                                           : "No interval: one side was not scored, or nearly all books are equal.",
-                                   run.name, run.config_hash(), left_out),
-                       position_figure(run.curves, title)});
+                                   run_names(runs, shown[i]), left_out),
+                       position_figure(curves, title)});
   }
 }
 
@@ -76,27 +83,26 @@ void add_segments(const std::vector<ReportRun>& runs, const std::vector<RunGroup
       "Mean over books of the change of PPL against the base; below 0 Temp-LoRA is better. Whiskers: 95 % interval over books, where there are at least 6; "
       "else none.";
   const std::vector<RunGroup> shown = best_of(runs, groups, kMostSeries, note);
-  const auto change_of = [](const SegmentRow& row) {
-    const auto found = row.over_books.find(Scorer::lora);
-    return found == row.over_books.end() ? nullptr : &found->second;
-  };
+  if (std::any_of(shown.begin(), shown.end(), [](const RunGroup& group) { return group.runs.size() > 1; }))
+    note += " With several seeds a book's change is its mean over them.";
+  const auto has_change = [](const SegmentRow& row) { return row.over_books.contains(Scorer::lora); };
   std::vector<std::string> categories;  // of all runs, before any point takes its place among them; "all" is the last
   for (const RunGroup& group : shown)
     for (const SegmentRow& row : runs[group.runs.front()].table->all)
-      if (change_of(row) != nullptr && row.label != "all" && std::find(categories.begin(), categories.end(), row.label) == categories.end())
+      if (has_change(row) && row.label != "all" && std::find(categories.begin(), categories.end(), row.label) == categories.end())
         categories.push_back(row.label);
   categories.push_back("all");
   std::vector<CategorySeries> series;
   std::string names;
   for (const RunGroup& group : shown) {
-    const ReportRun& run = runs[group.runs.front()];
+    const std::vector<SegmentRow>& rows = runs[group.runs.front()].table->all;
     CategorySeries one{group_name(runs, group), {}};
-    for (const SegmentRow& row : run.table->all) {
-      const auto* change = change_of(row);
-      if (change == nullptr) continue;
-      const auto category = std::find(categories.begin(), categories.end(), row.label);
-      one.points.push_back({static_cast<std::size_t>(category - categories.begin()), change->mean, change->low, change->high,
-                            fmt::format("{} books, {} tokens", row.books, grouped(row.tokens))});
+    for (std::size_t s = 0; s < rows.size(); ++s) {
+      const Cell change = book_cell(runs, group.runs, s, Scorer::lora);
+      if (!change.value) continue;
+      const auto category = std::find(categories.begin(), categories.end(), rows[s].label);
+      one.points.push_back({static_cast<std::size_t>(category - categories.begin()), *change.value, change.low, change.high,
+                            fmt::format("{} books, {} tokens", rows[s].books, grouped(rows[s].tokens)), change.seed_sd});
     }
     if (one.points.empty()) continue;
     series.push_back(std::move(one));
@@ -112,15 +118,17 @@ void add_cost(const std::vector<ReportRun>& runs, const std::vector<RunGroup>& g
     return mean_cell(runs, group.runs, [&](const ReportRun& r) {
              const auto found = r.measures.find(name);
              return found == r.measures.end() ? std::nullopt : std::optional(found->second);
-           }).value;
+           });
   };
-  const bool flops = std::all_of(groups.begin(), groups.end(), [&](const RunGroup& group) { return mean(group, "flops").has_value(); });
+  const bool flops = std::all_of(groups.begin(), groups.end(), [&](const RunGroup& group) { return mean(group, "flops").value.has_value(); });
   std::map<std::string, std::vector<CostPoint>> by_text;  // perplexities of different texts do not compare
   for (const RunGroup& group : groups) {
-    const auto cost = mean(group, flops ? "flops" : "seconds"), quality = mean(group, "lora");
+    const auto cost = mean(group, flops ? "flops" : "seconds").value;
+    const Cell quality = mean(group, "lora");
     const ReportRun& run = runs[group.runs.front()];
-    if (cost && quality && *cost > 0)
-      by_text[run.setting("texts") + " " + run.setting("data.max_tokens")].push_back({group_name(runs, group), *cost * (flops ? 1e-9 : 1000), *quality});
+    if (cost && quality.value && *cost > 0)
+      by_text[run.setting("texts") + " " + run.setting("data.max_tokens")].push_back({group_name(runs, group), *cost * (flops ? 1e-9 : 1000),
+                                                                                               *quality.value, quality.seed_sd});
   }
   std::size_t number = 0;
   for (const auto& [text, points] : by_text) {
@@ -144,7 +152,7 @@ void add_phases(const std::vector<ReportRun>& runs, const std::vector<RunGroup>&
   }
   if (bars.empty()) return;
   const std::string title = fmt::format("Time by phase{}", experiment == "perplexity" ? "" : ": " + experiment);
-  figures.push_back({"phases_" + experiment, title, "Wall seconds as measured, on a machine that may have had other work. The first repeat of each setting.",
+  figures.push_back({"phases_" + experiment, title, "Wall seconds as measured, on a machine that may have had other work. The first seed of each setting.",
                      bar_figure(bars, title, "seconds for 1,000 tokens")});
 }
 

@@ -23,6 +23,7 @@ Json cell_json(const Cell& cell) {
   if (!cell.text.empty()) json["text"] = cell.text;
   json["value"] = optional_json(cell.value);
   if (cell.low && cell.high) json["low"] = *cell.low, json["high"] = *cell.high, json["method"] = cell.method;
+  if (cell.seed_sd) json["seed_sd"] = *cell.seed_sd, json["seeds"] = cell.seeds;
   if (cell.books > 0) json["books"] = cell.books;
   if (cell.tokens > 0) json["tokens"] = cell.tokens;
   for (const PaperValue& paper : cell.paper) json["paper"].push_back({{"version", paper.version}, {"value", optional_json(paper.value)}});
@@ -82,6 +83,7 @@ std::string latex_escaped(const std::string& raw) {
     else if (starts("Δ")) out += "$\\Delta$", i += 1;
     else if (starts("Σ")) out += "$\\Sigma$", i += 1;
     else if (starts("·")) out += "$\\cdot$", i += 1;
+    else if (starts("±")) out += "$\\pm$", i += 1;
     else if (starts("×")) out += "$\\times$", i += 1;
     else if (starts("–")) out += "--", i += 2;
     else if (starts("†")) out += "$\\dagger$", i += 2;

@@ -10,8 +10,8 @@ namespace templora {
 std::string report_markdown(const Report& report);
 
 /// Tidy long form for R and pandas (RFC 4180, UTF-8, a header): one line a measured cell, with the table, the settings
-/// (one column each, empty where they do not apply), measure, value, low, high, method, books, tokens, the paper's
-/// newest known value with its version and all its versions, run folders and config hashes. Numbers have full
+/// (one column each, empty where they do not apply), measure, value, low, high, method, seed_sd, seeds, books, tokens, the
+/// paper's newest known value with its version and all its versions, run folders and config hashes. Numbers have full
 /// precision; what is unknown is empty. Tables that list runs are left out.
 std::string report_csv(const Report& report);
 

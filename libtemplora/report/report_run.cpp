@@ -75,7 +75,7 @@ void read_perplexity(ReportRun& run, const std::vector<std::int64_t>& edges) {
   RunData data = read_run(run.folder);
   if (!edges.empty()) data.run["config"]["score"]["segment_edges"] = edges;
   run.table = perplexity_table(data);
-  run.curves = position_curves(data);
+  run.bins = position_bins(data);
   const SegmentRow& all = run.table->all.back();
   if (all.base && all.base->corpus) run.measures["base"] = *all.base->corpus;
   if (all.lora && all.lora->corpus) run.measures["lora"] = *all.lora->corpus;
@@ -205,7 +205,7 @@ ReportRun read_report_run(const RunSource& source, const std::vector<std::int64_
     if (run.finished) throw;
     run.problem = error.what();
     run.table.reset();
-    run.curves.clear();
+    run.bins.reset();
     run.measures.clear();
   }
   return run;

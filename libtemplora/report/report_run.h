@@ -38,7 +38,7 @@ struct ReportRun {
   /// `training texts`, `validation texts`.
   std::map<std::string, std::string> settings;
   std::optional<PerplexityTable> table;         ///< perplexity runs, with the report's segment edges
-  std::vector<PositionCurve> curves;            ///< perplexity runs
+  std::optional<PositionBins> bins;             ///< perplexity runs
   std::map<std::string, double> seconds;        ///< phase -> s, all chunks
   bool base_taken_over = false;                 ///< base scores came from another run, whose time is not among the seconds
   std::int64_t tokens = 0;                      ///< processed, all books

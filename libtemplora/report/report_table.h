@@ -25,8 +25,10 @@ struct Cell {
   std::string text;                 ///< shown where there is no value; a dash if empty
   std::optional<double> value;
   std::string format;               ///< for this value, where it is not the column's
-  std::optional<double> low, high;  ///< interval or range
-  std::string method;               ///< of the interval: "bootstrap-t", "range of 3 seeds"
+  std::optional<double> low, high;  ///< 95 % interval
+  std::string method;               ///< of the interval: "bootstrap-t", "sign-flip", "none"
+  std::optional<double> seed_sd;    ///< standard deviation over seeds, of which `value` is the mean; none of one seed
+  std::int64_t seeds = 0;           ///< behind the number; 0: not told
   std::vector<PaperValue> paper;    ///< what the paper says of this very number
   std::int64_t books = 0;           ///< behind the number; 0: not told
   std::int64_t tokens = 0;
@@ -61,7 +63,8 @@ struct ReportTable {
   std::vector<std::vector<Cell>> rows;
 };
 
-/// A cell as people read it: its text, or its value in its own or the column's format and "[low, high]" behind it.
+/// A cell as people read it: its text, or its value in its own or the column's format with "[low, high]" behind it, and
+/// "± 0.012" where its seeds differ.
 std::string shown(const Cell& cell, const Column& column);
 
 /// A paper's values as people read them, "-3.6 (v1)", a dash where none is known.

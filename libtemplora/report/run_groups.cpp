@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <numeric>
 #include <set>
 
 namespace templora {
@@ -188,18 +189,52 @@ std::string window_tokens(const ReportRun& run) {
 Cell mean_cell(const std::vector<ReportRun>& runs, const std::vector<std::size_t>& among, const NumberOf& number) {
   Cell cell;
   cell.runs = among;
-  double sum = 0, low = INFINITY, high = -INFINITY;
+  std::vector<double> values;
   for (const std::size_t i : among) {
     const std::optional<double> value = number(runs[i]);
     if (!value) return cell;
-    sum += *value;
-    low = std::min(low, *value);
-    high = std::max(high, *value);
+    values.push_back(*value);
   }
   if (among.empty()) return cell;
-  cell.value = finite(sum / static_cast<double>(among.size()));
+  cell.value = finite(std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size()));
   if (!cell.value) return cell;
-  if (among.size() > 1) cell.low = low, cell.high = high, cell.method = fmt::format("range of {} seeds", among.size());
+  cell.seed_sd = standard_deviation(values);
+  cell.seeds = static_cast<std::int64_t>(values.size());
+  return cell;
+}
+
+Cell book_cell(const std::vector<ReportRun>& runs, const std::vector<std::size_t>& among, std::size_t row, Scorer scorer,
+               bool since_first) {
+  Cell cell;
+  cell.runs = among;
+  std::map<std::size_t, std::vector<double>> of_books;
+  std::vector<double> of_seeds;
+  for (const std::size_t i : among) {
+    const std::vector<SegmentRow>& rows = runs[i].table->all;
+    const auto of_row = [&](std::size_t r) {
+      const auto found = rows[r].book_differences.find(scorer);
+      return found == rows[r].book_differences.end() ? BookDifferences() : found->second;
+    };
+    const bool is_first = row == 0 || row + 1 == rows.size();
+    if (since_first && is_first) return cell;
+    const BookDifferences here = since_first ? less(of_row(row), of_row(0)) : of_row(row);
+    const auto mean = mean_change(here);
+    if (!mean) return cell;
+    of_seeds.push_back(mean->mean);
+    for (const auto& [book, value] : here) of_books[book].push_back(value);
+  }
+  BookDifferences means;
+  for (const auto& [book, values] : of_books)
+    if (values.size() == among.size())
+      means[book] = std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+  const auto mean = mean_change(means);
+  if (!mean) return cell;
+  cell.value = mean->mean;
+  cell.low = mean->low;
+  cell.high = mean->high;
+  cell.method = mean->method;
+  cell.seed_sd = standard_deviation(of_seeds);
+  cell.seeds = static_cast<std::int64_t>(among.size());
   return cell;
 }
 

@@ -45,8 +45,14 @@ bool setting_less(const std::string& a, const std::string& b);
 
 using NumberOf = std::function<std::optional<double>(const ReportRun&)>;
 
-/// The mean of a number over repeats, with the smallest and the greatest as range where there are several.
+/// The mean of a number over runs of different seeds, with their standard deviation where there are several.
 /// No value if one of them has none.
 Cell mean_cell(const std::vector<ReportRun>& runs, const std::vector<std::size_t>& among, const NumberOf& number);
+
+/// A scorer's change over the books of a row of the table, in percent: a book's difference from the base is its mean over
+/// the seeds, and mean and interval are over the books; the deviation is that of the seeds' own means. Books that a seed
+/// lacks, as unfinished runs do, are left out. With `since_first` less the same in the first segment.
+Cell book_cell(const std::vector<ReportRun>& runs, const std::vector<std::size_t>& among, std::size_t row, Scorer scorer,
+               bool since_first = false);
 
 }  // namespace templora

@@ -252,7 +252,7 @@ ReportTable sweep_table(const SweepSlice& slice, const std::vector<ReportRun>& r
   ReportTable table{fmt::format("sweep_{}", number), "", "", slice.fixed, {Column::setting(short_name(slice.row_key), slice.row_key)}, {}};
   table.title = single ? fmt::format("Sweep of {}{}", short_name(slice.row_key), held)
                        : fmt::format("Sweep: {} by {} and {}{}", measure_title(slice.value), short_name(slice.row_key), short_name(slice.column_key), held);
-  table.note = "One cell a setting of both axes; repeats over seeds are their mean with the range. – was not run, is not finished, "
+  table.note = "One cell a setting of both axes; seeds are their mean. – was not run, is not finished, "
                "or (of seconds) took over the base model's scores from another run.";
   std::vector<std::string> measures{slice.value};
   if (single) {

@@ -113,7 +113,7 @@ TEST_CASE("figures: the curve's marks are the mean over books of each bin, compu
   made.chunk_tokens = 250;
   make_run(folder / "a", made);
   const RunData run = read_run(folder / "a");
-  const std::string svg = position_figure(position_curves(run), "t");
+  const std::string svg = position_figure(position_curves(position_bins(run)), "t");
   const auto ppl = attributes(svg, "data-ppl");
   REQUIRE(ppl.size() == 120);
   CHECK(attributes(svg, "data-low").size() == 60);  // Temp-LoRA's only
@@ -130,6 +130,28 @@ TEST_CASE("figures: the curve's marks are the mean over books of each bin, compu
     CHECK(std::stod(ppl[60 + bin]) == Approx(std::exp(sum / 8)).epsilon(1e-12));
     CHECK(std::stod(attributes(svg, "data-low")[bin]) <= std::stod(ppl[60 + bin]));
     CHECK(std::stod(attributes(svg, "data-high")[bin]) >= std::stod(ppl[60 + bin]));
+  }
+}
+
+TEST_CASE("figures: with several seeds a curve is their mean, and its band that of the books' means", "[unit]") {
+  const TempFolder folder;
+  std::vector<PositionBins> bins;
+  for (const double gain : {0.1, 0.2}) {
+    MadeRun made;
+    made.books = 8;
+    made.gain = gain;
+    make_run(folder / std::to_string(gain), made);
+    bins.push_back(position_bins(read_run(folder / std::to_string(gain))));
+  }
+  const auto one = position_curves(bins[0]), other = position_curves(bins[1]), both = position_curves({&bins[0], &bins[1]});
+  REQUIRE(both.size() == 2);
+  for (const std::size_t bin : {0, 3, 5}) {
+    const CurvePoint &a = one[1].points[bin], &b = other[1].points[bin], &mean = both[1].points[bin];
+    CHECK(mean.ppl == Approx(std::sqrt(a.ppl * b.ppl)).epsilon(1e-12));
+    CHECK(*mean.seed_sd == Approx(std::abs(a.ppl - b.ppl) / std::sqrt(2)));
+    CHECK((*mean.low < mean.ppl && *mean.high > mean.ppl));
+    CHECK(*mean.high - *mean.low == Approx(*a.high - *a.low).epsilon(0.2));  // books differ as before; seeds do not count
+    CHECK(!a.seed_sd);
   }
 }
 

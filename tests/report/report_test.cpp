@@ -7,6 +7,7 @@
 #include "catch.h"
 #include "made_runs.h"
 #include "report/markdown.h"
+#include "report/page.h"
 #include "report/report_formats.h"
 #include "report/run_groups.h"
 #include "report/svg.h"
@@ -105,10 +106,10 @@ TEST_CASE("report: the paper's values stand beside ours, and what is unknown sta
   CHECK(has(*lora, ",,v1/v3,v1/v3=,a,0123456789ab"));
 }
 
-TEST_CASE("report: repeats over seeds are one row, their mean with the range", "[unit]") {
+TEST_CASE("report: seeds of one setting are one row, their mean and their standard deviation", "[unit]") {
   const TempFolder folder;
   std::vector<RunSource> sources;
-  double sum = 0, low = 1e9, high = 0;
+  std::vector<double> values;
   for (const std::int64_t seed : {1, 2, 3}) {
     MadeRun made;
     made.seed = seed;
@@ -116,18 +117,87 @@ TEST_CASE("report: repeats over seeds are one row, their mean with the range", "
     const std::string name = "s" + std::to_string(seed);
     make_run(folder / name, made);
     sources.push_back({folder / name, name, {}});
-    const double lora = summary_of(folder / name).at("all").back().at("lora").at("corpus").get<double>();
-    sum += lora, low = std::min(low, lora), high = std::max(high, lora);
+    values.push_back(summary_of(folder / name).at("all").back().at("lora").at("corpus").get<double>());
   }
   const Report report = make_report(read_report_runs(sources, {}, false), {});
   const ReportTable& table = table_of(report, "pg19");
   REQUIRE(table.rows.size() == 4);
   const Cell& cell = cell_of(table, 3, "lora");
-  CHECK(*cell.value == Approx(sum / 3).epsilon(1e-14));
-  CHECK(*cell.low == low);
-  CHECK(*cell.high == high);
-  CHECK(cell.method == "range of 3 seeds");
+  const double mean = (values[0] + values[1] + values[2]) / 3;
+  double squares = 0;
+  for (const double value : values) squares += (value - mean) * (value - mean);
+  CHECK(*cell.value == Approx(mean).epsilon(1e-14));
+  CHECK(*cell.seed_sd == Approx(std::sqrt(squares / 2)));
+  CHECK(cell.seeds == 3);
+  CHECK(!cell.low);
+  CHECK(cell.method == "");
   CHECK(cell.runs == std::vector<std::size_t>{0, 1, 2});
+  CHECK(shown(cell, Column::of("", "", "{:.3f}")) == fmt::format("{:.3f} ± {:.2g}", mean, *cell.seed_sd));
+}
+
+TEST_CASE("report: the interval over books is that of each book's mean over the seeds, in every format", "[unit]") {
+  const TempFolder folder;
+  std::vector<RunSource> sources;
+  std::vector<double> differences(12), seeds;
+  for (const std::int64_t seed : {7, 8}) {
+    MadeRun made;
+    made.books = 12;
+    made.seed = seed;
+    made.gain = 0.01 * static_cast<double>(seed);
+    const std::string name = "s" + std::to_string(seed);
+    make_run(folder / name, made);
+    sources.push_back({folder / name, name, {}});
+    const RunData run = read_run(folder / name);
+    for (std::size_t b = 0; b < 12; ++b) {
+      const auto& nll = run.nll.at(static_cast<std::int64_t>(b));
+      double difference = 0;
+      for (std::size_t t = 0; t < nll.at(Scorer::base).size(); ++t)
+        difference += double(nll.at(Scorer::lora)[t]) - double(nll.at(Scorer::base)[t]);
+      differences[b] += difference / static_cast<double>(nll.at(Scorer::base).size()) / 2;
+    }
+    const Json all = summary_of(folder / name).at("all").back();
+    seeds.push_back(all.at("over_books").at("lora").at("change_percent").get<double>());
+  }
+  const BookMean wanted = mean_over_books(differences);
+  const Report report = make_report(read_report_runs(sources, {}, false), {});
+  const ReportTable& table = table_of(report, "pg19");
+  const Cell& cell = cell_of(table, 3, "mean_change_percent");
+  CHECK(*cell.value == Approx(100 * std::expm1(wanted.mean)).epsilon(1e-9));
+  CHECK(*cell.low == Approx(100 * std::expm1(*wanted.low)).epsilon(1e-9));
+  CHECK(*cell.high == Approx(100 * std::expm1(*wanted.high)).epsilon(1e-9));
+  CHECK(cell.method == "bootstrap-t");
+  CHECK(*cell.seed_sd == Approx(std::abs(seeds[0] - seeds[1]) / std::sqrt(2)));
+  CHECK(cell_of(table, 1, "growth_percent").method == "bootstrap-t");
+  CHECK(cell_of(table, 1, "growth_percent").seed_sd.has_value());
+
+  const std::string low = fmt::format("{}", *cell.low), high = fmt::format("{}", *cell.high), sd = fmt::format("{}", *cell.seed_sd);
+  const std::string csv = report_csv(report);
+  CHECK(has(csv, ",value,low,high,method,seed_sd,seeds,books,"));
+  CHECK(has(csv, fmt::format(",{},{},bootstrap-t,{},2,12,", low, high, sd)));
+  const std::string people = fmt::format("{:+.2f} [{:+.2f}, {:+.2f}] ± {:.2g}", *cell.value, *cell.low, *cell.high, *cell.seed_sd);
+  CHECK(has(report_markdown(report), "| " + people + " |"));
+  CHECK(has(report_latex(report), "$\\pm$"));
+  CHECK(has(report_page(report), "<span class=\"interval\"> [" + people.substr(people.find('[') + 1) + "</span>"));
+  const Json json = report_json(report);
+  bool found = false;
+  for (const Json& row : json.at("tables")[0].at("rows"))
+    for (const Json& field : row) {
+      if (!field.contains("low")) continue;
+      found |= field.value("seed_sd", 0.0) == *cell.seed_sd && field.value("low", 0.0) == *cell.low && field.value("seeds", 0) == 2;
+    }
+  CHECK(found);
+  for (const std::string& text : {report_markdown(report), report_latex(report), report_page(report)}) {
+    CHECK(has(text, "standard deviation"));
+    CHECK(!has(text, "range"));
+  }
+  for (const Figure& figure : report.figures) {
+    if (figure.id != "segments" && figure.id != "position_1") continue;
+    INFO(figure.id);
+    CHECK(has(figure.note, "s7 (config 0123456789ab), s8 (config 0123456789ab)"));
+    CHECK(has(figure.note, "mean over"));
+    CHECK(!attributes(figure.svg, "data-seed-sd").empty());
+    CHECK(!attributes(figure.svg, "data-low").empty());
+  }
 }
 
 TEST_CASE("report: a run that was made again with its seed is one result, and other numbers are told", "[unit]") {
