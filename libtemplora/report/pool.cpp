@@ -21,6 +21,7 @@ Json compared(const NamedRun& run) {
   Json inputs = Json::object();
   for (const auto& [key, value] : run.data.run.at("identity").items())
     if (key.ends_with("_hash") && !key.starts_with("text_") && key != "config_hash") inputs[key] = value;
+  if (inputs.contains("init_from_hash")) config["lora"].erase("init_from");
   return {{"config", config}, {"identity", inputs}};
 }
 
