@@ -57,7 +57,8 @@ void CachePlan::start(std::int64_t first, std::vector<CacheStep>& steps) {
 void CachePlan::feed(std::int64_t end, std::vector<CacheStep>& steps) {
   const bool pieces = config_->cache.policy == CachePolicy::last_n;
   while (end_ < end) {
-    const std::int64_t piece = end_ == 1 ? longest_chunk_tokens(*config_) : config_->window.chunk_tokens;
+    const std::int64_t chunk = config_->window.chunk_tokens;
+    const std::int64_t piece = end_ == 1 ? std::max(chunk, first_chunk_tokens(*config_)) : chunk;
     const std::int64_t to = pieces ? std::min(end, end_ + piece) : end;
     if (pieces) trim(to - end_, steps);
     steps.push_back({CacheStep::Kind::feed, end_ - 1, to - end_, held()});

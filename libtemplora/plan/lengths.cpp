@@ -18,7 +18,7 @@ std::int64_t first_chunk_tokens(const Config& config) {
 }
 
 std::int64_t longest_chunk_tokens(const Config& config) {
-  return std::max(config.window.chunk_tokens, first_chunk_tokens(config));
+  return std::max(config.window.chunk_tokens, config.window.first_chunk_tokens.value_or(0));
 }
 
 std::int64_t training_lag(const Config& config) {

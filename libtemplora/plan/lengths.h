@@ -12,6 +12,7 @@ std::int64_t context_tokens(const Config& config);      ///< L_X: window.context
 std::int64_t window_tokens(const Config& config);       ///< W: cache.window_tokens, or L_X + Δ
 /// Of a text's first chunk: window.first_chunk_tokens where it is read, Δ where it is written.
 std::int64_t first_chunk_tokens(const Config& config);
+/// What there has to be room for; also a first chunk that `fidelity: "official"` names where texts are written.
 std::int64_t longest_chunk_tokens(const Config& config);
 
 /// How many chunks behind the one that was just scored or written stands the chunk that is learnt next:
