@@ -1,10 +1,12 @@
 #pragma once
 
 #include <array>
+#include <concepts>
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "core/json.h"
@@ -16,6 +18,19 @@ enum class Scorer { base, lora, other_book, mixed_books };
 inline constexpr std::array kScorers{Scorer::base, Scorer::lora, Scorer::other_book, Scorer::mixed_books};
 inline constexpr std::array kControlScorers{Scorer::other_book, Scorer::mixed_books};
 const char* scorer_name(Scorer scorer);  ///< "base", "lora", "other_book", "mixed_books": as in file names and keys
+
+/// What a field of a record is on disk. Each record has one visit_fields(record, visitor), which names its fields in the order
+/// of their keys; writing and reading come from it.
+enum class Field {
+  plain,    ///< there; an optional one is null where it has no value
+  count,    ///< the same, from 0 to 2^53
+  if_any,   ///< an optional one, left out where it has no value
+  newer,    ///< not in records of older versions, which are read as its default
+};
+
+/// `Of` or const `Of`.
+template <class Record, class Of>
+concept Like = std::same_as<std::remove_const_t<Record>, Of>;
 
 /// What a control's module did at one chunk.
 struct ControlRecord {
@@ -31,6 +46,14 @@ struct StalenessRecord {
   std::int64_t oldest_versions = 0;  ///< updates since the oldest slot in sight was made
   double mean_versions = 0;          ///< the same as a mean over slots
 };
+
+template <Like<StalenessRecord> Record, class Visitor>
+void visit_fields(Record& r, Visitor&& v) {
+  v("nll_difference", r.nll_difference);
+  v("kl", r.kl);
+  v("oldest_versions", r.oldest_versions);
+  v("mean_versions", r.mean_versions);
+}
 
 /// One line of chunks.jsonl.
 struct ChunkRecord {
@@ -53,6 +76,28 @@ struct ChunkRecord {
   double learning_rate = 0;             ///< of the last step
   std::map<std::string, double> seconds;  ///< phase -> wall seconds; they add up to the chunk's time
 };
+
+/// But for `controls`, whose keys begin with the scorer's name.
+template <Like<ChunkRecord> Record, class Visitor>
+void visit_fields(Record& r, Visitor&& v) {
+  v("book", r.book);
+  v("book_index", r.book_index, Field::count);
+  v("chunk", r.chunk, Field::count);
+  v("first_token", r.first_token, Field::count);
+  v("tokens", r.tokens, Field::count);
+  v("scored_tokens", r.scored_tokens, Field::count);
+  v("context_tokens", r.context_tokens);
+  v("base_nll", r.base_nll);
+  v("lora_nll", r.lora_nll);
+  v("train_loss", r.train_loss);
+  v("grad_norm", r.grad_norm);
+  v("trained_chunk", r.trained_chunk);
+  v("adapter_version", r.adapter_version);
+  v("shared_forward", r.shared_forward);
+  v("learning_rate", r.learning_rate);
+  v("seconds", r.seconds);
+  v("staleness", r.staleness, Field::if_any);
+}
 
 Json to_json(const ChunkRecord& record);
 /// Mean NLL of a scorer at a chunk, if it has one.
@@ -78,6 +123,26 @@ struct GenerationRecord {
   std::string text;                 ///< what the chunk's tokens say; characters across its ends may be cut
   std::vector<std::int64_t> token_ids;
 };
+
+template <Like<GenerationRecord> Record, class Visitor>
+void visit_fields(Record& r, Visitor&& v) {
+  v("chunk", r.chunk);
+  v("first_token", r.first_token);
+  v("tokens", r.tokens);
+  v("context_tokens", r.context_tokens);
+  v("adapter_version", r.adapter_version);
+  v("base_nll", r.base_nll);
+  v("lora_nll", r.lora_nll);
+  v("repeated_4grams", r.repeated_4grams);
+  v("distinct", r.distinct);
+  v("trained_chunk", r.trained_chunk);
+  v("train_loss", r.train_loss);
+  v("grad_norm", r.grad_norm);
+  v("learning_rate", r.learning_rate);
+  v("seconds", r.seconds);
+  v("text", r.text);
+  v("token_ids", r.token_ids);
+}
 
 Json to_json(const GenerationRecord& record);
 GenerationRecord generation_record_from_json(const Json& json, const std::string& where);
@@ -107,11 +172,46 @@ struct PairRecord {
   std::int64_t cut_pairs = 0;           ///< oldest pairs that the window had no room for (the larger of the two prompts')
 };
 
+template <Like<PairRecord> Record, class Visitor>
+void visit_fields(Record& r, Visitor&& v) {
+  v("novel", r.novel);
+  v("novel_index", r.novel_index, Field::count);
+  v("chunk", r.chunk, Field::count);
+  v("pair", r.pair, Field::count);
+  v("zh", r.zh);
+  v("en", r.en);
+  v("skipped", r.skipped);
+  v("reference_history", r.reference_history);
+  v("reference_tokens", r.reference_tokens, Field::count);
+  v("base_nll", r.base_nll);
+  v("lora_nll", r.lora_nll);
+  v("base_text", r.base_text);
+  v("lora_text", r.lora_text);
+  v("base_ids", r.base_ids);
+  v("lora_ids", r.lora_ids);
+  v("base_stopped", r.base_stopped);
+  v("lora_stopped", r.lora_stopped);
+  v("base_prompt_tokens", r.base_prompt_tokens);
+  v("lora_prompt_tokens", r.lora_prompt_tokens);
+  v("base_read_tokens", r.base_read_tokens, Field::newer);
+  v("lora_read_tokens", r.lora_read_tokens, Field::newer);
+  v("cut_pairs", r.cut_pairs, Field::count);
+}
+
 /// One line of comet.jsonl: COMET scores of one pair's translations; none where there is no translation.
 struct CometRecord {
   std::int64_t novel_index = 0, chunk = 0, pair = 0;  ///< of the line of pairs.jsonl
   std::optional<double> base_comet, lora_comet;
 };
+
+template <Like<CometRecord> Record, class Visitor>
+void visit_fields(Record& r, Visitor&& v) {
+  v("novel_index", r.novel_index);
+  v("chunk", r.chunk);
+  v("pair", r.pair);
+  v("base_comet", r.base_comet);
+  v("lora_comet", r.lora_comet);
+}
 
 Json to_json(const CometRecord& record);
 /// Throws Error(bad_input) naming `where` and the field.
@@ -138,6 +238,17 @@ struct BookRecord {
   std::string text_hash;
   bool fits_one_window = false;  ///< no longer than L_X + Δ
 };
+
+template <Like<BookRecord> Record, class Visitor>
+void visit_fields(Record& r, Visitor&& v) {
+  v("book", r.book);
+  v("book_index", r.book_index, Field::count);
+  v("tokens", r.tokens, Field::count);
+  v("text_bytes", r.text_bytes, Field::count);
+  v("words", r.words, Field::count);
+  v("text_hash", r.text_hash);
+  v("fits_one_window", r.fits_one_window);
+}
 
 Json to_json(const BookRecord& record);
 BookRecord book_record_from_json(const Json& json, const std::string& where);
