@@ -116,12 +116,23 @@ TempLora::ChunkPass TempLora::pass(Arm& arm, PhaseTimer& timer, ChunkRecord& rec
   } else {
     done.nll = score_window(plan_[next_chunk_].seen);
   }
-  // A rule that asks for the score waits for it; all others leave it on the device.
-  if (!arm.control() && rules_.ask()) rules_.add(mean_of(read_back(done.nll)));
+  if (!arm.control() && rules_.ask()) add_to_rules(done.nll, record);
   timer.mark(arm.control() ? "score_controls" : "score");
   done.learnt = learn(arm, std::move(first_forward), timer, record);
   if (arm.control()) timer.mark("train_controls");
   return done;
+}
+
+// A rule that looks at scores waits for them; all others leave them on the device.
+void TempLora::add_to_rules(const at::Tensor& nll, ChunkRecord& record) {
+  record.lora_nll = mean_of(read_back(nll));
+  if (const auto window = rules_.further_window(plan_[next_chunk_].chunk, record.context_tokens)) {
+    const std::vector<float> further = read_back(score_window(*window));
+    check_finite(further, "the adapter's NLL behind train.gap_context_tokens",
+                 [&](std::int64_t) { return why_not_finite(model_, config_, false, arms_.front().adapter->steps()); }, record);
+    record.short_context_nll = mean_of(further);
+  }
+  rules_.add(record);
 }
 
 // On this chunk, or, lagging, on the one before it; a control on its lesson instead.

@@ -85,6 +85,7 @@ class TempLora {
   ChunkPass pass(Arm& arm, PhaseTimer& timer, ChunkRecord& record);
   at::Tensor score_cached(ContextCache& cache, std::int64_t version, const char* opened, PhaseTimer& timer, ChunkRecord& record);
   at::Tensor score_window(const Window& seen) const;
+  void add_to_rules(const at::Tensor& nll, ChunkRecord& record);
   std::optional<Learnt> learn(Arm& arm, std::optional<ScoredChunk> first_forward, PhaseTimer& timer, ChunkRecord& record);
   void read(const at::Tensor& base, const std::vector<ChunkPass>& passes, ChunkResult& result) const;
 

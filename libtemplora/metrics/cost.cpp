@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "plan/document_plan.h"
 #include "plan/lengths.h"
+#include "plan/score_rules.h"
 
 namespace templora {
 namespace {
@@ -57,6 +58,9 @@ void add_reading(const ModelWork& model, const Config& config, const Execution& 
   const Work recompute = chunk.kept ? passes(model, config, chunk.recompute, AskedRows::none, true) : Work();
   if (chunk.kept) cost.phases["recompute"] += recompute;
   cost.phases["score"] += double(execution.adapter_scores) * scored(model, config, chunk, true, chunk.shared_forward);
+  const std::int64_t context = chunk.window.length - chunk.tokens;
+  if (const auto further = ScoreRules(config).further_window({chunk.window.first + context, chunk.tokens}, context))
+    cost.phases["score"] += model.forward(further->length, further->labelled, true);
   if (measured) cost.phases["staleness"] += staleness(model, config, chunk);
   add_training(model, config, chunk, cost);
   if (config.control.empty()) return;

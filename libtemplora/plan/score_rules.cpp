@@ -22,9 +22,27 @@ bool is_hard(const std::vector<std::optional<double>>& means, std::int64_t chunk
   return *own >= earlier[std::size_t(rank - 1)];
 }
 
+std::optional<Window> ScoreRules::further_window(const Chunk& chunk, std::int64_t context) const {
+  if (!learns_ || !train_.steps_by_gap || context <= train_.gap_context_tokens) return {};
+  return window_of(chunk, train_.gap_context_tokens);
+}
+
+void ScoreRules::add(const ChunkRecord& scored) {
+  means_.push_back(scored.lora_nll);
+  const bool both = scored.lora_nll && scored.short_context_nll;
+  gaps_.push_back(both ? std::optional(*scored.short_context_nll - *scored.lora_nll) : std::nullopt);
+}
+
 std::int64_t ScoreRules::steps(std::int64_t chunk) const {
   if (train_.hard_quantile > 0 && !is_hard(means_, chunk, train_.hard_quantile, train_.hard_after_chunks)) return 0;
-  return train_.epochs;
+  if (!train_.steps_by_gap || !gaps_[std::size_t(chunk)]) return train_.epochs;
+  double sum = 0, count = 0;
+  for (std::int64_t c = 0; c <= chunk; ++c)
+    if (const auto gap = gaps_[std::size_t(c)]) sum += *gap, ++count;
+  const double share = *gaps_[std::size_t(chunk)] / (sum / count);
+  if (!(sum > 0) || !std::isfinite(share)) return train_.epochs;  // contexts that do not help say nothing
+  const double most = 4.0 * double(train_.epochs);
+  return std::int64_t(std::clamp(std::round(double(train_.epochs) * share), 1.0, most));
 }
 
 std::int64_t ScoreRules::expected_steps(std::int64_t place) const {
@@ -33,20 +51,36 @@ std::int64_t ScoreRules::expected_steps(std::int64_t place) const {
   return std::floor((nth + 1) * share) > std::floor(nth * share) ? train_.epochs : 0;
 }
 
+namespace {
+
+Json list_of(const std::vector<std::optional<double>>& values) {
+  Json list = Json::array();
+  for (const auto& value : values) list.push_back(value ? Json(*value) : Json(nullptr));
+  return list;
+}
+
+std::vector<std::optional<double>> values_of(const Json& state, const char* key, std::int64_t chunks, const std::string& where) {
+  std::vector<std::optional<double>> values;
+  for (const Json& value : state.at(key))
+    values.push_back(value.is_null() ? std::optional<double>() : std::optional<double>(value.get<double>()));
+  if (std::int64_t(values.size()) != chunks)
+    throw Error(Exit::bad_input, fmt::format("{}: {}: got {}, wanted one for each of the {} chunks done", where, key,
+                                             values.size(), chunks));
+  return values;
+}
+
+}  // namespace
+
 void ScoreRules::save(Json& state) const {
   if (!ask()) return;
-  Json& means = state["means"] = Json::array();
-  for (const auto& mean : means_) means.push_back(mean ? Json(*mean) : Json(nullptr));
+  state["means"] = list_of(means_);
+  if (train_.steps_by_gap) state["gaps"] = list_of(gaps_);
 }
 
 void ScoreRules::restore(const Json& state, std::int64_t chunks, const std::string& where) {
-  means_.clear();
   if (!ask()) return;
-  for (const Json& mean : state.at("means"))
-    means_.push_back(mean.is_null() ? std::optional<double>() : std::optional<double>(mean.get<double>()));
-  if (std::int64_t(means_.size()) != chunks)
-    throw Error(Exit::bad_input, fmt::format("{}: means: got {}, wanted one for each of the {} chunks done", where,
-                                             means_.size(), chunks));
+  means_ = values_of(state, "means", chunks, where);
+  gaps_ = train_.steps_by_gap ? values_of(state, "gaps", chunks, where) : decltype(gaps_)(means_.size());
 }
 
 }  // namespace templora

@@ -5,7 +5,9 @@
 #include <vector>
 
 #include "core/json.h"
+#include "plan/chunks.h"
 #include "run/config.h"
+#include "run/record.h"
 
 namespace templora {
 
@@ -18,15 +20,22 @@ namespace templora {
 bool is_hard(const std::vector<std::optional<double>>& means, std::int64_t chunk, double quantile, std::int64_t always);
 
 /// Rules of train.* that look at how a document's chunks were scored: how many optimizer steps a chunk is worth.
+///
+/// train.steps_by_gap spreads a budget of steps by what the context is worth to a chunk (the idea of GDWM, arXiv
+/// 2601.12906): g, the chunk's mean NLL behind train.gap_context_tokens minus that behind all that is in sight; steps =
+/// epochs · g / (mean of g up to this chunk), rounded, from 1 to 4 · epochs. A chunk without a gap has `epochs`.
 class ScoreRules {
  public:
   explicit ScoreRules(const Config& config) : train_(config.train), learns_(config.score.adapter) {}
 
   /// Whether a step count depends on scores at all; else add() need not be called.
-  bool ask() const { return learns_ && train_.hard_quantile > 0; }
+  bool ask() const { return learns_ && (train_.hard_quantile > 0 || train_.steps_by_gap); }
+  /// A further window that the adapter has to score before add(), for the record's short_context_nll: `context` tokens
+  /// are in sight before the chunk.
+  std::optional<Window> further_window(const Chunk& chunk, std::int64_t context) const;
 
-  /// The next chunk's mean NLL, nats; nothing where it has no scored token.
-  void add(std::optional<double> mean) { means_.push_back(mean); }
+  /// The next chunk, by what its record has of scores.
+  void add(const ChunkRecord& scored);
   /// Optimizer steps on a chunk that was added, if DocumentPlan lets it be learnt; 0: it is not learnt.
   std::int64_t steps(std::int64_t chunk) const;
   /// The same for a price before anything is scored: of the chunks after the first hard_after_chunks a share of
@@ -41,7 +50,7 @@ class ScoreRules {
  private:
   const TrainConfig& train_;
   bool learns_;
-  std::vector<std::optional<double>> means_;
+  std::vector<std::optional<double>> means_, gaps_;  // of each chunk, where it has one
 };
 
 }  // namespace templora

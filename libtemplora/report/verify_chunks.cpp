@@ -63,7 +63,7 @@ void check_training(const Config& config, const ChunkRecord& chunk, Document& d,
   if (d.plan.starts_adapter(d.next_chunk)) d.version = d.steps = 0;
   v.expect(chunk.adapter_version == d.version, "adapter-version",
            fmt::format("{}: got version {}, wanted {}: so many chunks had the module learnt before", where, chunk.adapter_version, d.version));
-  if (d.rules.ask()) d.rules.add(chunk.lora_nll);
+  if (d.rules.ask()) d.rules.add(chunk);
   const std::optional<std::int64_t> planned = d.plan.learns_after(d.next_chunk);
   const std::int64_t steps = planned ? d.rules.steps(*planned) : 0;
   std::optional<double> rate;
@@ -78,10 +78,10 @@ void check_training(const Config& config, const ChunkRecord& chunk, Document& d,
              fmt::format("{}: got training on chunk {}, which train.*, lora.reset_every_tokens or score.adapter leaves out", where, learnt));
     if (planned == learnt && steps > 0) rate = learning_rates(train, d.plan[learnt].place, d.steps, steps).back();
   }
-  const std::int64_t made = chunk.trained_chunk ? train.epochs : 0;
   if (planned && (steps > 0) != chunk.trained_chunk.has_value())
-    v.found("training-rule", fmt::format("{}: got {} training, wanted {}, as the scores and train.hard_quantile say", where,
-                                         steps > 0 ? "no" : "a", steps > 0 ? "some" : "none"));
+    v.found("trained-unasked", fmt::format("{}: got {} training, wanted {}, as the rules of train.* and the scores say", where,
+                                           steps > 0 ? "no" : "a", steps > 0 ? "some" : "none"));
+  const std::int64_t made = !chunk.trained_chunk ? 0 : steps > 0 ? steps : train.epochs;
   verify_training_values(made, chunk.train_loss, chunk.grad_norm, chunk.learning_rate, rate, chunk.seconds, where, v);
   if (chunk.shared_forward) {
     const bool can = chunk.trained_chunk && d.plan.shares_forward(d.next_chunk);
@@ -152,7 +152,7 @@ void verify_books(const RunImage& run, Verification& v) {
 
 void verify_chunks(const RunImage& run, Verification& v) {
   v.check({"chunk-order", "token-gap", "token-overlap", "chunk-length", "book-end", "book-name", "context-tokens", "scored-tokens",
-           "adapter-version", "trained-before-scored", "train-lag", "trained-twice", "trained-unasked", "training-rule", "training-steps", "training-values",
+           "adapter-version", "trained-before-scored", "train-lag", "trained-twice", "trained-unasked", "training-steps", "training-values",
            "learning-rate", "shared-forward", "scorer-columns", "fresh-module", "staleness", "seconds"});
   const Config& config = *run.config;
   std::optional<Document> d;

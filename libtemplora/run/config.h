@@ -110,6 +110,8 @@ struct TrainConfig {
   std::int64_t update_every_chunks = 1;
   double hard_quantile = 0;
   std::int64_t hard_after_chunks = 8;
+  bool steps_by_gap = false;
+  std::int64_t gap_context_tokens = 64;
 };
 
 /// A small Llama trained from nothing: its shape, its batches, its optimizer.

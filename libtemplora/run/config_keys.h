@@ -142,6 +142,12 @@ void visit_fields(TrainConfig& c, Visitor&& v) {
               "chunks' (perplexity); 0: learn all", "", 0, 0.999999});
   v("hard_after_chunks", c.hard_after_chunks,
     FieldInfo{"hard_quantile: first scored chunks of a document, which are learnt whatever their NLL", "chunks", 1, kMostTokens});
+  v("steps_by_gap", c.steps_by_gap,
+    FieldInfo{"more optimizer steps, up to 4 * epochs, on chunks that their context helps more than others, fewer on others "
+              "(perplexity): epochs * gap / (its mean so far); gap: NLL behind gap_context_tokens minus that behind L_X",
+              "", 0, 1, false, true});
+  v("gap_context_tokens", c.gap_context_tokens,
+    FieldInfo{"steps_by_gap: the short context", "tokens", 1, kMostTokens, false, true});
   v("lag_chunks", c.lag_chunks,
     FieldInfo{"0: train on a chunk before the next is scored; 1: one chunk later (the paper's parallelized "
               "deployment)", "chunks", 0, 1});

@@ -68,6 +68,7 @@ struct ChunkRecord {
   std::optional<double> lora_nll;
   std::map<Scorer, ControlRecord> controls;  ///< of the controls that the run has
   std::optional<StalenessRecord> staleness;  ///< of the module, at the chunks where it was measured
+  std::optional<double> short_context_nll;  ///< as lora_nll, behind train.gap_context_tokens; where train.steps_by_gap asks
   std::vector<double> train_loss;       ///< one a training step made after this chunk was scored, nats
   std::vector<double> grad_norm;        ///< before clipping, one a step
   std::optional<std::int64_t> trained_chunk;  ///< chunk that those steps trained on (lags by train.lag_chunks)
@@ -96,6 +97,7 @@ void visit_fields(Record& r, Visitor&& v) {
   v("shared_forward", r.shared_forward);
   v("learning_rate", r.learning_rate);
   v("seconds", r.seconds);
+  v("short_context_nll", r.short_context_nll, Field::if_any);
   v("staleness", r.staleness, Field::if_any);
 }
 

@@ -293,6 +293,7 @@ TEST_CASE("templora verify: honest runs of all options pass, also resumed and un
       {"first_only", {{"train.moments", "reset"}, {"train.epochs", 1}, {"train.warmup_steps", 5}}},
       {"sparse", {{"train.update_every_chunks", 3}, {"train.lag_chunks", 1}}},
       {"hard", {{"train.hard_quantile", 0.5}, {"train.hard_after_chunks", 2}}},
+      {"by_gap", {{"train.steps_by_gap", true}, {"train.gap_context_tokens", 4}}},
       {"labelled", shared + Changes{{"train.label_prefix", true}}},
       {"rms", {{"train.optimizer", "rms"}, {"train.decay_to_start", 0.01}}},
       {"short", {{"data.max_tokens", 20}}}};

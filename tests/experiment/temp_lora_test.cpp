@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <set>
 
 #include "../model/goldens.h"
 #include "catch.h"
@@ -58,6 +59,8 @@ const std::vector<Json> kAblations{
     {{"train.update_every_chunks", 3}},
     {{"train.hard_quantile", 0.5}, {"train.hard_after_chunks", 2}},
     {{"train.hard_quantile", 0.5}, {"train.hard_after_chunks", 2}, {"train.lag_chunks", 1}},
+    {{"train.steps_by_gap", true}, {"train.gap_context_tokens", 8}},
+    {{"train.steps_by_gap", true}, {"train.gap_context_tokens", 8}, {"train.lag_chunks", 1}, {"train.warmup_steps", 9}},
     {{"train.optimizer", "sgd"}, {"train.learning_rate", 0.5}},
     {{"train.optimizer", "sgd"}, {"train.learning_rate", 0.5}, {"train.decay_to_start", 0.05}, {"lora.reset_every_tokens", 72}, {"lora.init_from", nullptr}},
     {{"train.optimizer", "rms"}},
@@ -219,6 +222,32 @@ TEST_CASE("TempLora: with hard_quantile a record's own NLLs say which chunks wer
   }
   CHECK(skipped > 0);
   CHECK(hard > 0);
+}
+
+TEST_CASE("TempLora: with steps_by_gap a record's own NLLs say how often a chunk was learnt", "[unit]") {
+  Llama model = load_llama(goldens::folder("loop/model"), at::kFloat, at::kCPU);
+  const Config config = config_with({{"train.steps_by_gap", true}, {"train.gap_context_tokens", 8}});
+  const Book book = golden_book("loop/tokens.safetensors", 240);
+  double sum = 0, count = 0;
+  std::set<std::size_t> made;
+  for (const ChunkResult& result : run(*model, config, book)) {
+    const ChunkRecord& record = result.record;
+    REQUIRE(record.short_context_nll.has_value() == (record.context_tokens > 8));
+    std::size_t wanted = 2;
+    if (record.short_context_nll) {
+      const double gap = *record.short_context_nll - *record.lora_nll;
+      sum += gap, ++count;
+      if (sum > 0) wanted = std::size_t(std::clamp(std::round(2 * gap / (sum / count)), 1.0, 8.0));
+    }
+    CHECK(record.train_loss.size() == wanted);
+    CHECK(record.shared_forward);  // the first step is still the scored pass
+    made.insert(wanted);
+  }
+  CHECK(made.size() > 1);
+  // What stands behind the short context is what a plain pass of that length says, before anything was learnt.
+  const ChunkResult second = run(*model, config_with({{"train.steps_by_gap", true}, {"train.gap_context_tokens", 8}, {"train.learning_rate", 0}}), book)[1];
+  const ChunkResult plain = run(*model, config_with({{"window.context_tokens", 8}, {"train.enabled", false}}), book)[1];
+  CHECK(*second.record.short_context_nll == Approx(*plain.record.lora_nll).epsilon(1e-6));
 }
 
 TEST_CASE("TempLora: controls learn at the chunks at which the module does", "[unit]") {
