@@ -161,7 +161,7 @@ void run_generation(const LoadedConfig& loaded, const std::filesystem::path& pat
   if (snapshot) own.generate.learn_prompt = false;
   Generation generation(*model, own, prompt, tokenizer.eos_id());
   if (snapshot) restore_snapshot(generation, *snapshot, hash, tokenizer.hash());
-  RunFolder folder = resume ? RunFolder::resume(path, record) : RunFolder::create(path, record);
+  RunFolder folder = resume ? RunFolder::resume(path, record, loaded.hash_of_0_1) : RunFolder::create(path, record);
   if (folder.finished()) {
     log_line(fmt::format("{} is finished; its text:", path.string()));
     show_result(read_file(path / "text.txt") + "\n");

@@ -118,7 +118,7 @@ void run_perplexity(const LoadedConfig& loaded, const std::filesystem::path& pat
   const Json record = text_run_record(loaded, machine, hash, tokenizer, text_hashes(books), text_hashes(control_books));
   // A module that cannot be made (a layer the model has not, a damaged init_from) is found before a folder is.
   if (config.score.adapter && !resume) TempLora(*model, config, books.front(), 0);
-  RunFolder folder = resume ? RunFolder::resume(path, record) : RunFolder::create(path, record);
+  RunFolder folder = resume ? RunFolder::resume(path, record, loaded.hash_of_0_1) : RunFolder::create(path, record);
   if (folder.finished()) {
     log_line(fmt::format("{} is finished; its table:", path.string()));
     show_result(read_file(path / "table.md"));

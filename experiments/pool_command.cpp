@@ -22,12 +22,14 @@ struct Arguments {
   bool json = false;
 };
 
-std::vector<NamedRun> read_runs(const std::vector<std::string>& folders) {
+/// `edges` become those that the first folder asks for, if it is a sweep's.
+std::vector<NamedRun> read_runs(const std::vector<std::string>& folders, std::vector<std::int64_t>& edges) {
   std::vector<std::string> not_started;
   std::vector<NamedRun> runs;
   for (const RunSource& source : sources_of(folders, not_started)) {
     if (!fs::exists(source.folder / "summary.json"))
       throw Error(Exit::bad_input, fmt::format("{}: no summary.json in it, wanted finished runs; a run goes on with --resume", source.name));
+    if (runs.empty()) edges = source.edges;
     runs.push_back({source.name, read_run(source.folder)});
   }
   if (!not_started.empty()) throw Error(Exit::bad_input, not_started.front() + " Wanted a sweep whose cells are all done.");
@@ -38,10 +40,11 @@ void pool(const Arguments& arguments) {
   const fs::path out = arguments.out;
   if (!out.empty() && fs::exists(out / "run.json"))
     throw Error(Exit::usage, fmt::format("--out {}: a run's folder, wanted another one", arguments.out));
-  std::vector<NamedRun> runs = read_runs(arguments.folders);
+  std::vector<std::int64_t> edges;
+  std::vector<NamedRun> runs = read_runs(arguments.folders, edges);
   Json names = Json::array();
   for (const NamedRun& run : runs) names.push_back(run.name);
-  const RunData all = pooled(std::move(runs));
+  const RunData all = pooled(std::move(runs), edges);
   const PerplexityTable table = perplexity_table(all);
   const std::string markdown = perplexity_markdown(table, all.run);
   Json summary = to_json(table);

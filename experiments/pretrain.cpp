@@ -194,7 +194,7 @@ class Training {
 
   RunFolder open_folder(const LoadedConfig& loaded, const fs::path& path, bool resume) const {
     const Json record = run_record(loaded, machine_, tokenizer_, corpora_, steps_);
-    return resume ? RunFolder::resume(path, record) : RunFolder::create(path, record);
+    return resume ? RunFolder::resume(path, record, loaded.hash_of_0_1) : RunFolder::create(path, record);
   }
 
   // A finished training goes on where it is asked for more steps than it had.

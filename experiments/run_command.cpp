@@ -90,7 +90,8 @@ fs::path newest_folder(const fs::path& parent, const LoadedConfig& config) {
   std::vector<std::pair<bool, fs::path>> candidates;
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(parent, ignored))
-    if (entry.path().filename().string().ends_with("-" + config.hash))
+    if (const std::string name = entry.path().filename().string();
+        name.ends_with("-" + config.hash) || name.ends_with("-" + config.hash_of_0_1))
       candidates.emplace_back(fs::exists(entry.path() / "run.json", ignored), entry.path());
   if (candidates.empty())
     throw Error(Exit::usage, fmt::format("--resume: no run of this config in {}; name its folder with --out", parent.string()));

@@ -236,7 +236,7 @@ void run_translation(const LoadedConfig& loaded, const std::filesystem::path& pa
     log_line(note);
   else
     Comet(*config.translation.comet_model);  // a damaged folder is found now and not after days of translating
-  RunFolder folder = resume ? RunFolder::resume(path, record) : RunFolder::create(path, record);
+  RunFolder folder = resume ? RunFolder::resume(path, record, loaded.hash_of_0_1) : RunFolder::create(path, record);
   if (folder.finished()) {
     show_finished(folder, config, machine.device);
     return;

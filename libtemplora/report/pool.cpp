@@ -16,7 +16,7 @@ Json compared(const NamedRun& run) {
   Json config = run.data.run.at("config");
   for (const char* key : {"notes", "cost", "run"}) config.erase(key);
   for (const auto& [section, key] : {std::pair{"data", "books"}, {"data", "control_books"}, {"model", "path"}, {"model", "tokenizer"},
-                                     {"score", "base_scores"}})
+                                     {"score", "base_scores"}, {"score", "segment_edges"}})
     if (config.contains(section) && config[section].is_object()) config[section].erase(key);
   Json inputs = Json::object();
   for (const auto& [key, value] : run.data.run.at("identity").items())
@@ -44,7 +44,7 @@ void require_equal(const NamedRun& first, const NamedRun& other) {
 
 }  // namespace
 
-RunData pooled(std::vector<NamedRun> runs) {
+RunData pooled(std::vector<NamedRun> runs, const std::vector<std::int64_t>& edges) {
   RunData all;
   std::map<std::string, std::string> readers;  // text -> run
   for (const NamedRun& run : runs) {
@@ -78,6 +78,7 @@ RunData pooled(std::vector<NamedRun> runs) {
     }
     for (auto& [book, scores] : run.data.nll) all.nll[book + before] = std::move(scores);
   }
+  if (!edges.empty()) all.run["config"]["score"]["segment_edges"] = edges;
   return all;
 }
 

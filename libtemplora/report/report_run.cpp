@@ -166,7 +166,8 @@ std::vector<ReportRun> read_report_runs(const std::vector<RunSource>& sources, s
         combinations.push_back(source.values);
       continue;
     }
-    runs.push_back(read_report_run(source, edges, unfinished_too));
+    runs.push_back(read_report_run(source, edges.empty() ? source.edges : edges, unfinished_too));
+    if (edges.empty() && runs.back().table) edges = source.edges;
     const Json::json_pointer at("/config/score/segment_edges");
     if (!edges.empty() || !runs.back().table || !runs.back().record.contains(at)) continue;
     try {

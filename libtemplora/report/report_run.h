@@ -19,6 +19,7 @@ struct RunSource {
   fs::path folder;
   std::string name;                           ///< for tables; as given on the command line
   std::map<std::string, std::string> values;  ///< of the swept keys, as JSON text; empty outside a sweep
+  std::vector<std::int64_t> edges = {};       ///< segment edges that the sweep asks for; empty: the run's own
 };
 
 /// What a report keeps of a run: numbers that are few, never the NLLs of each token.
@@ -68,8 +69,8 @@ std::map<std::string, double> phase_seconds(const Json& record);
 /// Throws Error(bad_input) for a folder that is no run.
 ReportRun read_report_run(const RunSource& source, const std::vector<std::int64_t>& edges, bool unfinished_too);
 
-/// The same for many, each folder once, with the values of all sources that name it; without `edges` the first perplexity
-/// run's hold for all.
+/// The same for many, each folder once, with the values of all sources that name it; without `edges` those of the first
+/// perplexity run's source hold for all, or where it has none the run's own.
 std::vector<ReportRun> read_report_runs(const std::vector<RunSource>& sources, std::vector<std::int64_t> edges, bool unfinished_too);
 
 }  // namespace templora

@@ -14,6 +14,7 @@
 namespace templora {
 namespace {
 
+constexpr std::size_t kHashDigits = 12;
 constexpr std::int64_t kWarmup = 2;  // chunks in the released code; steps in the paper's reading
 
 /// The value of one `--set`: JSON where it is JSON that the field can hold, text otherwise.
@@ -129,7 +130,8 @@ void drop_new_defaults(Json& effective) {
   });
 }
 
-std::string identity_hash(Json effective) {
+std::string identity_hash(Json effective, HashForm form) {
+  if (form == HashForm::present) effective["score"]["segment_edges"] = ScoreConfig().segment_edges;
   drop_new_defaults(effective);
   effective.erase("notes");
   effective.erase("cost");
@@ -167,10 +169,10 @@ std::string identity_hash(Json effective) {
 }
 
 // A longer or shorter training may go on from a state: only the rest of its schedule differs.
-std::string resumable_hash(Json effective) {
+std::string resumable_hash(Json effective, HashForm form) {
   for (const char* length : {"tokens", "passes"}) effective["pretrain"].erase(length);
   effective["translation"].erase("comet_model");  // it judges what is there
-  return identity_hash(std::move(effective));
+  return identity_hash(std::move(effective), form).substr(0, kHashDigits);
 }
 
 /// Forgets the inputs that the experiment has no use for: they need not even be there.
@@ -194,7 +196,7 @@ void drop_unused_inputs(Config& c) {
 
 }  // namespace
 
-std::string input_hash(Config config, const InputHashes& hashes) {
+std::string input_hash(Config config, const InputHashes& hashes, HashForm form) {
   drop_unused_inputs(config);
   // Where an input lies is no part of it; that it is given, and what it holds, is.
   const std::string model = config.model.path.empty() ? "" : hashes.model(config.model.path);
@@ -207,7 +209,7 @@ std::string input_hash(Config config, const InputHashes& hashes) {
       config, [&](std::string& path) { path = hashes.path(path); }, [&](std::string& pattern) { pattern = hashes.texts(pattern); });
   config.model.path = model;
   config.model.tokenizer = tokenizer;
-  return identity_hash(section_json(config));
+  return identity_hash(section_json(config), form);
 }
 
 LoadedConfig parse_config(const std::string& text, const std::string& where, const std::string& base_folder,
@@ -229,7 +231,8 @@ LoadedConfig parse_config(const std::string& text, const std::string& where, con
   check_rules(loaded.config, source);
   loaded.set_by_fidelity = fill_defaults(loaded.config);
   if (!loaded.config.pretrain.kv_heads) loaded.config.pretrain.kv_heads = loaded.config.pretrain.heads;
-  loaded.hash = resumable_hash(section_json(loaded.config)).substr(0, 12);
+  loaded.hash = resumable_hash(section_json(loaded.config), HashForm::present);
+  loaded.hash_of_0_1 = resumable_hash(section_json(loaded.config), HashForm::of_0_1);
 
   const fs::path base = fs::absolute(base_folder.empty() ? fs::path(".") : fs::path(base_folder));
   const auto made_absolute = [](const fs::path& folder, const std::string& path) { return normal_path(folder / path).string(); };

@@ -218,9 +218,11 @@ struct LoadedConfig {
   Json effective;                         ///< the same as JSON, every key present, paths absolute
   std::vector<std::string> set_by_fidelity;  ///< keys ("train.warmup_chunks") that `fidelity` set
   /// 12 hex digits of `effective` with the paths as they were written, without notes and what changes no number
-  /// (how often a run is saved, the sections of other experiments): the same wherever the checkout lies. Names
-  /// the run folder.
+  /// (how often a run is saved, where its table's segments begin, the sections of other experiments): the same wherever
+  /// the checkout lies. Names the run folder.
   std::string hash;
+  /// The same as 0.1 made it, which took score.segment_edges in too: a run that has it is a run of this config as well.
+  std::string hash_of_0_1;
   std::string model_as_written;  ///< model.path before it became absolute: a path, or the name of a repository
 };
 

@@ -19,11 +19,14 @@ struct InputHashes {
   std::function<std::string(const std::string& path)> path;         ///< any other file or folder
 };
 
+/// 0.1 took score.segment_edges in, which no NLL depends on. At their default both forms are the same.
+enum class HashForm { present, of_0_1 };
+
 /// 32 hex digits of all that decides a run's numbers and is known before it starts: the settings that
 /// LoadedConfig::hash is made of, a pretraining's length, and what the inputs hold instead of where they lie. What changes
-/// no number (notes, how often a state is saved, folders that keep work between runs) has no part in it.
+/// no number (notes, segment edges, how often a state is saved, folders that keep work between runs) has no part in it.
 /// Throws what the hashes throw.
-std::string input_hash(Config config, const InputHashes& hashes);
+std::string input_hash(Config config, const InputHashes& hashes, HashForm form = HashForm::present);
 
 /// Throws Error(usage) where `key` ("train.epochs") names no field of a config; the nearest known key is named. `where`
 /// is what the message begins with.

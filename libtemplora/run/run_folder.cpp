@@ -149,7 +149,7 @@ RunFolder RunFolder::create(const fs::path& path, const Json& run_record) {
   return folder;
 }
 
-RunFolder RunFolder::resume(const fs::path& path, const Json& run_record) {
+RunFolder RunFolder::resume(const fs::path& path, const Json& run_record, const std::string& other_config_hash) {
   const Json& identity = identity_of(run_record, "run.json", Exit::usage);
   if (!fs::is_directory(path))
     throw Error(Exit::usage, fmt::format("{}: no such folder, wanted the folder of a run to resume", path.string()));
@@ -162,7 +162,10 @@ RunFolder RunFolder::resume(const fs::path& path, const Json& run_record) {
   folder.lock_ = std::make_shared<Lock>(path);
   const std::string where = (path / "run.json").string();
   const Json there = parse_json(read_file(where), where);
-  require_same_identity(identity, identity_of(there, where, Exit::bad_input), path);
+  Json then = identity_of(there, where, Exit::bad_input);
+  if (const auto hash = then.find("config_hash"); hash != then.end() && *hash == other_config_hash)
+    *hash = identity.value("config_hash", other_config_hash);
+  require_same_identity(identity, then, path);
   folder.finished_ = fs::exists(path / "summary.json");
   if (folder.finished_) return folder;
 

@@ -32,12 +32,13 @@ class RunFolder {
   static RunFolder create(const fs::path& path, const Json& run_record);
 
   /// A run to go on with: run.json's `identity` (config hash, threads, CPU capability, torch version, weight
-  /// hash, text hashes) must equal `run_record`'s, else Error(usage) that names each difference. Files are cut
+  /// hash, text hashes) must equal `run_record`'s, else Error(usage) that names each difference; its config hash may
+  /// be `other_config_hash` too (LoadedConfig::hash_of_0_1). Files are cut
   /// back to what the newest complete state says (Error(bad_input), and nothing changed, where there are states but none
   /// can be used); a run with no state yet starts over in place, and so does one
   /// that was stopped before run.json was written.
   /// A finished run (summary.json there) is reported by `finished()`, and left alone.
-  static RunFolder resume(const fs::path& path, const Json& run_record);
+  static RunFolder resume(const fs::path& path, const Json& run_record, const std::string& other_config_hash = "");
 
   /// Makes a finished run an unfinished one that goes on from its newest state, as resume() does. summary.json, table.md
   /// and cost.md are removed before anything else, so that a crash leaves an unfinished run. Throws Error(bad_input), and

@@ -8,7 +8,6 @@
 
 #include "core/error.h"
 #include "core/hash.h"
-#include "run/config_inputs.h"
 #include "run/model_folder.h"
 
 namespace templora {
@@ -87,7 +86,7 @@ std::string InputFiles::texts_hash(const std::string& pattern) {
   return hash_hex(all);
 }
 
-std::string InputFiles::cell_key(const Config& config) {
+std::string InputFiles::cell_key(const Config& config, HashForm form) {
   const auto once = [this](const char* kind, auto member) {
     return [this, kind, member](const std::string& path) {
       std::string& known = known_[fmt::format("{} {}", kind, path)];
@@ -97,7 +96,7 @@ std::string InputFiles::cell_key(const Config& config) {
   };
   const InputHashes hashes{once("model", &InputFiles::model_hash), once("tokenizer", &InputFiles::tokenizer_hash),
                            once("texts", &InputFiles::texts_hash), once("path", &InputFiles::folder_hash)};
-  return input_hash(config, hashes).substr(0, kKeyDigits);
+  return input_hash(config, hashes, form).substr(0, kKeyDigits);
 }
 
 Json InputFiles::to_json() const {

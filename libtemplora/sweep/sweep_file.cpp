@@ -97,6 +97,7 @@ SweepFile read_sweep(const fs::path& folder) {
     sweep.axes = json.at("axes");
     sweep.definition = json.at("definition");
     if (!sweep.definition.is_object()) throw Error(Exit::bad_input, fmt::format("{}: definition: got no object; start the sweep again with its file", file.string()));
+    sweep.segment_edges = json.value("segment_edges", sweep.segment_edges);
     sweep.threads = json.at("threads").get<std::int64_t>();
     sweep.store = (folder / json.at("store").get<std::string>()).lexically_normal();
     sweep.slurm = read_slurm_settings(json.at("slurm"), file.string());
@@ -133,6 +134,19 @@ std::vector<std::size_t> largest_first(const SweepFile& sweep) {
   return places;
 }
 
+namespace {
+
+/// 0.1 took segment edges into a cell's key. A cell that it has finished, or has begun where there is none under the
+/// present key, is gone on with.
+std::string key_of_cell(InputFiles& inputs, const Config& config, const fs::path& store) {
+  const std::string key = inputs.cell_key(config), older = inputs.cell_key(config, HashForm::of_0_1);
+  const bool found = fs::exists(store / older / "run.json");
+  const bool better = is_done(store / older) ? !is_done(store / key) : found && !fs::exists(store / key);
+  return better ? older : key;
+}
+
+}  // namespace
+
 NewSweep make_sweep(const SweepDefinition& definition, const fs::path& folder, const fs::path& store, std::int64_t threads) {
   NewSweep made;
   SweepFile& file = made.file;
@@ -152,7 +166,8 @@ NewSweep make_sweep(const SweepDefinition& definition, const fs::path& folder, c
   for (const CellValues& values : expand(definition)) {
     LoadedConfig config = cell_config(definition, values, file.threads);
     SweepCell& cell = file.cells.emplace_back();
-    cell.key = made.inputs.cell_key(config.config);
+    cell.key = key_of_cell(made.inputs, config.config, file.store);
+    if (file.segment_edges.empty()) file.segment_edges = config.config.score.segment_edges;
     cell.folder = file.store / cell.key;
     cell.values = values_json(definition, values);
     cell.size = estimate_size(config.config);
@@ -181,6 +196,7 @@ void write_sweep(const NewSweep& sweep) {
   const Json json{{"name", file.name},
                   {"base", file.base},
                   {"axes", file.axes},
+                  {"segment_edges", file.segment_edges},
                   {"threads", file.threads},
                   {"store", file.store.lexically_relative(file.path).string()},
                   {"slurm", to_json(file.slurm)},

@@ -28,6 +28,7 @@ struct SweepFile {
   Json base;           ///< the base config as it was written
   Json axes;           ///< config key -> values that occur, in order
   Json definition;     ///< what makes two sweeps the same
+  std::vector<std::int64_t> segment_edges;  ///< that its reports are cut at; none in a sweep.json of 0.1
   std::int64_t threads = 1;  ///< of a cell whose config leaves run.threads open
   fs::path store;      ///< the folder of cells, shared with other sweeps
   SlurmSettings slurm;
@@ -50,7 +51,8 @@ struct NewSweep {
   InputFiles inputs;
 };
 
-/// Makes the cells of a definition: expands, checks every config, hashes inputs. Nothing is written. An existing
+/// Makes the cells of a definition: expands, checks every config, hashes inputs. A cell that 0.1 has run, under the key
+/// that it gave it, is found there. Nothing is written. An existing
 /// sweep.json in `folder` lends its thread count and must be of the same definition: else Error(usage) that says what
 /// differs. `store` empty: `cells` beside the folder; `threads` is for configs that leave run.threads open.
 NewSweep make_sweep(const SweepDefinition& definition, const fs::path& folder, const fs::path& store, std::int64_t threads);

@@ -37,3 +37,11 @@ TEST_CASE("pooled: an adapter is what was read of it, wherever it lies", "[unit]
   runs[1].data.run["config"]["lora"]["init_from"] = nullptr;
   CHECK_THROWS_AS(pooled(runs), Error);
 }
+
+TEST_CASE("pooled: runs may have been cut at other edges; the first's hold, or those that are asked for", "[unit]") {
+  const TempFolder folder;
+  std::vector<NamedRun> runs = two_runs(folder);
+  runs[1].data.run["config"]["score"]["segment_edges"] = {0, 300};
+  CHECK(perplexity_table(pooled(runs)).all.size() == 4);
+  CHECK(perplexity_table(pooled(runs, {0, 100})).all.size() == 3);
+}

@@ -261,6 +261,10 @@ TEST_CASE("report: other segment edges are made the first run's, or those that a
   CHECK(runs[1].table->all[1].label == "200-400");
   CHECK(runs[1].table->all[1].base->corpus == runs[0].table->all[1].base->corpus);
   CHECK(read_report_runs(sources, {0, 100}, false)[0].table->all.size() == 3);
+  auto of_sweep = sources;  // which has its own
+  for (RunSource& source : of_sweep) source.edges = {0, 100, 200, 300};
+  for (const ReportRun& run : read_report_runs(of_sweep, {}, false)) CHECK(run.table->all.size() == 5);
+  CHECK(read_report_runs(of_sweep, {0, 100}, false)[0].table->all.size() == 3);
 }
 
 TEST_CASE("report: a sweep's table has an axis in the rows and one in the columns, W for L_X where it fits", "[unit]") {

@@ -86,6 +86,19 @@ TEST_CASE("RunFolder: a run of another identity is refused by every difference",
   CHECK_NOTHROW(RunFolder::resume(scratch.path, renamed));
 }
 
+TEST_CASE("RunFolder: a run may be known by another hash of its config", "[unit]") {
+  Scratch scratch;
+  Json older = record_of(), now = record_of();
+  older["identity"]["config_hash"] = "older";
+  now["identity"]["config_hash"] = "now";
+  { RunFolder::create(scratch.path, older); }
+  refusal([&] { RunFolder::resume(scratch.path, now); }, Exit::usage);
+  refusal([&] { RunFolder::resume(scratch.path, now, "other"); }, Exit::usage);
+  CHECK_NOTHROW(RunFolder::resume(scratch.path, now, "older"));
+  now["identity"]["threads"] = 3;
+  refusal([&] { RunFolder::resume(scratch.path, now, "older"); }, Exit::usage);
+}
+
 TEST_CASE("RunFolder: two processes cannot write to one folder", "[unit]") {
   Scratch scratch;
   const RunFolder folder = RunFolder::create(scratch.path, record_of());

@@ -14,19 +14,23 @@ namespace {
 // are never made anew: with TEMPLORA_ADD_GOLDENS=1 the test adds what is new in configs/ and changes nothing else.
 const fs::path kGoldens = fs::path(TEMPLORA_SOURCE_DIR) / "tests/goldens/identity.json";
 
+constexpr const char* kKinds[] = {"config", "sweep", "config_now", "sweep_now"};
+
 /// The key of a config whose inputs are known by their place in the tree alone: no text or weight is needed.
-std::string key_of(const Config& config) {
+std::string key_of(const Config& config, HashForm form) {
   const auto stub = [](const char* kind) {
     return [kind](const std::string& path) {
       return std::string(kind) + " " + fs::path(path).lexically_relative(TEMPLORA_SOURCE_DIR).generic_string();
     };
   };
-  return input_hash(config, {stub("model"), stub("tokenizer"), stub("texts"), stub("path")}).substr(0, 20);
+  return input_hash(config, {stub("model"), stub("tokenizer"), stub("texts"), stub("path")}, form).substr(0, 20);
 }
 
-/// {"config": {file: [hash, key]}, "sweep": {file: [key of each cell]}} of all shipped configs.
+/// {"config": {file: [hash, key]}, "sweep": {file: [key of each cell]}} of all shipped configs, as 0.1 made them and as
+/// a run and a cell are found still; and "config_now", "sweep_now", what they are now where that is something else.
 Json identities() {
-  Json found{{"config", Json::object()}, {"sweep", Json::object()}};
+  Json found;
+  for (const char* kind : kKinds) found[kind] = Json::object();
   const fs::path configs = fs::path(TEMPLORA_SOURCE_DIR) / "configs";
   std::vector<fs::path> files;
   for (const auto& entry : fs::recursive_directory_iterator(configs))
@@ -36,10 +40,17 @@ Json identities() {
     const std::string name = file.lexically_relative(configs).generic_string();
     if (file.parent_path().filename() == "sweeps") {
       const SweepDefinition sweep = read_sweep_definition(file);
-      for (const CellValues& values : expand(sweep)) found["sweep"][name].push_back(key_of(cell_config(sweep, values, 1).config));
+      for (const CellValues& values : expand(sweep)) {
+        const Config config = cell_config(sweep, values, 1).config;
+        found["sweep"][name].push_back(key_of(config, HashForm::of_0_1));
+        found["sweep_now"][name].push_back(key_of(config, HashForm::present));
+      }
+      if (found["sweep_now"][name] == found["sweep"][name]) found["sweep_now"].erase(name);
     } else {
       const LoadedConfig loaded = load_config(file.string(), {});
-      found["config"][name] = {loaded.hash, key_of(loaded.config)};
+      found["config"][name] = {loaded.hash_of_0_1, key_of(loaded.config, HashForm::of_0_1)};
+      found["config_now"][name] = {loaded.hash, key_of(loaded.config, HashForm::present)};
+      if (found["config_now"][name] == found["config"][name]) found["config_now"].erase(name);
     }
   }
   return found;
@@ -47,16 +58,16 @@ Json identities() {
 
 }  // namespace
 
-TEST_CASE("Identity: hashes of shipped configs and keys of sweep cells are those of 0.1", "[unit]") {
+TEST_CASE("Identity: runs of shipped configs and cells of shipped sweeps are found by the hashes and keys of 0.1", "[unit]") {
   const Json found = identities();
   Json wanted = fs::exists(kGoldens) ? parse_json(read_file(kGoldens), kGoldens.string()) : Json::object();
   const char* add = std::getenv("TEMPLORA_ADD_GOLDENS");
   const bool adding = add != nullptr && std::string(add) == "1";
-  for (const char* kind : {"config", "sweep"}) {
+  for (const char* kind : kKinds) {
     for (const auto& item : found.at(kind).items()) {
       INFO(kind << " " << item.key());
       if (adding && !(wanted.contains(kind) && wanted.at(kind).contains(item.key()))) wanted[kind][item.key()] = item.value();
-      REQUIRE(wanted.at(kind).contains(item.key()));  // a new config: TEMPLORA_ADD_GOLDENS=1 build/test_sweep Identity*
+      REQUIRE((wanted.contains(kind) && wanted.at(kind).contains(item.key())));  // a new config: TEMPLORA_ADD_GOLDENS=1 build/test_sweep Identity*
       CHECK(item.value().dump() == wanted.at(kind).at(item.key()).dump());
     }
   }

@@ -79,6 +79,45 @@ TEST_CASE("cell_key: a pretraining's length is part of it, though a run may be r
   CHECK(keys_of({{"pretrain.save_every_steps", {1, 2}}}) == 1);
 }
 
+TEST_CASE("cell_key: where segments begin has no part in it, nor in what a run is resumed by", "[unit]") {
+  const SweepFiles files;
+  const SweepDefinition sweep = read_sweep_definition(files.sweep({{"axes", {{"score.segment_edges", {{0, 100}, {0, 50}}}}}}));
+  const LoadedConfig a = cell_config(sweep, expand(sweep)[0], 1), b = cell_config(sweep, expand(sweep)[1], 1);
+  InputFiles inputs;
+  CHECK(inputs.cell_key(a.config) == inputs.cell_key(b.config));
+  CHECK(inputs.cell_key(a.config) == key_of(files));
+  CHECK(a.hash == b.hash);
+  CHECK(inputs.cell_key(a.config, HashForm::of_0_1) != inputs.cell_key(b.config, HashForm::of_0_1));
+  CHECK(a.hash_of_0_1 != b.hash_of_0_1);
+}
+
+TEST_CASE("make_sweep: a cell that 0.1 has run is found under its key, and other edges find what is there now", "[unit]") {
+  const SweepFiles files;
+  const auto made = [&](const Json& edges) {
+    const SweepDefinition sweep = read_sweep_definition(files.sweep({{"set", {{"score.segment_edges", edges}}}}));
+    return make_sweep(sweep, files.folder / "sweep", {}, 1);
+  };
+  const NewSweep fresh = made({0, 100});
+  CHECK(fresh.file.segment_edges == std::vector<std::int64_t>{0, 100});
+  const fs::path present = fresh.file.cells[0].folder;
+  const fs::path older = present.parent_path() / InputFiles().cell_key(fresh.configs[0].config, HashForm::of_0_1);
+  const auto put = [](const fs::path& file) {
+    fs::create_directories(file.parent_path());
+    std::ofstream(file) << "{}";
+  };
+  put(older / "run.json");
+  CHECK(made({0, 100}).file.cells[0].folder == older);  // begun
+  CHECK(made({0, 50}).file.cells[0].folder == present);
+  put(present / "run.json");
+  CHECK(made({0, 100}).file.cells[0].folder == present);
+  put(older / "summary.json");
+  CHECK(made({0, 100}).file.cells[0].folder == older);  // finished
+  put(present / "summary.json");
+  for (const Json& edges : {Json{0, 100}, Json{0, 50}}) CHECK(made(edges).file.cells[0].folder == present);
+  write_sweep(made({0, 50}));
+  CHECK(read_sweep(files.folder / "sweep").segment_edges == std::vector<std::int64_t>{0, 50});
+}
+
 TEST_CASE("InputFiles: a file that changes within a process is hashed again; a missing one is named", "[unit]") {
   const SweepFiles files;
   InputFiles inputs;
