@@ -6,22 +6,21 @@
 #include <map>
 
 #include "report/compare.h"
+#include "run/config_fields.h"
 
 namespace templora {
 namespace {
 
-/// What has to be equal: settings that change numbers, and hashes of inputs. Where these lie, which machine it was and which
-/// versions ran there is left out, and so are the books.
+/// What has to be equal: settings that change numbers, and hashes of inputs. Where these lie, which machine it was, how many
+/// threads and which versions ran there is left out, and so are the books.
 Json compared(const NamedRun& run) {
   Json config = run.data.run.at("config");
-  for (const char* key : {"notes", "cost", "run"}) config.erase(key);
-  for (const auto& [section, key] : {std::pair{"data", "books"}, {"data", "control_books"}, {"model", "path"}, {"model", "tokenizer"},
-                                     {"score", "base_scores"}, {"score", "segment_edges"}})
-    if (config.contains(section) && config[section].is_object()) config[section].erase(key);
+  for (const auto& [key, info] : config_keys())
+    if (!info.counts_in(kPerplexity) || *info.recorded) erase_key(config, key);
+  erase_key(config, "run.threads");
   Json inputs = Json::object();
   for (const auto& [key, value] : run.data.run.at("identity").items())
     if (key.ends_with("_hash") && !key.starts_with("text_") && key != "config_hash") inputs[key] = value;
-  if (inputs.contains("init_from_hash")) config["lora"].erase("init_from");
   return {{"config", config}, {"identity", inputs}};
 }
 

@@ -6,6 +6,7 @@
 
 #include "core/hash.h"
 #include "metrics/derived.h"
+#include "run/config_fields.h"
 #include "run/model_name.h"
 
 namespace templora {
@@ -31,28 +32,29 @@ const std::pair<const char*, const char*> kInputHashes[] = {{"model_config_hash"
                                                             {"validation_hash", "validation texts"}};
 
 /// Settings that change a run's numbers, and hashes of its inputs.
-std::map<std::string, std::string> settings_of(const Json& record) {
-  std::map<std::string, std::string> settings;
-  flatten(record.at("config"), "", settings);
-  std::erase_if(settings, [](const auto& item) {
-    const std::string& key = item.first;
-    for (const char* section : {"notes", "run.", "cost."})
-      if (key.starts_with(section)) return true;
-    return key == "score.segment_edges" || key == "score.base_scores";
-  });
+void read_settings(ReportRun& run) {
+  const Json& record = run.record;
+  Json config = record.at("config");
+  const Experiments experiment = recorded_experiment(config);
+  const bool has_controls = config.contains("control") && !config["control"].empty();
+  for (const auto& [key, info] : config_keys())
+    if (!info.counts_in(experiment) || (key == "data.control_books" && !has_controls)) erase_key(config, key);
+  erase_key(config, "run.threads");  // which changes last digits
+  flatten(config, "", run.settings);
   if (const auto identity = record.find("identity"); identity != record.end() && identity->is_object()) {
+    for (const auto& [key, info] : config_keys())
+      if (is_recorded(info, *identity)) run.read.insert(key);
     std::string texts, control_texts;
     for (const auto& [name, value] : identity->items()) {
       if (name.starts_with("text_")) texts += value.dump();
       if (name.starts_with("control_text_")) control_texts += value.dump();
     }
-    if (!texts.empty()) settings["texts"] = hash_hex(texts).substr(0, 12);
-    if (!control_texts.empty()) settings["control texts"] = hash_hex(control_texts).substr(0, 12);
+    if (!texts.empty()) run.settings["texts"] = hash_hex(texts).substr(0, 12);
+    if (!control_texts.empty()) run.settings["control texts"] = hash_hex(control_texts).substr(0, 12);
     for (const auto& [name, input] : kInputHashes)
       if (const auto found = identity->find(name); found != identity->end() && found->is_string())
-        settings[input] = found->get<std::string>().substr(0, 12);
+        run.settings[input] = found->get<std::string>().substr(0, 12);
   }
-  return settings;
 }
 
 void read_seconds(ReportRun& run) {
@@ -190,7 +192,7 @@ ReportRun read_report_run(const RunSource& source, const std::vector<std::int64_
   run.record = parse_json(read_file(file), file.string());
   if (!run.record.is_object() || !run.record.contains("config") || !run.record["config"].is_object())
     throw Error(Exit::bad_input, fmt::format("{}: config: missing, wanted the effective config of a run", file.string()));
-  run.settings = settings_of(run.record);
+  read_settings(run);
   run.finished = fs::exists(source.folder / "summary.json");
   run.counted = run.finished || unfinished_too;
   if (!run.counted) return run;

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,7 @@ struct ReportRun {
   /// what was read: `model config`, `weights`, `adapter`, `tokenizer`, `texts`, `control texts`, `prompt`,
   /// `training texts`, `validation texts`.
   std::map<std::string, std::string> settings;
+  std::set<std::string> read;                   ///< keys of inputs among them where such a hash says what was read
   std::optional<PerplexityTable> table;         ///< perplexity runs, with the report's segment edges
   std::optional<PositionBins> bins;             ///< perplexity runs
   std::map<std::string, double> seconds;        ///< phase -> s, all chunks

@@ -25,14 +25,6 @@ const std::pair<const char*, const char*> kShortNames[] = {{"window.chunk_tokens
 const char* const kLeading[] = {"model.path", "window.chunk_tokens", "window.context_tokens", "cache.policy", "train.prefix_tokens",
                                  "lora.rank",  "train.learning_rate",  "train.epochs"};
 
-/// Folders and files where hashes among the settings say what was read from them.
-bool is_path(const ReportRun& run, const std::string& key) {
-  if (key == "model.path") return run.settings.contains("weights");
-  if (key == "lora.init_from") return run.settings.contains("adapter");
-  return key == "data.books" || key == "data.novels" || key == "data.control_books" || key == "model.tokenizer" ||
-         key == "data.validation" || key == "pretrain.token_cache" || key == "generate.prompt_file";
-}
-
 bool is_data(const std::string& key) {
   static const std::set<std::string> kInputs{"model config", "weights", "adapter", "tokenizer", "prompt"};
   return key.starts_with("data.") || key.ends_with("texts") || kInputs.contains(key);
@@ -131,7 +123,7 @@ std::vector<std::string> differing_keys(const std::vector<ReportRun>& runs, cons
   if (std::all_of(among.begin(), among.end(), [&](std::size_t i) { return runs[i].setting("cache.policy") == "rebuild"; })) names.erase("cache.window_tokens");
   std::vector<std::string> ordered(std::begin(kLeading), std::end(kLeading));
   const auto says_nothing = [&](const std::string& name) {
-    return std::all_of(among.begin(), among.end(), [&](std::size_t i) { return is_path(runs[i], name); });
+    return std::all_of(among.begin(), among.end(), [&](std::size_t i) { return runs[i].read.contains(name); });
   };
   for (const bool of_data : {false, true})  // which text it was stands last
     for (const std::string& name : names)
@@ -157,7 +149,7 @@ std::vector<RunGroup> group_runs(const std::vector<ReportRun>& runs, const std::
     if (run.experiment() != experiment || (run.measures.empty() && run.summary.is_null())) continue;
     auto settings = run.settings;
     settings.erase("seed");
-    std::erase_if(settings, [&](const auto& item) { return is_path(run, item.first); });
+    std::erase_if(settings, [&](const auto& item) { return run.read.contains(item.first); });
     by_settings[settings].push_back(i);
     all.push_back(i);
   }

@@ -6,6 +6,7 @@
 
 #include "core/hash.h"
 #include "core/log.h"
+#include "run/config_fields.h"
 
 namespace templora {
 namespace {
@@ -20,13 +21,9 @@ std::string_view bytes_of(std::span<const float> values) {
 
 BaseScores::BaseScores(fs::path folder, const Json& effective, const Json& identity, const std::string& processor)
     : folder_(std::move(folder)) {
-  // Sections are left out by name, not taken by name: a key that is new in the others counts until somebody has
-  // thought about it.
   Json settings = effective;
-  for (const char* other : {"seed", "fidelity", "control", "data", "score", "translation", "lora", "train", "pretrain", "generate",
-                            "cache", "run", "cost", "notes"})
-    settings.erase(other);
-  for (const char* place : {"path", "tokenizer"}) settings["model"].erase(place);
+  for (const auto& [key, info] : config_keys())
+    if (!info.decides_base || info.role != Role::number) erase_key(settings, key);
   Json machine = identity;
   for (const auto& item : identity.items()) {
     const std::string& name = item.key();

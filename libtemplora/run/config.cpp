@@ -76,18 +76,16 @@ std::vector<std::string> fill_defaults(Config& c) {
 /// Calls `change` for every path, and `change_pattern` for every one that may be a glob.
 template <class Change, class ChangePattern>
 void change_paths(Config& c, Change&& change, ChangePattern&& change_pattern) {
-  if (!c.model.path.empty()) change(c.model.path);
-  if (c.model.tokenizer) change(*c.model.tokenizer);
-  for (std::string& book : c.data.books) change_pattern(book);
-  for (std::string& text : c.data.validation) change_pattern(text);
-  for (std::string& text : c.data.control_books) change_pattern(text);
-  if (c.lora.init_from) change(*c.lora.init_from);
-  if (c.pretrain.token_cache) change(*c.pretrain.token_cache);
-  if (c.generate.prompt_file) change(*c.generate.prompt_file);
-  if (c.generate.from_snapshot) change(*c.generate.from_snapshot);
-  for (std::string& novel : c.data.novels) change_pattern(novel);
-  if (c.translation.comet_model) change(*c.translation.comet_model);
-  if (c.score.base_scores) change(*c.score.base_scores);
+  visit_leaves(c, "", [&](const std::string&, auto& value, const FieldInfo& info) {
+    if (!info.path) return;
+    using T = std::remove_reference_t<decltype(value)>;
+    if constexpr (std::is_same_v<T, std::vector<std::string>>)
+      for (std::string& pattern : value) change_pattern(pattern);
+    else if constexpr (std::is_same_v<T, std::optional<std::string>>)
+      value ? change(*value) : void();
+    else if constexpr (std::is_same_v<T, std::string>)
+      value.empty() ? void() : change(value);
+  });
 }
 
 /// The paths that may also be the name of a repository in the local cache.
@@ -99,117 +97,61 @@ std::vector<std::string*> model_folders(Config& c) {
   return found;
 }
 
-/// Takes the keys of ablations away where they change nothing: a run without one is the run that it was before
-/// there were any.
-void drop_unused_ablations(Json& train) {
-  const TrainConfig unused;
-  if (train["optimizer"] == std::string(enum_name(unused.optimizer))) train.erase("optimizer");
-  if (train.contains("optimizer")) {
-    for (const char* adam : {"adam_beta1", "adam_beta2", "adam_eps", "weight_decay"}) train.erase(adam);
-  } else {
-    train.erase("decay_to_start");
-  }
-  if (!train.contains("optimizer") || train["optimizer"] == "sgd") train.erase("rms_eps");
-  if (train["label_prefix"] == unused.label_prefix) train.erase("label_prefix");
-  if (train["update_every_chunks"] == unused.update_every_chunks) train.erase("update_every_chunks");
-  if (train["hard_quantile"] == unused.hard_quantile) {
-    train.erase("hard_quantile");
-    train.erase("hard_after_chunks");
-  }
+/// Whether the key decides something of this run.
+bool counts(const FieldInfo& info, const Config& c) {
+  return info.counts_in(only(c.experiment)) && (info.has_part == nullptr || info.has_part(c));
 }
 
-/// Takes keys that 0.1 did not have away where they have their default: its runs and cells keep their hashes.
-void drop_new_defaults(Json& effective) {
-  Config defaults;
-  visit_leaves(defaults, "", [&](const std::string& key, auto& value, const FieldInfo& info) {
-    if (!info.new_key) return;
-    const std::size_t dot = key.find('.');
-    Json& section = dot == std::string::npos ? effective : effective[key.substr(0, dot)];
-    const std::string name = key.substr(dot == std::string::npos ? 0 : dot + 1);
-    if (section[name] == field_json(value)) section.erase(name);
-  });
-}
-
-std::string identity_hash(Json effective, HashForm form) {
-  if (form == HashForm::present) effective["score"]["segment_edges"] = ScoreConfig().segment_edges;
-  drop_new_defaults(effective);
-  effective.erase("notes");
-  effective.erase("cost");
-  if (effective["control"].empty()) {  // a run without controls is the run that it was before there were any
-    effective.erase("control");
-    effective["data"].erase("control_books");
-  }
-  if (effective["experiment"] == "perplexity" || effective["experiment"] == "pretrain") {
-    effective.erase("generate");
-    // Without a kept cache, none of its keys has a part in the numbers.
-    if (effective["experiment"] == "pretrain" || effective["cache"]["policy"] == "rebuild") effective.erase("cache");
-  }
-  drop_unused_ablations(effective["train"]);
-  effective["score"].erase("base_scores");
-  effective["run"].erase("save_every_chunks");  // how often a run is saved changes none of its numbers
-  if (effective["experiment"] == "generation")
-    effective["generate"].erase("snapshot_every_chunks");
-  if (effective["experiment"] == "pretrain") {
-    for (const char* other : {"window", "score", "lora", "train", "fidelity", "control"}) effective.erase(other);
-    for (const char* harmless : {"save_every_steps", "token_cache"}) effective["pretrain"].erase(harmless);
-  } else {
-    effective.erase("pretrain");
-    for (const char* other : {"exclude", "validation"}) effective["data"].erase(other);
-  }
-  if (effective["experiment"] == "translation") {
-    for (const char* other : {"window", "cache"}) effective.erase(other);
-    effective["score"].erase("segment_edges");
-    for (const char* other : {"books", "max_tokens", "strip"}) effective["data"].erase(other);
-    for (const char* other : {"prompt", "prompt_file", "tokens", "schedule", "from_snapshot", "snapshot_every_chunks"}) effective["generate"].erase(other);
-  } else {
-    effective.erase("translation");
-    for (const char* other : {"novels", "max_chunks"}) effective["data"].erase(other);
+/// Hash of the keys that count. What is resumed may differ in some: a longer training differs in the rest of its schedule,
+/// and a judge judges what is there.
+std::string identity_hash(const Config& config, HashForm form, bool resumed) {
+  Config c = config;
+  Json effective = section_json(c), defaults = config_defaults();
+  const Experiments experiment = only(c.experiment);
+  for (const auto& [key, info] : config_keys()) {
+    Json &value = *find_key(effective, key), &unused = *find_key(defaults, key);
+    const bool stands = info.counts_in(experiment) ? counts(info, c) && !(info.new_key && value == unused)
+                                                   : (info.once_hashed & experiment) != 0;
+    if (!stands || (resumed && info.free_to_resume))
+      erase_key(effective, key);
+    else if (form == HashForm::present && !info.counts_in(experiment))
+      value = unused;
   }
   return hash_hex(dump_json(effective, "config"));
 }
 
-// A longer or shorter training may go on from a state: only the rest of its schedule differs.
-std::string resumable_hash(Json effective, HashForm form) {
-  for (const char* length : {"tokens", "passes"}) effective["pretrain"].erase(length);
-  effective["translation"].erase("comet_model");  // it judges what is there
-  return identity_hash(std::move(effective), form).substr(0, kHashDigits);
+std::string resumable_hash(const Config& config, HashForm form) {
+  return identity_hash(config, form, true).substr(0, kHashDigits);
 }
 
-/// Forgets the inputs that the experiment has no use for: they need not even be there.
-void drop_unused_inputs(Config& c) {
-  if (c.experiment != ExperimentKind::pretrain) c.data.validation.clear();
-  if (c.experiment == ExperimentKind::pretrain) {
-    c.model.path.clear();
-    c.lora.init_from.reset();
-  }
-  if (c.experiment == ExperimentKind::translation || c.experiment == ExperimentKind::generation) c.data.books.clear();
-  if (c.experiment != ExperimentKind::translation) {
-    c.data.novels.clear();
-    c.translation.comet_model.reset();
-  }
-  if (c.experiment != ExperimentKind::generation) {
-    c.generate.prompt_file.reset();
-    c.generate.from_snapshot.reset();
-  }
-  if (c.control.empty()) c.data.control_books.clear();
+/// Forgets the inputs that have no part in the run, which need not even be there, and the folders that it keeps things in.
+void drop_unused_paths(Config& c) {
+  Config unused;
+  std::vector<void*> defaults;
+  visit_leaves(unused, "", [&](const std::string&, auto& value, const FieldInfo&) { defaults.push_back(&value); });
+  const Config before = c;
+  std::size_t at = 0;
+  visit_leaves(c, "", [&](const std::string&, auto& value, const FieldInfo& info) {
+    void* const fresh = defaults[at++];
+    if (info.path && !counts(info, before)) value = *static_cast<std::remove_reference_t<decltype(value)>*>(fresh);
+  });
 }
 
 }  // namespace
 
 std::string input_hash(Config config, const InputHashes& hashes, HashForm form) {
-  drop_unused_inputs(config);
+  drop_unused_paths(config);
   // Where an input lies is no part of it; that it is given, and what it holds, is.
   const std::string model = config.model.path.empty() ? "" : hashes.model(config.model.path);
   const std::string tokenizer = hashes.tokenizer(config.model.tokenizer.value_or(config.model.path));
-  for (std::optional<std::string>* unused : {&config.model.tokenizer, &config.score.base_scores, &config.pretrain.token_cache})
-    unused->reset();
+  config.model.tokenizer.reset();
   if (config.pretrain.tokens) config.pretrain.passes = PretrainConfig().passes;  // which then say nothing
   config.model.path.clear();
   change_paths(
       config, [&](std::string& path) { path = hashes.path(path); }, [&](std::string& pattern) { pattern = hashes.texts(pattern); });
   config.model.path = model;
   config.model.tokenizer = tokenizer;
-  return identity_hash(section_json(config), form);
+  return identity_hash(config, form, false);
 }
 
 LoadedConfig parse_config(const std::string& text, const std::string& where, const std::string& base_folder,
@@ -231,8 +173,8 @@ LoadedConfig parse_config(const std::string& text, const std::string& where, con
   check_rules(loaded.config, source);
   loaded.set_by_fidelity = fill_defaults(loaded.config);
   if (!loaded.config.pretrain.kv_heads) loaded.config.pretrain.kv_heads = loaded.config.pretrain.heads;
-  loaded.hash = resumable_hash(section_json(loaded.config), HashForm::present);
-  loaded.hash_of_0_1 = resumable_hash(section_json(loaded.config), HashForm::of_0_1);
+  loaded.hash = resumable_hash(loaded.config, HashForm::present);
+  loaded.hash_of_0_1 = resumable_hash(loaded.config, HashForm::of_0_1);
 
   const fs::path base = fs::absolute(base_folder.empty() ? fs::path(".") : fs::path(base_folder));
   const auto made_absolute = [](const fs::path& folder, const std::string& path) { return normal_path(folder / path).string(); };

@@ -140,16 +140,33 @@ inline std::string dotted(const std::string& parent, std::string_view name) {
   return parent.empty() ? std::string(name) : parent + "." + std::string(name);
 }
 
-/// Calls `v(dotted key, member, FieldInfo)` for every field that is not a section, in file order.
+/// Calls `v(dotted key, member, FieldInfo)` for every field that is not a section, in file order; what its section says of
+/// it is in the FieldInfo.
 template <class S, class Visitor>
-void visit_leaves(S& section, const std::string& parent, Visitor&& v) {
+void visit_leaves(S& section, const std::string& parent, Visitor&& v, const FieldInfo& outer = FieldInfo{""}) {
   visit_fields(section, [&](const char* name, auto& member, const FieldInfo& info) {
     if constexpr (Section<std::remove_reference_t<decltype(member)>>)
-      visit_leaves(member, dotted(parent, name), v);
+      visit_leaves(member, dotted(parent, name), v, within(outer, info));
     else
-      v(dotted(parent, name), member, info);
+      v(dotted(parent, name), member, within(outer, info));
   });
 }
+
+/// The value at "train.epochs", or null; and without it, and without "train" where nothing is left of that.
+Json* find_key(Json& config, const std::string& key);
+void erase_key(Json& config, const std::string& key);
+
+/// All keys of a config, in file order, with what their sections say of them.
+const std::vector<std::pair<std::string, FieldInfo>>& config_keys();
+
+/// Whether a record's identity says what was read there, so that it does not matter where that lies.
+bool is_recorded(const FieldInfo& input, const Json& identity);
+
+/// "perplexity, generation", "all".
+std::string experiment_names(Experiments experiments);
+
+/// The experiment that a run's record names; all where it names none that is known.
+Experiments recorded_experiment(const Json& effective);
 
 /// Where a key's value was written, for messages: the config file, or "--set".
 using KeySource = std::function<std::string(const std::string& key)>;

@@ -175,6 +175,61 @@ void require_config_key(const std::string& key, const std::string& where) {
   if (!leaf) refuse(source, key, "the name of a section", fmt::format("one of its keys, {}.…", key));
 }
 
+Json* find_key(Json& config, const std::string& key) {
+  Json* at = &config;
+  for (std::size_t start = 0; start != std::string::npos;) {
+    const std::size_t dot = key.find('.', start);
+    if (!at->is_object()) return nullptr;
+    const auto found = at->find(key.substr(start, dot == std::string::npos ? dot : dot - start));
+    if (found == at->end()) return nullptr;
+    at = &*found;
+    start = dot == std::string::npos ? dot : dot + 1;
+  }
+  return at;
+}
+
+void erase_key(Json& config, const std::string& key) {
+  if (find_key(config, key) == nullptr) return;
+  const std::size_t dot = key.rfind('.');
+  if (dot == std::string::npos) return static_cast<void>(config.erase(key));
+  Json& section = *find_key(config, key.substr(0, dot));
+  section.erase(key.substr(dot + 1));
+  if (section.empty()) erase_key(config, key.substr(0, dot));
+}
+
+const std::vector<std::pair<std::string, FieldInfo>>& config_keys() {
+  static const auto keys = [] {
+    std::vector<std::pair<std::string, FieldInfo>> all;
+    Config config;
+    visit_leaves(config, "", [&](const std::string& key, auto&, const FieldInfo& info) { all.emplace_back(key, info); });
+    return all;
+  }();
+  return keys;
+}
+
+std::string experiment_names(Experiments experiments) {
+  if (experiments == kAnyExperiment) return "all";
+  std::string names;
+  for (const auto& [name, kind] : EnumNames<ExperimentKind>::values)
+    if ((experiments & only(kind)) != 0) names += (names.empty() ? "" : ", ") + std::string(name);
+  return names;
+}
+
+bool is_recorded(const FieldInfo& input, const Json& identity) {
+  for (const std::string_view name : {input.recorded, input.also_recorded})
+    for (const auto& item : identity.items())
+      if (!name.empty() && item.key().starts_with(name)) return true;
+  return false;
+}
+
+Experiments recorded_experiment(const Json& effective) {
+  const auto found = effective.is_object() ? effective.find("experiment") : effective.end();
+  if (found != effective.end())
+    for (const auto& [name, kind] : EnumNames<ExperimentKind>::values)
+      if (*found == std::string(name)) return only(kind);
+  return kAnyExperiment;
+}
+
 Json config_defaults() {
   Config config;
   return section_json(config);

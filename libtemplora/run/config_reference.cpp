@@ -90,26 +90,37 @@ std::string range_cell(FieldInfo info) {
   return text.rfind("of ", 0) == 0 ? text.substr(3) : text;
 }
 
+const char* role_name(Role role) {
+  switch (role) {
+    case Role::number: return "numbers";
+    case Role::input: return "input";
+    case Role::presentation: return "presentation";
+    case Role::bookkeeping: return "bookkeeping";
+  }
+  return "";
+}
+
 template <Section S>
-void append_section(S& section, const std::string& title, const std::string& parent, const char* help,
-                    std::string& out) {
+void append_section(S& section, const std::string& title, const std::string& parent, const FieldInfo& outer, std::string& out) {
   std::string rows, inner;
-  visit_fields(section, [&](const char* name, auto& member, const FieldInfo& info) {
+  visit_fields(section, [&](const char* name, auto& member, const FieldInfo& own) {
     using Member = std::remove_reference_t<decltype(member)>;
     const std::string key = dotted(parent, name);
+    const FieldInfo info = within(outer, own);
     if constexpr (Section<Member>) {
-      append_section(member, key, key, info.help, inner);
+      append_section(member, key, key, info, inner);
     } else {
       const std::string default_value = field_json(member).dump();
       const bool required = key == "model.path";
-      rows += fmt::format("| `{}` | {} | {} | {} | {} | {} |\n", key, cell(type_name<Member>()),
+      const std::string refused = info.refused ? "; refused: " + experiment_names(info.refused & ~info.users) : "";
+      rows += fmt::format("| `{}` | {} | {} | {} | {} | {}{} | {} | {} |\n", key, cell(type_name<Member>()),
                           required ? "required" : "`" + cell(default_value) + "`", info.unit, range_cell(info),
-                          cell(info.help));
+                          experiment_names(info.users), refused, role_name(info.role), cell(info.help));
     }
   });
-  std::string sentence = help;
+  std::string sentence = outer.help;
   sentence[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(sentence[0])));
-  out += fmt::format("## {}\n\n{}.\n\n| key | type | default | unit | range | meaning |\n| --- | --- | --- | --- | --- | --- |\n{}\n",
+  out += fmt::format("## {}\n\n{}.\n\n| key | type | default | unit | range | used by | decides | meaning |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n{}\n",
                      title, sentence, rows);
   out += inner;
 }
@@ -136,8 +147,12 @@ std::string config_reference() {
       "# Config reference\n\n"
       "A config is one JSON object; sections are nested objects. Unknown keys, keys given twice and values of the\n"
       "wrong type or out of range are errors. `--set section.name=value` replaces a key for one run. Relative paths\n"
-      "are relative to the config file.\n\n";
-  append_section(config, "Top level", "", "What is run, and how faithful it is to the released code", out);
+      "are relative to the config file.\n\n"
+      "\"used by\" names the experiments that a key has a part in; others pass it over, or refuse another value than its\n"
+      "default where that is said. \"decides\" says what: numbers; an input, whose content counts, not its place; presentation,\n"
+      "how results are shown; bookkeeping, what is kept, how often and where. The last two have no part in a run's hash and a\n"
+      "sweep cell's key, and neither has what the experiment does not use.\n\n";
+  append_section(config, "Top level", "", FieldInfo{"What is run, and how faithful it is to the released code"}, out);
   out +=
       "## Rules between keys\n\n"
       "- `train.warmup_chunks` and `train.warmup_steps` exclude each other. With neither, `corrected` warms up over 2\n"
@@ -158,17 +173,13 @@ std::string config_reference() {
       "- `lora.reset_every_tokens` above 0 wants `cache.policy` `rebuild`; `cache.measure_staleness` wants another.\n"
       "- `train.weight_decay` above 0 goes with `train.optimizer` `adamw` only, `train.decay_to_start` with `sgd` and `rms`\n"
       "  only, and `train.moments` `reset` not with `sgd`. `train.label_prefix` wants a `train.prefix_tokens` above 0;\n"
-      "  `train.update_every_chunks` and `train.hard_quantile` want `train.enabled`. These three are for `perplexity` only.\n"
+      "  `train.update_every_chunks` and `train.hard_quantile` want `train.enabled`.\n"
       "- `generate.min_new_tokens` is at most `generate.max_new_tokens`. A generation wants exactly one of `generate.prompt`,\n"
       "  `generate.prompt_file` and `generate.from_snapshot`, and with `cache.policy` `rebuild` or `every_k` a\n"
       "  `window.context_tokens` of at least 1. Two of the three exclude each other in every config.\n"
-      "- `experiment: \"generation\"` knows no `control`, `lora.reset_every_tokens`, `cache.measure_staleness`,\n"
-      "  `generate.min_new_tokens`, `generate.max_new_tokens` and `window.first_chunk_tokens`.\n"
-      "- `experiment: \"translation\"` reads `data.novels` and `data.max_chunks` instead of the other keys of `data`, and\n"
-      "  not the `window` section. `translation.tokenization` is `official` or `corrected` as `fidelity` is, where it is\n"
-      "  absent. Without `generate.stop` a translation ends at the template's end mark or a line end. It knows no\n"
-      "  `train.lag_chunks`, `train.stop_after_tokens`, `lora.reset_every_tokens` and `control`, and nothing of the `cache`\n"
-      "  section. `perplexity` and `pretrain` want `data.books`.\n"
+      "- `experiment: \"translation\"` wants `data.novels`. `translation.tokenization` is `official` or `corrected` as `fidelity` is, where it is\n"
+      "  absent. Without `generate.stop` a translation ends at the template's end mark or a line end. `perplexity` and\n"
+      "  `pretrain` want `data.books`. All chunks of a generation have `window.chunk_tokens`.\n"
       "- `experiment: \"pretrain\"` wants `model.tokenizer` and `data.validation`, a `pretrain.batch_sequences` that is a\n"
       "  multiple of `micro_sequences` and sizes that fit each other; it reads `data.books` without `data.exclude` and the\n"
       "  `pretrain` section, and makes a model; every other experiment reads `model.path`. It reads whole texts: a\n"

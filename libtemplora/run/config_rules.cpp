@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <set>
 
+#include "run/config_inputs.h"
+
 namespace templora {
 namespace {
 
@@ -25,11 +27,6 @@ void check_pretrain_rules(const Config& c, Fail&& fail) {
   const PretrainConfig& p = c.pretrain;
   if (!c.model.tokenizer) fail("model.tokenizer", "got nothing, wanted a tokenizer.model, a tokenizer.json or a folder holding one");
   if (c.data.validation.empty()) fail("data.validation", "got no texts, wanted an array of at least one path or glob");
-  if (c.data.max_tokens != 0)
-    fail("data.max_tokens", fmt::format("got {}, wanted 0: the pretrain experiment reads whole texts; pretrain.tokens says how many "
-                                        "tokens are learnt", c.data.max_tokens));
-  if (c.model.rope_scaling)
-    fail("model.rope_scaling", "got an object beside experiment \"pretrain\", wanted null: a new model has no positions to stretch");
   if (p.hidden % (2 * p.heads) != 0)
     fail("pretrain.hidden", fmt::format("got {}, wanted a multiple of 2 * heads = {}", p.hidden, 2 * p.heads));
   if (p.kv_heads && p.heads % *p.kv_heads != 0)
@@ -70,45 +67,32 @@ void check_cache_rules(const Config& c, Fail&& fail) {
   }
 }
 
-/// Refuses every key of a section that is not at its default, where an experiment has no use for the section.
-template <Section S, class Fail>
-void want_defaults(const char* section, S given, const char* why, Fail&& fail) {
-  S unused;
-  const Json values = section_json(given), defaults = section_json(unused);
-  for (const auto& item : values.items())
-    if (const Json& wanted = defaults.at(item.key()); item.value() != wanted)
-      fail(dotted(section, item.key()), fmt::format("got {}, wanted {}: {}", item.value().dump(), wanted.dump(), why));
+const char* const kOneOf[] = {"perplexity run", "pretraining", "generation", "translation"};
+
+/// Refuses keys that the experiment does not use where they are not at their defaults, if they say that it should.
+template <class Fail>
+void check_unused(const Config& c, Fail&& fail) {
+  Config given = c;
+  Json values = section_json(given), defaults = config_defaults();
+  for (const auto& [key, info] : config_keys()) {
+    const Json &value = *find_key(values, key), &wanted = *find_key(defaults, key);
+    if ((info.refused & only(c.experiment)) == 0 || value == wanted) continue;
+    const std::string unknown = fmt::format("a {} does not know it (used by {})", kOneOf[static_cast<int>(c.experiment)],
+                                            experiment_names(info.users));
+    fail(key, fmt::format("got {}, wanted {}: {}", value.dump(), wanted.dump(), *info.why ? info.why : unknown));
+  }
 }
 
 template <class Fail>
 void check_translation_rules(const Config& c, Fail&& fail) {
   if (c.data.novels.empty()) fail("data.novels", "got no novels, wanted an array of at least one path or glob");
-  const auto want_zero = [&](const char* key, std::int64_t value) {
-    if (value != 0) fail(key, fmt::format("got {}, wanted 0: the translation experiment does not know it", value));
-  };
-  want_zero("train.lag_chunks", c.train.lag_chunks);
-  want_zero("train.stop_after_tokens", c.train.stop_after_tokens);
-  want_zero("lora.reset_every_tokens", c.lora.reset_every_tokens);
-  if (!c.control.empty()) fail("control", "got controls, wanted none: the translation experiment does not know them");
-  want_defaults("cache", c.cache, "a translation keeps no keys and values between chunks", fail);
 }
 
 template <class Fail>
 void check_generation_rules(const Config& c, Fail&& fail) {
-  if (!c.control.empty()) fail("control", "got controls, wanted none: the generation experiment does not know them");
-  if (c.lora.reset_every_tokens != 0)
-    fail("lora.reset_every_tokens", fmt::format("got {}, wanted 0: the generation experiment does not know it", c.lora.reset_every_tokens));
   const std::int64_t context = c.window.context_tokens.value_or(c.train.prefix_tokens);
   if (context == 0 && (c.cache.policy == CachePolicy::rebuild || c.cache.policy == CachePolicy::every_k))
     fail("window.context_tokens", "got 0, or null beside train.prefix_tokens 0, wanted at least 1: a text goes on from what is in sight");
-  if (c.cache.measure_staleness)
-    fail("cache.measure_staleness", "got true, wanted false: only experiment \"perplexity\" measures it");
-  if (c.generate.min_new_tokens != 0)
-    fail("generate.min_new_tokens", fmt::format("got {}, wanted 0: a generation writes generate.tokens tokens, or up to a stop string",
-                                                c.generate.min_new_tokens));
-  if (const std::int64_t unused = GenerateConfig{}.max_new_tokens; c.generate.max_new_tokens != unused)
-    fail("generate.max_new_tokens", fmt::format("got {}, wanted its default {}: the length of a generation is generate.tokens",
-                                                c.generate.max_new_tokens, unused));
   // What "official" fills in is the same setting when a record is read again.
   const std::int64_t chunk = c.window.chunk_tokens, first = c.window.first_chunk_tokens.value_or(chunk);
   if (first != chunk && !(c.fidelity == Fidelity::official && first == kOfficialFirstChunkTokens))
@@ -129,15 +113,13 @@ void check_train_rules(const Config& c, Fail&& fail) {
     fail("train.moments", "got \"reset\" beside train.optimizer \"sgd\", which keeps no moments; wanted \"keep\"");
   if (t.label_prefix && t.prefix_tokens == 0)
     fail("train.label_prefix", "got true beside train.prefix_tokens 0: there is no prefix to label; raise prefix_tokens");
-  const bool skips = t.update_every_chunks > 1 || t.hard_quantile > 0;
-  if (skips && !t.enabled)
-    fail(t.hard_quantile > 0 ? "train.hard_quantile" : "train.update_every_chunks",
-         "got a rule for which chunks are learnt beside train.enabled false, which learns none; remove one");
-  if (c.experiment == ExperimentKind::perplexity || c.experiment == ExperimentKind::pretrain) return;
-  const char* unknown = t.label_prefix ? "train.label_prefix" : t.hard_quantile > 0 ? "train.hard_quantile" : "train.update_every_chunks";
-  if (t.label_prefix || skips)
-    fail(unknown, fmt::format("got it beside experiment \"{}\", which does not know it; wanted experiment \"perplexity\"",
-                              enum_name(c.experiment)));
+  const char* rule = t.hard_quantile > 0 ? "train.hard_quantile" : t.steps_by_gap ? "train.steps_by_gap"
+                     : t.update_every_chunks > 1 ? "train.update_every_chunks" : nullptr;
+  if (rule && !t.enabled) fail(rule, "got a rule for which chunks are learnt beside train.enabled false, which learns none; remove one");
+  const std::int64_t context = c.window.context_tokens.value_or(t.prefix_tokens);
+  if (t.steps_by_gap && t.gap_context_tokens >= context)
+    fail("train.gap_context_tokens", fmt::format("got {} beside train.steps_by_gap, wanted less than window.context_tokens, {}",
+                                                 t.gap_context_tokens, context));
 }
 
 }  // namespace
@@ -154,6 +136,7 @@ void check_rules(const Config& c, const KeySource& source) {
     fail("model.device", fmt::format("got \"{}\", wanted \"auto\", \"cpu\", \"cuda\" or \"cuda:N\"", c.model.device));
   if (c.model.rope_scaling && !c.model.rope_scaling->is_object())
     fail("model.rope_scaling", "got no object, wanted an object as Hugging Face writes it, or null");
+  check_unused(c, fail);
   if (c.experiment == ExperimentKind::generation) check_generation_rules(c, fail);
   if (c.experiment == ExperimentKind::translation)
     check_translation_rules(c, fail);

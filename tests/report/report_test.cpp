@@ -453,6 +453,19 @@ TEST_CASE("report: runs whose inputs differ are no seeds of one setting", "[unit
   }
 }
 
+TEST_CASE("report: keys that an experiment does not use, and texts of controls that a run has not, are no settings", "[unit]") {
+  const TempFolder folder;
+  for (const char* run : {"a", "b"}) make_run(folder / run, {});
+  change_record(folder / "b", [](Json& record) {
+    record["config"]["pretrain"]["layers"] = 2;
+    record["config"]["data"]["control_books"] = {"/elsewhere"};
+    record["config"]["run"]["threads"] = 7;
+  });
+  const auto runs = read_report_runs({{folder / "a", "a", {}}, {folder / "b", "b", {}}}, {}, false);
+  CHECK(runs[0].settings == runs[1].settings);
+  CHECK(group_runs(runs, "perplexity").size() == 1);
+}
+
 TEST_CASE("report: a model and an adapter are what was read of them, and their paths where that is not known", "[unit]") {
   const TempFolder folder;
   const auto groups = [&] {

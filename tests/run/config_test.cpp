@@ -312,7 +312,7 @@ TEST_CASE("Config: translation reads novels, and its history is a word or a prob
 TEST_CASE("Config: a generation refuses what it does not know", "[unit]") {
   const std::string written = R"({"experiment": "generation", "model": {"path": "m"}, "generate": {"prompt": "p"}})";
   contains(refusal(written, {{"generate.min_new_tokens", "3"}}), "generate.min_new_tokens: got 3, wanted 0");
-  contains(refusal(written, {{"generate.max_new_tokens", "3000"}}), "generate.max_new_tokens: got 3000, wanted its default 256");
+  contains(refusal(written, {{"generate.max_new_tokens", "3000"}}), "generate.max_new_tokens: got 3000, wanted 256: the length of a generation");
   contains(refusal(written, {{"window.first_chunk_tokens", "512"}}), "window.first_chunk_tokens: got 512, wanted null");
   const std::vector<Override> policy = {{"cache.policy", "every_k"}, {"cache.measure_staleness", "true"}};
   contains(refusal(written, policy), "cache.measure_staleness: got true, wanted false");
@@ -342,10 +342,11 @@ TEST_CASE("Config: rules of learning that contradict each other are refused", "[
   contains(both({"train.hard_quantile", "0.5"}, {"train.enabled", "false"}), "train.hard_quantile: got a rule");
   contains(both({"train.update_every_chunks", "2"}, {"train.enabled", "false"}), "train.update_every_chunks: got a rule");
   contains(refused_set("train.hard_quantile", "1"), "from 0 to 0.999999");
+  contains(both({"train.steps_by_gap", "true"}, {"train.gap_context_tokens", "3072"}), "wanted less than window.context_tokens, 3072");
   contains(refused_set("train.update_every_chunks", "0"), "a number from 1 to");
   contains(refused_set("train.optimizer", "lion"), "\"adamw\", \"sgd\", \"rms\"");
   const std::string written = R"({"experiment": "generation", "model": {"path": "m"}, "generate": {"prompt": "p"}})";
-  contains(refusal(written, {{"train.hard_quantile", "0.5"}}), "train.hard_quantile: got it beside experiment \"generation\"");
+  contains(refusal(written, {{"train.hard_quantile", "0.5"}}), "train.hard_quantile: got 0.5, wanted 0.0: a generation does not know it (used by perplexity)");
   contains(refusal(written, {{"train.label_prefix", "true"}}), "train.label_prefix");
   CHECK(parse(written, {{"train.optimizer", "rms"}, {"train.decay_to_start", "0.01"}}).config.train.decay_to_start == 0.01);
 }
