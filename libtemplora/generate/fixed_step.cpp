@@ -88,7 +88,7 @@ class FixedStep::Graph {
 #endif
 
 FixedStep::FixedStep(LlamaImpl& model, KvCache& cache, const DecodeOptions& options, const std::vector<Start>& starts)
-    : model_(model), cache_(cache), sampling_(options.sampling), stop_tokens_(options.stop_tokens) {
+    : model_(model), cache_(cache), turns_(model.turns(cache.capacity())), sampling_(options.sampling), stop_tokens_(options.stop_tokens) {
   const at::NoGradGuard no_grad;
   const at::Device device = model.options().device();
   const std::int64_t sequences = std::int64_t(starts.size()), vocab = model.config().vocab_size;

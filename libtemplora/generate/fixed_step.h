@@ -9,6 +9,7 @@
 
 #include "generate/decoder.h"
 #include "generate/kv_cache.h"
+#include "model/rope.h"
 
 namespace templora {
 
@@ -45,6 +46,7 @@ class FixedStep {
 
   LlamaImpl& model_;
   KvCache& cache_;
+  Turns turns_;  // a captured graph reads these tables at their addresses, whatever lengths the model computes meanwhile
   SamplingOptions sampling_;
   std::vector<std::int64_t> stop_tokens_;
   at::Tensor tokens_;     // [sequences] int64: what is fed

@@ -47,7 +47,7 @@ LlamaImpl::LlamaImpl(const LlamaConfig& config, const at::TensorOptions& options
   }
 }
 
-const Turns& LlamaImpl::turns(std::int64_t seq) {
+Turns LlamaImpl::turns(std::int64_t seq) {
   // A stream repeats few lengths: the scoring window, the training window, the short ones at both ends of a
   // document. A table is valid for its own length only, because dynamic scaling depends on it.
   constexpr std::size_t kMostTables = 8;
@@ -78,7 +78,7 @@ at::Tensor LlamaImpl::decode(const at::Tensor& embedded, std::int64_t first_row,
   const std::int64_t seq = embedded.size(1);
   TEMPLORA_CHECK(first_row >= 0 && rows > 0 && first_row + rows <= seq, "rows outside the sequence");
   at::Tensor x = embedded;  // [batch, seq, hidden]
-  const Turns& table = turns(seq);
+  const Turns table = turns(seq);
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     const bool last = i + 1 == layers_.size();
     x = layers_[i]->forward(x, table, last ? first_row : 0, last ? rows : seq);
@@ -101,7 +101,7 @@ at::Tensor LlamaImpl::forward_step(const at::Tensor& tokens, const at::Tensor& r
 }
 
 at::Tensor LlamaImpl::run_cached(const at::Tensor& tokens, const CachedPass& pass, Rows rows) {
-  const Turns& table = turns(pass.slots.capacity);
+  const Turns table = turns(pass.slots.capacity);
   const auto of_rows = [&](const RopeTable& all) {
     if (!all.cos.defined()) return RopeTable();
     return RopeTable{all.cos.index_select(0, pass.row_slots), all.sin.index_select(0, pass.row_slots)};

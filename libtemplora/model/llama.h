@@ -52,6 +52,10 @@ class LlamaImpl : public torch::nn::Module {
   /// Weight of the output projection, [vocab, hidden] (the embedding's where they are tied).
   const at::Tensor& head_weight() const;
 
+  /// The rotation tables of `seq` positions, which are kept for few lengths at a time. Whoever holds these tensors keeps
+  /// their addresses alive: a captured graph, which repeats forward_step() over a capacity of `seq`, has to.
+  Turns turns(std::int64_t seq);
+
   const LlamaConfig& config() const { return config_; }
   const at::TensorOptions& options() const { return options_; }
   std::int64_t layer_count() const { return std::int64_t(layers_.size()); }
@@ -73,7 +77,6 @@ class LlamaImpl : public torch::nn::Module {
   std::vector<Site> adapter_sites();
 
  private:
-  const Turns& turns(std::int64_t seq);
   at::Tensor run_cached(const at::Tensor& tokens, const CachedPass& pass, Rows rows);
 
   LlamaConfig config_;

@@ -111,6 +111,17 @@ TEST_CASE("Llama: a written config.json says how positions are stretched", "[uni
   }
 }
 
+TEST_CASE("Llama: tables of positions outlive those of later lengths for whoever holds them", "[unit]") {
+  static_assert(!std::is_reference_v<decltype(std::declval<LlamaImpl>().turns(1))>);  // the kept ones come and go
+  Llama model = random_model(small_config(), at::kFloat);
+  const Turns held = model->turns(20);
+  const at::Tensor cos = held.full.cos.clone(), sin = held.full.sin.clone();
+  for (std::int64_t seq = 21; seq < 40; ++seq) model->turns(seq);
+  CHECK(at::equal(held.full.cos, cos));
+  CHECK(at::equal(held.full.sin, sin));
+  CHECK(at::equal(model->turns(20).full.cos, cos));
+}
+
 TEST_CASE("Llama: rows asked for are those of the whole pass", "[unit]") {
   Llama model = random_model(small_config(), at::kDouble);
   const at::NoGradGuard no_grad;
