@@ -54,6 +54,8 @@ class NovelTranslation {
   /// Everything referred to must outlive this object. Throws Error(usage / bad_input) as LoraAdapter and its loaders do.
   NovelTranslation(LlamaImpl& model, const Config& config, const Tokenizer& tokenizer, const TranslationPrompts& prompts,
                    const Novel& novel, std::int64_t novel_index);
+  NovelTranslation(const NovelTranslation&) = delete;  // the stop test asks this very object
+  NovelTranslation& operator=(const NovelTranslation&) = delete;
 
   std::int64_t chunk_count() const { return std::int64_t(novel_.chunks.size()); }
   std::int64_t next_chunk() const { return next_chunk_; }

@@ -121,6 +121,9 @@ TEST_CASE("NovelTranslation: every answer and reference score equals the release
   }
 }
 
+// Its stop test points at the object itself.
+static_assert(!std::is_move_constructible_v<NovelTranslation> && !std::is_copy_constructible_v<NovelTranslation>);
+
 TEST_CASE("NovelTranslation: restored between chunks, it goes on bit for bit", "[unit]") {
   Llama model = open();
   for (const char* history : {"reference", "own", "0.5"}) {
