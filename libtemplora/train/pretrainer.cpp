@@ -17,7 +17,9 @@
 namespace templora {
 namespace {
 
-constexpr std::size_t kEmbedding = 0;  // place of the embedding among the storage tensors, and in the flat buffer
+// As storage_tensors() names them.
+const char* const kEmbedding = "model.embed_tokens";
+const char* const kHead = "lm_head";
 
 void add_embedding_gradient(const at::Tensor& d_x, const at::Tensor& tokens, at::Tensor table) {
   const std::int64_t count = tokens.numel(), hidden = table.size(1);
@@ -61,11 +63,10 @@ Pretrainer::Pretrainer(const LlamaConfig& config, at::ScalarType dtype, const at
       places_.push_back({name, i, offset, tensor.numel(), shapes.back()});
       offset += tensor.numel();
     }
-    if (matrices) {
-      decayed = offset;
-      head_ = places_.size() - 1;  // unless tied: the last of the matrices
-    }
+    if (matrices) decayed = offset;
   }
+  embedding_ = place_of(kEmbedding);
+  head_ = config.tied_embeddings ? embedding_ : place_of(kHead);
   parameters_ = FlatParameters(shapes, device);
   parameters_.leaves.clear();
   for (const Place& place : places_) view(parameters_.value, place.name).copy_(initial[place.index].second);
@@ -76,7 +77,7 @@ Pretrainer::Pretrainer(const LlamaConfig& config, at::ScalarType dtype, const at
     for (const Place& place : places_) {
       at::Tensor tensor = tensors[place.index].second;
       // The embedding's gradient is summed in float32 from that of its rows.
-      if (place.index != kEmbedding && place.name != "lm_head") tensor.set_requires_grad(true);
+      if (place.name != kEmbedding && place.name != kHead) tensor.set_requires_grad(true);
       storage.push_back(tensor);
     }
   }
@@ -92,10 +93,15 @@ Pretrainer::Pretrainer(const LlamaConfig& config, at::ScalarType dtype, const at
   refresh();
 }
 
-at::Tensor Pretrainer::view(const at::Tensor& flat, const std::string& name) const {
+std::size_t Pretrainer::place_of(const std::string& name) const {
   const auto place = std::find_if(places_.begin(), places_.end(), [&](const Place& p) { return p.name == name; });
   TEMPLORA_CHECK(place != places_.end(), "no weight is called " + name);
-  return flat.narrow(0, place->offset, place->count).view(place->shape);
+  return std::size_t(place - places_.begin());
+}
+
+at::Tensor Pretrainer::view(const at::Tensor& flat, const std::string& name) const {
+  const Place& place = places_[place_of(name)];
+  return flat.narrow(0, place.offset, place.count).view(place.shape);
 }
 
 void Pretrainer::refresh() {
@@ -143,8 +149,7 @@ double Pretrainer::micro_batch(std::size_t worker, const at::Tensor& sequences, 
   embedded.set_requires_grad(true);
   const at::AutoGradMode with_graph(true);
   const at::Tensor hidden = model.decode(embedded, 0, seq);  // [batch, seq, hidden]
-  const std::size_t head = model.config().tied_embeddings ? kEmbedding : head_;
-  at::Tensor d_hidden, d_head = part(head);
+  at::Tensor d_hidden, d_head = part(head_);
   const double nll = linear_cross_entropy(hidden.detach().view({batch * seq, -1}), model.head_weight().detach(), targets, scale,
                                           d_hidden, d_head);
   hidden.backward(d_hidden.view(hidden.sizes()));
@@ -156,7 +161,7 @@ double Pretrainer::micro_batch(std::size_t worker, const at::Tensor& sequences, 
     part(i).add_(g);
     g.reset();
   }
-  add_embedding_gradient(embedded.grad(), inputs, part(kEmbedding));
+  add_embedding_gradient(embedded.grad(), inputs, part(embedding_));
   return nll;
 }
 

@@ -72,6 +72,7 @@ class Pretrainer {
     std::int64_t offset, count;
     std::vector<std::int64_t> shape;
   };
+  std::size_t place_of(const std::string& name) const;
   at::Tensor view(const at::Tensor& flat, const std::string& name) const;
   double micro_batch(std::size_t worker, const at::Tensor& sequences, double scale);
   template <class Work>
@@ -80,7 +81,7 @@ class Pretrainer {
   std::vector<Llama> models_;                       // one a worker
   std::vector<std::vector<at::Tensor>> storages_;   // by worker, in the order of places_
   std::vector<Place> places_;                       // matrices first, then what is not decayed
-  std::size_t head_ = 0;                            // place of an output projection of its own
+  std::size_t embedding_ = 0, head_ = 0;            // places; one where they are tied
   FlatParameters parameters_;
   std::vector<at::Tensor> worker_grads_;            // [Σ numel] float32 of each worker but the first
   FlatParameters decayed_, undecayed_;              // the two ranges of parameters_
