@@ -103,6 +103,9 @@ function(templora_tests)
     templora_link_program(bench_${name} ${rooms})
   endforeach()
 
+  if(TARGET templora_experiment)
+    templora_thread_tests()
+  endif()
   foreach(check check_rooms check_tests)
     add_test(NAME ${check} COMMAND ${TEMPLORA_PYTHON} ${PROJECT_SOURCE_DIR}/scripts/${check}.py)
     set_tests_properties(${check} PROPERTIES LABELS unit)
@@ -114,6 +117,37 @@ function(templora_tests)
       COMMAND ${TEMPLORA_PYTHON} ${PROJECT_SOURCE_DIR}/tests/scripts/run.py ${PROJECT_BINARY_DIR} ${test})
     set_tests_properties(scripts.${name} PROPERTIES LABELS cli)
   endforeach()
+endfunction()
+
+# test_threads of tests/threads/*.cpp, on demand (scripts/test threads): the rooms that two threads work in, compiled once
+# more under ThreadSanitizer, over the ordinary libraries of the others.
+function(templora_thread_tests)
+  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/threads/*.cpp)
+  foreach(room lora train generate model)
+    file(GLOB files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/libtemplora/${room}/*.cpp)
+    list(APPEND sources ${files})
+  endforeach()
+  # Left out: functions without a state of their own, files, and what has no second thread.
+  set(left_out kernel ops token_nll few_rows sight rope attention tensors clipping warmup cross_entropy dynamic score fixed_step
+    pretrainer peft load config)
+  foreach(name ${left_out})
+    list(FILTER sources EXCLUDE REGEX "/[^/]*${name}[^/]*\\.cpp$")
+  endforeach()
+  file(GLOB files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/libtemplora/experiment/generation*.cpp
+    ${PROJECT_SOURCE_DIR}/libtemplora/experiment/context_cache*.cpp)
+  add_executable(test_threads EXCLUDE_FROM_ALL ${sources} ${files})
+  target_compile_definitions(test_threads PRIVATE TEMPLORA_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
+    TEMPLORA_BINARY_DIR="${PROJECT_BINARY_DIR}")
+  target_include_directories(test_threads PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+  target_compile_options(test_threads PRIVATE -fsanitize=thread -g -O1 -Wno-tsan -fpch-preprocess)
+  target_link_options(test_threads PRIVATE -fsanitize=thread)
+  target_link_libraries(test_threads PRIVATE templora_catch_main templora_experiment templora_flags templora_torch
+    templora_mkl_symbol)
+  get_target_property(headers templora_pch PRECOMPILE_HEADERS)
+  target_precompile_headers(test_threads PRIVATE ${headers})
+  add_test(NAME threads COMMAND test_threads)
+  set_tests_properties(threads PROPERTIES LABELS threads RUN_SERIAL ON TIMEOUT 1800 ENVIRONMENT
+    "OMP_NUM_THREADS=1;TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/threads/suppressions halt_on_error=0")
 endfunction()
 
 function(templora_add_ctests name)
