@@ -1,5 +1,6 @@
 #include "generate/decoder.h"
 
+#include <ATen/core/PhiloxRNGEngine.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/argmax.h>
 #include <ATen/ops/linear.h>
@@ -7,7 +8,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <memory>
 #include <numeric>
 #include <unordered_set>
@@ -107,17 +107,6 @@ std::vector<std::int64_t> repeat_step(FixedStep& step, KvCache& cache, const std
   return chosen;
 }
 
-std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter, std::uint32_t key0, std::uint32_t key1) {
-  for (int round = 0; round < 10; ++round) {
-    const std::uint64_t a = std::uint64_t{0xD2511F53u} * counter[0], b = std::uint64_t{0xCD9E8D57u} * counter[2];
-    counter = {std::uint32_t(b >> 32) ^ counter[1] ^ key0, std::uint32_t(b), std::uint32_t(a >> 32) ^ counter[3] ^ key1,
-               std::uint32_t(a)};
-    key0 += 0x9E3779B9u;
-    key1 += 0xBB67AE85u;
-  }
-  return counter;
-}
-
 }  // namespace
 
 SamplingStreams::SamplingStreams(std::uint64_t seed, std::int64_t sequences)
@@ -130,10 +119,11 @@ SamplingStreams::SamplingStreams(std::uint64_t seed, std::vector<std::int64_t> s
 
 double SamplingStreams::next(std::int64_t sequence) {
   const std::uint64_t count = std::uint64_t(drawn_.at(std::size_t(sequence))++), stream = std::uint64_t(streams_[std::size_t(sequence)]);
-  const auto words = philox({std::uint32_t(count), std::uint32_t(count >> 32), std::uint32_t(stream), std::uint32_t(stream >> 32)},
-                            std::uint32_t(seed_), std::uint32_t(seed_ >> 32));
+  at::Philox4_32 words(seed_, stream);
+  words.set_offset(count);
+  const std::uint64_t first = words(), second = words();
   // 48 bits: times a sum below 2 the product still rounds to less than the sum.
-  return double((std::uint64_t(words[0]) << 16) | (words[1] >> 16)) * 0x1p-48;
+  return double((first << 16) | (second >> 16)) * 0x1p-48;
 }
 
 void SamplingStreams::set_drawn(std::vector<std::int64_t> drawn) {

@@ -149,6 +149,10 @@ TEST_CASE("SamplingStreams: numbers are Philox's, and a set count goes on", "[un
   SamplingStreams streams(0, 2);
   // First words of Philox 4x32-10 for an all-zero counter and key: 0x6627e8d5 0xe169c58d (Random123's known answers).
   CHECK(streams.next(0) == double((0x6627e8d5ull << 16) | 0xe169ull) * 0x1p-48);
+  // The same of all ones: 0x408f276d 0x41c83b0e.
+  SamplingStreams ones(~std::uint64_t{0}, std::vector<std::int64_t>{-1});
+  ones.set_drawn({-1});
+  CHECK(ones.next(0) == double((0x408f276dull << 16) | 0x41c8ull) * 0x1p-48);
   const double second = streams.next(0);
   SamplingStreams later(0, 2);
   later.set_drawn({1, 0});
