@@ -11,6 +11,7 @@
 #include <string>
 #include <system_error>
 
+#include "bleu_command.h"
 #include "commands.h"
 #include "core/error.h"
 #include "core/file_descriptor.h"
@@ -54,6 +55,7 @@ int main(int argc, char** argv) {
   add_status_command(app);
   add_report_command(app);
   add_tokenize_command(app);
+  add_bleu_command(app);
   try {
     app.parse(argc, argv);
     return int(Exit::done);

@@ -1,0 +1,176 @@
+// `templora bleu`: BLEU and chrF of translations, with sacreBLEU's settings, numbers and signatures.
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <memory>
+
+#include "bleu_command.h"
+#include "commands.h"
+#include "core/error.h"
+#include "core/file.h"
+#include "core/json.h"
+#include "metrics/bleu.h"
+#include "metrics/chrf.h"
+#include "run/run_folder.h"
+
+namespace templora {
+namespace {
+
+constexpr int kLongest = 64;  // n-grams; memory grows with their length
+
+struct Arguments {
+  std::string hypotheses;
+  std::vector<std::string> references;
+  std::vector<std::string> metrics{"bleu", "chrf"};
+  std::string tokenizer = "13a", smoothing = "exp";
+  BleuOptions bleu;
+  ChrfOptions chrf;
+  bool lowercase = false, sentences = false, json = false;
+  int digits = 1;
+};
+
+/// One system's translations.
+struct Translations {
+  std::string name;  ///< "base", "lora" of a run; "" of files
+  std::vector<std::string> hypotheses;
+  std::vector<std::vector<std::string>> references;  ///< of each hypothesis
+};
+
+/// A file's lines without what ends them.
+std::vector<std::string> lines_of(const std::string& file) {
+  const std::string text = read_file(file);
+  std::vector<std::string> lines;
+  for (std::size_t first = 0; first < text.size();) {
+    const std::size_t end = std::min(text.find('\n', first), text.size());
+    std::size_t last = end;
+    while (last > first && std::string_view(" \t\r\f\v").find(text[last - 1]) != std::string_view::npos) --last;
+    lines.push_back(text.substr(first, last - first));
+    first = end + 1;
+  }
+  return lines;
+}
+
+Translations read_files(const Arguments& arguments) {
+  if (arguments.references.empty())
+    throw Error(Exit::usage, fmt::format("{}: got no references beside it, wanted a file of references, a line each, or a translation "
+                                         "run's folder alone", arguments.hypotheses));
+  Translations all{"", lines_of(arguments.hypotheses), {}};
+  all.references.resize(all.hypotheses.size());
+  for (const std::string& file : arguments.references) {
+    const std::vector<std::string> lines = lines_of(file);
+    if (lines.size() != all.hypotheses.size())
+      throw Error(Exit::bad_input, fmt::format("{}: got {} lines, wanted {} as in {}: one for each translation", file, lines.size(),
+                                               all.hypotheses.size(), arguments.hypotheses));
+    for (std::size_t i = 0; i < lines.size(); ++i) all.references[i].push_back(lines[i]);
+  }
+  return all;
+}
+
+std::vector<Translations> read_run_pairs(const Arguments& arguments) {
+  if (!arguments.references.empty())
+    throw Error(Exit::usage, fmt::format("{}: got references beside a run's folder, which has its own; wanted one or the other",
+                                         arguments.hypotheses));
+  Translations base{"base", {}, {}}, lora{"lora", {}, {}};
+  for (const PairRecord& pair : read_pairs(arguments.hypotheses)) {
+    if (pair.skipped) continue;
+    for (const auto& [text, all] : {std::pair{&pair.base_text, &base}, {&pair.lora_text, &lora}}) {
+      if (!*text) continue;
+      all->hypotheses.push_back(**text);
+      all->references.push_back({pair.en});
+    }
+  }
+  std::vector<Translations> systems;
+  for (Translations* all : {&base, &lora})
+    if (!all->hypotheses.empty()) systems.push_back(std::move(*all));
+  if (systems.empty())
+    throw Error(Exit::bad_input, fmt::format("{}: no translation in it yet", arguments.hypotheses));
+  return systems;
+}
+
+/// A score as it is printed.
+struct Shown {
+  std::string name, signature, detail;
+  double score = 0;
+};
+
+Shown shown(const BleuScore& bleu) {
+  std::vector<std::string> precisions;
+  for (const double precision : bleu.precisions) precisions.push_back(fmt::format("{:.1f}", precision));
+  const double ratio = bleu.reference_words == 0 ? 0 : double(bleu.hypothesis_words) / double(bleu.reference_words);
+  return {"BLEU", bleu.signature,
+          fmt::format(" {} (BP = {:.3f} ratio = {:.3f} hyp_len = {} ref_len = {})", fmt::join(precisions, "/"), bleu.brevity_penalty,
+                      ratio, bleu.hypothesis_words, bleu.reference_words),
+          bleu.score};
+}
+
+Shown shown(const ChrfScore& chrf) { return {chrf.name, chrf.signature, "", chrf.score}; }
+
+void print(const Arguments& arguments, const Translations& system, const Shown& score) {
+  if (!arguments.json) {
+    const std::string whose = system.name.empty() ? "" : system.name + ": ";
+    print_out(fmt::format("{}{}|{} = {:.{}f}{}\n", whose, score.name, score.signature, score.score, arguments.digits, score.detail));
+    return;
+  }
+  Json line{{"name", score.name}, {"score", score.score}, {"signature", score.signature}};
+  if (!system.name.empty()) line["system"] = system.name;
+  if (!score.detail.empty()) line["detail"] = score.detail.substr(1);
+  print_out(dump_json(line, "bleu") + "\n");
+}
+
+void print_scores(const Arguments& arguments, const Translations& system) {
+  for (const std::string& metric : arguments.metrics) {
+    if (!arguments.sentences) {
+      print(arguments, system,
+            metric == "bleu" ? shown(corpus_bleu(system.hypotheses, system.references, arguments.bleu))
+                             : shown(corpus_chrf(system.hypotheses, system.references, arguments.chrf)));
+      continue;
+    }
+    for (std::size_t i = 0; i < system.hypotheses.size(); ++i)
+      print(arguments, system,
+            metric == "bleu" ? shown(sentence_bleu(system.hypotheses[i], system.references[i], arguments.bleu))
+                             : shown(sentence_chrf(system.hypotheses[i], system.references[i], arguments.chrf)));
+  }
+}
+
+void bleu(Arguments arguments) {
+  arguments.bleu.tokenizer = bleu_tokenizer_named(arguments.tokenizer);
+  arguments.bleu.smoothing = bleu_smoothing_named(arguments.smoothing);
+  arguments.bleu.effective_order = arguments.sentences;
+  arguments.bleu.lowercase = arguments.chrf.lowercase = arguments.lowercase;
+  if (fs::is_directory(arguments.hypotheses)) {
+    for (const Translations& system : read_run_pairs(arguments)) print_scores(arguments, system);
+  } else {
+    print_scores(arguments, read_files(arguments));
+  }
+}
+
+}  // namespace
+
+void add_bleu_command(CLI::App& app) {
+  const auto arguments = std::make_shared<Arguments>();
+  Arguments& a = *arguments;
+  CLI::App* command = app.add_subcommand("bleu", "BLEU and chrF of translations, as sacreBLEU computes and signs them");
+  command->add_option("hypotheses", a.hypotheses, "file of translations, a line each, or a translation run's folder")->required();
+  command->add_option("references", a.references, "files of references, a line for each translation");
+  command->add_option("-m,--metrics", a.metrics, "bleu, chrf; default: both")->check(CLI::IsMember({"bleu", "chrf"}));
+  command->add_option("--tokenize", a.tokenizer, "BLEU's words: 13a (the default), intl, zh, char or none");
+  command->add_option("--smooth-method", a.smoothing, "what stands in for an order without a match: exp (the default), floor, add-k or none");
+  command->add_option("--smooth-value", a.bleu.smoothing_value, "of floor (0.1 if not given) and add-k (1)");
+  command->add_option("--max-order", a.bleu.max_order, "BLEU's longest n-gram; default 4")->check(CLI::Range(1, kLongest));
+  command->add_option("--chrf-char-order", a.chrf.char_order, "chrF's longest n-gram of characters; default 6")
+      ->check(CLI::Range(1, kLongest));
+  command->add_option("--chrf-word-order", a.chrf.word_order, "chrF's longest n-gram of words; default 0, 2 is chrF++")
+      ->check(CLI::Range(0, kLongest));
+  command->add_option("--chrf-beta", a.chrf.beta, "recall counts beta times beta as much as precision; default 2");
+  command->add_flag("--chrf-whitespace", a.chrf.whitespace, "keep white space among chrF's characters");
+  command->add_flag("--chrf-eps-smoothing", a.chrf.eps_smoothing, "mean of the orders' F scores, as in the chrF++ script");
+  command->add_flag("--lowercase", a.lowercase, "compare both sides in small letters");
+  command->add_flag("--sentence-level", a.sentences, "a score for each line; BLEU leaves out orders that are too long for it");
+  command->add_option("-w,--width", a.digits, "decimals")->check(CLI::Range(0, 15));
+  command->add_flag("--json", a.json, "one JSON object a line: name, score, signature");
+  command->callback([arguments] { bleu(*arguments); });
+}
+
+}  // namespace templora
