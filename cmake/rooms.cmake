@@ -128,13 +128,14 @@ function(templora_thread_tests)
     list(APPEND sources ${files})
   endforeach()
   # Left out: functions without a state of their own, files, and what has no second thread.
-  set(left_out kernel ops token_nll few_rows sight rope attention tensors clipping warmup cross_entropy dynamic score fixed_step
+  set(left_out kernel ops token_nll few_rows sight rope attention tensors clipping cross_entropy dynamic score fixed_step
     pretrainer peft load config)
   foreach(name ${left_out})
     list(FILTER sources EXCLUDE REGEX "/[^/]*${name}[^/]*\\.cpp$")
   endforeach()
   file(GLOB files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/libtemplora/experiment/generation*.cpp
-    ${PROJECT_SOURCE_DIR}/libtemplora/experiment/context_cache*.cpp)
+    ${PROJECT_SOURCE_DIR}/libtemplora/experiment/context_cache*.cpp
+    ${PROJECT_SOURCE_DIR}/libtemplora/experiment/temporary_adapter*.cpp)
   add_executable(test_threads EXCLUDE_FROM_ALL ${sources} ${files})
   target_compile_definitions(test_threads PRIVATE TEMPLORA_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
     TEMPLORA_BINARY_DIR="${PROJECT_BINARY_DIR}")
