@@ -200,6 +200,9 @@ class Work {
       std::list<Running> over;  // gives the cell back at its end; judged once, even if that cannot be written down
       over.splice(over.end(), running_, run++);
       judge(over.front(), status);
+      const fs::path cell = over.front().task.cell.folder;
+      over.clear();
+      if (is_done(cell)) tidy(cell, seconds_now());  // what an earlier owner left, which was killed as it wrote
     }
   }
 
