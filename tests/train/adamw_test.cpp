@@ -8,24 +8,12 @@
 #include <vector>
 
 #include "catch.h"
+#include "flat_values.h"
 
 using namespace templora;
+using namespace templora::flat;
 
 namespace {
-
-using Values = std::vector<double>;
-
-FlatParameters parameters_of(const Values& start) {
-  FlatParameters parameters({{std::int64_t(start.size())}}, at::kCPU);
-  for (std::size_t i = 0; i < start.size(); ++i) parameters.value[std::int64_t(i)] = start[i];
-  return parameters;
-}
-
-void set_gradient(FlatParameters& parameters, const Values& gradient) {
-  for (std::size_t i = 0; i < gradient.size(); ++i) parameters.grad[std::int64_t(i)] = gradient[i];
-}
-
-double value(const FlatParameters& parameters, std::size_t i) { return parameters.value[std::int64_t(i)].item<double>(); }
 
 /// Algorithm 2 of Loshchilov and Hutter 2019, line by line, in doubles; the decay's factor is the learning rate, as in torch.
 struct Textbook {

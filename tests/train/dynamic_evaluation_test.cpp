@@ -10,25 +10,13 @@
 #include <vector>
 
 #include "catch.h"
+#include "flat_values.h"
 #include "train/optimizer.h"
 
 using namespace templora;
+using namespace templora::flat;
 
 namespace {
-
-using Values = std::vector<double>;
-
-FlatParameters parameters_of(const Values& start) {
-  FlatParameters parameters({{std::int64_t(start.size())}}, at::kCPU);
-  for (std::size_t i = 0; i < start.size(); ++i) parameters.value[std::int64_t(i)] = start[i];
-  return parameters;
-}
-
-void set_gradient(FlatParameters& parameters, const Values& gradient) {
-  for (std::size_t i = 0; i < gradient.size(); ++i) parameters.grad[std::int64_t(i)] = gradient[i];
-}
-
-double value(const FlatParameters& parameters, std::size_t i) { return parameters.value[std::int64_t(i)].item<double>(); }
 
 Values random_gradient(std::mt19937& generator, std::size_t count) {
   Values gradient(count);
