@@ -19,6 +19,7 @@
 #include "report/perplexity_plot.h"
 #include "report/perplexity_table.h"
 #include "run/base_scores.h"
+#include "run/lengths.h"
 #include "run/run_folder.h"
 #include "text_run.h"
 
@@ -51,7 +52,7 @@ BookRecord book_record(const Config& config, const Book& book, std::int64_t inde
   record.text_bytes = book.text_bytes;
   record.words = book.words;
   record.text_hash = book.text_hash;
-  record.fits_one_window = record.tokens <= *config.window.context_tokens + config.window.chunk_tokens;
+  record.fits_one_window = fits_one_window(config, record.tokens);
   return record;
 }
 

@@ -1,6 +1,7 @@
 #include "experiment/chunk_values.h"
 
 #include <ATen/ops/cat.h>
+#include <ATen/ops/tensor.h>
 #include <fmt/format.h>
 
 #include <cmath>
@@ -12,6 +13,10 @@ namespace templora {
 
 std::uint64_t module_seed(std::int64_t seed, std::int64_t text_index, std::int64_t number) {
   return std::uint64_t(seed) + 0x9E3779B97F4A7C15ull * std::uint64_t(text_index) + 0xD1B54A32D192ED03ull * std::uint64_t(number);
+}
+
+at::Tensor ids_on(const at::Device& device, std::span<const std::int64_t> ids) {
+  return at::tensor(at::ArrayRef<std::int64_t>(ids.data(), ids.size())).to(device);
 }
 
 void ReadBack::add(const at::Tensor& values, std::vector<float>& host) {

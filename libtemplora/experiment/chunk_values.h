@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,9 @@ namespace templora {
 /// Seed of the `number`-th module of a text: every module has its own, so that one text's result does not depend
 /// on the others.
 std::uint64_t module_seed(std::int64_t seed, std::int64_t text_index, std::int64_t number);
+
+/// → [ids] int64 on the device.
+at::Tensor ids_on(const at::Device& device, std::span<const std::int64_t> ids);
 
 /// Everything a chunk brings back, in one copy: on CUDA it is the chunk's only synchronisation, where neither a rule that
 /// looks at scores nor cache.measure_staleness asks for a value in between.

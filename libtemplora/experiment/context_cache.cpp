@@ -2,12 +2,12 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/log_softmax.h>
-#include <ATen/ops/tensor.h>
 
 #include <algorithm>
 #include <numeric>
 
 #include "core/check.h"
+#include "experiment/chunk_values.h"
 #include "generate/score.h"
 
 namespace templora {
@@ -52,12 +52,6 @@ std::int64_t ContextCache::open(const std::vector<std::int64_t>& text, std::int6
 }
 
 at::Tensor ContextCache::carry_out(const CacheStep& step, const std::vector<std::int64_t>& text, Rows rows, std::int64_t version) {
-  const auto see = [&](std::int64_t first, std::int64_t end) {
-    for (std::int64_t t = first; t < end; ++t) {
-      positions_.push_back(t);
-      visible_.push_back(text[std::size_t(t)]);
-    }
-  };
   at::Tensor hidden;
   switch (step.kind) {
     case CacheStep::Kind::forget:
@@ -65,7 +59,7 @@ at::Tensor ContextCache::carry_out(const CacheStep& step, const std::vector<std:
       positions_.clear();
       visible_.clear();
       break;
-    case CacheStep::Kind::start: see(step.first, step.first + 1); break;
+    case CacheStep::Kind::start: see(text, step.first, step.first + 1); break;
     case CacheStep::Kind::drop:
       cache_.keep_last(0, step.first, step.held - step.tokens - step.first);
       for (std::vector<std::int64_t>* list : {&positions_, &visible_})
@@ -73,7 +67,7 @@ at::Tensor ContextCache::carry_out(const CacheStep& step, const std::vector<std:
       break;
     case CacheStep::Kind::feed:
       hidden = cache_.append(model_, {{0, slice(text, step.first, step.first + step.tokens)}}, rows, version);
-      see(step.first + 1, step.first + step.tokens + 1);
+      see(text, step.first + 1, step.first + step.tokens + 1);
       break;
   }
   return hidden;
@@ -81,7 +75,11 @@ at::Tensor ContextCache::carry_out(const CacheStep& step, const std::vector<std:
 
 void ContextCache::written(const std::vector<std::int64_t>& text, std::int64_t end) {
   plan_.written(end);
-  for (std::int64_t t = positions_.empty() ? 0 : positions_.back() + 1; t < end; ++t) {
+  see(text, positions_.empty() ? 0 : positions_.back() + 1, end);
+}
+
+void ContextCache::see(const std::vector<std::int64_t>& text, std::int64_t first, std::int64_t end) {
+  for (std::int64_t t = first; t < end; ++t) {
     positions_.push_back(t);
     visible_.push_back(text[std::size_t(t)]);
   }
@@ -91,16 +89,16 @@ at::Tensor ContextCache::score(const std::vector<std::int64_t>& text, const Chun
   return score(plan_.score(chunk), text, version);
 }
 
+at::Tensor ContextCache::ids_of(const std::vector<std::int64_t>& text, std::int64_t first, std::int64_t count) const {
+  return ids_on(model_.options().device(), std::span(text).subspan(std::size_t(first), std::size_t(count)));
+}
+
 at::Tensor ContextCache::score(const std::vector<CacheStep>& steps, const std::vector<std::int64_t>& text, std::int64_t version) {
   const at::NoGradGuard no_grad;
   for (std::size_t i = 0; i + 1 < steps.size(); ++i) carry_out(steps[i], text, Rows::none, version);
   const CacheStep& last = steps.back();
   hidden_ = carry_out(last, text, Rows::all, version);  // [fed, hidden]
-  return hidden_.defined() ? row_nll(model_, hidden_, ids_on_device(text, last.first + 1, last.tokens)) : at::Tensor();
-}
-
-at::Tensor ContextCache::ids_on_device(const std::vector<std::int64_t>& text, std::int64_t first, std::int64_t count) const {
-  return at::tensor(at::ArrayRef<std::int64_t>(text.data() + first, std::size_t(count))).to(model_.options().device());
+  return hidden_.defined() ? row_nll(model_, hidden_, ids_of(text, last.first + 1, last.tokens)) : at::Tensor();
 }
 
 std::optional<StalenessRecord> ContextCache::measure_staleness(const std::vector<std::int64_t>& text, const std::vector<Chunk>& chunks,
@@ -109,7 +107,7 @@ std::optional<StalenessRecord> ContextCache::measure_staleness(const std::vector
   const at::NoGradGuard no_grad;
   ContextCache fresh(model_, config_);
   const at::Tensor fresh_nll = fresh.score(fresh_steps(config_, chunks, index, std::int64_t(ages_.size()) + 1), text, version);
-  const at::Tensor targets = ids_on_device(text, chunks[index].first, chunks[index].count);
+  const at::Tensor targets = ids_of(text, chunks[index].first, chunks[index].count);
   StalenessRecord record;
   record.nll_difference = (row_nll(model_, hidden_, targets) - fresh_nll).to(at::kDouble).mean().item<double>();
   record.kl = mean_kl(model_, fresh.hidden_, hidden_);

@@ -60,7 +60,9 @@ class ContextCache {
   at::Tensor carry_out(const CacheStep& step, const std::vector<std::int64_t>& text, Rows rows, std::int64_t version);
   /// Carries out steps whose last one, if it feeds, scores. → NLLs of the tokens behind its own.
   at::Tensor score(const std::vector<CacheStep>& steps, const std::vector<std::int64_t>& text, std::int64_t version);
-  at::Tensor ids_on_device(const std::vector<std::int64_t>& text, std::int64_t first, std::int64_t count) const;
+  at::Tensor ids_of(const std::vector<std::int64_t>& text, std::int64_t first, std::int64_t count) const;
+  /// Tokens [first, end) come into sight.
+  void see(const std::vector<std::int64_t>& text, std::int64_t first, std::int64_t end);
 
   LlamaImpl& model_;
   const Config& config_;

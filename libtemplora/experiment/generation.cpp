@@ -3,7 +3,6 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/stack.h>
-#include <ATen/ops/tensor.h>
 #include <c10/core/Event.h>
 #include <c10/core/StreamGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
@@ -17,7 +16,7 @@
 #include "experiment/chunk_values.h"
 #include "experiment/not_finite.h"
 #include "model/tensors.h"
-#include "plan/lengths.h"
+#include "run/lengths.h"
 
 namespace templora {
 namespace {
@@ -90,7 +89,7 @@ void Generation::learn_prompt(const std::function<void(std::int64_t)>& after_chu
 }
 
 at::Tensor Generation::tokens_of(const Window& window) const {
-  return at::tensor(at::ArrayRef<std::int64_t>(text_.data() + window.first, std::size_t(window.length))).to(model_.options().device());
+  return ids_on(model_.options().device(), std::span(text_).subspan(std::size_t(window.first), std::size_t(window.length)));
 }
 
 // Of the adapter that writes.

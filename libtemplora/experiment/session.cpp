@@ -18,6 +18,7 @@
 #include "model/row_kernels.h"
 #include "plan/cache_plan.h"
 #include "run/config_fields.h"
+#include "run/lengths.h"
 
 namespace templora {
 namespace {
@@ -81,8 +82,8 @@ Json identity_of(const Machine& machine) {
 }
 
 void check_windows(const Config& config, const LlamaConfig& model) {
-  const std::int64_t chunk = config.window.chunk_tokens, context = *config.window.context_tokens;
-  const std::int64_t window = config.cache.window_tokens.value_or(context + chunk);
+  const std::int64_t chunk = config.window.chunk_tokens, context = context_tokens(config);
+  const std::int64_t window = window_tokens(config);
   const bool slides = config.cache.policy == CachePolicy::refill || config.cache.policy == CachePolicy::last_n;
   if (!slides && window != context + chunk)
     throw Error(Exit::usage, fmt::format("cache.window_tokens: got {} beside cache.policy \"{}\", which has no use for it; wanted null, "

@@ -2,7 +2,6 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/stack.h>
-#include <ATen/ops/tensor.h>
 #include <fmt/format.h>
 
 #include "core/check.h"
@@ -33,7 +32,7 @@ TempLora::TempLora(LlamaImpl& model, const Config& config, const Book& book, std
       book_(book),
       plan_(config, std::int64_t(book.tokens.size())),
       rules_(config),
-      tokens_(at::tensor(at::ArrayRef<std::int64_t>(book.tokens)).to(model.options().device())),
+      tokens_(ids_on(model.options().device(), book.tokens)),
       book_index_(book_index) {
   const bool keeps = config.cache.policy != CachePolicy::rebuild;
   if (keeps && config.score.base) base_cache_ = std::make_unique<ContextCache>(model, config);
@@ -156,8 +155,8 @@ std::optional<Learnt> TempLora::learn(Arm& arm, std::optional<ScoredChunk> first
   ControlRecord& control = record.controls[arm.scorer];
   control.trained_book = lesson.book->name;
   control.trained_token = lesson.chunk.first;
-  const at::ArrayRef<std::int64_t> ids(lesson.book->tokens.data() + segment.first, std::size_t(segment.length));
-  return arm.adapter->learn(at::tensor(ids).to(model_.options().device()), segment.labelled, planned.place, steps);
+  const auto ids = std::span(lesson.book->tokens).subspan(std::size_t(segment.first), std::size_t(segment.length));
+  return arm.adapter->learn(ids_on(model_.options().device(), ids), segment.labelled, planned.place, steps);
 }
 
 void TempLora::read(const at::Tensor& base, const std::vector<ChunkPass>& passes, ChunkResult& result) const {

@@ -1,6 +1,5 @@
 #include "experiment/translation.h"
 
-#include <ATen/ops/tensor.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -243,7 +242,7 @@ std::optional<Learnt> NovelTranslation::learn(const Work& work, PhaseTimer& time
   result.labelled_tokens = lesson.labelled;
   result.lesson_cut_pairs = lesson.cut_pairs;
 
-  const at::Tensor tokens = at::tensor(at::ArrayRef<std::int64_t>(lesson.ids)).to(model_.options().device());
+  const at::Tensor tokens = ids_on(model_.options().device(), lesson.ids);
   timer.mark("prompts");
   Learnt learnt = adapter_->learn(tokens, lesson.labelled, next_chunk_, config_.train.epochs, {},
                                   [&](const char* part) { timer.mark(part); });

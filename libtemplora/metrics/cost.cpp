@@ -7,8 +7,8 @@
 
 #include "core/error.h"
 #include "plan/document_plan.h"
-#include "plan/lengths.h"
 #include "plan/score_rules.h"
+#include "run/lengths.h"
 
 namespace templora {
 namespace {

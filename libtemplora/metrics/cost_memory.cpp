@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "metrics/cost.h"
-#include "plan/lengths.h"
+#include "run/lengths.h"
 
 namespace templora {
 namespace {

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "core/error.h"
-#include "plan/lengths.h"
+#include "run/lengths.h"
 
 namespace templora {
 

@@ -1,8 +1,9 @@
 #include "metrics/run_cost.h"
-#include "plan/lengths.h"
 
 #include <algorithm>
 #include <set>
+
+#include "run/lengths.h"
 
 namespace templora {
 namespace {

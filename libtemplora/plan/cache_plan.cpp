@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "plan/lengths.h"
+#include "run/lengths.h"
 
 namespace templora {
 

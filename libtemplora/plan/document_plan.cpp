@@ -1,6 +1,5 @@
 #include "plan/document_plan.h"
-
-#include "plan/lengths.h"
+#include "run/lengths.h"
 
 namespace templora {
 

@@ -9,6 +9,25 @@
 #include "core/error.h"
 
 namespace templora {
+namespace {
+
+Json list_of(const std::vector<std::optional<double>>& values) {
+  Json list = Json::array();
+  for (const auto& value : values) list.push_back(value ? Json(*value) : Json(nullptr));
+  return list;
+}
+
+std::vector<std::optional<double>> values_of(const Json& state, const char* key, std::int64_t chunks, const std::string& where) {
+  std::vector<std::optional<double>> values;
+  for (const Json& value : state.at(key))
+    values.push_back(value.is_null() ? std::optional<double>() : std::optional<double>(value.get<double>()));
+  if (std::int64_t(values.size()) != chunks)
+    throw Error(Exit::bad_input, fmt::format("{}: {}: got {}, wanted one for each of the {} chunks done", where, key,
+                                             values.size(), chunks));
+  return values;
+}
+
+}  // namespace
 
 bool is_hard(const std::vector<std::optional<double>>& means, std::int64_t chunk, double quantile, std::int64_t always) {
   TEMPLORA_CHECK(chunk >= 0 && chunk < std::int64_t(means.size()), "a chunk is judged after it was scored");
@@ -50,26 +69,6 @@ std::int64_t ScoreRules::expected_steps(std::int64_t place) const {
   const double share = 1 - train_.hard_quantile, nth = double(place - train_.hard_after_chunks);
   return std::floor((nth + 1) * share) > std::floor(nth * share) ? train_.epochs : 0;
 }
-
-namespace {
-
-Json list_of(const std::vector<std::optional<double>>& values) {
-  Json list = Json::array();
-  for (const auto& value : values) list.push_back(value ? Json(*value) : Json(nullptr));
-  return list;
-}
-
-std::vector<std::optional<double>> values_of(const Json& state, const char* key, std::int64_t chunks, const std::string& where) {
-  std::vector<std::optional<double>> values;
-  for (const Json& value : state.at(key))
-    values.push_back(value.is_null() ? std::optional<double>() : std::optional<double>(value.get<double>()));
-  if (std::int64_t(values.size()) != chunks)
-    throw Error(Exit::bad_input, fmt::format("{}: {}: got {}, wanted one for each of the {} chunks done", where, key,
-                                             values.size(), chunks));
-  return values;
-}
-
-}  // namespace
 
 void ScoreRules::save(Json& state) const {
   if (!ask()) return;

@@ -7,8 +7,8 @@
 #include <sstream>
 
 #include "core/hash.h"
-#include "plan/lengths.h"
 #include "report/verify.h"
+#include "run/lengths.h"
 
 namespace templora {
 namespace {

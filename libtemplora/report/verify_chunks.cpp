@@ -11,9 +11,9 @@
 #include "plan/cache_plan.h"
 #include "plan/document_plan.h"
 #include "plan/learning_rates.h"
-#include "plan/lengths.h"
 #include "plan/score_rules.h"
 #include "report/run_image.h"
+#include "run/lengths.h"
 
 namespace templora {
 namespace {
@@ -134,7 +134,7 @@ void verify_books(const RunImage& run, Verification& v) {
     v.expect(book.book_index == static_cast<std::int64_t>(i), "book-order", fmt::format("{}: got book_index {}, wanted {}", where, book.book_index, i));
     const std::string hash = run.identity(fmt::format("text_{}_hash", book.book_index));
     v.expect(book.text_hash == hash, "text-hash", fmt::format("{}: got {}, wanted \"{}\", as in run.json", where, book.text_hash, hash));
-    const bool fits = book.tokens <= context_tokens(config) + config.window.chunk_tokens;
+    const bool fits = fits_one_window(config, book.tokens);
     v.expect(book.fits_one_window == fits, "book-values", fmt::format("{}: fits_one_window: got {}, wanted {}", where, book.fits_one_window, fits));
     const bool counts = book.tokens > 0 && book.text_bytes > 0 && book.words <= book.text_bytes;
     v.expect(counts, "book-values", fmt::format("{}: got {} tokens, {} words, {} bytes, wanted some, and no more words than bytes", where, book.tokens, book.words, book.text_bytes));

@@ -13,9 +13,9 @@
 #include "report/generation_table.h"
 #include "report/pretrain_table.h"
 #include "plan/learning_rates.h"
-#include "plan/lengths.h"
 #include "report/run_image.h"
 #include "report/translation_table.h"
+#include "run/lengths.h"
 
 namespace templora {
 namespace {

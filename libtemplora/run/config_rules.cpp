@@ -6,6 +6,7 @@
 #include <set>
 
 #include "run/config_inputs.h"
+#include "run/lengths.h"
 
 namespace templora {
 namespace {
@@ -45,8 +46,7 @@ void check_cache_rules(const Config& c, Fail&& fail) {
   if (c.cache.policy != CachePolicy::last_n && c.cache.sink_tokens > 0)
     fail("cache.sink_tokens", fmt::format("got {} beside cache.policy \"{}\", wanted 0: only \"last_n\" keeps sinks", c.cache.sink_tokens,
                                           enum_name(c.cache.policy)));
-  const std::int64_t chunk = c.window.chunk_tokens, context = c.window.context_tokens.value_or(c.train.prefix_tokens);
-  const std::int64_t window = c.cache.window_tokens.value_or(context + chunk);
+  const std::int64_t chunk = c.window.chunk_tokens, window = window_tokens(c);
   switch (c.cache.policy) {
     case CachePolicy::rebuild: return;
     case CachePolicy::refill:
@@ -90,7 +90,7 @@ void check_translation_rules(const Config& c, Fail&& fail) {
 
 template <class Fail>
 void check_generation_rules(const Config& c, Fail&& fail) {
-  const std::int64_t context = c.window.context_tokens.value_or(c.train.prefix_tokens);
+  const std::int64_t context = context_tokens(c);
   if (context == 0 && (c.cache.policy == CachePolicy::rebuild || c.cache.policy == CachePolicy::every_k))
     fail("window.context_tokens", "got 0, or null beside train.prefix_tokens 0, wanted at least 1: a text goes on from what is in sight");
   // What "official" fills in is the same setting when a record is read again.
@@ -116,7 +116,7 @@ void check_train_rules(const Config& c, Fail&& fail) {
   const char* rule = t.hard_quantile > 0 ? "train.hard_quantile" : t.steps_by_gap ? "train.steps_by_gap"
                      : t.update_every_chunks > 1 ? "train.update_every_chunks" : nullptr;
   if (rule && !t.enabled) fail(rule, "got a rule for which chunks are learnt beside train.enabled false, which learns none; remove one");
-  const std::int64_t context = c.window.context_tokens.value_or(t.prefix_tokens);
+  const std::int64_t context = context_tokens(c);
   if (t.steps_by_gap && t.gap_context_tokens >= context)
     fail("train.gap_context_tokens", fmt::format("got {} beside train.steps_by_gap, wanted less than window.context_tokens, {}",
                                                  t.gap_context_tokens, context));

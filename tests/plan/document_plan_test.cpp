@@ -5,7 +5,7 @@
 
 #include "catch.h"
 #include "plan/cache_plan.h"
-#include "plan/lengths.h"
+#include "run/lengths.h"
 
 using namespace templora;
 

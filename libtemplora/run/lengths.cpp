@@ -1,4 +1,4 @@
-#include "plan/lengths.h"
+#include "run/lengths.h"
 
 #include <algorithm>
 
@@ -19,6 +19,10 @@ std::int64_t first_chunk_tokens(const Config& config) {
 
 std::int64_t longest_chunk_tokens(const Config& config) {
   return std::max(config.window.chunk_tokens, config.window.first_chunk_tokens.value_or(0));
+}
+
+bool fits_one_window(const Config& config, std::int64_t tokens) {
+  return tokens <= context_tokens(config) + config.window.chunk_tokens;
 }
 
 std::int64_t training_lag(const Config& config) {
