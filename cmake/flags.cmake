@@ -47,3 +47,22 @@ templora_require_header(nlohmann/json.hpp nlohmann-json3-dev)
 templora_require_header(CLI/CLI.hpp libcli11-dev)
 templora_require_header(fmt/format.h libfmt-dev)
 templora_require_header(xxhash.h libxxhash-dev)
+
+# The precompiled header of what needs no torch: JSON and fmt are most of what such a file reads.
+file(WRITE ${PROJECT_BINARY_DIR}/pch.cpp.in "\n")
+configure_file(${PROJECT_BINARY_DIR}/pch.cpp.in ${PROJECT_BINARY_DIR}/pch.cpp COPYONLY)
+add_library(templora_plain_pch OBJECT ${PROJECT_BINARY_DIR}/pch.cpp)
+target_link_libraries(templora_plain_pch PUBLIC templora_flags)
+set(TEMPLORA_PCH_OPTIONS -fpch-preprocess)  # what ccache needs
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  list(APPEND TEMPLORA_PCH_OPTIONS -Wno-restrict)  # GCC 12 sees it in any "text" + string
+endif()
+target_compile_options(templora_plain_pch PRIVATE ${TEMPLORA_PCH_OPTIONS})
+target_precompile_headers(templora_plain_pch PRIVATE
+  <algorithm> <filesystem> <functional> <map> <optional> <string> <vector> <fmt/format.h> <nlohmann/json.hpp>)
+
+# Compiles TARGET, which needs no torch, with that header.
+function(templora_without_torch target)
+  target_compile_options(${target} PRIVATE ${TEMPLORA_PCH_OPTIONS})
+  target_precompile_headers(${target} REUSE_FROM templora_plain_pch)
+endfunction()

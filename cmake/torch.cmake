@@ -66,8 +66,6 @@ target_link_libraries(templora_mkl_symbol PRIVATE templora_flags)
 add_library(templora_mkl_preload SHARED EXCLUDE_FROM_ALL ${PROJECT_SOURCE_DIR}/cmake/mkl_symbol.cpp)
 
 # One precompiled header for all files that include torch; they must share its flags.
-file(WRITE ${PROJECT_BINARY_DIR}/pch.cpp.in "\n")
-configure_file(${PROJECT_BINARY_DIR}/pch.cpp.in ${PROJECT_BINARY_DIR}/pch.cpp COPYONLY)
 add_library(templora_pch OBJECT ${PROJECT_BINARY_DIR}/pch.cpp)
 target_link_libraries(templora_pch PUBLIC templora_flags templora_torch)
 target_compile_options(templora_pch PRIVATE -fpch-preprocess)  # what ccache needs

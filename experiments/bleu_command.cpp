@@ -1,6 +1,5 @@
 // `templora bleu`: BLEU and chrF of translations, with sacreBLEU's settings, numbers and signatures.
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -54,15 +53,18 @@ std::vector<std::string> lines_of(const std::string& file) {
 
 Translations read_files(const Arguments& arguments) {
   if (arguments.references.empty())
-    throw Error(Exit::usage, fmt::format("{}: got no references beside it, wanted a file of references, a line each, or a translation "
-                                         "run's folder alone", arguments.hypotheses));
+    throw Error(
+        Exit::usage,
+        fmt::format("{}: got no references beside it, wanted a file of references, a line each, or a translation "
+                    "run's folder alone",
+                    arguments.hypotheses));
   Translations all{"", lines_of(arguments.hypotheses), {}};
   all.references.resize(all.hypotheses.size());
   for (const std::string& file : arguments.references) {
     const std::vector<std::string> lines = lines_of(file);
     if (lines.size() != all.hypotheses.size())
-      throw Error(Exit::bad_input, fmt::format("{}: got {} lines, wanted {} as in {}: one for each translation", file, lines.size(),
-                                               all.hypotheses.size(), arguments.hypotheses));
+      throw Error(Exit::bad_input, fmt::format("{}: got {} lines, wanted {} as in {}: one for each translation", file,
+                                               lines.size(), all.hypotheses.size(), arguments.hypotheses));
     for (std::size_t i = 0; i < lines.size(); ++i) all.references[i].push_back(lines[i]);
   }
   return all;
@@ -70,8 +72,9 @@ Translations read_files(const Arguments& arguments) {
 
 std::vector<Translations> read_run_pairs(const Arguments& arguments) {
   if (!arguments.references.empty())
-    throw Error(Exit::usage, fmt::format("{}: got references beside a run's folder, which has its own; wanted one or the other",
-                                         arguments.hypotheses));
+    throw Error(Exit::usage,
+                fmt::format("{}: got references beside a run's folder, which has its own; wanted one or the other",
+                            arguments.hypotheses));
   Translations base{"base", {}, {}}, lora{"lora", {}, {}};
   for (const PairRecord& pair : read_pairs(arguments.hypotheses)) {
     if (pair.skipped) continue;
@@ -84,8 +87,7 @@ std::vector<Translations> read_run_pairs(const Arguments& arguments) {
   std::vector<Translations> systems;
   for (Translations* all : {&base, &lora})
     if (!all->hypotheses.empty()) systems.push_back(std::move(*all));
-  if (systems.empty())
-    throw Error(Exit::bad_input, fmt::format("{}: no translation in it yet", arguments.hypotheses));
+  if (systems.empty()) throw Error(Exit::bad_input, fmt::format("{}: no translation in it yet", arguments.hypotheses));
   return systems;
 }
 
@@ -100,8 +102,8 @@ Shown shown(const BleuScore& bleu) {
   for (const double precision : bleu.precisions) precisions.push_back(fmt::format("{:.1f}", precision));
   const double ratio = bleu.reference_words == 0 ? 0 : double(bleu.hypothesis_words) / double(bleu.reference_words);
   return {"BLEU", bleu.signature,
-          fmt::format(" {} (BP = {:.3f} ratio = {:.3f} hyp_len = {} ref_len = {})", fmt::join(precisions, "/"), bleu.brevity_penalty,
-                      ratio, bleu.hypothesis_words, bleu.reference_words),
+          fmt::format(" {} (BP = {:.3f} ratio = {:.3f} hyp_len = {} ref_len = {})", fmt::join(precisions, "/"),
+                      bleu.brevity_penalty, ratio, bleu.hypothesis_words, bleu.reference_words),
           bleu.score};
 }
 
@@ -110,7 +112,8 @@ Shown shown(const ChrfScore& chrf) { return {chrf.name, chrf.signature, "", chrf
 void print(const Arguments& arguments, const Translations& system, const Shown& score) {
   if (!arguments.json) {
     const std::string whose = system.name.empty() ? "" : system.name + ": ";
-    print_out(fmt::format("{}{}|{} = {:.{}f}{}\n", whose, score.name, score.signature, score.score, arguments.digits, score.detail));
+    print_out(fmt::format("{}{}|{} = {:.{}f}{}\n", whose, score.name, score.signature, score.score, arguments.digits,
+                          score.detail));
     return;
   }
   Json line{{"name", score.name}, {"score", score.score}, {"signature", score.signature}};
@@ -148,29 +151,32 @@ void bleu(Arguments arguments) {
 
 }  // namespace
 
-void add_bleu_command(CLI::App& app) {
+void add_bleu_command(CommandLine& line) {
   const auto arguments = std::make_shared<Arguments>();
   Arguments& a = *arguments;
-  CLI::App* command = app.add_subcommand("bleu", "BLEU and chrF of translations, as sacreBLEU computes and signs them");
-  command->add_option("hypotheses", a.hypotheses, "file of translations, a line each, or a translation run's folder")->required();
-  command->add_option("references", a.references, "files of references, a line for each translation");
-  command->add_option("-m,--metrics", a.metrics, "bleu, chrf; default: both")->check(CLI::IsMember({"bleu", "chrf"}));
-  command->add_option("--tokenize", a.tokenizer, "BLEU's words: 13a (the default), intl, zh, char or none");
-  command->add_option("--smooth-method", a.smoothing, "what stands in for an order without a match: exp (the default), floor, add-k or none");
-  command->add_option("--smooth-value", a.bleu.smoothing_value, "of floor (0.1 if not given) and add-k (1)");
-  command->add_option("--max-order", a.bleu.max_order, "BLEU's longest n-gram; default 4")->check(CLI::Range(1, kLongest));
-  command->add_option("--chrf-char-order", a.chrf.char_order, "chrF's longest n-gram of characters; default 6")
-      ->check(CLI::Range(1, kLongest));
-  command->add_option("--chrf-word-order", a.chrf.word_order, "chrF's longest n-gram of words; default 0, 2 is chrF++")
-      ->check(CLI::Range(0, kLongest));
-  command->add_option("--chrf-beta", a.chrf.beta, "recall counts beta times beta as much as precision; default 2");
-  command->add_flag("--chrf-whitespace", a.chrf.whitespace, "keep white space among chrF's characters");
-  command->add_flag("--chrf-eps-smoothing", a.chrf.eps_smoothing, "mean of the orders' F scores, as in the chrF++ script");
-  command->add_flag("--lowercase", a.lowercase, "compare both sides in small letters");
-  command->add_flag("--sentence-level", a.sentences, "a score for each line; BLEU leaves out orders that are too long for it");
-  command->add_option("-w,--width", a.digits, "decimals")->check(CLI::Range(0, 15));
-  command->add_flag("--json", a.json, "one JSON object a line: name, score, signature");
-  command->callback([arguments] { bleu(*arguments); });
+  Command command = line.command("bleu", "BLEU and chrF of translations, as sacreBLEU computes and signs them");
+  command.option("hypotheses", a.hypotheses, "file of translations, a line each, or a translation run's folder")
+      .required();
+  command.option("references", a.references, "files of references, a line for each translation");
+  command.option("-m,--metrics", a.metrics, "bleu, chrf; default: both").one_of({"bleu", "chrf"});
+  command.option("--tokenize", a.tokenizer, "BLEU's words: 13a (the default), intl, zh, char or none");
+  command.option("--smooth-method", a.smoothing,
+                 "what stands in for an order without a match: exp (the default), floor, add-k or none");
+  command.option("--smooth-value", a.bleu.smoothing_value, "of floor (0.1 if not given) and add-k (1)");
+  command.option("--max-order", a.bleu.max_order, "BLEU's longest n-gram; default 4").between(1, kLongest);
+  command.option("--chrf-char-order", a.chrf.char_order, "chrF's longest n-gram of characters; default 6")
+      .between(1, kLongest);
+  command.option("--chrf-word-order", a.chrf.word_order, "chrF's longest n-gram of words; default 0, 2 is chrF++")
+      .between(0, kLongest);
+  command.option("--chrf-beta", a.chrf.beta, "recall counts beta times beta as much as precision; default 2");
+  command.flag("--chrf-whitespace", a.chrf.whitespace, "keep white space among chrF's characters");
+  command.flag("--chrf-eps-smoothing", a.chrf.eps_smoothing, "mean of the orders' F scores, as in the chrF++ script");
+  command.flag("--lowercase", a.lowercase, "compare both sides in small letters");
+  command.flag("--sentence-level", a.sentences,
+               "a score for each line; BLEU leaves out orders that are too long for it");
+  command.option("-w,--width", a.digits, "decimals").between(0, 15);
+  command.flag("--json", a.json, "one JSON object a line: name, score, signature");
+  command.action([arguments] { bleu(*arguments); });
 }
 
 }  // namespace templora

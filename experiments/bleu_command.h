@@ -1,12 +1,10 @@
 #pragma once
 
-namespace CLI {
-class App;
-}
+#include "command_line.h"
 
 namespace templora {
 
 /// Adds `templora bleu`, as commands.h says of the others.
-void add_bleu_command(CLI::App& app);
+void add_bleu_command(CommandLine& line);
 
 }  // namespace templora

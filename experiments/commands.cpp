@@ -17,7 +17,8 @@ std::vector<Override> parse_overrides(const std::vector<std::string>& sets) {
     const std::size_t equals = set.find('=');
     if (equals == std::string::npos || equals == 0)
       throw Error(Exit::usage, fmt::format("--set: got \"{}\", wanted key=value, such as train.epochs=1", set));
-    if (utf8_error(set) != kValidUtf8) throw Error(Exit::usage, fmt::format("--set: got \"{}\", wanted UTF-8", printable(set)));
+    if (utf8_error(set) != kValidUtf8)
+      throw Error(Exit::usage, fmt::format("--set: got \"{}\", wanted UTF-8", printable(set)));
     overrides.push_back({set.substr(0, equals), set.substr(equals + 1)});
   }
   return overrides;

@@ -4,26 +4,23 @@
 #include <string>
 #include <vector>
 
-#include "run/config.h"
-
-namespace CLI {
-class App;
-}
+#include "command_line.h"
+#include "config/config.h"
 
 namespace templora {
 
 // Each adds one subcommand, which runs while the command line is parsed and throws Error where it fails.
-void add_run_command(CLI::App& app);
-void add_generate_command(CLI::App& app);
-void add_schema_command(CLI::App& app);
-void add_cost_command(CLI::App& app);
-void add_compare_command(CLI::App& app);
-void add_verify_command(CLI::App& app);
-void add_sweep_command(CLI::App& app);
-void add_status_command(CLI::App& app);
-void add_report_command(CLI::App& app);
-void add_pool_command(CLI::App& app);
-void add_tokenize_command(CLI::App& app);
+void add_run_command(CommandLine& line);
+void add_generate_command(CommandLine& line);
+void add_schema_command(CommandLine& line);
+void add_cost_command(CommandLine& line);
+void add_compare_command(CommandLine& line);
+void add_verify_command(CommandLine& line);
+void add_sweep_command(CommandLine& line);
+void add_status_command(CommandLine& line);
+void add_report_command(CommandLine& line);
+void add_pool_command(CommandLine& line);
+void add_tokenize_command(CommandLine& line);
 
 /// The arguments of --set. Throws Error(usage) naming the one that is not key=value.
 std::vector<Override> parse_overrides(const std::vector<std::string>& sets);

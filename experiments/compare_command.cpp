@@ -1,6 +1,5 @@
 // `templora compare`: what differs between two runs, and whether it is more than chance.
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <memory>
@@ -14,9 +13,13 @@ namespace {
 
 RunData read_scores(const std::string& folder) {
   const fs::path record = fs::path(folder) / "run.json";
-  if (!fs::exists(record)) throw Error(Exit::bad_input, fmt::format("{}: run.json is missing, wanted a run's folder, as --out names it", folder));
+  if (!fs::exists(record))
+    throw Error(Exit::bad_input,
+                fmt::format("{}: run.json is missing, wanted a run's folder, as --out names it", folder));
   if (!fs::exists(fs::path(folder) / "books.jsonl"))
-    throw Error(Exit::bad_input, fmt::format("{}: books.jsonl is missing, wanted a run that scores texts: perplexity or translation", folder));
+    throw Error(
+        Exit::bad_input,
+        fmt::format("{}: books.jsonl is missing, wanted a run that scores texts: perplexity or translation", folder));
   return read_run(folder);
 }
 
@@ -26,19 +29,22 @@ struct Arguments {
 };
 
 void compare(const Arguments& arguments) {
-  const RunComparison comparison = compare_runs(read_scores(arguments.first), read_scores(arguments.second), arguments.first, arguments.second);
-  print_out(arguments.json ? dump_json_pretty(to_json(comparison), "compare") : comparison_text(comparison, arguments.first, arguments.second));
+  const RunComparison comparison =
+      compare_runs(read_scores(arguments.first), read_scores(arguments.second), arguments.first, arguments.second);
+  print_out(arguments.json ? dump_json_pretty(to_json(comparison), "compare")
+                           : comparison_text(comparison, arguments.first, arguments.second));
 }
 
 }  // namespace
 
-void add_compare_command(CLI::App& app) {
+void add_compare_command(CommandLine& line) {
   const auto arguments = std::make_shared<Arguments>();
-  CLI::App* command = app.add_subcommand("compare", "what differs between two runs, and whether their NLLs differ by more than chance");
-  command->add_option("first", arguments->first, "run folder")->required();
-  command->add_option("second", arguments->second, "run folder that is compared with it")->required();
-  command->add_flag("--json", arguments->json, "print JSON");
-  command->callback([arguments] { compare(*arguments); });
+  Command command =
+      line.command("compare", "what differs between two runs, and whether their NLLs differ by more than chance");
+  command.option("first", arguments->first, "run folder").required();
+  command.option("second", arguments->second, "run folder that is compared with it").required();
+  command.flag("--json", arguments->json, "print JSON");
+  command.action([arguments] { compare(*arguments); });
 }
 
 }  // namespace templora

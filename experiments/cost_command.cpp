@@ -1,6 +1,5 @@
 // `templora cost`: what a config will cost, without running it.
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -24,15 +23,18 @@ struct CostArguments {
 
 ModelShape shape_for(const Config& config, const CostArguments& arguments) {
   if (!arguments.shape.empty()) return named_model_shape(arguments.shape);
-  if (config.experiment == ExperimentKind::pretrain) return pretrain_shape(config.pretrain, Tokenizer(*config.model.tokenizer).size());
+  if (config.experiment == ExperimentKind::pretrain)
+    return pretrain_shape(config.pretrain, Tokenizer(*config.model.tokenizer).size());
   return model_shape(config);
 }
 
-// Tokens that are given, or that the config itself names: of what is written, of pretraining. A book's only its text tells.
+// Tokens that are given, or that the config itself names: of what is written, of pretraining. A book's only its text
+// tells.
 std::vector<std::int64_t> known_tokens(const Config& config, std::int64_t given) {
   if (given > 0) return {given};
   if (config.experiment == ExperimentKind::generation) return {config.generate.tokens};
-  if (config.experiment == ExperimentKind::pretrain) return config.pretrain.tokens ? std::vector{*config.pretrain.tokens} : std::vector<std::int64_t>();
+  if (config.experiment == ExperimentKind::pretrain)
+    return config.pretrain.tokens ? std::vector{*config.pretrain.tokens} : std::vector<std::int64_t>();
   return {};
 }
 
@@ -67,20 +69,25 @@ void cost(const CostArguments& arguments) {
 
 }  // namespace
 
-void add_cost_command(CLI::App& app) {
+void add_cost_command(CommandLine& line) {
   const auto arguments = std::make_shared<CostArguments>();
-  CLI::App* command = app.add_subcommand("cost", "predict FLOPs, memory and time of a config without running it");
-  command->add_option("config", arguments->config, "JSON config file")->required();
-  command->add_option("--device", arguments->device,
-                      fmt::format("device whose peaks give a floor of time: {}, or bf16_flops=N,fp32_flops=N,bytes_per_s=N,memory_bytes=N",
-                                  fmt::join(device_names(), ", ")));
-  command->add_option("--tokens", arguments->tokens, "length of the text, for the whole run's cost")->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 30));
-  command->add_option("--shape", arguments->shape,
-                      fmt::format("sizes of a published model instead of the config's: {}", fmt::join(model_shape_names(), ", ")));
-  command->add_option("--set", arguments->sets, "key=value: overrides one key; the value is JSON, else text")
-      ->type_name("KEY=VALUE")->take_all()->expected(1);
-  command->add_flag("--json", arguments->json, "print JSON");
-  command->callback([arguments] { cost(*arguments); });
+  Command command = line.command("cost", "predict FLOPs, memory and time of a config without running it");
+  command.option("config", arguments->config, "JSON config file").required();
+  command.option(
+      "--device", arguments->device,
+      fmt::format(
+          "device whose peaks give a floor of time: {}, or bf16_flops=N,fp32_flops=N,bytes_per_s=N,memory_bytes=N",
+          fmt::join(device_names(), ", ")));
+  command.option("--tokens", arguments->tokens, "length of the text, for the whole run's cost")
+      .between(std::int64_t{1}, std::int64_t{1} << 30);
+  command.option(
+      "--shape", arguments->shape,
+      fmt::format("sizes of a published model instead of the config's: {}", fmt::join(model_shape_names(), ", ")));
+  command.option("--set", arguments->sets, "key=value: overrides one key; the value is JSON, else text")
+      .value_name("KEY=VALUE")
+      .repeatable();
+  command.flag("--json", arguments->json, "print JSON");
+  command.action([arguments] { cost(*arguments); });
 }
 
 }  // namespace templora

@@ -10,16 +10,16 @@
 #include "core/stop.h"
 #include "experiment/generation.h"
 #include "experiment/memory_peaks.h"
-#include "experiment/session.h"
-#include "metrics/run_cost.h"
+#include "experiment/machine.h"
+#include "cost/run_cost.h"
 #include "model/load.h"
 #include "plan/cache_plan.h"
 #include "report/generation_table.h"
-#include "run/config_fields.h"
+#include "config/config_fields.h"
 #include "run/run_folder.h"
 #include "text/stop_strings.h"
 #include "text/text_stream.h"
-#include "text_run.h"
+#include "run_record.h"
 
 namespace templora {
 namespace {
@@ -28,14 +28,15 @@ std::vector<std::int64_t> read_prompt(const Config& config, const Tokenizer& tok
   const GenerateConfig& g = config.generate;
   std::vector<std::int64_t> prompt = tokenizer.encode(g.prompt ? *g.prompt : read_file(*g.prompt_file), false);
   if (tokenizer.adds_bos()) prompt.insert(prompt.begin(), tokenizer.bos_id());
-  if (prompt.empty()) throw Error(Exit::bad_input, "generate.prompt: got no token, wanted at least one; write some text");
+  if (prompt.empty())
+    throw Error(Exit::bad_input, "generate.prompt: got no token, wanted at least one; write some text");
   check_ids(prompt, "generate.prompt", model);
   return prompt;
 }
 
-Json run_record(const LoadedConfig& loaded, const Machine& machine, const std::string& weights, const Tokenizer& tokenizer,
-                const std::vector<std::int64_t>& prompt) {
-  Json record = text_run_record(loaded, machine, weights, tokenizer, {}, {});
+Json run_record(const LoadedConfig& loaded, const Machine& machine, const std::string& weights,
+                const Tokenizer& tokenizer, const std::vector<std::int64_t>& prompt) {
+  Json record = run_record(loaded, machine, weights, tokenizer, {}, {});
   record["identity"]["prompt_hash"] = hash_hex(Json(prompt).dump());
   record["prompt_tokens"] = prompt;
   return record;
@@ -74,13 +75,15 @@ Snapshot read_snapshot(const fs::path& folder) {
   snapshot.folder = folder;
   snapshot.json = parse_json(read_file(file), file);
   const Json& json = snapshot.json;
-  require(json.is_object() && json.contains("weights_hash") && json.contains("tokenizer_hash") && json.contains("state") &&
-              json.at("state").is_object() && json.at("state").contains("text") && json.at("state").contains("prompt_tokens"),
+  require(json.is_object() && json.contains("weights_hash") && json.contains("tokenizer_hash") &&
+              json.contains("state") && json.at("state").is_object() && json.at("state").contains("text") &&
+              json.at("state").contains("prompt_tokens"),
           "got no snapshot, wanted a folder snapshots/<chunk> of a generation");
   const Json &text = json.at("state").at("text"), &prompt_tokens = json.at("state").at("prompt_tokens");
   require(text.is_array() && !text.empty(), "state.text: got no token, wanted an array of at least one");
   for (const Json& id : text) {
-    require(id.is_number_integer() && id.get<std::int64_t>() >= 0, "state.text: got what is no token, wanted integers from 0");
+    require(id.is_number_integer() && id.get<std::int64_t>() >= 0,
+            "state.text: got what is no token, wanted integers from 0");
     snapshot.text.push_back(id.get<std::int64_t>());
   }
   require(prompt_tokens.is_number_integer() && prompt_tokens.get<std::int64_t>() >= 1 &&
@@ -90,25 +93,29 @@ Snapshot read_snapshot(const fs::path& folder) {
   return snapshot;
 }
 
-// What makes a branch impossible and can be known without the module.
+// What makes a branch impossible and can be known without the adapter.
 void check_snapshot(const Snapshot& snapshot, const Config& config, const LlamaConfig& model) {
   check_ids(snapshot.text, (snapshot.folder / kSnapshotState).string() + ": state.text", model);
   if (snapshot.written() >= config.generate.tokens)
-    throw Error(Exit::usage, fmt::format("generate.from_snapshot: the snapshot has {} of generate.tokens {}; raise generate.tokens",
-                                         snapshot.written(), config.generate.tokens));
+    throw Error(Exit::usage,
+                fmt::format("generate.from_snapshot: the snapshot has {} of generate.tokens {}; raise generate.tokens",
+                            snapshot.written(), config.generate.tokens));
 }
 
-void restore_snapshot(Generation& generation, const Snapshot& snapshot, const std::string& weights, const std::string& tokenizer) {
+void restore_snapshot(Generation& generation, const Snapshot& snapshot, const std::string& weights,
+                      const std::string& tokenizer) {
   if (snapshot.json.at("weights_hash") != weights)
-    throw Error(Exit::bad_input, fmt::format("{}: it was made with another model; name that model in model.path", snapshot.folder.string()));
-  if (snapshot.json.at("tokenizer_hash") != tokenizer)
-    throw Error(Exit::bad_input, fmt::format("{}: it was made with another tokenizer; name that tokenizer in model.tokenizer",
+    throw Error(Exit::bad_input, fmt::format("{}: it was made with another model; name that model in model.path",
                                              snapshot.folder.string()));
+  if (snapshot.json.at("tokenizer_hash") != tokenizer)
+    throw Error(Exit::bad_input,
+                fmt::format("{}: it was made with another tokenizer; name that tokenizer in model.tokenizer",
+                            snapshot.folder.string()));
   try {
     generation.restore(snapshot.json.at("state"), snapshot.folder / kSnapshotTensors);
   } catch (const nlohmann::json::exception& error) {
-    throw Error(Exit::bad_input, fmt::format("{}: {}: {}; is it of another version or kind of run?", snapshot.folder.string(),
-                                             kSnapshotState, error.what()));
+    throw Error(Exit::bad_input, fmt::format("{}: {}: {}; is it of another version or kind of run?",
+                                             snapshot.folder.string(), kSnapshotState, error.what()));
   }
   generation.go_on();  // where a stop string ended the snapshot's text, the branch is what comes behind it
 }
@@ -119,14 +126,16 @@ void log_cut_prompt(const Config& config, std::int64_t prompt_tokens) {
   plan.open(prompt_tokens, std::min(config.generate.tokens, config.window.chunk_tokens));
   if (plan.visible() >= prompt_tokens) return;
   const bool learns = config.score.adapter && config.train.enabled;
-  log_line(fmt::format("the prompt has {} tokens, of which the first chunk sees {} (cache.policy \"{}\"), and the others have no part in "
-                       "the text{}",
-                       prompt_tokens, plan.visible(), enum_name(config.cache.policy),
-                       learns ? "; with generate.learn_prompt true the module learns them all" : ""));
+  log_line(
+      fmt::format("the prompt has {} tokens, of which the first chunk sees {} (cache.policy \"{}\"), and the others "
+                  "have no part in "
+                  "the text{}",
+                  prompt_tokens, plan.visible(), enum_name(config.cache.policy),
+                  learns ? "; with generate.learn_prompt true the module learns them all" : ""));
 }
 
-void finish(RunFolder& folder, const Config& config, const Json& record, const std::string& hash_before, LlamaImpl& model,
-            const Tokenizer& tokenizer, const Generation& generation) {
+void finish(RunFolder& folder, const Config& config, const Json& record, const std::string& hash_before,
+            LlamaImpl& model, const Tokenizer& tokenizer, const Generation& generation) {
   const Json weights = unchanged_weights(model, hash_before);
   const std::vector<GenerationRecord> chunks = read_generation(folder.path());
   Json summary = generation_summary(chunks);

@@ -1,6 +1,5 @@
 // The command line: starts what it asks for, turns errors into one line and an exit code.
 
-#include <CLI/CLI.hpp>
 #include <c10/util/Exception.h>
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -40,27 +39,23 @@ int report(Exit code, const std::string& message) {
 
 int main(int argc, char** argv) {
   open_standard_streams();
-  CLI::App app{"templora: Temp-LoRA (arXiv 2401.11504), a temporary LoRA trained on a text as it streams by"};
-  app.set_version_flag("--version", "templora " TEMPLORA_VERSION);
-  app.require_subcommand(1);
+  CommandLine line("templora: Temp-LoRA (arXiv 2401.11504), a temporary LoRA trained on a text as it streams by",
+                   "templora " TEMPLORA_VERSION);
 
-  add_run_command(app);
-  add_generate_command(app);
-  add_schema_command(app);
-  add_cost_command(app);
-  add_compare_command(app);
-  add_pool_command(app);
-  add_verify_command(app);
-  add_sweep_command(app);
-  add_status_command(app);
-  add_report_command(app);
-  add_tokenize_command(app);
-  add_bleu_command(app);
+  add_run_command(line);
+  add_generate_command(line);
+  add_schema_command(line);
+  add_cost_command(line);
+  add_compare_command(line);
+  add_pool_command(line);
+  add_verify_command(line);
+  add_sweep_command(line);
+  add_status_command(line);
+  add_report_command(line);
+  add_tokenize_command(line);
+  add_bleu_command(line);
   try {
-    app.parse(argc, argv);
-    return int(Exit::done);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : int(Exit::usage);
+    return int(line.run(argc, argv) ? Exit::done : Exit::usage);
   } catch (const Error& error) {
     return report(error.exit_code(), error.what());
   } catch (const std::bad_alloc&) {
@@ -68,7 +63,8 @@ int main(int argc, char** argv) {
   } catch (const c10::Error& error) {
     const std::string what = error.what_without_backtrace();
     const std::string line = what.substr(0, what.find('\n'));
-    return is_out_of_memory(error) ? report(Exit::resources, "out of memory: " + line) : report(Exit(1), "LibTorch: " + line);
+    return is_out_of_memory(error) ? report(Exit::resources, "out of memory: " + line)
+                                   : report(Exit(1), "LibTorch: " + line);
   } catch (const std::filesystem::filesystem_error& error) {
     // A name that cannot be followed is wrong input; the rest is the disk's.
     const std::error_code code = error.code();

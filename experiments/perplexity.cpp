@@ -9,19 +9,19 @@
 #include "core/log.h"
 #include "core/stop.h"
 #include "experiment/memory_peaks.h"
-#include "experiment/session.h"
+#include "experiment/machine.h"
 #include "experiment/temp_lora.h"
 #include "metrics/perplexity.h"
-#include "metrics/run_cost.h"
+#include "cost/run_cost.h"
 #include "model/load.h"
 #include "plan/document_plan.h"
 #include "report/cost_table.h"
 #include "report/perplexity_plot.h"
 #include "report/perplexity_table.h"
 #include "run/base_scores.h"
-#include "run/lengths.h"
+#include "config/lengths.h"
 #include "run/run_folder.h"
-#include "text_run.h"
+#include "run_record.h"
 
 namespace templora {
 
@@ -58,27 +58,31 @@ BookRecord book_record(const Config& config, const Book& book, std::int64_t inde
 
 }  // namespace
 
-ControlLessons run_lessons(const Config& config, const std::vector<Book>& books, const std::vector<Book>& control_books,
-                           std::int64_t index) {
-  ControlLessons lessons;
+ControlSegments run_segments(const Config& config, const std::vector<Book>& books,
+                             const std::vector<Book>& control_books, std::int64_t index) {
+  ControlSegments segments;
   const Book& book = books[std::size_t(index)];
   const std::vector<Chunk> chunks = DocumentPlan(config, std::int64_t(book.tokens.size())).chunks();
   const bool has_others =
       std::any_of(books.begin(), books.end(), [&](const Book& other) { return other.text_hash != book.text_hash; });
   for (const Control control : config.control) {
     const bool own = control_books.empty() || (control == Control::other_book && has_others);
-    lessons[scorer_of(control)] = control_lessons(control, own ? books : control_books, book, index, chunks, config.seed);
+    segments[arm_of(control)] =
+        control_segments(control, own ? books : control_books, book, index, chunks, config.seed);
   }
-  return lessons;
+  return segments;
 }
 
 namespace {
 
-// Where the base model's NLLs are kept between runs. With kept keys they are computed: a state holds the base's keys too.
+// Where the base model's NLLs are kept between runs. With kept keys they are computed: a state holds the base's keys
+// too.
 std::optional<BaseScores> base_scores(const LoadedConfig& loaded, const Json& record) {
   const Config& config = loaded.config;
-  if (!config.score.base || !config.score.base_scores || config.cache.policy != CachePolicy::rebuild) return std::nullopt;
-  return BaseScores(*config.score.base_scores, loaded.effective, record.at("identity"), record.at("processor").get<std::string>());
+  if (!config.score.base || !config.score.base_scores || config.cache.policy != CachePolicy::rebuild)
+    return std::nullopt;
+  return BaseScores(*config.score.base_scores, loaded.effective, record.at("identity"),
+                    record.at("processor").get<std::string>());
 }
 
 void finish(RunFolder& folder, const Config& config, const std::string& hash_before, LlamaImpl& model) {
@@ -113,11 +117,14 @@ void run_perplexity(const LoadedConfig& loaded, const std::filesystem::path& pat
   const std::vector<Book> books = read_run_books(config, paths, tokenizer, model->config());
   check_distinct_texts(paths, text_hashes(books), "data.books", resume && fs::exists(path / "run.json"));
   const std::vector<Book> control_books =
-      config.control.empty() ? std::vector<Book>() : read_run_books(config, expand_globs(config.data.control_books, "."), tokenizer, model->config());
-  for (std::size_t i = 0; i < books.size(); ++i) run_lessons(config, books, control_books, std::int64_t(i));  // all have lessons
+      config.control.empty()
+          ? std::vector<Book>()
+          : read_run_books(config, expand_globs(config.data.control_books, "."), tokenizer, model->config());
+  for (std::size_t i = 0; i < books.size(); ++i)
+    run_segments(config, books, control_books, std::int64_t(i));  // all have segments
   const std::string hash = weights_hash(*model);
-  const Json record = text_run_record(loaded, machine, hash, tokenizer, text_hashes(books), text_hashes(control_books));
-  // A module that cannot be made (a layer the model has not, a damaged init_from) is found before a folder is.
+  const Json record = run_record(loaded, machine, hash, tokenizer, text_hashes(books), text_hashes(control_books));
+  // An adapter that cannot be made (a layer the model has not, a damaged init_from) is found before a folder is.
   if (config.score.adapter && !resume) TempLora(*model, config, books.front(), 0);
   RunFolder folder = resume ? RunFolder::resume(path, record, loaded.hash_of_0_1) : RunFolder::create(path, record);
   if (folder.finished()) {
@@ -136,7 +143,7 @@ void run_perplexity(const LoadedConfig& loaded, const std::filesystem::path& pat
 
   for (; index < std::int64_t(books.size()); ++index) {
     const Book& book = books[std::size_t(index)];
-    TempLora document(*model, config, book, index, run_lessons(config, books, control_books, index));
+    TempLora document(*model, config, book, index, run_segments(config, books, control_books, index));
     if (saved && saved->at("book_index") == index)
       document.restore(*saved, folder.saved_tensors());
     else
@@ -155,9 +162,9 @@ void run_perplexity(const LoadedConfig& loaded, const std::filesystem::path& pat
     RunningTotals running;
     while (document.next_chunk() < document.chunk_count()) {
       const ChunkResult result = document.step();
-      if (config.score.base) folder.append_nll(index, Scorer::base, result.base_nll);
-      if (config.score.adapter) folder.append_nll(index, Scorer::lora, result.lora_nll);
-      for (const auto& [scorer, nll] : result.control_nll) folder.append_nll(index, scorer, nll);
+      if (config.score.base) folder.append_nll(index, Arm::base, result.base_nll);
+      if (config.score.adapter) folder.append_nll(index, Arm::lora, result.lora_nll);
+      for (const auto& [arm, nll] : result.control_nll) folder.append_nll(index, arm, nll);
       folder.append_chunk(result.record);
       running.add(result.record);
       progress.update(before + document.tokens_done(), fmt::format("{} chunk {}/{}{}", book.name, document.next_chunk(),

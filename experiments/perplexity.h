@@ -6,24 +6,24 @@
 
 #include "experiment/controls.h"
 #include "model/llama_config.h"
-#include "run/config.h"
+#include "config/config.h"
 #include "text/books.h"
 
 namespace templora {
 
 /// The main job: books stream through the model chunk by chunk, each scored with and without a temporary
-/// module that is trained as it goes; ends with the paper's PG-19 table in `folder` (docs/formats.md).
+/// adapter that is trained as it goes; ends with the paper's PG-19 table in `folder` (docs/formats.md).
 /// With `resume`, goes on where a stopped run of the same config left off; on the CPU the result is
 /// bit-identical to an uninterrupted run.
 /// Throws Error: usage, bad_input, resources, numerics; interrupted once a signal came and the state is saved.
 void run_perplexity(const LoadedConfig& config, const std::filesystem::path& folder, bool resume);
 
 /// The books of a run, tokenised. Throws Error(bad_input) also where a token is beyond the model's vocabulary.
-std::vector<Book> read_run_books(const Config& config, const std::vector<std::filesystem::path>& paths, const Tokenizer& tokenizer,
-                                 const LlamaConfig& model);
+std::vector<Book> read_run_books(const Config& config, const std::vector<std::filesystem::path>& paths,
+                                 const Tokenizer& tokenizer, const LlamaConfig& model);
 
-/// What the controls of a run learn while book `index` is read. Throws Error(usage) as control_lessons() does.
-ControlLessons run_lessons(const Config& config, const std::vector<Book>& books, const std::vector<Book>& control_books,
-                           std::int64_t index);
+/// What the controls of a run learn while book `index` is read. Throws Error(usage) as control_segments() does.
+ControlSegments run_segments(const Config& config, const std::vector<Book>& books,
+                             const std::vector<Book>& control_books, std::int64_t index);
 
 }  // namespace templora

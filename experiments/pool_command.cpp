@@ -1,6 +1,5 @@
 // `templora pool`: one table over the books of several runs.
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <memory>
@@ -11,7 +10,7 @@
 #include "report/perplexity_plot.h"
 #include "report/perplexity_table.h"
 #include "report/pool.h"
-#include "run_sources.h"
+#include "run_arguments.h"
 
 namespace templora {
 namespace {
@@ -28,11 +27,14 @@ std::vector<NamedRun> read_runs(const std::vector<std::string>& folders, std::ve
   std::vector<NamedRun> runs;
   for (const RunSource& source : sources_of(folders, not_started)) {
     if (!fs::exists(source.folder / "summary.json"))
-      throw Error(Exit::bad_input, fmt::format("{}: no summary.json in it, wanted finished runs; a run goes on with --resume", source.name));
+      throw Error(
+          Exit::bad_input,
+          fmt::format("{}: no summary.json in it, wanted finished runs; a run goes on with --resume", source.name));
     if (runs.empty()) edges = source.edges;
     runs.push_back({source.name, read_run(source.folder)});
   }
-  if (!not_started.empty()) throw Error(Exit::bad_input, not_started.front() + " Wanted a sweep whose cells are all done.");
+  if (!not_started.empty())
+    throw Error(Exit::bad_input, not_started.front() + " Wanted a sweep whose cells are all done.");
   return runs;
 }
 
@@ -61,13 +63,15 @@ void pool(const Arguments& arguments) {
 
 }  // namespace
 
-void add_pool_command(CLI::App& app) {
+void add_pool_command(CommandLine& line) {
   const auto arguments = std::make_shared<Arguments>();
-  CLI::App* command = app.add_subcommand("pool", "one table over the books of several perplexity runs that differ in data.books only");
-  command->add_option("runs", arguments->folders, "run folders and sweep folders")->required();
-  command->add_option("--out", arguments->out, "folder for table.md, summary.json and perplexity.svg; default: only prints the table");
-  command->add_flag("--json", arguments->json, "print summary.json instead of the table");
-  command->callback([arguments] { pool(*arguments); });
+  Command command =
+      line.command("pool", "one table over the books of several perplexity runs that differ in data.books only");
+  command.option("runs", arguments->folders, "run folders and sweep folders").required();
+  command.option("--out", arguments->out,
+                 "folder for table.md, summary.json and perplexity.svg; default: only prints the table");
+  command.flag("--json", arguments->json, "print summary.json instead of the table");
+  command.action([arguments] { pool(*arguments); });
 }
 
 }  // namespace templora

@@ -13,17 +13,17 @@
 #include "core/stop.h"
 #include "experiment/memory_peaks.h"
 #include "experiment/phase_timer.h"
-#include "experiment/session.h"
+#include "experiment/machine.h"
 #include "experiment/token_corpus.h"
 #include "metrics/derived.h"
 #include "model/load.h"
 #include "model/tensors.h"
 #include "plan/learning_rates.h"
 #include "report/pretrain_table.h"
-#include "run/config_inputs.h"
+#include "config/config_inputs.h"
 #include "run/run_folder.h"
 #include "run/run_state.h"
-#include "text_run.h"
+#include "run_record.h"
 #include "train/pretrainer.h"
 
 namespace templora {
@@ -66,28 +66,32 @@ struct Corpora {
 
 Corpora read_corpora(const Config& config, const Tokenizer& tokenizer) {
   const std::vector<fs::path> books = without(expand_globs(config.data.books, "."), config.data.exclude);
-  const std::vector<fs::path> held_back = expand_globs(config.data.validation, ".");
+  const std::vector<fs::path> held_out = expand_globs(config.data.validation, ".");
   for (const fs::path& book : books)
-    for (const fs::path& other : held_back)
+    for (const fs::path& other : held_out)
       if (fs::equivalent(book, other))
-        throw Error(Exit::usage, fmt::format("data.validation: {} is among the training books too; name it in data.exclude",
-                                             other.string()));
+        throw Error(Exit::usage,
+                    fmt::format("data.validation: {} is among the training books too; name it in data.exclude",
+                                other.string()));
   std::optional<fs::path> cache;
   if (config.pretrain.token_cache) cache = *config.pretrain.token_cache;
   Corpora corpora{read_corpus(books, tokenizer, config.data.strip, cache),
-                  read_corpus(held_back, tokenizer, config.data.strip, cache)};
+                  read_corpus(held_out, tokenizer, config.data.strip, cache)};
   std::map<std::string, fs::path> book_of;  // a copy has another name or lies elsewhere: what it holds gives it away
   for (std::size_t i = 0; i < books.size(); ++i) book_of.emplace(corpora.training.text_hashes[i], books[i]);
-  for (std::size_t i = 0; i < held_back.size(); ++i)
+  for (std::size_t i = 0; i < held_out.size(); ++i)
     if (const auto book = book_of.find(corpora.validation.text_hashes[i]); book != book_of.end())
-      throw Error(Exit::usage, fmt::format("data.validation: {} holds the same text as {} among the training books, wanted texts that "
-                                           "are not learnt; name that book in data.exclude",
-                                           held_back[i].string(), book->second.string()));
+      throw Error(
+          Exit::usage,
+          fmt::format("data.validation: {} holds the same text as {} among the training books, wanted texts that "
+                      "are not learnt; name that book in data.exclude",
+                      held_out[i].string(), book->second.string()));
   const auto require_sequence = [&](const TokenCorpus& corpus, const char* key) {
     if (sequence_count(corpus, config.pretrain.sequence_tokens) == 0)
-      throw Error(Exit::bad_input, fmt::format("{}: {} texts hold {} tokens, wanted more than pretrain.sequence_tokens = {}; give "
-                                               "more text",
-                                               key, corpus.texts, corpus.tokens.size(), config.pretrain.sequence_tokens));
+      throw Error(Exit::bad_input,
+                  fmt::format("{}: {} texts hold {} tokens, wanted more than pretrain.sequence_tokens = {}; give "
+                              "more text",
+                              key, corpus.texts, corpus.tokens.size(), config.pretrain.sequence_tokens));
   };
   require_sequence(corpora.training, "data.books");
   require_sequence(corpora.validation, "data.validation");
@@ -150,10 +154,12 @@ class Training {
         steps_(step_count()),
         order_(sequence_count(corpora_.training, p_.sequence_tokens), std::uint64_t(config_.seed)),
         progress_(steps_ * step_tokens()),
-        trainer_(model_shape(p_, tokenizer_), config_.model.dtype == Dtype::bfloat16 ? at::kBFloat16 : at::kFloat, machine_.device,
-                 {machine_.device.is_cpu() ? std::min(machine_.threads, p_.batch_sequences / p_.micro_sequences) : 1, p_.micro_sequences,
-                  AdamOptions{p_.adam_beta1, p_.adam_beta2, p_.adam_eps, p_.weight_decay, p_.clip_norm}},
-                 std::uint64_t(config_.seed), p_.init_std),
+        trainer_(
+            model_shape(p_, tokenizer_), config_.model.dtype == Dtype::bfloat16 ? at::kBFloat16 : at::kFloat,
+            machine_.device,
+            {machine_.device.is_cpu() ? std::min(machine_.threads, p_.batch_sequences / p_.micro_sequences) : 1,
+             p_.micro_sequences, AdamOptions{p_.adam_beta1, p_.adam_beta2, p_.adam_eps, p_.weight_decay, p_.clip_norm}},
+            std::uint64_t(config_.seed), p_.init_std),
         folder_(open_folder(loaded, path, resume)) {
     if (folder_.finished()) reopen_if_longer();
     if (folder_.finished()) return;
@@ -161,7 +167,8 @@ class Training {
     // The length may be changed on the way; the record says what the schedule was from which step on. Where no step is
     // left it says nothing: no further state would count the line.
     if (step_ < steps_)
-      folder_.append_line("schedule.jsonl", Json{{"after_step", step_}, {"steps", steps_}, {"tokens", steps_ * step_tokens()}});
+      folder_.append_line("schedule.jsonl",
+                          Json{{"after_step", step_}, {"steps", steps_}, {"tokens", steps_ * step_tokens()}});
   }
 
   void run() {
@@ -187,8 +194,9 @@ class Training {
   std::int64_t step_tokens() const { return p_.batch_sequences * p_.sequence_tokens; }
 
   std::int64_t step_count() const {
-    const double tokens = p_.tokens ? double(*p_.tokens)
-                                    : p_.passes * double(sequence_count(corpora_.training, p_.sequence_tokens) * p_.sequence_tokens);
+    const double tokens =
+        p_.tokens ? double(*p_.tokens)
+                  : p_.passes * double(sequence_count(corpora_.training, p_.sequence_tokens) * p_.sequence_tokens);
     return std::max<std::int64_t>(1, std::int64_t(tokens / double(step_tokens())));
   }
 
@@ -203,11 +211,14 @@ class Training {
     const Json summary = parse_json(read_file(where), where);
     const auto had = summary.is_object() ? summary.find("steps") : summary.end();
     if (had == summary.end() || !had->is_number_integer())
-      throw Error(Exit::bad_input, fmt::format("{}: steps: got none, wanted the number of steps of a finished training; was the file "
-                                               "changed?", where));
+      throw Error(Exit::bad_input,
+                  fmt::format("{}: steps: got none, wanted the number of steps of a finished training; was the file "
+                              "changed?",
+                              where));
     if (steps_ <= had->get<std::int64_t>()) return;
     folder_.reopen();
-    log_line(fmt::format("{} was finished after {} steps; asked for {}, it goes on", folder_.path().string(), had->get<std::int64_t>(), steps_));
+    log_line(fmt::format("{} was finished after {} steps; asked for {}, it goes on", folder_.path().string(),
+                         had->get<std::int64_t>(), steps_));
   }
 
   void take_step() {
@@ -240,17 +251,19 @@ class Training {
                                             {"seconds", seconds},
                                             {"phase_seconds", phases}});
     recent_loss_ = recent_loss_ ? 0.98 * *recent_loss_ + 0.02 * done.loss : done.loss;
-    progress_.update(step_ * step_tokens(), fmt::format("step {}/{} loss {:.3f}{}", step_, steps_, *recent_loss_, validation_label_));
+    progress_.update(step_ * step_tokens(),
+                     fmt::format("step {}/{} loss {:.3f}{}", step_, steps_, *recent_loss_, validation_label_));
   }
 
-  // Reads sequences spread evenly over the held-back texts.
+  // Reads sequences spread evenly over the held-out texts.
   Json validate(std::int64_t tokens) {
     const std::int64_t all = sequence_count(corpora_.validation, p_.sequence_tokens);
     const std::int64_t count = std::clamp<std::int64_t>(tokens / p_.sequence_tokens, 1, all);
     double nll = 0;
     for (std::int64_t first = 0; first < count; first += p_.batch_sequences) {
       std::vector<std::int64_t> indices;
-      for (std::int64_t i = first; i < std::min(count, first + p_.batch_sequences); ++i) indices.push_back(i * all / count);
+      for (std::int64_t i = first; i < std::min(count, first + p_.batch_sequences); ++i)
+        indices.push_back(i * all / count);
       nll += trainer_.total_nll(sequences_of(corpora_.validation, indices, p_.sequence_tokens));
     }
     const double mean = nll / double(count * p_.sequence_tokens);
@@ -262,7 +275,8 @@ class Training {
                       {"perplexity", optional_json(perplexity_of(mean))},
                       {"bits_per_byte", mean / std::numbers::ln2 * tokens_per_byte}};
     folder_.append_line("validation.jsonl", record);
-    validation_label_ = fmt::format(" validation {:.3f} ({:.3f} bits/byte)", mean, record["bits_per_byte"].get<double>());
+    validation_label_ =
+        fmt::format(" validation {:.3f} ({:.3f} bits/byte)", mean, record["bits_per_byte"].get<double>());
     return record;
   }
 
@@ -276,9 +290,10 @@ class Training {
   void restore(const Json& state, const fs::path& file) {
     step_ = state.at("step").get<std::int64_t>();
     if (step_ < 0 || step_ > steps_)
-      throw Error(Exit::usage, fmt::format("{}: step: got {}, wanted 0 to {}, the steps of this run; raise pretrain.tokens or "
-                                           "pretrain.passes",
-                                           file.string(), step_, steps_));
+      throw Error(Exit::usage,
+                  fmt::format("{}: step: got {}, wanted 0 to {}, the steps of this run; raise pretrain.tokens or "
+                              "pretrain.passes",
+                              file.string(), step_, steps_));
     const SafetensorsFiles files = SafetensorsFiles::open_file(file);
     for (const auto& [name, tensor] : trainer_.state()) copy_stored(files, name, tensor);
     trainer_.refresh();
@@ -289,7 +304,8 @@ class Training {
     save_model();  // before summary.json, which names its weights
     const Json validation = validate(std::int64_t(corpora_.validation.tokens.size()));
     const MeasuredMemory memory = measured_memory(machine_.device);
-    const RunCost cost = run_cost(config_, pretrain_shape(p_, tokenizer_.size()), steps_ * step_tokens(), read_step_seconds(folder_.path()), memory);
+    const RunCost cost = run_cost(config_, pretrain_shape(p_, tokenizer_.size()), steps_ * step_tokens(),
+                                  read_step_seconds(folder_.path()), memory);
     Json summary{{"steps", steps_},
                  {"tokens", steps_ * step_tokens()},
                  {"passes", double(steps_ * step_tokens()) / double(corpora_.training.tokens.size())},

@@ -9,7 +9,7 @@
 #include <random>
 #include <set>
 
-#include "experiment/session.h"
+#include "experiment/machine.h"
 #include "experiment/temp_lora.h"
 #include "model/load.h"
 #include "perplexity.h"
@@ -20,7 +20,8 @@
 namespace templora {
 namespace {
 
-constexpr double kMeanTolerance = 0.02;  // of a chunk's mean NLL: another machine rounds otherwise, and training carries that on
+constexpr double kMeanTolerance =
+    0.02;  // of a chunk's mean NLL: another machine rounds otherwise, and training carries that on
 
 /// One draw from each of `count` equal parts of the run's chunks, in order.
 std::vector<std::size_t> picks(std::size_t chunks, std::size_t count, std::uint64_t seed) {
@@ -39,12 +40,13 @@ struct Counts {
 };
 
 /// Compares what a chunk gave now with what the run recorded.
-void compare(const RunData& data, const ChunkResult& result, const ChunkRecord& wanted, std::size_t value_at, bool bits, Counts& counts, Verification& v) {
-  const auto compare_one = [&](Scorer scorer, const std::vector<float>& now) {
+void compare(const RunData& data, const ChunkResult& result, const ChunkRecord& wanted, std::size_t value_at, bool bits,
+             Counts& counts, Verification& v) {
+  const auto compare_one = [&](Arm arm, const std::vector<float>& now) {
     const auto of_book = data.nll.find(wanted.book_index);
-    if (of_book == data.nll.end() || !of_book->second.contains(scorer)) return;
-    const std::vector<float>& then = of_book->second.at(scorer);
-    const std::string where = fmt::format("{}: chunk {}: {}", wanted.book, wanted.chunk, scorer_name(scorer));
+    if (of_book == data.nll.end() || !of_book->second.contains(arm)) return;
+    const std::vector<float>& then = of_book->second.at(arm);
+    const std::string where = fmt::format("{}: chunk {}: {}", wanted.book, wanted.chunk, arm_name(arm));
     if (!v.expect(now.size() == std::size_t(wanted.scored_tokens) && value_at + now.size() <= then.size(), "replay-nll",
                   fmt::format("{}: got {} values, wanted {}", where, now.size(), wanted.scored_tokens)))
       return;
@@ -57,17 +59,19 @@ void compare(const RunData& data, const ChunkResult& result, const ChunkRecord& 
     }
     counts.values += std::int64_t(now.size());
     const bool good = bits ? other == 0 : std::abs(off) <= kMeanTolerance * std::max(1.0, std::abs(sum));
-    v.expect(good, "replay-nll",
-             fmt::format("{}: {} of {} values differ, their mean by {:+.3g} nats: the record is not what this run gives", where, other, now.size(),
-                         off / double(std::max<std::size_t>(1, now.size()))));
+    v.expect(
+        good, "replay-nll",
+        fmt::format("{}: {} of {} values differ, their mean by {:+.3g} nats: the record is not what this run gives",
+                    where, other, now.size(), off / double(std::max<std::size_t>(1, now.size()))));
   };
-  if (!result.base_nll.empty()) compare_one(Scorer::base, result.base_nll);
-  if (!result.lora_nll.empty()) compare_one(Scorer::lora, result.lora_nll);
-  for (const auto& [scorer, nll] : result.control_nll) compare_one(scorer, nll);
+  if (!result.base_nll.empty()) compare_one(Arm::base, result.base_nll);
+  if (!result.lora_nll.empty()) compare_one(Arm::lora, result.lora_nll);
+  for (const auto& [arm, nll] : result.control_nll) compare_one(arm, nll);
 }
 
 /// The newest usable state of a book at or before a chunk, later than `after`.
-std::optional<StateFile> nearest_state(const std::vector<StateFile>& states, std::int64_t book, std::int64_t chunk, std::int64_t after) {
+std::optional<StateFile> nearest_state(const std::vector<StateFile>& states, std::int64_t book, std::int64_t chunk,
+                                       std::int64_t after) {
   std::optional<StateFile> best;
   for (const StateFile& state : states) {
     const std::int64_t next = state.state.value("next_chunk", std::int64_t{-1});
@@ -102,12 +106,15 @@ void replay(const fs::path& folder, Config& config, const Json& run_record, std:
   const Machine machine = set_up_machine(config.model, config.run);
   const Tokenizer tokenizer = open_tokenizer(config.model);
   Llama model = open_model(config.model, machine);
-  const std::vector<Book> books = read_run_books(config, expand_globs(config.data.books, "."), tokenizer, model->config());
+  const std::vector<Book> books =
+      read_run_books(config, expand_globs(config.data.books, "."), tokenizer, model->config());
   const std::vector<Book> control_books =
-      config.control.empty() ? std::vector<Book>()
-                             : read_run_books(config, expand_globs(config.data.control_books, "."), tokenizer, model->config());
+      config.control.empty()
+          ? std::vector<Book>()
+          : read_run_books(config, expand_globs(config.data.control_books, "."), tokenizer, model->config());
   for (const BookRecord& record : data.books)
-    if (record.book_index >= std::int64_t(books.size()) || books[std::size_t(record.book_index)].text_hash != record.text_hash)
+    if (record.book_index >= std::int64_t(books.size()) ||
+        books[std::size_t(record.book_index)].text_hash != record.text_hash)
       return v.not_checked("replay-nll", fmt::format("{} is not the text that was scored, see text-file", record.book));
   const std::vector<std::string> control_hashes = recorded_control_hashes(run_record);
   for (std::size_t i = 0; i < std::max(control_hashes.size(), control_books.size()); ++i)
@@ -124,12 +131,14 @@ void replay(const fs::path& folder, Config& config, const Json& run_record, std:
     const ChunkRecord& wanted = data.chunks[pick];
     if (wanted.book_index != book) {
       book = wanted.book_index;
-      document.reset();  // the old document's module leaves the model before the next one comes
-      document.emplace(*model, config, books[std::size_t(book)], book, run_lessons(config, books, control_books, book));
+      document.reset();  // the old document's adapter leaves the model before the next one comes
+      document.emplace(*model, config, books[std::size_t(book)], book,
+                       run_segments(config, books, control_books, book));
     }
     if (wanted.chunk >= document->chunk_count())
-      return v.found("replay-nll", fmt::format("{}: chunk {}: got no such chunk, the book has {} with this config and tokenizer", wanted.book,
-                                               wanted.chunk, document->chunk_count()));
+      return v.found("replay-nll",
+                     fmt::format("{}: chunk {}: got no such chunk, the book has {} with this config and tokenizer",
+                                 wanted.book, wanted.chunk, document->chunk_count()));
     if (const auto state = nearest_state(states, book, wanted.chunk, document->next_chunk())) {
       document->restore(state->state, state->tensors);
       ++counts.from_state;
@@ -148,16 +157,21 @@ void replay(const fs::path& folder, Config& config, const Json& run_record, std:
     names.push_back(fmt::format("{} chunk {}", wanted.book, wanted.chunk));
   }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
-  v.remark(fmt::format("replayed {}: {} chunks were run, {} starts from a saved state and {} from a document's start, {:.1f} s; {} values compared {}",
-                       fmt::join(names, ", "), counts.run, counts.from_state, counts.from_start, seconds, counts.values,
-                       bits ? "bit for bit" : fmt::format("by the chunks' means within {} %, since the machine is another", 100 * kMeanTolerance)));
+  v.remark(fmt::format(
+      "replayed {}: {} chunks were run, {} starts from a saved state and {} from a document's start, {:.1f} s; {} "
+      "values compared {}",
+      fmt::join(names, ", "), counts.run, counts.from_state, counts.from_start, seconds, counts.values,
+      bits ? "bit for bit"
+           : fmt::format("by the chunks' means within {} %, since the machine is another", 100 * kMeanTolerance)));
 }
 
 }  // namespace
 
-void replay_chunks(const std::string& folder, Config config, const Json& run_record, std::int64_t count, Verification& v) {
+void replay_chunks(const std::string& folder, Config config, const Json& run_record, std::int64_t count,
+                   Verification& v) {
   v.check("replay-nll");
-  if (config.experiment != ExperimentKind::perplexity) return v.not_checked("replay-nll", "only perplexity runs can be replayed");
+  if (config.experiment != ExperimentKind::perplexity)
+    return v.not_checked("replay-nll", "only perplexity runs can be replayed");
   try {
     replay(folder, config, run_record, count, v);
   } catch (const Error& error) {

@@ -1,6 +1,5 @@
 // `templora report`: tables, figures and event files of runs and sweeps.
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <memory>
@@ -17,7 +16,7 @@
 #include "report/report_formats.h"
 #include "report/svg.h"
 #include "report/tensorboard.h"
-#include "run_sources.h"
+#include "run_arguments.h"
 
 namespace templora {
 namespace {
@@ -66,7 +65,8 @@ std::string text_of(const std::string& format, const Report& report) {
 
 void report(const ReportArguments& arguments) {
   const bool folder = arguments.format == "tensorboard" || arguments.format == "svg";
-  if (folder && arguments.out.empty()) throw Error(Exit::usage, fmt::format("--format {}: wanted a folder too: --out DIR", arguments.format));
+  if (folder && arguments.out.empty())
+    throw Error(Exit::usage, fmt::format("--format {}: wanted a folder too: --out DIR", arguments.format));
   for (std::size_t i = 0; i < arguments.edges.size(); ++i)
     if (arguments.edges[0] != 0 || (i > 0 && arguments.edges[i] <= arguments.edges[i - 1]))
       throw Error(Exit::usage, "--edges: wanted token positions that begin with 0 and grow, such as 0,100000,500000");
@@ -92,20 +92,26 @@ void report(const ReportArguments& arguments) {
 
 }  // namespace
 
-void add_report_command(CLI::App& app) {
+void add_report_command(CommandLine& line) {
   const auto arguments = std::make_shared<ReportArguments>();
-  CLI::App* command = app.add_subcommand("report", "tables and figures of runs and sweeps");
-  command->add_option("runs", arguments->folders, "run folders and sweep folders")->required();
-  command->add_option("--format", arguments->format, "md, csv (one line a number), chunks (CSV, one line a chunk), latex, html, svg or tensorboard (both want --out DIR)")
-      ->check(CLI::IsMember({"md", "csv", "chunks", "latex", "html", "svg", "tensorboard"}));
-  command->add_option("--out", arguments->out, "file to write (a folder for svg and tensorboard); default: standard output");
-  command->add_option("--rows", arguments->options.rows, "sweep tables: config key of the rows; default: the axis with most values");
-  command->add_option("--columns", arguments->options.columns, "sweep tables: config key of the columns");
-  command->add_option("--value", arguments->options.value, "sweep tables: base, lora, change, seconds, flops, base_bleu, ...; default: change");
-  command->add_option("--edges", arguments->edges, "segment edges in tokens for all runs; default: the first run's")->delimiter(',');
-  command->add_flag("--unfinished", arguments->unfinished, "count what unfinished runs have so far");
-  command->add_flag("--json", arguments->json, "print the tables as JSON, with --out also what was written");
-  command->callback([arguments] { report(*arguments); });
+  Command command = line.command("report", "tables and figures of runs and sweeps");
+  command.option("runs", arguments->folders, "run folders and sweep folders").required();
+  command
+      .option("--format", arguments->format,
+              "md, csv (one line a number), chunks (CSV, one line a chunk), latex, html, svg or tensorboard (both "
+              "want --out DIR)")
+      .one_of({"md", "csv", "chunks", "latex", "html", "svg", "tensorboard"});
+  command.option("--out", arguments->out, "file to write (a folder for svg and tensorboard); default: standard output");
+  command.option("--rows", arguments->options.rows,
+                 "sweep tables: config key of the rows; default: the axis with most values");
+  command.option("--columns", arguments->options.columns, "sweep tables: config key of the columns");
+  command.option("--value", arguments->options.value,
+                 "sweep tables: base, lora, change, seconds, flops, base_bleu, ...; default: change");
+  command.option("--edges", arguments->edges, "segment edges in tokens for all runs; default: the first run's")
+      .separated_by(',');
+  command.flag("--unfinished", arguments->unfinished, "count what unfinished runs have so far");
+  command.flag("--json", arguments->json, "print the tables as JSON, with --out also what was written");
+  command.action([arguments] { report(*arguments); });
 }
 
 }  // namespace templora

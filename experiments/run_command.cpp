@@ -1,6 +1,5 @@
 // `templora run`, `templora generate` and `templora schema`.
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -23,8 +22,8 @@
 #include "model/llama_config.h"
 #include "perplexity.h"
 #include "pretrain.h"
-#include "run/config.h"
-#include "run/model_folder.h"
+#include "config/config.h"
+#include "config/model_folder.h"
 #include "translation.h"
 
 namespace fs = std::filesystem;
@@ -52,14 +51,13 @@ class ReservedFolder {
       std::error_code failure;
       if (fs::create_directory(path_, failure)) return;  // false where it is there, as mkdir(2) says it
       if (failure)
-        throw Error(Exit::resources, fmt::format("{}: cannot be created: {}", printable(path_.string(), 1000),
-                                                 failure.message()));
+        throw Error(Exit::resources,
+                    fmt::format("{}: cannot be created: {}", printable(path_.string(), 1000), failure.message()));
     }
     throw Error(
         Exit::resources,
-        fmt::format(
-            "{}: a hundred runs of this config began in this second, wanted fewer; name a folder with --out",
-            printable(parent.string(), 1000)));
+        fmt::format("{}: a hundred runs of this config began in this second, wanted fewer; name a folder with --out",
+                    printable(parent.string(), 1000)));
   }
   ~ReservedFolder() {
     std::error_code not_empty;  // only empty folders go
@@ -94,7 +92,8 @@ fs::path newest_folder(const fs::path& parent, const LoadedConfig& config) {
         name.ends_with("-" + config.hash) || name.ends_with("-" + config.hash_of_0_1))
       candidates.emplace_back(fs::exists(entry.path() / "run.json", ignored), entry.path());
   if (candidates.empty())
-    throw Error(Exit::usage, fmt::format("--resume: no run of this config in {}; name its folder with --out", parent.string()));
+    throw Error(Exit::usage,
+                fmt::format("--resume: no run of this config in {}; name its folder with --out", parent.string()));
   return std::max_element(candidates.begin(), candidates.end())->second;
 }
 
@@ -114,10 +113,18 @@ void run_in(const fs::path& folder, LoadedConfig config, bool resume) {
   install_stop_handlers();
   log_line(fmt::format("run folder: {}", folder.string()));
   switch (config.config.experiment) {
-    case ExperimentKind::perplexity: run_perplexity(config, folder, resume); break;
-    case ExperimentKind::pretrain: run_pretrain(config, folder, resume); break;
-    case ExperimentKind::generation: run_generation(config, folder, resume); break;
-    case ExperimentKind::translation: run_translation(config, folder, resume); break;
+    case ExperimentKind::perplexity:
+      run_perplexity(config, folder, resume);
+      break;
+    case ExperimentKind::pretrain:
+      run_pretrain(config, folder, resume);
+      break;
+    case ExperimentKind::generation:
+      run_generation(config, folder, resume);
+      break;
+    case ExperimentKind::translation:
+      run_translation(config, folder, resume);
+      break;
   }
 }
 
@@ -130,10 +137,11 @@ void run(const LoadedConfig& config, const RunArguments& arguments) {
   run_in(folder.path(), config, false);
 }
 
-void add_shared_options(CLI::App& command, RunArguments& arguments, const std::string& set_help, const std::string& out_help) {
-  command.add_option("--set", arguments.sets, set_help)->type_name("KEY=VALUE")->take_all()->expected(1);
-  command.add_option("--out", arguments.out, out_help);
-  command.add_flag("--resume", arguments.resume, "go on with a stopped run");
+void add_shared_options(Command& command, RunArguments& arguments, const std::string& set_help,
+                        const std::string& out_help) {
+  command.option("--set", arguments.sets, set_help).value_name("KEY=VALUE").repeatable();
+  command.option("--out", arguments.out, out_help);
+  command.flag("--resume", arguments.resume, "go on with a stopped run");
 }
 
 struct GenerateArguments {
@@ -157,42 +165,47 @@ void generate(const GenerateArguments& arguments, const RunArguments& run_argume
   if (!arguments.prompt_file.empty()) config["generate"]["prompt_file"] = arguments.prompt_file;
   if (!arguments.from_snapshot.empty()) config["generate"]["from_snapshot"] = arguments.from_snapshot;
   if (arguments.tokens > 0) config["generate"]["tokens"] = arguments.tokens;
-  run(parse_config(dump_json(config, "templora generate"), "templora generate", ".", parse_overrides(run_arguments.sets)), run_arguments);
+  run(parse_config(dump_json(config, "templora generate"), "templora generate", ".",
+                   parse_overrides(run_arguments.sets)),
+      run_arguments);
 }
 
 }  // namespace
 
-void add_run_command(CLI::App& app) {
+void add_run_command(CommandLine& line) {
   const auto arguments = std::make_shared<RunArguments>();
-  CLI::App* command = app.add_subcommand("run", "run the experiment of a config file");
-  command->add_option("config", arguments->config, "JSON config file")->required();
-  add_shared_options(*command, *arguments, "key=value: overrides one key; the value is JSON, else text",
+  Command command = line.command("run", "run the experiment of a config file");
+  command.option("config", arguments->config, "JSON config file").required();
+  add_shared_options(command, *arguments, "key=value: overrides one key; the value is JSON, else text",
                      "run folder; default runs/<config name>/<time>-<hash>");
-  command->callback([arguments] { run(load_config(arguments->config, parse_overrides(arguments->sets)), *arguments); });
+  command.action([arguments] { run(load_config(arguments->config, parse_overrides(arguments->sets)), *arguments); });
 }
 
-void add_generate_command(CLI::App& app) {
+void add_generate_command(CommandLine& line) {
   const auto arguments = std::make_shared<RunArguments>();
   const auto generation = std::make_shared<GenerateArguments>();
-  CLI::App* command = app.add_subcommand("generate", "write a text with a model that learns what it writes");
-  command->add_option("--model", generation->model, "model folder, or org/name of one in the local Hugging Face cache")
-      ->required();
-  command->add_option("--prompt", generation->prompt, "text to continue");
-  command->add_option("--prompt-file", generation->prompt_file, "file with the text to continue");
-  command->add_option("--from-snapshot", generation->from_snapshot, "snapshot folder of another generation to branch off from");
-  command->add_option("--tokens", generation->tokens, "tokens to write; default: generate.tokens")->check(CLI::PositiveNumber);
-  add_shared_options(*command, *arguments, "key=value: sets any config key", "run folder; default runs/generate/<time>-<hash>");
-  command->callback([arguments, generation] {
+  Command command = line.command("generate", "write a text with a model that learns what it writes");
+  command.option("--model", generation->model, "model folder, or org/name of one in the local Hugging Face cache")
+      .required();
+  command.option("--prompt", generation->prompt, "text to continue");
+  command.option("--prompt-file", generation->prompt_file, "file with the text to continue");
+  command.option("--from-snapshot", generation->from_snapshot,
+                 "snapshot folder of another generation to branch off from");
+  command.option("--tokens", generation->tokens, "tokens to write; default: generate.tokens").between(1);
+  add_shared_options(command, *arguments, "key=value: sets any config key",
+                     "run folder; default runs/generate/<time>-<hash>");
+  command.action([arguments, generation] {
     arguments->config = "generate";
     generate(*generation, *arguments);
   });
 }
 
-void add_schema_command(CLI::App& app) {
+void add_schema_command(CommandLine& line) {
   const auto reference = std::make_shared<bool>(false);
-  CLI::App* command = app.add_subcommand("schema", "print the JSON schema of config files");
-  command->add_flag("--markdown", *reference, "print the reference page of all keys instead");
-  command->callback([reference] { print_out(*reference ? config_reference() : dump_json_pretty(config_schema(), "schema")); });
+  Command command = line.command("schema", "print the JSON schema of config files");
+  command.flag("--markdown", *reference, "print the reference page of all keys instead");
+  command.action(
+      [reference] { print_out(*reference ? config_reference() : dump_json_pretty(config_schema(), "schema")); });
 }
 
 }  // namespace templora

@@ -1,6 +1,5 @@
 // `templora sweep` and `templora status`.
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -42,7 +41,8 @@ std::int64_t cell_threads(const SweepDefinition& definition, const SweepArgument
 SweepFile open_sweep(const SweepArguments& arguments) {
   if (fs::is_directory(arguments.file)) {
     if (!arguments.out.empty() || !arguments.cells.empty())
-      throw Error(Exit::usage, fmt::format("{}: is a sweep's folder, wanted no --out and no --cells beside it", arguments.file));
+      throw Error(Exit::usage,
+                  fmt::format("{}: is a sweep's folder, wanted no --out and no --cells beside it", arguments.file));
     return read_sweep(fs::absolute(arguments.file).lexically_normal());
   }
   const SweepDefinition definition = read_sweep_definition(arguments.file);
@@ -55,7 +55,8 @@ SweepFile open_sweep(const SweepArguments& arguments) {
 void sweep(const SweepArguments& arguments) {
   install_stop_handlers();
   const SweepFile opened = open_sweep(arguments);
-  if (arguments.dry_run) return print_out(arguments.json ? dump_json_pretty(plan_json(opened), "plan") : plan_text(opened));
+  if (arguments.dry_run)
+    return print_out(arguments.json ? dump_json_pretty(plan_json(opened), "plan") : plan_text(opened));
   if (arguments.retry_failed)
     for (const SweepCell& cell : opened.cells) clear_failure(cell.folder);
   const fs::path program = fs::read_symlink("/proc/self/exe");
@@ -77,34 +78,36 @@ void sweep(const SweepArguments& arguments) {
   const WorkResult result = work_on(opened, options);
   print_out(arguments.json ? dump_json_pretty(status_json(opened), "status") : status_text(opened));
   if (result.failed > 0)
-    throw Error(Exit(result.exit_code), fmt::format("{} of {} cells failed; see templora status {}, then start again with --retry-failed",
-                                                    result.failed, result.done + result.failed + result.left, opened.path.string()));
+    throw Error(Exit(result.exit_code),
+                fmt::format("{} of {} cells failed; see templora status {}, then start again with --retry-failed",
+                            result.failed, result.done + result.failed + result.left, opened.path.string()));
 }
 
 }  // namespace
 
-void add_sweep_command(CLI::App& app) {
+void add_sweep_command(CommandLine& line) {
   const auto arguments = std::make_shared<SweepArguments>();
-  CLI::App* command = app.add_subcommand("sweep", "run every cell of a grid of settings");
-  command->add_option("sweep", arguments->file, "sweep file, or the folder of a sweep to go on with")->required();
-  command->add_option("--out", arguments->out, "the sweep's folder; default runs/<name of the sweep>");
-  command->add_option("--cells", arguments->cells, "folder of finished and running cells, shared by sweeps; default: cells beside the sweep's folder");
-  command->add_option("--workers", arguments->workers, "cells at once")->check(CLI::Range(1, 4096));
-  command->add_flag("--dry-run", arguments->dry_run, "list the cells, largest first, and write nothing");
-  command->add_flag("--slurm", arguments->slurm, "submit a job array instead of running the cells here");
-  command->add_flag("--retry-failed", arguments->retry_failed, "run failed cells again");
-  command->add_flag("--no-wait", arguments->no_wait, "end when nothing is left to take, though others still work");
-  command->add_flag("--json", arguments->json, "print JSON");
-  command->callback([arguments] { sweep(*arguments); });
+  Command command = line.command("sweep", "run every cell of a grid of settings");
+  command.option("sweep", arguments->file, "sweep file, or the folder of a sweep to go on with").required();
+  command.option("--out", arguments->out, "the sweep's folder; default runs/<name of the sweep>");
+  command.option("--cells", arguments->cells,
+                 "folder of finished and running cells, shared by sweeps; default: cells beside the sweep's folder");
+  command.option("--workers", arguments->workers, "cells at once").between(1, 4096);
+  command.flag("--dry-run", arguments->dry_run, "list the cells, largest first, and write nothing");
+  command.flag("--slurm", arguments->slurm, "submit a job array instead of running the cells here");
+  command.flag("--retry-failed", arguments->retry_failed, "run failed cells again");
+  command.flag("--no-wait", arguments->no_wait, "end when nothing is left to take, though others still work");
+  command.flag("--json", arguments->json, "print JSON");
+  command.action([arguments] { sweep(*arguments); });
 }
 
-void add_status_command(CLI::App& app) {
+void add_status_command(CommandLine& line) {
   const auto folder = std::make_shared<std::string>();
   const auto json = std::make_shared<bool>(false);
-  CLI::App* command = app.add_subcommand("status", "say which cells of a sweep are done, running, failed or waiting");
-  command->add_option("folder", *folder, "the sweep's folder")->required();
-  command->add_flag("--json", *json, "print JSON");
-  command->callback([folder, json] {
+  Command command = line.command("status", "say which cells of a sweep are done, running, failed or waiting");
+  command.option("folder", *folder, "the sweep's folder").required();
+  command.flag("--json", *json, "print JSON");
+  command.action([folder, json] {
     const SweepFile sweep = read_sweep(fs::absolute(*folder).lexically_normal());
     print_out(*json ? dump_json_pretty(status_json(sweep), "status") : status_text(sweep));
   });

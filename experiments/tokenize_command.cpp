@@ -1,6 +1,5 @@
 // `templora tokenize`: the tokens of texts, as a run counts them.
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -12,7 +11,7 @@
 #include "core/json.h"
 #include "core/utf8.h"
 #include "report/markdown.h"
-#include "run/model_folder.h"
+#include "config/model_folder.h"
 #include "text/books.h"
 #include "text/tokenizer.h"
 
@@ -64,20 +63,19 @@ void tokenize(const Arguments& arguments) {
 
 }  // namespace
 
-void add_tokenize_command(CLI::App& app) {
+void add_tokenize_command(CommandLine& line) {
   auto arguments = std::make_shared<Arguments>();
-  CLI::App* command = app.add_subcommand("tokenize", "count the tokens of texts, or show their ids");
+  Command command = line.command("tokenize", "count the tokens of texts, or show their ids");
   command
-      ->add_option(
-          "--model", arguments->model,
-          "model folder, tokenizer.model or tokenizer.json, or org/name of one in the local Hugging Face cache")
-      ->required();
-  command->add_option("FILE", arguments->files, "UTF-8 texts")->required();
-  command->add_flag("--ids", arguments->ids, "the ids, one JSON array a line");
-  command->add_flag("--json", arguments->json, "one JSON object a line: file, tokens, words, bytes; with --ids, ids");
-  command->add_flag("--book", arguments->book,
-                    "read each file as a run reads a book: line ends made LF, outer white space stripped");
-  command->callback([arguments] { tokenize(*arguments); });
+      .option("--model", arguments->model,
+              "model folder, tokenizer.model or tokenizer.json, or org/name of one in the local Hugging Face cache")
+      .required();
+  command.option("FILE", arguments->files, "UTF-8 texts").required();
+  command.flag("--ids", arguments->ids, "the ids, one JSON array a line");
+  command.flag("--json", arguments->json, "one JSON object a line: file, tokens, words, bytes; with --ids, ids");
+  command.flag("--book", arguments->book,
+               "read each file as a run reads a book: line ends made LF, outer white space stripped");
+  command.action([arguments] { tokenize(*arguments); });
 }
 
 }  // namespace templora

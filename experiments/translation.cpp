@@ -8,15 +8,15 @@
 #include "core/stop.h"
 #include "core/utf8.h"
 #include "experiment/memory_peaks.h"
-#include "experiment/session.h"
+#include "experiment/machine.h"
 #include "experiment/translation.h"
-#include "metrics/run_cost.h"
+#include "cost/run_cost.h"
 #include "metrics/translation.h"
 #include "model/load.h"
 #include "report/translation_table.h"
-#include "run/config_fields.h"
+#include "config/config_fields.h"
 #include "run/run_folder.h"
-#include "text_run.h"
+#include "run_record.h"
 
 namespace templora {
 namespace {
@@ -44,24 +44,26 @@ class SentenceChecks {
     if (has_empty_side(pair)) return 0;
     const std::int64_t behind = tokens_behind_prompt(config_, std::int64_t(reference.size()));
     if (std::int64_t(prompt.size()) > window_ - behind)
-      throw Error(Exit::bad_input, fmt::format("{}: got {} tokens with the instruction alone and {} behind them for the answer or the "
-                                               "reference, wanted at most {} in all; raise translation.window_tokens, lower "
-                                               "generate.max_new_tokens or split the sentence",
-                                               where, prompt.size(), behind, window_));
+      throw Error(Exit::bad_input,
+                  fmt::format("{}: got {} tokens with the instruction alone and {} behind them for the answer or the "
+                              "reference, wanted at most {} in all; raise translation.window_tokens, lower "
+                              "generate.max_new_tokens or split the sentence",
+                              where, prompt.size(), behind, window_));
     return std::int64_t(reference.size());
   }
 
   /// Of a chunk's last pair: all others are cut from a training text that is too long. What the model writes in the
   /// reference's place, with another history, is not known yet.
-  void check_lesson(const SentencePair& pair, const std::string& where) const {
+  void check_segment(const SentencePair& pair, const std::string& where) const {
     if (!config_.score.adapter || !config_.train.enabled) return;
     if (config_.translation.history.reference_share < 1 && !has_empty_side(pair)) return;
-    const TranslationLesson lesson = prompts_.lesson({&pair, 1}, 1, kMostPromptTokens);
-    check_ids(lesson.ids, where, model_);
-    if (std::int64_t(lesson.ids.size()) > window_)
-      throw Error(Exit::bad_input, fmt::format("{}: got a training text of {} tokens from this pair alone, wanted at most {}; raise "
-                                               "translation.window_tokens or split the sentence",
-                                               where, lesson.ids.size(), window_));
+    const TranslationSegment segment = prompts_.training_segment({&pair, 1}, 1, kMostPromptTokens);
+    check_ids(segment.ids, where, model_);
+    if (std::int64_t(segment.ids.size()) > window_)
+      throw Error(Exit::bad_input,
+                  fmt::format("{}: got a training text of {} tokens from this pair alone, wanted at most {}; raise "
+                              "translation.window_tokens or split the sentence",
+                              where, segment.ids.size(), window_));
   }
 
   /// Of a pair that is only context.
@@ -78,8 +80,8 @@ class SentenceChecks {
 };
 
 // All novels are read and encoded before anything runs: bad input is found at once, and progress knows the total.
-Source read_source(const fs::path& path, const Config& config, const Tokenizer& tokenizer, const TranslationPrompts& prompts,
-                   const LlamaConfig& model, std::int64_t index) {
+Source read_source(const fs::path& path, const Config& config, const Tokenizer& tokenizer,
+                   const TranslationPrompts& prompts, const LlamaConfig& model, std::int64_t index) {
   const std::string context(enum_name(config.translation.context));
   Source source{read_novel(path, context, config.data.max_chunks), {}};
   BookRecord& record = source.record;
@@ -97,7 +99,7 @@ Source read_source(const fs::path& path, const Config& config, const Tokenizer& 
       const SentencePair& pair = chunk.pairs[i];
       const std::string place = fmt::format("{}: inference[{}]", where, i);
       const std::int64_t reference_tokens = checks.check_prompt(pair, place);
-      if (i + 1 == chunk.pairs.size()) checks.check_lesson(pair, place);
+      if (i + 1 == chunk.pairs.size()) checks.check_segment(pair, place);
       if (has_empty_side(pair)) continue;
       record.tokens += reference_tokens;
       record.text_bytes += std::int64_t(pair.en.size());
@@ -138,7 +140,8 @@ std::vector<CometRecord> comet_records(const std::vector<PairRecord>& pairs, con
   std::vector<CometSegment> segments;
   std::vector<std::optional<double>*> places;
   for (std::size_t i = 0; i < pairs.size(); ++i)
-    for (const auto& [text, place] : {std::pair{&pairs[i].base_text, &records[i].base_comet}, std::pair{&pairs[i].lora_text, &records[i].lora_comet}}) {
+    for (const auto& [text, place] : {std::pair{&pairs[i].base_text, &records[i].base_comet},
+                                      std::pair{&pairs[i].lora_text, &records[i].lora_comet}}) {
       if (!*text) continue;
       segments.push_back({std::string(strip(pairs[i].zh)), **text, std::string(strip(pairs[i].en))});
       places.push_back(place);
@@ -149,7 +152,8 @@ std::vector<CometRecord> comet_records(const std::vector<PairRecord>& pairs, con
 }
 
 // Scores every translation, and keeps the scores in the folder: the table can be made again without the weights.
-std::vector<CometRecord> judge(const RunFolder& folder, const std::vector<PairRecord>& pairs, const std::string& comet_model, const at::Device& device) {
+std::vector<CometRecord> judge(const RunFolder& folder, const std::vector<PairRecord>& pairs,
+                               const std::string& comet_model, const at::Device& device) {
   const std::vector<CometRecord> records = comet_records(pairs, Comet(comet_model, device));
   std::string lines;
   for (const CometRecord& record : records) lines += to_json(record).dump() + "\n";
@@ -157,7 +161,8 @@ std::vector<CometRecord> judge(const RunFolder& folder, const std::vector<PairRe
   return records;
 }
 
-TranslationTable scored_table(const RunFolder& folder, const std::vector<PairRecord>& pairs, const Config& config, const at::Device& device) {
+TranslationTable scored_table(const RunFolder& folder, const std::vector<PairRecord>& pairs, const Config& config,
+                              const at::Device& device) {
   const std::string note = comet_note(config);
   std::vector<CometRecord> comet;
   if (note.empty()) comet = judge(folder, pairs, *config.translation.comet_model, device);
@@ -166,7 +171,8 @@ TranslationTable scored_table(const RunFolder& folder, const std::vector<PairRec
   return table;
 }
 
-void write_table(RunFolder& folder, const TranslationTable& table, const Config& config, const Json& run, Json summary) {
+void write_table(RunFolder& folder, const TranslationTable& table, const Config& config, const Json& run,
+                 Json summary) {
   summary.update(to_json(table));
   summary["comet_model"] = table.comet_note.empty() ? Json(*config.translation.comet_model) : Json(nullptr);
   const std::string markdown = translation_markdown(table, run);
@@ -184,7 +190,10 @@ void finish(RunFolder& folder, const Config& config, const std::string& hash_bef
     for (const auto& [phase, spent] : chunk.seconds) seconds[phase] += spent;
   summary["phase_seconds"] = seconds;
   const MeasuredMemory memory = measured_memory(model.options().device());
-  record_cost(folder, run_cost(pairs, read_lessons(folder.path()), seconds, config, read_model_shape(config.model.path), memory), memory, summary);
+  record_cost(
+      folder,
+      run_cost(pairs, read_segments(folder.path()), seconds, config, read_model_shape(config.model.path), memory),
+      memory, summary);
   write_table(folder, table, config, data.run, std::move(summary));
 }
 
@@ -207,9 +216,10 @@ void report_cut(const TranslatedChunk& chunk) {
   std::int64_t cut = 0;
   for (const PairRecord& pair : chunk.pairs) cut += pair.cut_pairs > 0;
   if (cut > 0 || chunk.lesson_cut_pairs > 0)
-    log_line(fmt::format("{}: chunk {}: the window had no room for the whole history of {} of {} pairs, nor for the oldest {} pairs of "
-                         "the training text; they were cut from the left",
-                         chunk.record.book, chunk.record.chunk, cut, chunk.pairs.size(), chunk.lesson_cut_pairs));
+    log_line(fmt::format(
+        "{}: chunk {}: the window had no room for the whole history of {} of {} pairs, nor for the oldest {} pairs of "
+        "the training text; they were cut from the left",
+        chunk.record.book, chunk.record.chunk, cut, chunk.pairs.size(), chunk.lesson_cut_pairs));
 }
 
 }  // namespace
@@ -229,7 +239,7 @@ void run_translation(const LoadedConfig& loaded, const std::filesystem::path& pa
   std::vector<std::string> text_hashes;
   for (const Source& source : sources) text_hashes.push_back(source.record.text_hash);
   check_distinct_texts(paths, text_hashes, "data.novels", resume && fs::exists(path / "run.json"));
-  const Json record = text_run_record(loaded, machine, hash, tokenizer, text_hashes, {});
+  const Json record = run_record(loaded, machine, hash, tokenizer, text_hashes, {});
   // What no run can start with is found before a folder is made.
   if (!resume) NovelTranslation(*model, config, tokenizer, prompts, sources.front().novel, 0);
   if (const std::string note = comet_note(config); !note.empty())
@@ -263,14 +273,15 @@ void run_translation(const LoadedConfig& loaded, const std::filesystem::path& pa
     RunningTotals running;
     while (novel.next_chunk() < novel.chunk_count()) {
       if (const std::optional<TranslatedChunk> chunk = novel.step(stop_requested)) {
-        if (config.score.base) folder.append_nll(index, Scorer::base, chunk->base_nll);
-        if (config.score.adapter) folder.append_nll(index, Scorer::lora, chunk->lora_nll);
+        if (config.score.base) folder.append_nll(index, Arm::base, chunk->base_nll);
+        if (config.score.adapter) folder.append_nll(index, Arm::lora, chunk->lora_nll);
         for (const PairRecord& pair : chunk->pairs) folder.append_line("pairs.jsonl", to_json(pair));
         folder.append_line("chunks.jsonl", chunk_line(*chunk));
         report_cut(*chunk);
         running.add(chunk->record);
         done += chunk->record.tokens;
-        progress.update(done, fmt::format("{} chunk {}/{}{}", source.novel.name, novel.next_chunk(), novel.chunk_count(), running.text()));
+        progress.update(done, fmt::format("{} chunk {}/{}{}", source.novel.name, novel.next_chunk(),
+                                          novel.chunk_count(), running.text()));
       }
       if (stop_requested()) {
         save();

@@ -2,7 +2,7 @@
 
 #include <filesystem>
 
-#include "run/config.h"
+#include "config/config.h"
 
 namespace templora {
 

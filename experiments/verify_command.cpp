@@ -1,13 +1,12 @@
 // `templora verify`: whether a run's folder says what happened.
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <memory>
 
 #include "commands.h"
 #include "core/file.h"
-#include "report/verify.h"
+#include "verify/verify.h"
 #include "verify_inputs.h"
 
 namespace templora {
@@ -31,18 +30,23 @@ void verify(const Arguments& arguments) {
   if (config) verify_inputs(arguments.folder, *config, record, v);
   if (config && arguments.replay > 0) replay_chunks(arguments.folder, *config, record, arguments.replay, v);
   print_out(arguments.json ? dump_json_pretty(v.json(), "verify") : v.text());
-  if (!v.sound()) throw Error(Exit::bad_input, fmt::format("{}: not what a run of this program leaves; docs/verify.md says what each finding means", arguments.folder));
+  if (!v.sound())
+    throw Error(Exit::bad_input,
+                fmt::format("{}: not what a run of this program leaves; docs/verify.md says what each finding means",
+                            arguments.folder));
 }
 
 }  // namespace
 
-void add_verify_command(CLI::App& app) {
+void add_verify_command(CommandLine& line) {
   const auto arguments = std::make_shared<Arguments>();
-  CLI::App* command = app.add_subcommand("verify", "check that a run's folder says what happened");
-  command->add_option("folder", arguments->folder, "run folder")->required();
-  command->add_option("--replay", arguments->replay, "run N sampled chunks again and compare their NLLs")->check(CLI::NonNegativeNumber)->type_name("N");
-  command->add_flag("--json", arguments->json, "print JSON");
-  command->callback([arguments] { verify(*arguments); });
+  Command command = line.command("verify", "check that a run's folder says what happened");
+  command.option("folder", arguments->folder, "run folder").required();
+  command.option("--replay", arguments->replay, "run N sampled chunks again and compare their NLLs")
+      .between(0)
+      .value_name("N");
+  command.flag("--json", arguments->json, "print JSON");
+  command.action([arguments] { verify(*arguments); });
 }
 
 }  // namespace templora

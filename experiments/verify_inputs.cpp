@@ -6,12 +6,12 @@
 #include <functional>
 
 #include "core/hash.h"
-#include "experiment/session.h"
-#include "metrics/run_cost.h"
-#include "metrics/work.h"
+#include "experiment/machine.h"
+#include "cost/run_cost.h"
+#include "cost/work.h"
 #include "model/load.h"
-#include "report/run_image.h"
-#include "run/config_fields.h"
+#include "verify/unverified_run.h"
+#include "config/config_fields.h"
 #include "run/run_folder.h"
 #include "text/books.h"
 #include "text/novels.h"
@@ -21,18 +21,22 @@ namespace {
 
 std::string recorded(const Json& run, const std::string& key) {
   const auto identity = run.find("identity");
-  if (identity == run.end() || !identity->is_object() || !identity->contains(key) || !identity->at(key).is_string()) return "";
+  if (identity == run.end() || !identity->is_object() || !identity->contains(key) || !identity->at(key).is_string())
+    return "";
   return identity->at(key).get<std::string>();
 }
 
 /// Compares one hash; `present` is a file without which there is nothing to compare with.
-void compare_hash(const std::string& name, const fs::path& present, const std::string& wanted, const std::function<std::string()>& hash, Verification& v) {
+void compare_hash(const std::string& name, const fs::path& present, const std::string& wanted,
+                  const std::function<std::string()>& hash, Verification& v) {
   v.check(name);
   if (wanted.empty()) return v.not_checked(name, "the run did not record it");
   if (!fs::exists(present)) return v.not_checked(name, fmt::format("{} is no longer there", present.string()));
   try {
     const std::string got = hash();
-    v.expect(got == wanted, name, fmt::format("{}: got {}, wanted {}, as when the run was made: the file was changed", present.string(), got, wanted));
+    v.expect(got == wanted, name,
+             fmt::format("{}: got {}, wanted {}, as when the run was made: the file was changed", present.string(), got,
+                         wanted));
   } catch (const Error& error) {
     v.found(name, error.what());
   }
@@ -62,8 +66,9 @@ void verify_books(const std::string& folder, const Config& config, Verification&
   v.check({"text-file", "text-tokens"});
   std::vector<BookRecord> records;
   try {
-    read_jsonl(fs::path(folder) / "books.jsonl",
-                 [&](const Json& json, const std::string& where) { records.push_back(book_record_from_json(json, where)); });
+    read_jsonl(fs::path(folder) / "books.jsonl", [&](const Json& json, const std::string& where) {
+      records.push_back(book_record_from_json(json, where));
+    });
   } catch (const Error&) {  // found by the checks of the folder
   }
   const bool novels = config.experiment == ExperimentKind::translation;
@@ -78,21 +83,28 @@ void verify_books(const std::string& folder, const Config& config, Verification&
   for (const BookRecord& record : records) {
     const fs::path path = path_of(paths, record);
     if (!fs::exists(path)) {
-      for (const char* name : {"text-file", "text-tokens"}) v.not_checked(name, fmt::format("{} is no longer there", record.book));
+      for (const char* name : {"text-file", "text-tokens"})
+        v.not_checked(name, fmt::format("{} is no longer there", record.book));
       continue;
     }
     try {
       Book book;
       if (novels)
-        book.text_hash = read_novel(path, std::string(enum_name(config.translation.context)), config.data.max_chunks).text_hash;
+        book.text_hash =
+            read_novel(path, std::string(enum_name(config.translation.context)), config.data.max_chunks).text_hash;
       else
         book = read_book(path, *tokenizer, {config.data.strip, config.data.max_tokens});
       if (!v.expect(book.text_hash == record.text_hash, "text-file",
-                    fmt::format("{}: got {}, wanted {}: the text was changed after the run", path.string(), book.text_hash, record.text_hash)) || novels)
+                    fmt::format("{}: got {}, wanted {}: the text was changed after the run", path.string(),
+                                book.text_hash, record.text_hash)) ||
+          novels)
         continue;
-      v.expect(std::int64_t(book.tokens.size()) == record.tokens && book.words == record.words && book.text_bytes == record.text_bytes, "text-tokens",
-               fmt::format("{}: got {} tokens, {} words, {} bytes, wanted {}, {}, {} as in books.jsonl", path.string(), book.tokens.size(), book.words,
-                           book.text_bytes, record.tokens, record.words, record.text_bytes));
+      v.expect(
+          std::int64_t(book.tokens.size()) == record.tokens && book.words == record.words &&
+              book.text_bytes == record.text_bytes,
+          "text-tokens",
+          fmt::format("{}: got {} tokens, {} words, {} bytes, wanted {}, {}, {} as in books.jsonl", path.string(),
+                      book.tokens.size(), book.words, book.text_bytes, record.tokens, record.words, record.text_bytes));
     } catch (const Error& error) {
       v.found("text-file", error.what());
     }
@@ -105,7 +117,8 @@ void verify_control_texts(const Config& config, const Json& run_record, Verifica
   const std::vector<fs::path> paths = still_there(config.data.control_books);
   const std::vector<std::string> hashes = recorded_control_hashes(run_record);
   if (paths.size() != hashes.size())  // then places do not tell which is which
-    return v.not_checked("control-text-file", fmt::format("data.control_books names {} files, the run had {}", paths.size(), hashes.size()));
+    return v.not_checked("control-text-file",
+                         fmt::format("data.control_books names {} files, the run had {}", paths.size(), hashes.size()));
   std::optional<Tokenizer> tokenizer;
   try {
     tokenizer.emplace(open_tokenizer(config.model));
@@ -113,23 +126,26 @@ void verify_control_texts(const Config& config, const Json& run_record, Verifica
     return v.not_checked("control-text-file", error.what());
   }
   for (std::size_t i = 0; i < paths.size(); ++i)
-    compare_hash("control-text-file", paths[i], hashes[i],
-                 [&] { return read_book(paths[i], *tokenizer, {config.data.strip, config.data.max_tokens}).text_hash; }, v);
+    compare_hash(
+        "control-text-file", paths[i], hashes[i],
+        [&] { return read_book(paths[i], *tokenizer, {config.data.strip, config.data.max_tokens}).text_hash; }, v);
 }
 
 std::string hash_of_weights(const ModelConfig& model, const std::string& path) {
-  Llama llama = load_llama(path, model.dtype == Dtype::bfloat16 ? at::kBFloat16 : at::kFloat, at::Device(at::kCPU), model.rope_scaling);
+  Llama llama = load_llama(path, model.dtype == Dtype::bfloat16 ? at::kBFloat16 : at::kFloat, at::Device(at::kCPU),
+                           model.rope_scaling);
   return weights_hash(*llama);
 }
 
-RunCost counted_again(const fs::path& folder, const Config& config, const ModelShape& shape, const Json& summary, const std::vector<PairRecord>& pairs) {
+RunCost counted_again(const fs::path& folder, const Config& config, const ModelShape& shape, const Json& summary,
+                      const std::vector<PairRecord>& pairs) {
   switch (config.experiment) {
     case ExperimentKind::perplexity: {
       const RunData data = read_run(folder);
       return run_cost(data, perplexity_table(data), config, shape, {});
     }
     case ExperimentKind::translation:
-      return run_cost(pairs, read_lessons(folder), summary.at("phase_seconds"), config, shape, {});
+      return run_cost(pairs, read_segments(folder), summary.at("phase_seconds"), config, shape, {});
     case ExperimentKind::generation: return run_cost(read_generation(folder), config, shape, {});
     case ExperimentKind::pretrain: break;
   }
@@ -149,7 +165,8 @@ bool has_read_tokens(const std::vector<PairRecord>& pairs) {
 /// What does not follow from the records and the model's sizes: the memory that a process used; and what section cost
 /// decides, which is no part of a run's identity, so that a resume may have changed it.
 void drop_unchecked(Json& cost) {
-  for (const char* name : {"peak_rss_bytes", "peak_device_bytes", "device", "references", "paper", "formulas"}) cost.erase(name);
+  for (const char* name : {"peak_rss_bytes", "peak_device_bytes", "device", "references", "paper", "formulas"})
+    cost.erase(name);
   for (Json& phase : cost.at("phases"))
     for (const char* name : {"peak_rss_bytes", "peak_device_bytes", "floor_seconds"}) phase.erase(name);
 }
@@ -160,13 +177,15 @@ void verify_cost(const fs::path& folder, const Config& config, Verification& v) 
   v.check("cost");
   if (config.generate.from_snapshot) return v.not_checked("cost", "a branch counts from its snapshot");
   const fs::path model = config.experiment == ExperimentKind::pretrain ? folder / "model" : fs::path(config.model.path);
-  if (!fs::exists(model / "config.json")) return v.not_checked("cost", fmt::format("{} is no longer there", (model / "config.json").string()));
+  if (!fs::exists(model / "config.json"))
+    return v.not_checked("cost", fmt::format("{} is no longer there", (model / "config.json").string()));
   try {
     const Json summary = parse_json(read_file(folder / "summary.json"), "summary.json");
     if (!summary.contains("cost")) return v.not_checked("cost", "the run did not record it");
     const Json formulas = summary.at("cost").value("formulas", Json(1));
     if (formulas != kCostFormulas)
-      return v.not_checked("cost", fmt::format("the run counted by formulas {}, this version by {}", printable(formulas.dump(), 20), kCostFormulas));
+      return v.not_checked("cost", fmt::format("the run counted by formulas {}, this version by {}",
+                                               printable(formulas.dump(), 20), kCostFormulas));
     const bool translation = config.experiment == ExperimentKind::translation;
     const std::vector<PairRecord> pairs = translation ? read_pairs(folder) : std::vector<PairRecord>{};
     if (translation && !has_read_tokens(pairs))
@@ -176,7 +195,8 @@ void verify_cost(const fs::path& folder, const Config& config, Verification& v) 
     Json wanted = to_json(counted_again(folder, counted, read_model_shape(model), summary, pairs));
     drop_unchecked(wanted);
     const std::string difference = first_difference(summary.at("cost"), wanted);
-    v.expect(difference.empty(), "cost", "summary.json: cost: " + difference + ", as the records and the model's sizes give");
+    v.expect(difference.empty(), "cost",
+             "summary.json: cost: " + difference + ", as the records and the model's sizes give");
   } catch (const std::exception& error) {
     v.not_checked("cost", fmt::format("the records do not fit together: {}", printable(error.what(), 1000)));
   }
@@ -186,29 +206,41 @@ void verify_cost(const fs::path& folder, const Config& config, Verification& v) 
 
 std::vector<std::string> recorded_control_hashes(const Json& run_record) {
   std::vector<std::string> hashes;
-  for (std::string hash; !(hash = recorded(run_record, fmt::format("control_text_{}_hash", hashes.size()))).empty();) hashes.push_back(hash);
+  for (std::string hash; !(hash = recorded(run_record, fmt::format("control_text_{}_hash", hashes.size()))).empty();)
+    hashes.push_back(hash);
   return hashes;
 }
 
 void verify_inputs(const std::string& folder, const Config& config, const Json& run_record, Verification& v) {
   verify_cost(folder, config, v);
   const fs::path model = config.model.path, tokenizer = config.model.tokenizer.value_or(config.model.path);
-  compare_hash("tokenizer-file", tokenizer, recorded(run_record, "tokenizer_hash"), [&] { return open_tokenizer(config.model).hash(); }, v);
+  compare_hash(
+      "tokenizer-file", tokenizer, recorded(run_record, "tokenizer_hash"),
+      [&] { return open_tokenizer(config.model).hash(); }, v);
   if (config.experiment == ExperimentKind::pretrain) {
     const fs::path made = fs::path(folder) / "model";
     std::string wanted;
     try {
-      wanted = parse_json(read_file(fs::path(folder) / "summary.json"), "summary.json").at("weights_hash").get<std::string>();
+      wanted = parse_json(read_file(fs::path(folder) / "summary.json"), "summary.json")
+                   .at("weights_hash")
+                   .get<std::string>();
     } catch (const std::exception&) {  // unfinished, or found by the checks of the folder
     }
-    compare_hash("weights-file", made / "config.json", wanted, [&] { return hash_of_weights(config.model, made.string()); }, v);
+    compare_hash(
+        "weights-file", made / "config.json", wanted, [&] { return hash_of_weights(config.model, made.string()); }, v);
     return;
   }
-  compare_hash("model-config-file", model / "config.json", recorded(run_record, "model_config_hash"), [&] { return hash_hex(read_file(model / "config.json")); }, v);
-  compare_hash("weights-file", model / "config.json", recorded(run_record, "weights_hash"), [&] { return hash_of_weights(config.model, config.model.path); }, v);
+  compare_hash(
+      "model-config-file", model / "config.json", recorded(run_record, "model_config_hash"),
+      [&] { return hash_hex(read_file(model / "config.json")); }, v);
+  compare_hash(
+      "weights-file", model / "config.json", recorded(run_record, "weights_hash"),
+      [&] { return hash_of_weights(config.model, config.model.path); }, v);
   if (config.lora.init_from) {
     const fs::path adapter = fs::path(*config.lora.init_from) / "adapter_model.safetensors";
-    compare_hash("init-from-file", adapter, recorded(run_record, "init_from_hash"), [&] { return hash_hex(read_file(adapter)); }, v);
+    compare_hash(
+        "init-from-file", adapter, recorded(run_record, "init_from_hash"), [&] { return hash_hex(read_file(adapter)); },
+        v);
   }
   if (config.experiment != ExperimentKind::generation) verify_books(folder, config, v);
   if (!config.control.empty()) verify_control_texts(config, run_record, v);

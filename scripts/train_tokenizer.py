@@ -33,9 +33,9 @@ BLOCK_BYTES = 2000  # below sentencepiece's max_sentence_length
 def training_books(folder, split):
     """The books of `folder` that the split leaves for training, in the order of their names."""
     data = json.loads(Path(split).read_text())["data"] if split else {}
-    held_back = [pattern.rsplit("/", 1)[-1] for pattern in data.get("exclude", []) + data.get("validation", [])]
+    held_out = [pattern.rsplit("/", 1)[-1] for pattern in data.get("exclude", []) + data.get("validation", [])]
     books = [path for path in sorted(Path(folder).glob("*.txt"))
-             if not any(fnmatch.fnmatchcase(path.name, pattern) for pattern in held_back)]
+             if not any(fnmatch.fnmatchcase(path.name, pattern) for pattern in held_out)]
     if not books:
         sys.exit(f"{folder}: no *.txt left to train on; is it the folder of the books?")
     return books

@@ -68,9 +68,10 @@ struct Comet::Impl {
         net(load_comet_net(folder, config, on)),
         device(on) {
     if (tokenizer.size() > config.encoder.vocab_size)
-      throw Error(Exit::bad_input, fmt::format("{}: got {} ids, config.json's encoder.vocab_size is {}; take the encoder's own {}",
-                                               (folder / kPiecesFile).string(), tokenizer.size(), config.encoder.vocab_size,
-                                               kPiecesFile));
+      throw Error(
+          Exit::bad_input,
+          fmt::format("{}: got {} ids, config.json's encoder.vocab_size is {}; take the encoder's own {}",
+                      (folder / kPiecesFile).string(), tokenizer.size(), config.encoder.vocab_size, kPiecesFile));
   }
 
   at::Tensor embed_rows(const std::vector<TokenRow>& rows, std::span<const std::int64_t> chosen) const;
@@ -109,23 +110,27 @@ at::Tensor Comet::Impl::embed_all(const std::vector<TokenRow>& rows) const {
   for (std::size_t begin = 0; begin < order.size();) {
     const std::size_t fit = std::max<std::size_t>(1, kBatchTokens / rows[std::size_t(order[begin])].size());
     const std::span<const std::int64_t> chosen = std::span(order).subspan(begin, std::min(fit, order.size() - begin));
-    const at::Tensor at_rows = at::tensor(at::ArrayRef<std::int64_t>(chosen.data(), chosen.size()), at::TensorOptions(at::kLong));
+    const at::Tensor at_rows =
+        at::tensor(at::ArrayRef<std::int64_t>(chosen.data(), chosen.size()), at::TensorOptions(at::kLong));
     out.index_copy_(0, at_rows.to(device), embed_rows(rows, chosen));
     begin += chosen.size();
   }
   return out;
 }
 
-Comet::Comet(const std::filesystem::path& folder, const c10::Device& device) : impl_(std::make_unique<Impl>(folder, device)) {}
+Comet::Comet(const std::filesystem::path& folder, const c10::Device& device)
+    : impl_(std::make_unique<Impl>(folder, device)) {}
 Comet::~Comet() = default;
 Comet::Comet(Comet&&) noexcept = default;
 
 std::string Comet::missing(const std::filesystem::path& folder) {
   const char* advice = "COMET weights are not part of templora: docs/comet.md says how to get and convert them";
   std::error_code ignored;
-  if (!std::filesystem::is_directory(folder, ignored)) return fmt::format("{}: no such folder; {}", folder.string(), advice);
+  if (!std::filesystem::is_directory(folder, ignored))
+    return fmt::format("{}: no such folder; {}", folder.string(), advice);
   for (const char* name : {kConfigFile, kPiecesFile})
-    if (!std::filesystem::exists(folder / name, ignored)) return fmt::format("{}: no such file; {}", (folder / name).string(), advice);
+    if (!std::filesystem::exists(folder / name, ignored))
+      return fmt::format("{}: no such file; {}", (folder / name).string(), advice);
   // Weights may also lie in shards.
   if (!std::filesystem::exists(folder / "model.safetensors", ignored) &&
       !std::filesystem::exists(folder / "model.safetensors.index.json", ignored))
@@ -151,13 +156,15 @@ std::vector<double> Comet::scores(std::span<const CometSegment> segments) const 
       out.insert(out.end(), values, values + count);
     }
   } catch (const c10::OutOfMemoryError& error) {
-    throw Error(Exit::resources, fmt::format("COMET: no memory for {} texts on {} ({}); score fewer at a time or use another device",
-                                             texts.rows.size(), impl_->device.str(), error.what_without_backtrace()));
+    throw Error(Exit::resources,
+                fmt::format("COMET: no memory for {} texts on {} ({}); score fewer at a time or use another device",
+                            texts.rows.size(), impl_->device.str(), error.what_without_backtrace()));
   }
   for (std::size_t i = 0; i < out.size(); ++i)
     if (!std::isfinite(out[i]))
-      throw Error(Exit::numerics, fmt::format("COMET: segment {}: got a score of {}, wanted a finite one; are the weights damaged?",
-                                              i + 1, out[i]));
+      throw Error(Exit::numerics,
+                  fmt::format("COMET: segment {}: got a score of {}, wanted a finite one; are the weights damaged?",
+                              i + 1, out[i]));
   return out;
 }
 

@@ -17,7 +17,7 @@ struct XlmrConfig {
   std::int64_t ffn_size = 0;        ///< intermediate_size
   std::int64_t layers = 0;
   std::int64_t heads = 0;
-  std::int64_t max_positions = 0;   ///< max_position_embeddings: rows of the table, two of which stand before position 0
+  std::int64_t max_positions = 0;  ///< max_position_embeddings: rows of the table, two of which stand before position 0
   std::int64_t type_vocab_size = 0;
   double layer_norm_eps = 0;
 

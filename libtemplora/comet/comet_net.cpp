@@ -94,7 +94,8 @@ at::Tensor EstimatorImpl::forward(const at::Tensor& features) {
 CometNetImpl::CometNetImpl(const CometConfig& config, const at::TensorOptions& options)
     : encoder_(register_module("encoder", std::make_shared<ModuleGroup>())
                    ->register_module("model", Xlmr(config.encoder, options))),
-      mix_(register_module("layerwise_attention", LayerMix(config.encoder.layers + 1, config.layer_transformation, options))),
+      mix_(register_module("layerwise_attention",
+                           LayerMix(config.encoder.layers + 1, config.layer_transformation, options))),
       estimator_(register_module("estimator", Estimator(config, options))) {}
 
 at::Tensor CometNetImpl::embed(const at::Tensor& tokens, const at::Tensor& lengths) {
@@ -102,7 +103,8 @@ at::Tensor CometNetImpl::embed(const at::Tensor& tokens, const at::Tensor& lengt
   at::Tensor present = at::arange(seq, tokens.options()).unsqueeze(0).lt(lengths.unsqueeze(1));  // [batch, seq]
   // As the package does it: every token counts in the divisor, <s> and </s> too; a <pad> that the text spells out
   // counts there and adds nothing.
-  const at::Tensor share = (tokens.ne(XlmrTokenizer::kPad).to(at::kFloat) / lengths.unsqueeze(1)).unsqueeze(1);  // [batch, 1, seq]
+  const at::Tensor share =
+      (tokens.ne(XlmrTokenizer::kPad).to(at::kFloat) / lengths.unsqueeze(1)).unsqueeze(1);  // [batch, 1, seq]
   if (present.all().item<bool>()) present = at::Tensor();
   // Mixing and averaging are both linear, so that each state is averaged first and only means are mixed.
   const std::vector<double> weights = mix_->weights();

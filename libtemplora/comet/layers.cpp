@@ -18,7 +18,9 @@ LayerNormImpl::LayerNormImpl(std::int64_t hidden, double eps, const at::TensorOp
       bias_(register_parameter("bias", at::empty({hidden}, options), /*requires_grad=*/false)),
       eps_(eps) {}
 
-at::Tensor LayerNormImpl::forward(const at::Tensor& x) { return at::layer_norm(x, weight_.sizes(), weight_, bias_, eps_); }
+at::Tensor LayerNormImpl::forward(const at::Tensor& x) {
+  return at::layer_norm(x, weight_.sizes(), weight_, bias_, eps_);
+}
 
 LookupTableImpl::LookupTableImpl(std::int64_t rows, std::int64_t hidden, const at::TensorOptions& options)
     : weight_(register_parameter("weight", at::empty({rows, hidden}, options), /*requires_grad=*/false)) {}

@@ -50,9 +50,11 @@ CometNet load_comet_net(const std::filesystem::path& folder, const CometConfig& 
     for (auto& item : net->named_parameters()) copy_from(files.at(item.key()), item.value());
     return net;
   } catch (const c10::Error& error) {
-    if (dynamic_cast<const c10::OutOfMemoryError*>(&error) == nullptr && !says_out_of_memory(error.what_without_backtrace())) throw;
-    throw Error(Exit::resources, fmt::format("{}: no memory for the weights on {} ({}); use another device", files.path().string(),
-                                             device.str(), error.what_without_backtrace()));
+    if (dynamic_cast<const c10::OutOfMemoryError*>(&error) == nullptr &&
+        !says_out_of_memory(error.what_without_backtrace()))
+      throw;
+    throw Error(Exit::resources, fmt::format("{}: no memory for the weights on {} ({}); use another device",
+                                             files.path().string(), device.str(), error.what_without_backtrace()));
   }
 }
 

@@ -32,9 +32,10 @@ at::Tensor XlmrLayerImpl::attend(const at::Tensor& x, const at::Tensor& keys) {
   };
   std::optional<at::Tensor> mask;
   if (keys.defined()) mask = keys;
-  return at::scaled_dot_product_attention(by_head(query_->forward(x)), by_head(key_->forward(x)), by_head(value_->forward(x)), mask)
-      .transpose(1, 2)        // [batch, seq, heads, head_dim]
-      .reshape(x.sizes());    // [batch, seq, hidden]
+  return at::scaled_dot_product_attention(by_head(query_->forward(x)), by_head(key_->forward(x)),
+                                          by_head(value_->forward(x)), mask)
+      .transpose(1, 2)      // [batch, seq, heads, head_dim]
+      .reshape(x.sizes());  // [batch, seq, hidden]
 }
 
 at::Tensor XlmrLayerImpl::forward(const at::Tensor& x, const at::Tensor& keys) {
@@ -50,7 +51,8 @@ XlmrImpl::XlmrImpl(const XlmrConfig& c, const at::TensorOptions& options) {
   norm_ = embeddings->register_module("LayerNorm", LayerNorm(c.hidden_size, c.layer_norm_eps, options));
   auto stack = register_module("encoder", std::make_shared<ModuleGroup>())
                    ->register_module("layer", std::make_shared<ModuleGroup>());
-  for (std::int64_t i = 0; i < c.layers; ++i) layers_.push_back(stack->register_module(std::to_string(i), XlmrLayer(c, options)));
+  for (std::int64_t i = 0; i < c.layers; ++i)
+    layers_.push_back(stack->register_module(std::to_string(i), XlmrLayer(c, options)));
 }
 
 at::Tensor XlmrImpl::embed(const at::Tensor& tokens) {
@@ -61,7 +63,8 @@ at::Tensor XlmrImpl::embed(const at::Tensor& tokens) {
   return norm_->forward(words_->forward(tokens) + type + positions_->forward(positions));    // [batch, seq, hidden]
 }
 
-void XlmrImpl::forward(const at::Tensor& tokens, const at::Tensor& present, const std::function<void(const at::Tensor&)>& visit) {
+void XlmrImpl::forward(const at::Tensor& tokens, const at::Tensor& present,
+                       const std::function<void(const at::Tensor&)>& visit) {
   at::Tensor keys;
   if (present.defined()) keys = present.unsqueeze(1).unsqueeze(1);  // [batch, 1, 1, seq]
   at::Tensor x = embed(tokens);

@@ -37,7 +37,8 @@ class XlmrImpl : public torch::nn::Module {
   /// Hands the layers + 1 hidden states, [batch, seq, hidden] each, to `visit` one after the other, that of the
   /// embeddings first; none is kept. tokens: [batch, seq] int64, rows shorter than seq filled up with <pad>.
   /// present: [batch, seq] bool, false behind a row's end; undefined if all rows are full.
-  void forward(const at::Tensor& tokens, const at::Tensor& present, const std::function<void(const at::Tensor&)>& visit);
+  void forward(const at::Tensor& tokens, const at::Tensor& present,
+               const std::function<void(const at::Tensor&)>& visit);
 
  private:
   at::Tensor embed(const at::Tensor& tokens);

@@ -18,8 +18,8 @@ namespace templora {
 namespace {
 
 [[noreturn]] void fail_writing(const fs::path& path, const char* what, int error_number) {
-  throw Error(Exit::resources, fmt::format("{}: {}: {}; the file keeps its earlier content", printable(path.string(), 1000), what,
-                                           errno_text(error_number)));
+  throw Error(Exit::resources, fmt::format("{}: {}: {}; the file keeps its earlier content",
+                                           printable(path.string(), 1000), what, errno_text(error_number)));
 }
 
 }  // namespace
@@ -52,7 +52,8 @@ std::string read_file(const fs::path& path) {
   }
   ::close(fd);
   if (failure != 0) {
-    throw Error(Exit::bad_input, fmt::format("{}: cannot be read: {}", printable(path.string(), 1000), errno_text(failure)));
+    throw Error(Exit::bad_input,
+                fmt::format("{}: cannot be read: {}", printable(path.string(), 1000), errno_text(failure)));
   }
   return content;
 }
@@ -65,12 +66,14 @@ void write_file_atomically(const fs::path& path, std::string_view content) {
 
 AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)) {
   static std::atomic<unsigned> counter{0};
-  if (path_.native().find('\0') != std::string::npos || !path_.has_filename()) fail_writing(path_, "cannot be written", EINVAL);
+  if (path_.native().find('\0') != std::string::npos || !path_.has_filename())
+    fail_writing(path_, "cannot be written", EINVAL);
   // Renaming over a device or a pipe, /dev/stdout say, would take it from everybody.
   std::error_code ignored;
   const fs::file_status there = fs::status(path_, ignored);
   if (fs::exists(there) && !fs::is_regular_file(there) && !fs::is_directory(there))
-    throw Error(Exit::resources, fmt::format("{}: got a device or a pipe, wanted a regular file or a name that is free", printable(path_.string(), 1000)));
+    throw Error(Exit::resources, fmt::format("{}: got a device or a pipe, wanted a regular file or a name that is free",
+                                             printable(path_.string(), 1000)));
   // A name that exists is another process's (pids repeat between containers on one disk) or was left
   // by a crash: it is never opened, a next one is tried.
   int failure = EEXIST;
@@ -90,7 +93,8 @@ AtomicFile::~AtomicFile() {
 }
 
 void AtomicFile::write(std::span<const std::byte> bytes) {
-  if (const int failure = write_all(fd_, bytes.data(), bytes.size()); failure != 0) fail_writing(path_, "cannot be written", failure);
+  if (const int failure = write_all(fd_, bytes.data(), bytes.size()); failure != 0)
+    fail_writing(path_, "cannot be written", failure);
 }
 
 void AtomicFile::write(std::string_view text) { write(std::as_bytes(std::span(text.data(), text.size()))); }
@@ -110,10 +114,12 @@ AppendFile::AppendFile(fs::path path, std::uint64_t keep_bytes) : path_(std::mov
   const std::string name = printable(path_.string(), 1000);
   const bool is_new = !fs::exists(fs::symlink_status(path_));
   if (keep_bytes > 0 && is_new) {
-    throw Error(Exit::bad_input, fmt::format("{}: is missing, wanted at least {} bytes that the saved state relies on", name, keep_bytes));
+    throw Error(Exit::bad_input, fmt::format("{}: is missing, wanted at least {} bytes that the saved state relies on",
+                                             name, keep_bytes));
   }
   fd_ = ::open(path_.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK | (is_new ? O_CREAT : 0), 0666);
-  if (fd_ < 0) throw Error(Exit::resources, fmt::format("{}: cannot be opened for writing: {}", name, errno_text(errno)));
+  if (fd_ < 0)
+    throw Error(Exit::resources, fmt::format("{}: cannot be opened for writing: {}", name, errno_text(errno)));
   const auto refuse = [&](Exit code, const std::string& what) {
     ::close(std::exchange(fd_, -1));  // no destructor runs for an object whose constructor throws
     throw Error(code, fmt::format("{}: {}", name, what));
@@ -123,8 +129,9 @@ AppendFile::AppendFile(fs::path path, std::uint64_t keep_bytes) : path_(std::mov
   if (!S_ISREG(status.st_mode)) refuse(Exit::bad_input, "got something else, wanted a regular file");
   const auto have_bytes = static_cast<std::uint64_t>(status.st_size);
   if (have_bytes < keep_bytes) {
-    refuse(Exit::bad_input, fmt::format("got {} bytes, wanted at least {} that the saved state relies on; was the file cut?",
-                                        have_bytes, keep_bytes));
+    refuse(Exit::bad_input,
+           fmt::format("got {} bytes, wanted at least {} that the saved state relies on; was the file cut?", have_bytes,
+                       keep_bytes));
   }
   if (have_bytes > keep_bytes && ::ftruncate(fd_, static_cast<off_t>(keep_bytes)) != 0) {
     refuse(Exit::resources, fmt::format("cannot be cut to {} bytes: {}", keep_bytes, errno_text(errno)));
@@ -159,7 +166,8 @@ void AppendFile::append(std::span<const float> values) {
 
 void AppendFile::sync() {
   if (::fdatasync(fd_) != 0) {
-    throw Error(Exit::resources, fmt::format("{}: cannot be forced to disk: {}", printable(path_.string(), 1000), errno_text(errno)));
+    throw Error(Exit::resources,
+                fmt::format("{}: cannot be forced to disk: {}", printable(path_.string(), 1000), errno_text(errno)));
   }
 }
 

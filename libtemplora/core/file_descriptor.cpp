@@ -29,7 +29,8 @@ int open_regular(const fs::path& path, std::uint64_t& bytes) {
   if (failure != 0 || !S_ISREG(status.st_mode)) {
     ::close(fd);
     if (failure != 0) refuse(fmt::format("cannot be examined: {}", errno_text(failure)));
-    refuse(fmt::format("got {}, wanted a regular file", S_ISDIR(status.st_mode) ? "a folder" : "a pipe, socket or device"));
+    refuse(fmt::format("got {}, wanted a regular file",
+                       S_ISDIR(status.st_mode) ? "a folder" : "a pipe, socket or device"));
   }
   bytes = static_cast<std::uint64_t>(status.st_size);
   return fd;

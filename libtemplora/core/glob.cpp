@@ -11,7 +11,9 @@
 
 namespace templora {
 
-bool name_matches(const fs::path& file, const std::string& pattern) { return ::fnmatch(pattern.c_str(), file.filename().c_str(), 0) == 0; }
+bool name_matches(const fs::path& file, const std::string& pattern) {
+  return ::fnmatch(pattern.c_str(), file.filename().c_str(), 0) == 0;
+}
 
 std::string glob_escaped(const std::string& text) {
   std::string out;
@@ -31,12 +33,14 @@ std::vector<std::string> matches(const std::string& pattern, const fs::path& bas
   std::error_code ignored;
   if (fs::exists(literal, ignored)) return {literal.string()};
   std::string full = pattern;
-  if (!fs::path(pattern).is_absolute() && !base.empty()) full = (fs::path(glob_escaped(base.string())) / pattern).string();
+  if (!fs::path(pattern).is_absolute() && !base.empty())
+    full = (fs::path(glob_escaped(base.string())) / pattern).string();
 
   glob_t found{};
   const std::unique_ptr<glob_t, void (*)(glob_t*)> freed(&found, [](glob_t* g) { ::globfree(g); });
   const int status = ::glob(full.c_str(), GLOB_NOSORT, nullptr, &found);
-  if (status == GLOB_NOSPACE) throw Error(Exit::resources, fmt::format("{}: too many matches for the memory", printable(pattern)));
+  if (status == GLOB_NOSPACE)
+    throw Error(Exit::resources, fmt::format("{}: too many matches for the memory", printable(pattern)));
   if (status != 0) return {};
   std::vector<std::string> out(found.gl_pathv, found.gl_pathv + found.gl_pathc);
   std::sort(out.begin(), out.end());
@@ -51,9 +55,11 @@ std::vector<fs::path> expand_globs(const std::vector<std::string>& patterns, con
   for (const std::string& pattern : patterns) {
     const std::vector<std::string> found = matches(pattern, base);
     if (found.empty()) {
-      throw Error(Exit::bad_input,
-                  fmt::format("{}: got no file of that name or pattern under {}, wanted at least one; relative paths start there",
-                              printable(pattern), printable(base.empty() ? "." : base.string(), 1000)));
+      throw Error(
+          Exit::bad_input,
+          fmt::format(
+              "{}: got no file of that name or pattern under {}, wanted at least one; relative paths start there",
+              printable(pattern), printable(base.empty() ? "." : base.string(), 1000)));
     }
     for (const std::string& name : found) {
       const fs::path path = fs::path(name).lexically_normal();

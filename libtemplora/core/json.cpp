@@ -116,8 +116,9 @@ class StrictBuilder {
 
  private:
   [[noreturn]] void refuse_integer(const std::string& token) const {
-    fail(fmt::format("got the integer {}, wanted one between -2^63 and 2^63-1; write it as a string or with a decimal point",
-                     printable(token, 40)));
+    fail(fmt::format(
+        "got the integer {}, wanted one between -2^63 and 2^63-1; write it as a string or with a decimal point",
+        printable(token, 40)));
   }
 
   /// The number that stood where a string was just read, if it was masked.
@@ -169,8 +170,8 @@ void check_dumpable(const Json& value, const std::string& where, std::string& pa
                                              printable(path, 80), kMaxDepth));
   }
   if (value.is_number_float() && !std::isfinite(value.get<double>())) {
-    throw Error(Exit::numerics, fmt::format("{}: {}: got {}, wanted a finite number; JSON cannot hold it", where, printable(path),
-                                            value.get<double>()));
+    throw Error(Exit::numerics, fmt::format("{}: {}: got {}, wanted a finite number; JSON cannot hold it", where,
+                                            printable(path), value.get<double>()));
   }
   if (!value.is_structured()) return;
   const std::size_t length = path.size();
@@ -206,7 +207,8 @@ Json parse(std::string_view text, const std::string& where, Exit code, const For
       builder.fail("got a NUL byte, wanted JSON text");
     }
     const char* end = text.data() + text.size();
-    Json::sax_parse(CountingIterator{text.data(), &builder.furthest}, CountingIterator{end, &builder.furthest}, &builder);
+    Json::sax_parse(CountingIterator{text.data(), &builder.furthest}, CountingIterator{end, &builder.furthest},
+                    &builder);
   } catch (const Error&) {
     if (bytes_read != nullptr) *bytes_read = static_cast<std::size_t>(builder.furthest - text.data());
     throw;

@@ -15,7 +15,8 @@ using Json = nlohmann::ordered_json;
 /// Parses strict JSON: UTF-8, no duplicate key in any object, at most 64 levels deep, nothing after the
 /// value, no integer beyond 64 signed bits. `where` names the source in messages.
 /// Throws Error(code) with line and column (in bytes, of the last one read); `bytes_read` then tells how many were.
-Json parse_json(std::string_view text, const std::string& where, Exit code = Exit::bad_input, std::size_t* bytes_read = nullptr);
+Json parse_json(std::string_view text, const std::string& where, Exit code = Exit::bad_input,
+                std::size_t* bytes_read = nullptr);
 
 /// Parses what another program wrote (config.json, tokenizer files, an index) by the rules of Python's json: of equal
 /// keys the last one's value counts, at the first one's place; NaN, Infinity, -Infinity and integers of any size are

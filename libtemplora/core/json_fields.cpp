@@ -36,7 +36,8 @@ const Json& JsonFields::at(const char* name) const {
   return raw(name);
 }
 
-std::int64_t JsonFields::size(const char* name, std::optional<std::int64_t> fallback, std::int64_t least, std::int64_t most) const {
+std::int64_t JsonFields::size(const char* name, std::optional<std::int64_t> fallback, std::int64_t least,
+                              std::int64_t most) const {
   if (has(name)) return size_of(name, raw(name), least, most);
   if (fallback) return *fallback;
   refuse_absent(name, fmt::format("an integer from {} to {}", least, most));

@@ -32,7 +32,8 @@ class JsonFields {
   std::int64_t size(const char* name, std::optional<std::int64_t> fallback = {}, std::int64_t least = 1,
                     std::int64_t most = kLargestSize) const;
   /// The same of a value inside the field.
-  std::int64_t size_of(const char* name, const Json& value, std::int64_t least = 1, std::int64_t most = kLargestSize) const;
+  std::int64_t size_of(const char* name, const Json& value, std::int64_t least = 1,
+                       std::int64_t most = kLargestSize) const;
   /// A finite number.
   double number(const char* name, std::optional<double> fallback = {}) const;
   /// A number above 0.

@@ -22,8 +22,9 @@ MappedFile::MappedFile(const fs::path& path) {
   const int failure = errno;
   ::close(fd);
   if (data == MAP_FAILED) {
-    throw Error(failure == ENOMEM ? Exit::resources : Exit::bad_input,
-                fmt::format("{}: {} bytes cannot be mapped: {}", printable(path.string(), 1000), bytes, errno_text(failure)));
+    throw Error(
+        failure == ENOMEM ? Exit::resources : Exit::bad_input,
+        fmt::format("{}: {} bytes cannot be mapped: {}", printable(path.string(), 1000), bytes, errno_text(failure)));
   }
   data_ = static_cast<const std::byte*>(data);
   size_ = bytes;

@@ -33,7 +33,8 @@ std::string_view last_component(std::string_view key) {
 }  // namespace
 
 std::string nearest_name(const std::string& key, const std::vector<std::string>& candidates) {
-  if (candidates.empty()) throw Error(Exit::usage, printable(key) + ": got this name, but there is nothing to choose from");
+  if (candidates.empty())
+    throw Error(Exit::usage, printable(key) + ": got this name, but there is nothing to choose from");
   const auto distance = [&](const std::string& candidate) {
     const std::size_t whole = edit_distance(key, candidate);
     const std::size_t last = edit_distance(last_component(key), last_component(candidate));

@@ -29,8 +29,8 @@ std::size_t utf8_character(std::string_view text) {
   if (bytes <= 2) return bytes;
   // The second byte decides about overlong forms, surrogates and values past U+10FFFF.
   const unsigned second = byte_at(text, 1);
-  const bool wrong = (lead == 0xE0 && second < 0xA0) || (lead == 0xED && second > 0x9F) || (lead == 0xF0 && second < 0x90) ||
-                     (lead == 0xF4 && second > 0x8F);
+  const bool wrong = (lead == 0xE0 && second < 0xA0) || (lead == 0xED && second > 0x9F) ||
+                     (lead == 0xF0 && second < 0x90) || (lead == 0xF4 && second > 0x8F);
   return wrong ? 0 : bytes;
 }
 

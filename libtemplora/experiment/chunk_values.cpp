@@ -11,8 +11,9 @@
 
 namespace templora {
 
-std::uint64_t module_seed(std::int64_t seed, std::int64_t text_index, std::int64_t number) {
-  return std::uint64_t(seed) + 0x9E3779B97F4A7C15ull * std::uint64_t(text_index) + 0xD1B54A32D192ED03ull * std::uint64_t(number);
+std::uint64_t adapter_seed(std::int64_t seed, std::int64_t text_index, std::int64_t number) {
+  return std::uint64_t(seed) + 0x9E3779B97F4A7C15ull * std::uint64_t(text_index) +
+         0xD1B54A32D192ED03ull * std::uint64_t(number);
 }
 
 at::Tensor ids_on(const at::Device& device, std::span<const std::int64_t> ids) {

@@ -9,22 +9,22 @@
 #include <string>
 #include <vector>
 
-#include "run/config.h"
+#include "config/config.h"
 #include "run/record.h"
 
 // What every experiment that learns chunk by chunk does with a chunk's numbers.
 
 namespace templora {
 
-/// Seed of the `number`-th module of a text: every module has its own, so that one text's result does not depend
+/// Seed of the `number`-th adapter of a text: every adapter has its own, so that one text's result does not depend
 /// on the others.
-std::uint64_t module_seed(std::int64_t seed, std::int64_t text_index, std::int64_t number);
+std::uint64_t adapter_seed(std::int64_t seed, std::int64_t text_index, std::int64_t number);
 
 /// → [ids] int64 on the device.
 at::Tensor ids_on(const at::Device& device, std::span<const std::int64_t> ids);
 
-/// Everything a chunk brings back, in one copy: on CUDA it is the chunk's only synchronisation, where neither a rule that
-/// looks at scores nor cache.measure_staleness asks for a value in between.
+/// Everything a chunk brings back, in one copy: on CUDA it is the chunk's only synchronisation, where neither a rule
+/// that looks at scores nor cache.measure_staleness asks for a value in between.
 class ReadBack {
  public:
   /// `host` gets what `values` hold when read() is called; of an undefined tensor nothing. It must still be there then.

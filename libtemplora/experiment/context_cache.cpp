@@ -23,7 +23,8 @@ double mean_kl(LlamaImpl& model, const at::Tensor& fresh, const at::Tensor& stal
   const std::int64_t block = logit_block_rows(model.config().vocab_size);
   for (std::int64_t first = 0; first < fresh.size(0); first += block) {
     const std::int64_t rows = std::min(block, fresh.size(0) - first);
-    const at::Tensor p = log_probabilities(fresh.narrow(0, first, rows)), q = log_probabilities(stale.narrow(0, first, rows));
+    const at::Tensor p = log_probabilities(fresh.narrow(0, first, rows)),
+                     q = log_probabilities(stale.narrow(0, first, rows));
     sum += (p.exp() * (p - q)).sum(at::kDouble).item<double>();
   }
   return sum / double(fresh.size(0));
@@ -39,9 +40,11 @@ ContextCache::ContextCache(LlamaImpl& model, const Config& config)
     : model_(model),
       config_(config),
       plan_(config),
-      cache_(model, {1, CachePlan::capacity(config), config.cache.policy == CachePolicy::last_n, config.cache.prefill_block_tokens}) {}
+      cache_(model, {1, CachePlan::capacity(config), config.cache.policy == CachePolicy::last_n,
+                     config.cache.prefill_block_tokens}) {}
 
-std::int64_t ContextCache::open(const std::vector<std::int64_t>& text, std::int64_t end, std::int64_t next, std::int64_t version) {
+std::int64_t ContextCache::open(const std::vector<std::int64_t>& text, std::int64_t end, std::int64_t next,
+                                std::int64_t version) {
   TEMPLORA_CHECK(end >= 0 && end <= std::int64_t(text.size()), "the context lies in the text");
   const at::NoGradGuard no_grad;
   hidden_ = at::Tensor();
@@ -51,7 +54,8 @@ std::int64_t ContextCache::open(const std::vector<std::int64_t>& text, std::int6
   return context_tokens();
 }
 
-at::Tensor ContextCache::carry_out(const CacheStep& step, const std::vector<std::int64_t>& text, Rows rows, std::int64_t version) {
+at::Tensor ContextCache::carry_out(const CacheStep& step, const std::vector<std::int64_t>& text, Rows rows,
+                                   std::int64_t version) {
   at::Tensor hidden;
   switch (step.kind) {
     case CacheStep::Kind::forget:
@@ -93,7 +97,8 @@ at::Tensor ContextCache::ids_of(const std::vector<std::int64_t>& text, std::int6
   return ids_on(model_.options().device(), std::span(text).subspan(std::size_t(first), std::size_t(count)));
 }
 
-at::Tensor ContextCache::score(const std::vector<CacheStep>& steps, const std::vector<std::int64_t>& text, std::int64_t version) {
+at::Tensor ContextCache::score(const std::vector<CacheStep>& steps, const std::vector<std::int64_t>& text,
+                               std::int64_t version) {
   const at::NoGradGuard no_grad;
   for (std::size_t i = 0; i + 1 < steps.size(); ++i) carry_out(steps[i], text, Rows::none, version);
   const CacheStep& last = steps.back();
@@ -101,12 +106,14 @@ at::Tensor ContextCache::score(const std::vector<CacheStep>& steps, const std::v
   return hidden_.defined() ? row_nll(model_, hidden_, ids_of(text, last.first + 1, last.tokens)) : at::Tensor();
 }
 
-std::optional<StalenessRecord> ContextCache::measure_staleness(const std::vector<std::int64_t>& text, const std::vector<Chunk>& chunks,
-                                                               std::size_t index, std::int64_t version) {
+std::optional<StalenessRecord> ContextCache::measure_staleness(const std::vector<std::int64_t>& text,
+                                                               const std::vector<Chunk>& chunks, std::size_t index,
+                                                               std::int64_t version) {
   if (!hidden_.defined() || ages_.empty()) return {};
   const at::NoGradGuard no_grad;
   ContextCache fresh(model_, config_);
-  const at::Tensor fresh_nll = fresh.score(fresh_steps(config_, chunks, index, std::int64_t(ages_.size()) + 1), text, version);
+  const at::Tensor fresh_nll =
+      fresh.score(fresh_steps(config_, chunks, index, std::int64_t(ages_.size()) + 1), text, version);
   const at::Tensor targets = ids_of(text, chunks[index].first, chunks[index].count);
   StalenessRecord record;
   record.nll_difference = (row_nll(model_, hidden_, targets) - fresh_nll).to(at::kDouble).mean().item<double>();

@@ -13,14 +13,14 @@
 #include "generate/kv_cache.h"
 #include "model/llama.h"
 #include "plan/cache_plan.h"
-#include "run/config.h"
+#include "config/config.h"
 #include "run/record.h"
 
 namespace templora {
 
-/// What one scorer or writer sees before a chunk, kept as keys and values from chunk to chunk: carries out the steps of
-/// CachePlan, which knows `cache.policy`. A slot keeps the version of the module that made it. The module that is attached when a method is called
-/// computes; `version` is its number.
+/// What one arm or writer sees before a chunk, kept as keys and values from chunk to chunk: carries out the steps of
+/// CachePlan, which knows `cache.policy`. A slot keeps the version of the adapter that made it. The adapter that is
+/// attached when a method is called computes; `version` is its number.
 class ContextCache {
  public:
   /// Throws Error(usage) where the model cannot keep keys (dynamic rope), Error(resources) without memory.
@@ -42,10 +42,11 @@ class ContextCache {
   /// After a chunk was written by decoding with cache(), which keeps all but its last token.
   void written(const std::vector<std::int64_t>& text, std::int64_t end);
 
-  /// After score() of chunk number `index`: the same tokens once more with keys and values that today's module made, under
-  /// the same mask. Nothing is changed. None without context.
-  std::optional<StalenessRecord> measure_staleness(const std::vector<std::int64_t>& text, const std::vector<Chunk>& chunks,
-                                                   std::size_t index, std::int64_t version);
+  /// After score() of chunk number `index`: the same tokens once more with keys and values that today's adapter made,
+  /// under the same mask. Nothing is changed. None without context.
+  std::optional<StalenessRecord> measure_staleness(const std::vector<std::int64_t>& text,
+                                                   const std::vector<Chunk>& chunks, std::size_t index,
+                                                   std::int64_t version);
 
   KvCache& cache() { return cache_; }
 

@@ -6,7 +6,7 @@
 
 #include "core/error.h"
 #include "experiment/token_corpus.h"
-#include "run/config_fields.h"
+#include "config/config_fields.h"
 
 namespace templora {
 namespace {
@@ -24,8 +24,8 @@ std::vector<const Book*> others(const std::vector<Book>& sources, const Book& sc
 }
 
 /// Reads texts from their starts, one after the other, and then again.
-std::vector<Lesson> in_order(const std::vector<const Book*>& books, const std::vector<Chunk>& chunks) {
-  std::vector<Lesson> lessons;
+std::vector<ControlSegment> in_order(const std::vector<const Book*>& books, const std::vector<Chunk>& chunks) {
+  std::vector<ControlSegment> segments;
   std::size_t book = 0;
   std::int64_t at = 0;
   for (const Chunk& chunk : chunks) {
@@ -33,40 +33,42 @@ std::vector<Lesson> in_order(const std::vector<const Book*>& books, const std::v
       book = (book + 1) % books.size();
       at = 0;
     }
-    lessons.push_back({books[book], {at, chunk.count}});
+    segments.push_back({books[book], {at, chunk.count}});
     at += chunk.count;
   }
-  return lessons;
+  return segments;
 }
 
-std::vector<Lesson> drawn(const std::vector<const Book*>& books, const std::vector<Chunk>& chunks, std::int64_t longest,
-                          std::uint64_t seed) {
-  std::vector<Lesson> all;
+std::vector<ControlSegment> drawn(const std::vector<const Book*>& books, const std::vector<Chunk>& chunks,
+                                  std::int64_t longest, std::uint64_t seed) {
+  std::vector<ControlSegment> all;
   for (const Book* book : books)
     for (std::int64_t at = 0; at + longest <= tokens_of(*book); at += longest) all.push_back({book, {at, longest}});
   SequenceOrder order(std::int64_t(all.size()), seed);
-  std::vector<Lesson> lessons;
+  std::vector<ControlSegment> segments;
   for (std::size_t i = 0; i < chunks.size(); ++i) {
-    lessons.push_back(all[std::size_t(order.at(std::int64_t(i)))]);
-    lessons.back().chunk.count = chunks[i].count;
+    segments.push_back(all[std::size_t(order.at(std::int64_t(i)))]);
+    segments.back().chunk.count = chunks[i].count;
   }
-  return lessons;
+  return segments;
 }
 
 }  // namespace
 
-Scorer scorer_of(Control control) { return control == Control::other_book ? Scorer::other_book : Scorer::mixed_books; }
+Arm arm_of(Control control) { return control == Control::other_book ? Arm::other_book : Arm::mixed_books; }
 
-std::vector<Lesson> control_lessons(Control control, const std::vector<Book>& sources, const Book& scored,
+std::vector<ControlSegment> control_segments(Control control, const std::vector<Book>& sources, const Book& scored,
                                     std::int64_t book_index, const std::vector<Chunk>& chunks, std::int64_t seed) {
   std::int64_t longest = 0;
   for (const Chunk& chunk : chunks) longest = std::max(longest, chunk.count);
   const std::vector<const Book*> books = others(sources, scored, control == Control::other_book ? book_index + 1 : 0);
-  const bool enough = std::any_of(books.begin(), books.end(), [&](const Book* book) { return tokens_of(*book) >= longest; });
+  const bool enough =
+      std::any_of(books.begin(), books.end(), [&](const Book* book) { return tokens_of(*book) >= longest; });
   if (!enough)
-    throw Error(Exit::usage, fmt::format("control: {}: got no text besides {} that has a chunk of {} tokens; name some in "
-                                         "data.control_books",
-                                         enum_name(control), scored.name, longest));
+    throw Error(Exit::usage,
+                fmt::format("control: {}: got no text besides {} that has a chunk of {} tokens; name some in "
+                            "data.control_books",
+                            enum_name(control), scored.name, longest));
   if (control == Control::other_book) return in_order(books, chunks);
   return drawn(books, chunks, longest, std::uint64_t(seed) + 0x9E3779B97F4A7C15ull * std::uint64_t(book_index));
 }

@@ -5,32 +5,32 @@
 #include <vector>
 
 #include "plan/chunks.h"
-#include "run/config.h"
+#include "config/config.h"
 #include "run/record.h"
 #include "text/books.h"
 
 namespace templora {
 
-/// What a module learns after one chunk of the scored text: a chunk of some text.
-struct Lesson {
+/// What an adapter learns after one chunk of the scored text: a chunk of some text.
+struct ControlSegment {
   const Book* book;
   Chunk chunk;
 };
 
 /// Which column a control fills.
-Scorer scorer_of(Control control);
+Arm arm_of(Control control);
 
-/// The lessons of a control for a document that is cut into `chunks`: lesson i follows chunk i and has as many
+/// The segments of a control for a document that is cut into `chunks`: segment i follows chunk i and has as many
 /// tokens, with the prefix of its own text in front of it when it is trained on.
 ///
 /// other_book: consecutive chunks of one other text, the one after `book_index` in cyclic order; where it ends,
 /// the next one goes on. mixed_books: chunks drawn from all `sources` without repetition until all were drawn,
 /// in an order made from `seed` and `book_index`. A text equal to `scored` is never a source.
 /// Throws Error(usage) where no other text holds a chunk of that length.
-std::vector<Lesson> control_lessons(Control control, const std::vector<Book>& sources, const Book& scored,
+std::vector<ControlSegment> control_segments(Control control, const std::vector<Book>& sources, const Book& scored,
                                     std::int64_t book_index, const std::vector<Chunk>& chunks, std::int64_t seed);
 
-/// Lessons of all controls of a run for one document.
-using ControlLessons = std::map<Scorer, std::vector<Lesson>>;
+/// What all controls learn of a run for one document.
+using ControlSegments = std::map<Arm, std::vector<ControlSegment>>;
 
 }  // namespace templora

@@ -16,7 +16,7 @@
 #include "experiment/chunk_values.h"
 #include "experiment/not_finite.h"
 #include "model/tensors.h"
-#include "run/lengths.h"
+#include "config/lengths.h"
 
 namespace templora {
 namespace {
@@ -25,7 +25,9 @@ namespace {
   throw Error(Exit::numerics, fmt::format("chunk {}: {} is {}; {}", chunk, what, value, advice));
 }
 
-c10::Stream current_stream(const at::Device& device) { return c10::impl::VirtualGuardImpl(device.type()).getStream(device); }
+c10::Stream current_stream(const at::Device& device) {
+  return c10::impl::VirtualGuardImpl(device.type()).getStream(device);
+}
 
 std::vector<double> host_values(const std::vector<at::Tensor>& scalars) {
   if (scalars.empty()) return {};
@@ -38,7 +40,7 @@ constexpr const char* kNorm = "the gradient's norm";
 
 }  // namespace
 
-/// The module that learns, in a graph of its own where it learns while another one writes.
+/// The adapter that learns, in a graph of its own where it learns while another one writes.
 struct Generation::Module {
   Module(LlamaImpl& model, const Config& config)
       : second_graph(config.generate.schedule == Schedule::parallelized ? share_weights(model) : Llama(nullptr)),
@@ -89,11 +91,14 @@ void Generation::learn_prompt(const std::function<void(std::int64_t)>& after_chu
 }
 
 at::Tensor Generation::tokens_of(const Window& window) const {
-  return ids_on(model_.options().device(), std::span(text_).subspan(std::size_t(window.first), std::size_t(window.length)));
+  return ids_on(model_.options().device(),
+                std::span(text_).subspan(std::size_t(window.first), std::size_t(window.length)));
 }
 
 // Of the adapter that writes.
-std::int64_t Generation::version() const { return !module_ ? 0 : module_->writer ? module_->published : module_->adapter.version(); }
+std::int64_t Generation::version() const {
+  return !module_ ? 0 : module_->writer ? module_->published : module_->adapter.version();
+}
 
 // The life of a chunk.
 WrittenChunk Generation::step() {
@@ -236,7 +241,8 @@ std::optional<Learnt> Generation::learn(std::int64_t index, const OnPart& on_par
   learnt_ = index + 1;  // of this chunk nothing is left to do
   if (!plan_.may_learn(index, index)) return {};
   const PlannedChunk& planned = plan_[index];
-  return module_->adapter.learn(tokens_of(planned.segment), planned.segment.labelled, planned.place, config_.train.epochs, {}, on_part);
+  return module_->adapter.learn(tokens_of(planned.segment), planned.segment.labelled, planned.place,
+                                config_.train.epochs, {}, on_part);
 }
 
 // Outside a step, so that nothing is recorded but what goes wrong.
@@ -257,7 +263,8 @@ Json Generation::state() const {
              {"finished", finished_},
              {"drawn", streams_.drawn()},
              {"cache", context_.state()}};
-  if (module_) state["module"] = {{"version", module_->adapter.version()}, {"optimizer_steps", module_->adapter.steps()}};
+  if (module_)
+    state["module"] = {{"version", module_->adapter.version()}, {"optimizer_steps", module_->adapter.steps()}};
   return state;
 }
 
@@ -280,23 +287,29 @@ void Generation::restore(const Json& state, const fs::path& file) {
     const Chunk c{chunk.at(0).get<std::int64_t>(), chunk.at(1).get<std::int64_t>()};
     if (plan_.size() == 0) plan_ = DocumentPlan(config_, 0, c.first);
     if (c.first < 0 || c.first != plan_.end() || c.count < 1 || c.count > std::int64_t(text_.size()) - c.first)
-      throw Error(Exit::bad_input, fmt::format("{}: a chunk lies outside the saved text; start the run anew", file.string()));
+      throw Error(Exit::bad_input,
+                  fmt::format("{}: a chunk lies outside the saved text; start the run anew", file.string()));
     plan_.append(c.count);
   }
   auto drawn = state.at("drawn").get<std::vector<std::int64_t>>();
   if (prompt_tokens_ < 1 || prompt_tokens_ > std::int64_t(text_.size()) || learnt_ < 0 || learnt_ > next_chunk() ||
       drawn.size() != streams_.drawn().size())
-    throw Error(Exit::bad_input, fmt::format("{}: the state that belongs to it has counts that do not fit each other; start the run anew",
-                                             file.string()));
+    throw Error(
+        Exit::bad_input,
+        fmt::format("{}: the state that belongs to it has counts that do not fit each other; start the run anew",
+                    file.string()));
   // The prompt counts as it did: in one piece, whether or not its chunks were learnt.
   repetition_.add_context(std::span(text_).first(std::size_t(prompt_tokens_)));
   for (const Chunk& c : plan_.chunks())
-    if (c.first >= prompt_tokens_) repetition_.add_chunk(std::span(text_).subspan(std::size_t(c.first), std::size_t(c.count)));
+    if (c.first >= prompt_tokens_)
+      repetition_.add_chunk(std::span(text_).subspan(std::size_t(c.first), std::size_t(c.count)));
   streams_.set_drawn(std::move(drawn));
-  context_.restore(state.at("cache"), text_, [&](const std::string& name) { return view_of(files.at("cache." + name)).clone(); });
+  context_.restore(state.at("cache"), text_,
+                   [&](const std::string& name) { return view_of(files.at("cache." + name)).clone(); });
   if (!module_) return;
   const Json& saved = state.at("module");
-  module_->adapter.restore(files, "lora", saved.at("version").get<std::int64_t>(), saved.at("optimizer_steps").get<std::int64_t>());
+  module_->adapter.restore(files, "lora", saved.at("version").get<std::int64_t>(),
+                           saved.at("optimizer_steps").get<std::int64_t>());
   module_->publish();
 }
 

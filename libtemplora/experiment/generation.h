@@ -19,7 +19,7 @@
 #include "metrics/text_statistics.h"
 #include "model/llama.h"
 #include "plan/document_plan.h"
-#include "run/config.h"
+#include "config/config.h"
 #include "run/record.h"
 
 namespace templora {
@@ -30,10 +30,10 @@ struct WrittenChunk {
   std::vector<std::int64_t> tokens;
 };
 
-/// One text that a model with a temporary module writes, chunk by chunk, learning each chunk that it wrote.
+/// One text that a model with a temporary adapter writes, chunk by chunk, learning each chunk that it wrote.
 ///
 /// cascaded: write chunk c, train on it, go on. parallelized: train on chunk c - 1 while chunk c is written, in a
-/// second graph over the same weights and on a second thread; the module that writes is replaced between chunks.
+/// second graph over the same weights and on a second thread; the adapter that writes is replaced between chunks.
 /// That is a fixed lag of one chunk: the result is that of cascaded with train.lag_chunks 1, bit for bit on the CPU.
 class Generation {
  public:
@@ -48,8 +48,8 @@ class Generation {
   std::function<void(std::int64_t token)> on_token;
 
   /// Learns those of the prompt's own chunks that are not learnt yet, in order, as if they had been written: for a text
-  /// that begins, before its first step(). `after_chunk` is told how many of the prompt's tokens lie behind; it may save
-  /// the state, and end the learning by throwing. Throws Error(numerics) where a loss or gradient is not finite.
+  /// that begins, before its first step(). `after_chunk` is told how many of the prompt's tokens lie behind; it may
+  /// save the state, and end the learning by throwing. Throws Error(numerics) where a loss or gradient is not finite.
   void learn_prompt(const std::function<void(std::int64_t tokens)>& after_chunk = {});
 
   bool finished() const { return finished_ || std::int64_t(text_.size()) - prompt_tokens_ >= config_.generate.tokens; }
@@ -91,12 +91,12 @@ class Generation {
   std::vector<std::int64_t> text_;
   std::int64_t prompt_tokens_;
   std::int64_t end_token_;
-  DocumentPlan plan_;                  // of the chunks written so far, the prompt's own before them where those are learnt
+  DocumentPlan plan_;  // of the chunks written so far, the prompt's own before them where those are learnt
   std::unique_ptr<Module> module_;     // what learns; none where score.adapter is off
   ContextCache context_;
   SamplingStreams streams_;
   RepetitionCounter repetition_;
-  std::int64_t learnt_ = 0;            // chunks that were offered to the module
+  std::int64_t learnt_ = 0;            // chunks that were offered to the adapter
   bool finished_ = false;
 };
 

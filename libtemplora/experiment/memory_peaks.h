@@ -4,11 +4,12 @@
 
 #include <string>
 
-#include "metrics/measured_memory.h"
+#include "cost/measured_memory.h"
 
 namespace templora {
 
-/// Peaks of this process so far, and by phase. Both are the process's: LibTorch's and the system's counters know no runs.
+/// Peaks of this process so far, and by phase. Both are the process's: LibTorch's and the system's counters know no
+/// runs.
 MeasuredMemory measured_memory(const at::Device& device);
 
 /// A phase begins: what was there before is nobody's.

@@ -6,7 +6,7 @@
 
 #include "core/check.h"
 #include "generate/score.h"
-#include "metrics/cost.h"
+#include "cost/cost.h"
 
 namespace templora {
 namespace {
@@ -37,8 +37,8 @@ std::vector<Append> references_of(const std::vector<SentenceTask>& tasks) {
 }  // namespace
 
 std::optional<std::vector<SentenceAnswer>> answer(LlamaImpl& model, const std::vector<SentenceTask>& tasks,
-                                                  const DecodeOptions& options, SamplingStreams streams, PhaseTimer& timer,
-                                                  const std::string& who) {
+                                                  const DecodeOptions& options, SamplingStreams streams,
+                                                  PhaseTimer& timer, const std::string& who) {
   std::vector<SentenceAnswer> answers(tasks.size());
   TEMPLORA_CHECK(streams.drawn().size() == tasks.size(), "one stream a task");
   if (tasks.empty()) return answers;

@@ -30,10 +30,10 @@ struct SentenceAnswer {
 
 /// Scores each task's reference and generates a continuation of each prompt, the tasks as one batch. What all prompts
 /// begin with is computed once, and scoring and generation share the prompt's keys and values. The adapter that is
-/// attached computes with. `streams`: one a task, for sampling. Phases `<who>_prefill`, `_score` and `_decode` are marked on
-/// `timer`. → one answer a task, or nothing where options.interrupted said so.
+/// attached computes with. `streams`: one a task, for sampling. Phases `<who>_prefill`, `_score` and `_decode` are
+/// marked on `timer`. → one answer a task, or nothing where options.interrupted said so.
 std::optional<std::vector<SentenceAnswer>> answer(LlamaImpl& model, const std::vector<SentenceTask>& tasks,
-                                                  const DecodeOptions& options, SamplingStreams streams, PhaseTimer& timer,
-                                                  const std::string& who);
+                                                  const DecodeOptions& options, SamplingStreams streams,
+                                                  PhaseTimer& timer, const std::string& who);
 
 }  // namespace templora

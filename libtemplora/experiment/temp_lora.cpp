@@ -26,7 +26,8 @@ class Attached {
 
 }  // namespace
 
-TempLora::TempLora(LlamaImpl& model, const Config& config, const Book& book, std::int64_t book_index, ControlLessons controls)
+TempLora::TempLora(LlamaImpl& model, const Config& config, const Book& book, std::int64_t book_index,
+                   ControlSegments controls)
     : model_(model),
       config_(config),
       book_(book),
@@ -37,24 +38,24 @@ TempLora::TempLora(LlamaImpl& model, const Config& config, const Book& book, std
   const bool keeps = config.cache.policy != CachePolicy::rebuild;
   if (keeps && config.score.base) base_cache_ = std::make_unique<ContextCache>(model, config);
   if (!config.score.adapter) return;
-  arms_.emplace_back();
-  for (auto& [scorer, lessons] : controls) {
-    TEMPLORA_CHECK(std::int64_t(lessons.size()) == chunk_count(), "a control has one lesson a chunk");
-    Arm& arm = arms_.emplace_back();
-    arm.scorer = scorer;
-    arm.lessons = std::move(lessons);
+  scored_.emplace_back();
+  for (auto& [arm, segments] : controls) {
+    TEMPLORA_CHECK(std::int64_t(segments.size()) == chunk_count(), "a control has one segment a chunk");
+    ScoredAdapter& scored = scored_.emplace_back();
+    scored.arm = arm;
+    scored.segments = std::move(segments);
   }
-  for (Arm& arm : arms_) {
-    start_adapter(arm, 0);
-    if (keeps) arm.cache = std::make_unique<ContextCache>(model, config);
+  for (ScoredAdapter& scored : scored_) {
+    start_adapter(scored, 0);
+    if (keeps) scored.cache = std::make_unique<ContextCache>(model, config);
   }
 }
 
 // All arms start with the same weights: what they differ in is what they learn.
-void TempLora::start_adapter(Arm& arm, std::int64_t number) const {
-  arm.adapter.reset();  // the old one goes before the new one takes its place
-  arm.adapter = std::make_unique<TemporaryAdapter>(model_, config_, module_seed(config_.seed, book_index_, number));
-  arm.adapter->detach();
+void TempLora::start_adapter(ScoredAdapter& scored, std::int64_t number) const {
+  scored.adapter.reset();  // the old one goes before the new one takes its place
+  scored.adapter = std::make_unique<TemporaryAdapter>(model_, config_, adapter_seed(config_.seed, book_index_, number));
+  scored.adapter->detach();
 }
 
 std::int64_t TempLora::tokens_done() const {
@@ -62,7 +63,8 @@ std::int64_t TempLora::tokens_done() const {
 }
 
 void TempLora::use_base_nll(std::vector<float> nll) {
-  TEMPLORA_CHECK(!base_cache_ && config_.score.base && std::int64_t(nll.size()) == base_nll_count(), "NLLs of another book");
+  TEMPLORA_CHECK(!base_cache_ && config_.score.base && std::int64_t(nll.size()) == base_nll_count(),
+                 "NLLs of another book");
   base_nll_ = std::move(nll);
 }
 
@@ -85,7 +87,7 @@ ChunkResult TempLora::step() {
   PhaseTimer timer(model_.options().device());
   const at::Tensor base = score_base(timer, record);
   std::vector<ChunkPass> passes;
-  for (Arm& arm : arms_) passes.push_back(pass(arm, timer, record));
+  for (ScoredAdapter& scored : scored_) passes.push_back(pass(scored, timer, record));
 
   // Record: what stayed on the device until now.
   read(base, passes, result);
@@ -95,30 +97,32 @@ ChunkResult TempLora::step() {
   return result;
 }
 
-TempLora::ChunkPass TempLora::pass(Arm& arm, PhaseTimer& timer, ChunkRecord& record) {
-  if (plan_.starts_adapter(next_chunk_)) start_adapter(arm, plan_[next_chunk_].adapter);
-  const Attached attached(*arm.adapter);
-  if (!arm.control()) record.adapter_version = arm.adapter->version();
+TempLora::ChunkPass TempLora::pass(ScoredAdapter& scored, PhaseTimer& timer, ChunkRecord& record) {
+  if (plan_.starts_adapter(next_chunk_)) start_adapter(scored, plan_[next_chunk_].adapter);
+  const Attached attached(*scored.adapter);
+  if (!scored.control()) record.adapter_version = scored.adapter->version();
   ChunkPass done;
   std::optional<ScoredChunk> first_forward;
-  if (arm.cache) {
-    done.nll = score_cached(*arm.cache, arm.adapter->version(), arm.control() ? nullptr : "recompute", timer, record);
-    if (!arm.control() && plan_.measures_staleness(next_chunk_)) {
+  if (scored.cache) {
+    done.nll =
+        score_cached(*scored.cache, scored.adapter->version(), scored.control() ? nullptr : "recompute", timer, record);
+    if (!scored.control() && plan_.measures_staleness(next_chunk_)) {
       timer.mark("score");
-      record.staleness = arm.cache->measure_staleness(book_.tokens, plan_.chunks(), std::size_t(next_chunk_), arm.adapter->version());
+      record.staleness = scored.cache->measure_staleness(book_.tokens, plan_.chunks(), std::size_t(next_chunk_),
+                                                         scored.adapter->version());
       timer.mark("staleness");
     }
-  } else if (!arm.control() && plan_.shares_forward(next_chunk_)) {
+  } else if (!scored.control() && plan_.shares_forward(next_chunk_)) {
     const Window& seen = plan_[next_chunk_].seen;
-    first_forward = arm.adapter->forward(tokens_of(seen.first, seen.length), seen.labelled);
+    first_forward = scored.adapter->forward(tokens_of(seen.first, seen.length), seen.labelled);
     done.nll = first_forward->nll.detach();
   } else {
     done.nll = score_window(plan_[next_chunk_].seen);
   }
-  if (!arm.control() && rules_.ask()) add_to_rules(done.nll, record);
-  timer.mark(arm.control() ? "score_controls" : "score");
-  done.learnt = learn(arm, std::move(first_forward), timer, record);
-  if (arm.control()) timer.mark("train_controls");
+  if (!scored.control() && rules_.ask()) add_to_rules(done.nll, record);
+  timer.mark(scored.control() ? "score_controls" : "score");
+  done.learnt = learn(scored, std::move(first_forward), timer, record);
+  if (scored.control()) timer.mark("train_controls");
   return done;
 }
 
@@ -127,36 +131,38 @@ void TempLora::add_to_rules(const at::Tensor& nll, ChunkRecord& record) {
   record.lora_nll = mean_of(read_back(nll));
   if (const auto window = rules_.further_window(plan_[next_chunk_].chunk, record.context_tokens)) {
     const std::vector<float> further = read_back(score_window(*window));
-    check_finite(further, "the adapter's NLL behind train.gap_context_tokens",
-                 [&](std::int64_t) { return why_not_finite(model_, config_, false, arms_.front().adapter->steps()); }, record);
+    check_finite(
+        further, "the adapter's NLL behind train.gap_context_tokens",
+        [&](std::int64_t) { return why_not_finite(model_, config_, false, scored_.front().adapter->steps()); }, record);
     record.short_context_nll = mean_of(further);
   }
   rules_.add(record);
 }
 
-// On this chunk, or, lagging, on the one before it; a control on its lesson instead.
-std::optional<Learnt> TempLora::learn(Arm& arm, std::optional<ScoredChunk> first_forward, PhaseTimer& timer, ChunkRecord& record) {
+// On this chunk, or, lagging, on the one before it; a control on its segment instead.
+std::optional<Learnt> TempLora::learn(ScoredAdapter& scored, std::optional<ScoredChunk> first_forward,
+                                      PhaseTimer& timer, ChunkRecord& record) {
   const std::optional<std::int64_t> index = plan_.learns_after(next_chunk_);
   const std::int64_t steps = index ? rules_.steps(*index) : 0;
   if (steps == 0) return {};
   const PlannedChunk& planned = plan_[*index];
-  if (!arm.control()) {
+  if (!scored.control()) {
     record.trained_chunk = *index;
     record.shared_forward = first_forward.has_value();
     const Window& segment = planned.segment;
-    Learnt learnt = arm.adapter->learn(tokens_of(segment.first, segment.length), segment.labelled, planned.place, steps,
-                                       std::move(first_forward), [&](const char* part) { timer.mark(part); });
+    Learnt learnt = scored.adapter->learn(tokens_of(segment.first, segment.length), segment.labelled, planned.place,
+                                          steps, std::move(first_forward), [&](const char* part) { timer.mark(part); });
     record.learning_rate = learnt.learning_rate;
     return learnt;
   }
-  const Lesson& lesson = arm.lessons[std::size_t(*index)];
-  const Window segment = training_segment(config_.train, lesson.chunk);
+  const ControlSegment& other = scored.segments[std::size_t(*index)];
+  const Window segment = training_segment(config_.train, other.chunk);
   if (segment.labelled == 0) return {};
-  ControlRecord& control = record.controls[arm.scorer];
-  control.trained_book = lesson.book->name;
-  control.trained_token = lesson.chunk.first;
-  const auto ids = std::span(lesson.book->tokens).subspan(std::size_t(segment.first), std::size_t(segment.length));
-  return arm.adapter->learn(ids_on(model_.options().device(), ids), segment.labelled, planned.place, steps);
+  ControlRecord& control = record.controls[scored.arm];
+  control.trained_book = other.book->name;
+  control.trained_token = other.chunk.first;
+  const auto ids = std::span(other.book->tokens).subspan(std::size_t(segment.first), std::size_t(segment.length));
+  return scored.adapter->learn(ids_on(model_.options().device(), ids), segment.labelled, planned.place, steps);
 }
 
 void TempLora::read(const at::Tensor& base, const std::vector<ChunkPass>& passes, ChunkResult& result) const {
@@ -184,16 +190,17 @@ void TempLora::read(const at::Tensor& base, const std::vector<ChunkPass>& passes
       [&](std::int64_t) { return why_not_finite(model_, config_, true, 0); }, record);
   for (std::size_t i = 0; i < passes.size(); ++i) {
     const auto& [nll, loss, norm] = host[i];
-    const Arm& arm = arms_[i];
-    const std::string whose = arm.control() ? fmt::format("the control {}'s", scorer_name(arm.scorer)) : "the adapter's";
-    const std::int64_t before = arm.adapter->steps() - std::int64_t(loss.size());
+    const ScoredAdapter& scored = scored_[i];
+    const std::string whose =
+        scored.control() ? fmt::format("the control {}'s", arm_name(scored.arm)) : "the adapter's";
+    const std::int64_t before = scored.adapter->steps() - std::int64_t(loss.size());
     const auto why = [&](std::int64_t steps) { return why_not_finite(model_, config_, false, before + steps); };
     check_finite(nll, whose + " NLL", [&](std::int64_t) { return why(0); }, record);
     check_finite(loss, whose + " training loss", why, record);
     check_finite(norm, whose + " gradient norm", why, record);
-    if (arm.control()) {
-      result.control_nll[arm.scorer] = nll;
-      record.controls[arm.scorer].nll = mean_of(nll);
+    if (scored.control()) {
+      result.control_nll[scored.arm] = nll;
+      record.controls[scored.arm].nll = mean_of(nll);
     } else {
       result.lora_nll = nll;
       record.lora_nll = mean_of(nll);
@@ -203,7 +210,9 @@ void TempLora::read(const at::Tensor& base, const std::vector<ChunkPass>& passes
   }
 }
 
-at::Tensor TempLora::tokens_of(std::int64_t first, std::int64_t length) const { return tokens_.narrow(0, first, length); }
+at::Tensor TempLora::tokens_of(std::int64_t first, std::int64_t length) const {
+  return tokens_.narrow(0, first, length);
+}
 
 at::Tensor TempLora::score_window(const Window& seen) const {
   if (seen.labelled == 0) return {};
@@ -211,7 +220,7 @@ at::Tensor TempLora::score_window(const Window& seen) const {
   return token_nll(model_, tokens_of(seen.first, seen.length).unsqueeze(0), seen.labelled).squeeze(0);
 }
 
-// With kept keys and values the policy decides what is in sight, alike for every scorer. `opened` names the time that
+// With kept keys and values the policy decides what is in sight, alike for every arm. `opened` names the time that
 // this took; a control's pass has no parts.
 at::Tensor TempLora::score_cached(ContextCache& cache, std::int64_t version, const char* opened, PhaseTimer& timer,
                                   ChunkRecord& record) {
@@ -226,7 +235,8 @@ at::Tensor TempLora::score_cached(ContextCache& cache, std::int64_t version, con
 at::Tensor TempLora::score_base(PhaseTimer& timer, ChunkRecord& record) {
   if (!config_.score.base || !base_nll_.empty()) return {};  // and no time of its own where nothing is computed
   const AdapterOff off(model_);
-  const at::Tensor nll = base_cache_ ? score_cached(*base_cache_, 0, "recompute_base", timer, record) : score_window(plan_[next_chunk_].seen);
+  const at::Tensor nll = base_cache_ ? score_cached(*base_cache_, 0, "recompute_base", timer, record)
+                                     : score_window(plan_[next_chunk_].seen);
   timer.mark("score_base");
   return nll;
 }

@@ -18,7 +18,7 @@
 #include "model/llama.h"
 #include "plan/document_plan.h"
 #include "plan/score_rules.h"
-#include "run/config.h"
+#include "config/config.h"
 #include "run/record.h"
 #include "text/books.h"
 
@@ -29,18 +29,19 @@ struct ChunkResult {
   ChunkRecord record;
   std::vector<float> base_nll;  ///< empty if score.base is off
   std::vector<float> lora_nll;  ///< empty if score.adapter is off
-  std::map<Scorer, std::vector<float>> control_nll;  ///< of the controls that there are
+  std::map<Arm, std::vector<float>> control_nll;  ///< of the controls that there are
 };
 
-/// One document's stream through a model with a temporary module (the paper's algorithm 1): the module is
+/// One document's stream through a model with a temporary adapter (the paper's algorithm 1): the adapter is
 /// created with this object, trained once after each chunk, and discarded with it. The model is used, never
-/// changed. Controls are further modules that start alike and live alike, but learn their own lessons.
+/// changed. Controls are further adapters that start alike and live alike, but learn their own segments.
 class TempLora {
  public:
-  /// Starts document number `book_index` of a run. Same seed and index, same module, whatever ran before.
-  /// The book and the controls' books must outlive this object, and a control has a lesson for each chunk.
+  /// Starts document number `book_index` of a run. Same seed and index, same adapter, whatever ran before.
+  /// The book and the controls' books must outlive this object, and a control has a segment for each chunk.
   /// Throws Error(usage / bad_input) as LoraAdapter and its loaders do.
-  TempLora(LlamaImpl& model, const Config& config, const Book& book, std::int64_t book_index, ControlLessons controls = {});
+  TempLora(LlamaImpl& model, const Config& config, const Book& book, std::int64_t book_index,
+           ControlSegments controls = {});
 
   std::int64_t chunk_count() const { return plan_.size(); }
   std::int64_t next_chunk() const { return next_chunk_; }
@@ -66,27 +67,29 @@ class TempLora {
 
  private:
   /// One adapter that is scored, and what it learns from.
-  struct Arm {
-    Scorer scorer = Scorer::lora;
-    std::vector<Lesson> lessons;                // a control's, one a chunk; none: the document's own chunks
+  struct ScoredAdapter {
+    Arm arm = Arm::lora;
+    std::vector<ControlSegment> segments;                // a control's, one a chunk; none: the document's own chunks
     std::unique_ptr<TemporaryAdapter> adapter;  // attached during its pass only
     std::unique_ptr<ContextCache> cache;        // none where cache.policy is rebuild: windows are computed anew
-    bool control() const { return scorer != Scorer::lora; }
+    bool control() const { return arm != Arm::lora; }
   };
-  /// What an arm's pass over a chunk left on the device.
+  /// What an scored's pass over a chunk left on the device.
   struct ChunkPass {
     at::Tensor nll;
     std::optional<Learnt> learnt;
   };
 
   at::Tensor tokens_of(std::int64_t first, std::int64_t length) const;
-  void start_adapter(Arm& arm, std::int64_t number) const;
+  void start_adapter(ScoredAdapter& scored, std::int64_t number) const;
   at::Tensor score_base(PhaseTimer& timer, ChunkRecord& record);
-  ChunkPass pass(Arm& arm, PhaseTimer& timer, ChunkRecord& record);
-  at::Tensor score_cached(ContextCache& cache, std::int64_t version, const char* opened, PhaseTimer& timer, ChunkRecord& record);
+  ChunkPass pass(ScoredAdapter& scored, PhaseTimer& timer, ChunkRecord& record);
+  at::Tensor score_cached(ContextCache& cache, std::int64_t version, const char* opened, PhaseTimer& timer,
+                          ChunkRecord& record);
   at::Tensor score_window(const Window& seen) const;
   void add_to_rules(const at::Tensor& nll, ChunkRecord& record);
-  std::optional<Learnt> learn(Arm& arm, std::optional<ScoredChunk> first_forward, PhaseTimer& timer, ChunkRecord& record);
+  std::optional<Learnt> learn(ScoredAdapter& scored, std::optional<ScoredChunk> first_forward, PhaseTimer& timer,
+                              ChunkRecord& record);
   void read(const at::Tensor& base, const std::vector<ChunkPass>& passes, ChunkResult& result) const;
 
   LlamaImpl& model_;
@@ -96,8 +99,8 @@ class TempLora {
   ScoreRules rules_;
   at::Tensor tokens_;  // [book tokens] int64 on the model's device
   std::vector<float> base_nll_;  // of the whole book, where they are known already
-  std::unique_ptr<ContextCache> base_cache_;  // as Arm::cache: the base sees the same tokens
-  std::vector<Arm> arms_;  // the temporary adapter, then the controls; none where score.adapter is off
+  std::unique_ptr<ContextCache> base_cache_;  // as ScoredAdapter::cache: the base sees the same tokens
+  std::vector<ScoredAdapter> scored_;  // the temporary adapter, then the controls; none where score.adapter is off
   std::int64_t book_index_ = 0;
   std::int64_t next_chunk_ = 0;
 };

@@ -19,7 +19,9 @@ FlatParameters& with_first_weights(LoraAdapter& lora, const LoraConfig& config) 
 }  // namespace
 
 TemporaryAdapter::TemporaryAdapter(LlamaImpl& model, const Config& config, std::uint64_t seed)
-    : config_(config), lora_(model, config.lora, seed), trainer_(model, with_first_weights(lora_, config.lora), config.train) {}
+    : config_(config),
+      lora_(model, config.lora, seed),
+      trainer_(model, with_first_weights(lora_, config.lora), config.train) {}
 
 Learnt TemporaryAdapter::learn(const at::Tensor& tokens, std::int64_t labelled, std::int64_t place, std::int64_t steps,
                                std::optional<ScoredChunk> first, const OnPart& on_part) {

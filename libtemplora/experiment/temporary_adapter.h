@@ -13,7 +13,7 @@
 #include "io/safetensors.h"
 #include "lora/lora_adapter.h"
 #include "model/llama.h"
-#include "run/config.h"
+#include "config/config.h"
 #include "train/chunk_trainer.h"
 
 namespace templora {
@@ -30,7 +30,8 @@ struct Learnt {
 /// parameters, and how many chunks these have learnt. Every experiment learns through it.
 class TemporaryAdapter {
  public:
-  /// Attached, with PEFT's first weights by `seed`, or those of lora.init_from. Throws as LoraAdapter and its loader do.
+  /// Attached, with PEFT's first weights by `seed`, or those of lora.init_from. Throws as LoraAdapter and its loader
+  /// do.
   TemporaryAdapter(LlamaImpl& model, const Config& config, std::uint64_t seed);
 
   /// Several adapters of one model take turns: only one is attached.
@@ -41,7 +42,8 @@ class TemporaryAdapter {
   ScoredChunk forward(const at::Tensor& tokens, std::int64_t labelled) { return trainer_.forward(tokens, labelled); }
 
   /// Makes `steps` steps on the mean NLL of the last `labelled` of `tokens`, at the rates of a chunk that is number
-  /// `place` of this adapter's chunks; with train.moments "reset" the optimizer begins anew. Dropout is drawn here only.
+  /// `place` of this adapter's chunks; with train.moments "reset" the optimizer begins anew. Dropout is drawn here
+  /// only.
   Learnt learn(const at::Tensor& tokens, std::int64_t labelled, std::int64_t place, std::int64_t steps,
                std::optional<ScoredChunk> first = {}, const OnPart& on_part = {});
 

@@ -79,7 +79,8 @@ TokenCorpus read_corpus(const std::vector<fs::path>& texts, const Tokenizer& tok
   bool keep = cache.has_value();
   for (const fs::path& text : texts) {
     if (stop_requested())
-      throw Error(Exit::interrupted, fmt::format("stopped by {} while texts were read; start again", stop_signal_name()));
+      throw Error(Exit::interrupted,
+                  fmt::format("stopped by {} while texts were read; start again", stop_signal_name()));
     Ids ids;
     if (cache) {
       const std::string key = hash_hex(fmt::format("{} {} {}", tokenizer.hash(), strip, hash_hex(read_file(text))));
@@ -114,7 +115,8 @@ std::vector<fs::path> without(const std::vector<fs::path>& paths, const std::vec
   }
   for (std::size_t i = 0; i < exclude.size(); ++i)
     if (!used[i])
-      throw Error(Exit::usage, fmt::format("data.exclude: \"{}\" matches the name of no book; remove it", printable(exclude[i])));
+      throw Error(Exit::usage,
+                  fmt::format("data.exclude: \"{}\" matches the name of no book; remove it", printable(exclude[i])));
   return kept;
 }
 

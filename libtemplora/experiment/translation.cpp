@@ -16,7 +16,7 @@ namespace {
 
 /// A number in [0, 1) that depends on the seed and the pair only (splitmix64's finisher).
 double draw(std::int64_t seed, std::int64_t novel, std::int64_t pair) {
-  std::uint64_t x = module_seed(seed, novel + 1, pair + 1);
+  std::uint64_t x = adapter_seed(seed, novel + 1, pair + 1);
   x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ull;
   x = (x ^ (x >> 27)) * 0x94D049BB133111EBull;
   return double((x ^ (x >> 31)) >> 11) * 0x1p-53;
@@ -28,7 +28,8 @@ auto named(const Novel& novel, std::int64_t chunk, std::size_t pair, Make&& make
   try {
     return make();
   } catch (const Error& error) {
-    throw Error(error.exit_code(), fmt::format("{}: record {}: inference[{}]: {}", novel.name, chunk, pair, error.what()));
+    throw Error(error.exit_code(),
+                fmt::format("{}: record {}: inference[{}]: {}", novel.name, chunk, pair, error.what()));
   }
 }
 
@@ -37,13 +38,15 @@ auto named(const Novel& novel, std::int64_t chunk, std::size_t pair, Make&& make
 std::int64_t translation_window(const Config& config, const LlamaConfig& model) {
   const std::int64_t window = config.translation.window_tokens.value_or(model.max_positions);
   if (window > model.max_positions && !config.model.allow_beyond_positions)
-    throw Error(Exit::usage, fmt::format("translation.window_tokens: got {}, but the model has {} positions; lower it, stretch "
-                                         "them with model.rope_scaling, or set model.allow_beyond_positions",
-                                         window, model.max_positions));
+    throw Error(Exit::usage,
+                fmt::format("translation.window_tokens: got {}, but the model has {} positions; lower it, stretch "
+                            "them with model.rope_scaling, or set model.allow_beyond_positions",
+                            window, model.max_positions));
   if (config.generate.max_new_tokens >= window)
-    throw Error(Exit::usage, fmt::format("generate.max_new_tokens: got {}, wanted less than the window of {}, which holds the "
-                                         "prompt too",
-                                         config.generate.max_new_tokens, window));
+    throw Error(Exit::usage,
+                fmt::format("generate.max_new_tokens: got {}, wanted less than the window of {}, which holds the "
+                            "prompt too",
+                            config.generate.max_new_tokens, window));
   return window;
 }
 
@@ -57,16 +60,17 @@ NovelTranslation::NovelTranslation(LlamaImpl& model, const Config& config, const
   set_stops(config.generate.stop.empty() ? prompts.stops() : config.generate.stop);
   for (const NovelChunk& chunk : novel.chunks) longest_context_ = std::max(longest_context_, chunk.context.size());
   if (!config.score.adapter) return;
-  adapter_ = std::make_unique<TemporaryAdapter>(model, config, module_seed(config.seed, novel_index, 0));
+  adapter_ = std::make_unique<TemporaryAdapter>(model, config, adapter_seed(config.seed, novel_index, 0));
 }
 
-// A mark ("<|im_end|>") is one token and nothing else. Ordinary text that is one piece can come as part of another piece
+// A mark ("<|im_end|>") is one token and nothing else. Ordinary text that is one piece can come as part of another
+// piece
 // ("###" in "####"), so it is looked for in the text too.
 void NovelTranslation::set_stops(const std::vector<std::string>& stops) {
   std::size_t longest = 0;
   for (const std::string& stop : stops) {
     const std::vector<std::int64_t> ids = prompts_.line_ids(stop);
-    const std::int64_t mark = tokenizer_.mark_id(stop);
+    const std::int64_t mark = tokenizer_.special_token_id(stop);
     // One id may also be the unknown piece, which stands for other text.
     const bool piece = ids.size() == 1 && strip(tokenizer_.decode(ids, false)) == strip(stop);
     if (mark >= 0)
@@ -81,11 +85,13 @@ void NovelTranslation::set_stops(const std::vector<std::string>& stops) {
   // It is asked after each token, so a stop that was not there before ends in the last one; a token is nearly always a
   // byte or more. The first question is about all tokens up to min_new_tokens.
   constexpr std::int64_t kBeside = 8;
-  decoding_.stop = [this, window = std::int64_t(longest) + kBeside](std::int64_t, const std::vector<std::int64_t>& ids) {
+  decoding_.stop = [this, window = std::int64_t(longest) + kBeside](std::int64_t,
+                                                                    const std::vector<std::int64_t>& ids) {
     const auto count = std::int64_t(ids.size());
     const std::int64_t last = count <= decoding_.min_new_tokens ? count : std::min(count, window);
     const std::string text = tokenizer_.decode({ids.end() - last, ids.end()}, false);
-    return std::any_of(stop_texts_.begin(), stop_texts_.end(), [&](const std::string& stop) { return text.find(stop) != std::string::npos; });
+    return std::any_of(stop_texts_.begin(), stop_texts_.end(),
+                       [&](const std::string& stop) { return text.find(stop) != std::string::npos; });
   };
 }
 
@@ -100,7 +106,7 @@ std::optional<TranslatedChunk> NovelTranslation::step(const std::function<bool()
   result.record.first_token = first_token_;
   result.record.adapter_version = adapter_ ? adapter_->version() : 0;
 
-  // Translate and score, with a module that has seen nothing of this chunk …
+  // Translate and score, with an adapter that has seen nothing of this chunk …
   PhaseTimer timer(model_.options().device());
   std::optional<Work> base, lora;
   if (config_.score.base) {
@@ -112,7 +118,7 @@ std::optional<TranslatedChunk> NovelTranslation::step(const std::function<bool()
     if (!lora) return {};
   }
 
-  // … then learn what the module takes for this chunk, and record.
+  // … then learn what the adapter takes for this chunk, and record.
   std::optional<Learnt> learnt;
   if (lora && config_.train.enabled) learnt = learn(*lora, timer, result);
   fill_records(chunk, base, lora, learnt, result);
@@ -127,13 +133,18 @@ std::optional<TranslatedChunk> NovelTranslation::step(const std::function<bool()
   return result;
 }
 
-std::optional<NovelTranslation::Work> NovelTranslation::translate(Who who, const NovelChunk& chunk, const std::optional<Work>& base,
-                                                                  PhaseTimer& timer, const std::function<bool()>& interrupted) {
+std::optional<NovelTranslation::Work> NovelTranslation::translate(Who who, const NovelChunk& chunk,
+                                                                  const std::optional<Work>& base, PhaseTimer& timer,
+                                                                  const std::function<bool()>& interrupted) {
   std::optional<AdapterOff> off;
   if (who == Who::base) off.emplace(model_);
   const std::size_t count = chunk.pairs.size();
-  Work work{context_of(chunk, who == Who::base ? base_memory_ : lora_memory_), chunk.pairs, std::vector<SentenceTask>(count),
-            std::vector<std::int64_t>(count), std::vector<SentenceAnswer>(count), std::vector<std::string>(count)};
+  Work work{context_of(chunk, who == Who::base ? base_memory_ : lora_memory_),
+            chunk.pairs,
+            std::vector<SentenceTask>(count),
+            std::vector<std::int64_t>(count),
+            std::vector<SentenceAnswer>(count),
+            std::vector<std::string>(count)};
   if (independent() && base) {  // both see the same: no need to tokenise it twice
     work.tasks = base->tasks;
     work.cut_pairs = base->cut_pairs;
@@ -166,7 +177,8 @@ bool NovelTranslation::translate_pairs(Who who, const NovelChunk& chunk, std::si
   timer.mark("prompts");
   std::vector<SentenceTask> tasks;
   std::vector<std::size_t> which;
-  std::vector<std::int64_t> streams;  // a pair's own, so that its text depends neither on its batch nor on who translates
+  std::vector<std::int64_t>
+      streams;  // a pair's own, so that its text depends neither on its batch nor on who translates
   for (std::size_t i = first; i < end; ++i) {
     if (work.tasks[i].prompt.empty()) continue;
     tasks.push_back(work.tasks[i]);
@@ -177,10 +189,11 @@ bool NovelTranslation::translate_pairs(Who who, const NovelChunk& chunk, std::si
   DecodeOptions options = decoding_;
   options.interrupted = interrupted;
   options.version = who == Who::base ? 0 : adapter_->version();
-  const std::uint64_t seed = module_seed(config_.seed, novel_index_, 1);  // 0 is the module's
+  const std::uint64_t seed = adapter_seed(config_.seed, novel_index_, 1);  // 0 is the adapter's
   std::optional<std::vector<SentenceAnswer>> answers;
   try {
-    answers = answer(model_, tasks, options, SamplingStreams(seed, std::move(streams)), timer, who == Who::base ? "base" : "lora");
+    answers = answer(model_, tasks, options, SamplingStreams(seed, std::move(streams)), timer,
+                     who == Who::base ? "base" : "lora");
   } catch (const Error& error) {
     const std::string why =
         error.exit_code() == Exit::numerics
@@ -230,21 +243,22 @@ void NovelTranslation::remember(Memory& memory, const std::vector<SentencePair>&
 std::optional<Learnt> NovelTranslation::learn(const Work& work, PhaseTimer& timer, TranslatedChunk& result) {
   std::vector<SentencePair> pairs = work.context;
   pairs.insert(pairs.end(), work.history.begin(), work.history.end());
-  TranslationLesson lesson;
+  TranslationSegment segment;
   try {
-    lesson = named(novel_, next_chunk_, work.history.size() - 1, [&] { return prompts_.lesson(pairs, work.history.size(), window_); });
+    segment = named(novel_, next_chunk_, work.history.size() - 1,
+                    [&] { return prompts_.training_segment(pairs, work.history.size(), window_); });
   } catch (const Error& error) {
     if (independent()) throw;  // references are known to fit; what a model wrote can be longer than its tokens were
     log_line(fmt::format("{}; chunk {} is not learnt", error.what(), next_chunk_));
     return {};
   }
-  result.lesson_tokens = std::int64_t(lesson.ids.size());
-  result.labelled_tokens = lesson.labelled;
-  result.lesson_cut_pairs = lesson.cut_pairs;
+  result.lesson_tokens = std::int64_t(segment.ids.size());
+  result.labelled_tokens = segment.labelled;
+  result.lesson_cut_pairs = segment.cut_pairs;
 
-  const at::Tensor tokens = ids_on(model_.options().device(), lesson.ids);
+  const at::Tensor tokens = ids_on(model_.options().device(), segment.ids);
   timer.mark("prompts");
-  Learnt learnt = adapter_->learn(tokens, lesson.labelled, next_chunk_, config_.train.epochs, {},
+  Learnt learnt = adapter_->learn(tokens, segment.labelled, next_chunk_, config_.train.epochs, {},
                                   [&](const char* part) { timer.mark(part); });
   result.record.trained_chunk = next_chunk_;
   result.record.learning_rate = learnt.learning_rate;

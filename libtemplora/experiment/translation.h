@@ -13,7 +13,7 @@
 #include "experiment/sentence_batch.h"
 #include "experiment/temporary_adapter.h"
 #include "model/llama.h"
-#include "run/config.h"
+#include "config/config.h"
 #include "run/record.h"
 #include "text/novels.h"
 #include "text/translation_prompt.h"
@@ -39,21 +39,22 @@ struct TranslatedChunk {
   std::vector<float> base_nll, lora_nll;  ///< of the references' tokens, in order
 };
 
-/// One novel's stream through a model with a temporary module: each chunk is translated, and its references are
-/// scored, by the base and by the module; then the module learns the chunk once. The module starts with this object
+/// One novel's stream through a model with a temporary adapter: each chunk is translated, and its references are
+/// scored, by the base and by the adapter; then the adapter learns the chunk once. The adapter starts with this object
 /// and ends with it. With history "reference" the sentences of a chunk do not depend on each other and are one batch
 /// (translation.batch_sentences at a time); else each waits for the ones before it.
 ///
 /// Of the earlier sentences, a translator sees the reference's English or, by translation.history, what it wrote
-/// itself; a file's contexts are taken over where they repeat earlier pairs of the novel. Base and module see each
-/// its own. Where answers are sampled, a pair's random numbers depend on the seed, the novel and the pair alone, and are the
-/// same for both.
+/// itself; a file's contexts are taken over where they repeat earlier pairs of the novel. Base and adapter see each
+/// its own. Where answers are sampled, a pair's random numbers depend on the seed, the novel and the pair alone, and
+/// are the same for both.
 class NovelTranslation {
  public:
-  /// Starts novel number `novel_index` of a run. Same seed and index, same module and draws, whatever ran before.
-  /// Everything referred to must outlive this object. Throws Error(usage / bad_input) as LoraAdapter and its loaders do.
-  NovelTranslation(LlamaImpl& model, const Config& config, const Tokenizer& tokenizer, const TranslationPrompts& prompts,
-                   const Novel& novel, std::int64_t novel_index);
+  /// Starts novel number `novel_index` of a run. Same seed and index, same adapter and draws, whatever ran before.
+  /// Everything referred to must outlive this object. Throws Error(usage / bad_input) as LoraAdapter and its loaders
+  /// do.
+  NovelTranslation(LlamaImpl& model, const Config& config, const Tokenizer& tokenizer,
+                   const TranslationPrompts& prompts, const Novel& novel, std::int64_t novel_index);
   NovelTranslation(const NovelTranslation&) = delete;  // the stop test asks this very object
   NovelTranslation& operator=(const NovelTranslation&) = delete;
 
@@ -62,8 +63,8 @@ class NovelTranslation {
 
   /// Translates and scores the next chunk, then trains. `interrupted` is asked between tokens; once it says true
   /// before training, nothing is returned and the state is that before the chunk. Throws Error(numerics) naming novel
-  /// and chunk where an NLL, probability, loss or gradient is not finite, Error(bad_input) naming novel, record and pair for a
-  /// sentence that no window holds.
+  /// and chunk where an NLL, probability, loss or gradient is not finite, Error(bad_input) naming novel, record and
+  /// pair for a sentence that no window holds.
   std::optional<TranslatedChunk> step(const std::function<bool()>& interrupted = {});
 
   /// State between two chunks; with it, a new object on the same novel goes on bit for bit.
@@ -93,8 +94,8 @@ class NovelTranslation {
   std::optional<Work> translate(Who who, const NovelChunk& chunk, const std::optional<Work>& base, PhaseTimer& timer,
                                 const std::function<bool()>& interrupted);
   void make_tasks(const NovelChunk& chunk, std::size_t first, std::size_t end, Work& work) const;
-  bool translate_pairs(Who who, const NovelChunk& chunk, std::size_t first, std::size_t end, Work& work, PhaseTimer& timer,
-                       const std::function<bool()>& interrupted);
+  bool translate_pairs(Who who, const NovelChunk& chunk, std::size_t first, std::size_t end, Work& work,
+                       PhaseTimer& timer, const std::function<bool()>& interrupted);
   std::vector<SentencePair> context_of(const NovelChunk& chunk, const Memory& memory) const;
   void remember(Memory& memory, const std::vector<SentencePair>& pairs) const;
   bool sees_reference(std::size_t pair) const;

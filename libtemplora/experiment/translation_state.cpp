@@ -28,8 +28,9 @@ std::vector<SentencePair> pairs_from(const Json& json) {
 
 }  // namespace
 
-void NovelTranslation::fill_records(const NovelChunk& chunk, const std::optional<Work>& base, const std::optional<Work>& lora,
-                                    const std::optional<Learnt>& learnt, TranslatedChunk& result) const {
+void NovelTranslation::fill_records(const NovelChunk& chunk, const std::optional<Work>& base,
+                                    const std::optional<Work>& lora, const std::optional<Learnt>& learnt,
+                                    TranslatedChunk& result) const {
   const std::size_t count = chunk.pairs.size();
   std::vector<std::vector<float>> base_nll(count), lora_nll(count);
   std::vector<float> loss, norm;
@@ -114,7 +115,8 @@ void NovelTranslation::save_tensors_to(const fs::path& file) const {
 void NovelTranslation::restore(const Json& state, const fs::path& file) {
   next_chunk_ = state.at("next_chunk").get<std::int64_t>();
   if (next_chunk_ < 0 || next_chunk_ > chunk_count())
-    throw Error(Exit::bad_input, fmt::format("{}: next_chunk: got {}, wanted 0 to {}", file.string(), next_chunk_, chunk_count()));
+    throw Error(Exit::bad_input,
+                fmt::format("{}: next_chunk: got {}, wanted 0 to {}", file.string(), next_chunk_, chunk_count()));
   first_pair_ = state.at("first_pair").get<std::int64_t>();
   first_token_ = state.at("first_token").get<std::int64_t>();
   base_memory_ = pairs_from(state.at("base_memory"));

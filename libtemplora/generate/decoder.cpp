@@ -14,8 +14,8 @@
 
 #include "core/check.h"
 #include "core/error.h"
-#include "generate/fixed_step.h"
-#include "model/few_rows.h"
+#include "generate/static_decode_step.h"
+#include "model/skinny_gemm.h"
 
 namespace templora {
 namespace {
@@ -41,7 +41,9 @@ at::Tensor seen_tokens(const std::vector<Sequence>& active, const at::Device& de
     flat.insert(flat.end(), s.seen.begin(), s.seen.end());
     flat.insert(flat.end(), most - s.seen.size(), s.seen[0]);
   }
-  return at::tensor(at::ArrayRef<std::int64_t>(flat)).view({std::int64_t(active.size()), std::int64_t(most)}).to(device);
+  return at::tensor(at::ArrayRef<std::int64_t>(flat))
+      .view({std::int64_t(active.size()), std::int64_t(most)})
+      .to(device);
 }
 
 std::vector<std::int64_t> choose(at::Tensor logits, const std::vector<Sequence>& active, bool may_stop,
@@ -65,9 +67,10 @@ std::vector<std::int64_t> choose(at::Tensor logits, const std::vector<Sequence>&
 }
 
 // Steps of fixed shapes for what is active; sequences that have ended already take part, but their slots stay.
-std::unique_ptr<FixedStep> fixed_step(LlamaImpl& model, KvCache& cache, const std::vector<Sequence>& active, std::size_t sequences,
-                                      std::int64_t steps, const DecodeOptions& options) {
-  std::vector<FixedStep::Start> starts(sequences);
+std::unique_ptr<StaticDecodeStep> static_decode_step(LlamaImpl& model, KvCache& cache,
+                                                     const std::vector<Sequence>& active, std::size_t sequences,
+                                                     std::int64_t steps, const DecodeOptions& options) {
+  std::vector<StaticDecodeStep::Start> starts(sequences);
   std::vector<bool> ended(sequences, true);
   std::int64_t longest = 0;
   for (const Sequence& s : active) {
@@ -79,7 +82,7 @@ std::unique_ptr<FixedStep> fixed_step(LlamaImpl& model, KvCache& cache, const st
     longest = std::max(longest, cache.length(std::int64_t(i)));
   }
   cache.reserve(longest + steps + 1);
-  auto step = std::make_unique<FixedStep>(model, cache, options, starts);
+  auto step = std::make_unique<StaticDecodeStep>(model, cache, options, starts);
   for (std::size_t i = 0; i < sequences; ++i)
     if (ended[i]) step->end(std::int64_t(i));
   return step;
@@ -93,8 +96,9 @@ at::Tensor feed(LlamaImpl& model, KvCache& cache, std::vector<Sequence>& active,
 }
 
 // One fixed step → the tokens of the active sequences.
-std::vector<std::int64_t> repeat_step(FixedStep& step, KvCache& cache, const std::vector<Sequence>& active, std::size_t sequences,
-                                      bool may_stop, const DecodeOptions& options, SamplingStreams& streams) {
+std::vector<std::int64_t> repeat_step(StaticDecodeStep& step, KvCache& cache, const std::vector<Sequence>& active,
+                                      std::size_t sequences, bool may_stop, const DecodeOptions& options,
+                                      SamplingStreams& streams) {
   std::vector<double> uniform(sequences);
   if (options.sampling.temperature != 0)
     for (const Sequence& s : active) uniform[std::size_t(s.index)] = streams.next(s.index);
@@ -118,7 +122,8 @@ SamplingStreams::SamplingStreams(std::uint64_t seed, std::vector<std::int64_t> s
     : seed_(seed), streams_(std::move(streams)), drawn_(streams_.size()) {}
 
 double SamplingStreams::next(std::int64_t sequence) {
-  const std::uint64_t count = std::uint64_t(drawn_.at(std::size_t(sequence))++), stream = std::uint64_t(streams_[std::size_t(sequence)]);
+  const std::uint64_t count = std::uint64_t(drawn_.at(std::size_t(sequence))++),
+                      stream = std::uint64_t(streams_[std::size_t(sequence)]);
   at::Philox4_32 words(seed_, stream);
   words.set_offset(count);
   const std::uint64_t first = words(), second = words();
@@ -134,7 +139,7 @@ void SamplingStreams::set_drawn(std::vector<std::int64_t> drawn) {
 at::Tensor next_logits(LlamaImpl& model, const at::Tensor& hidden) {
   const at::NoGradGuard no_grad;
   const at::Tensor& head = model.head_weight();
-  if (has_few_rows(hidden, head)) return few_rows_linear(hidden, head, {}, at::kFloat);
+  if (is_skinny(hidden, head)) return skinny_gemm(hidden, head, {}, at::kFloat);
   return at::linear(hidden, head).to(at::kFloat);
 }
 
@@ -155,17 +160,19 @@ std::vector<Decoded> decode(LlamaImpl& model, KvCache& cache, const std::vector<
   }
 
   const bool fixed = cache.can_reserve() && options.fixed_steps.value_or(model.options().device().is_cuda());
-  std::unique_ptr<FixedStep> step;
+  std::unique_ptr<StaticDecodeStep> step;
   for (std::int64_t count = 0; count < options.max_new_tokens && !active.empty(); ++count) {
     if (options.interrupted && options.interrupted()) {
       for (const Sequence& s : active) results[std::size_t(s.index)].finish = Finish::interrupted;
       break;
     }
     const bool may_stop = count >= options.min_new_tokens;
-    if (fixed && count == 1) step = fixed_step(model, cache, active, prompts.size(), options.max_new_tokens - count, options);
+    if (fixed && count == 1)
+      step = static_decode_step(model, cache, active, prompts.size(), options.max_new_tokens - count, options);
     const std::vector<std::int64_t> chosen =
         step ? repeat_step(*step, cache, active, prompts.size(), may_stop, options, streams)
-             : choose(next_logits(model, feed(model, cache, active, options.version)), active, may_stop, options, streams);
+             : choose(next_logits(model, feed(model, cache, active, options.version)), active, may_stop, options,
+                      streams);
 
     std::vector<Sequence> going_on;
     for (std::size_t a = 0; a < active.size(); ++a) {

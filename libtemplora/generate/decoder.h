@@ -28,8 +28,8 @@ struct DecodeOptions {
   std::function<bool()> interrupted;
   /// Version of the weights, for the cache.
   std::int64_t version = 0;
-  /// Steps of fixed shapes (generate/fixed_step.h) after the first: what a GPU repeats without the host. Null: on CUDA.
-  /// A cache that cannot make room ahead has none.
+  /// Steps of fixed shapes (generate/static_decode_step.h) after the first: what a GPU repeats without the host. Null:
+  /// on CUDA. A cache that cannot make room ahead has none.
   std::optional<bool> fixed_steps;
 };
 

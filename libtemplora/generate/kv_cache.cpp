@@ -20,7 +20,9 @@ namespace {
 
 constexpr std::int64_t kLongest = 1 << 30;  // of a stored sequence: keeps sums far from overflow
 
-at::Tensor int_tensor(const std::vector<std::int64_t>& numbers) { return at::tensor(at::ArrayRef<std::int64_t>(numbers)); }
+at::Tensor int_tensor(const std::vector<std::int64_t>& numbers) {
+  return at::tensor(at::ArrayRef<std::int64_t>(numbers));
+}
 
 std::vector<std::int64_t> int_vector(const at::Tensor& tensor, const char* name) {
   if (tensor.scalar_type() != at::kLong)
@@ -52,11 +54,13 @@ void KvCache::allocate(std::int64_t capacity) {
   const bool full_grows = config_.rope.scaling.type == RopeScaling::Type::dynamic;
   const RopeScaling& scaling = full_grows ? config_.rope.scaling : config_.sliding_rope.scaling;
   if (config_.angles_grow() && capacity > scaling.original_positions)
-    throw Error(Exit::usage,
-                fmt::format("rope_scaling: got dynamic, which turns all keys anew when a text of more than {} tokens grows, and kept "
-                            "keys of {} tokens; wanted a shorter window, another kind of scaling, or cache.policy rebuild "
-                            "without decoding beyond that length",
-                            scaling.original_positions, capacity));
+    throw Error(
+        Exit::usage,
+        fmt::format(
+            "rope_scaling: got dynamic, which turns all keys anew when a text of more than {} tokens grows, and kept "
+            "keys of {} tokens; wanted a shorter window, another kind of scaling, or cache.policy rebuild "
+            "without decoding beyond that length",
+            scaling.original_positions, capacity));
   try {
     for (std::vector<at::Tensor>* buffer : buffers()) {
       buffer->resize(std::size_t(config_.layers));
@@ -69,10 +73,11 @@ void KvCache::allocate(std::int64_t capacity) {
     }
   } catch (const c10::Error& error) {
     if (!is_out_of_memory(error)) throw;
-    throw Error(Exit::resources,
-                fmt::format("cache of {} sequences of {} tokens: no memory on {} ({}); use a smaller window, fewer sequences "
-                            "or bfloat16",
-                            sequences(), capacity, tensor_options_.device().str(), error.what_without_backtrace()));
+    throw Error(
+        Exit::resources,
+        fmt::format("cache of {} sequences of {} tokens: no memory on {} ({}); use a smaller window, fewer sequences "
+                    "or bfloat16",
+                    sequences(), capacity, tensor_options_.device().str(), error.what_without_backtrace()));
   }
   slots_.capacity = capacity;
 }
@@ -105,7 +110,8 @@ at::Tensor KvCache::append(LlamaImpl& model, const std::vector<Append>& appends,
       const Append& from = appends[piece];
       const std::size_t room = std::size_t(options_.block_tokens) - tokens.size();
       const std::size_t count = std::min(from.tokens.size() - first, room);
-      tokens.insert(tokens.end(), from.tokens.begin() + std::ptrdiff_t(first), from.tokens.begin() + std::ptrdiff_t(first + count));
+      tokens.insert(tokens.end(), from.tokens.begin() + std::ptrdiff_t(first),
+                    from.tokens.begin() + std::ptrdiff_t(first + count));
       segments.push_back({from.sequence, std::int64_t(count)});
       first += count;
       if (first < from.tokens.size()) break;
@@ -171,7 +177,8 @@ void KvCache::keep_last(std::int64_t sequence, std::int64_t sinks, std::int64_t 
       return to;
     };
     moved(slots_.values[layer]);
-    const at::Tensor plain = moved(slots_.plain_keys[layer]).transpose(0, 1).unsqueeze(0);  // [1, last, kv_heads, head_dim]
+    const at::Tensor plain =
+        moved(slots_.plain_keys[layer]).transpose(0, 1).unsqueeze(0);  // [1, last, kv_heads, head_dim]
     at::Tensor keys = slots_.keys[layer].select(0, sequence).narrow(1, sinks, last);
     const LayerSpec::Rope rope = config_.layer(std::int64_t(layer)).rope;
     keys.copy_((rope == LayerSpec::Rope::none ? plain : rotate(plain, turns.of(rope))).squeeze(0).transpose(0, 1));
@@ -209,9 +216,10 @@ void KvCache::restore(const std::function<at::Tensor(const std::string&)>& store
     longest = std::max(longest, length);
   }
   if (std::int64_t(lengths.size()) != sequences() || total != std::int64_t(versions.size()))
-    throw Error(Exit::bad_input, fmt::format("cache.lengths: got {} sequences of {} tokens with {} versions, wanted {} sequences "
-                                             "and a version a token; was the state written by another config?",
-                                             lengths.size(), total, versions.size(), sequences()));
+    throw Error(Exit::bad_input,
+                fmt::format("cache.lengths: got {} sequences of {} tokens with {} versions, wanted {} sequences "
+                            "and a version a token; was the state written by another config?",
+                            lengths.size(), total, versions.size(), sequences()));
   reserve(longest);
   const auto take = [&](const char* name, std::vector<at::Tensor>& buffer) {
     for (std::size_t layer = 0; layer < buffer.size(); ++layer) {
@@ -219,8 +227,10 @@ void KvCache::restore(const std::function<at::Tensor(const std::string&)>& store
       const at::Tensor from = stored(full);
       at::Tensor to = buffer[layer].narrow(2, 0, longest);
       if (from.sizes() != to.sizes() || from.scalar_type() != to.scalar_type())
-        throw Error(Exit::bad_input, fmt::format("{}: another shape or dtype than this model's; was the state written by "
-                                                 "another config?", full));
+        throw Error(Exit::bad_input,
+                    fmt::format("{}: another shape or dtype than this model's; was the state written by "
+                                "another config?",
+                                full));
       to.copy_(from);
     }
   };

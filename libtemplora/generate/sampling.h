@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "run/config.h"
+#include "config/config.h"
 
 namespace templora {
 
@@ -44,8 +44,8 @@ at::Tensor min_p(const at::Tensor& logits, double p);
 /// Temperature, top-k, top-p and min-p in transformers' order: what is sampled from is softmax of the result.
 at::Tensor warp(const at::Tensor& logits, const SamplingOptions& options);
 
-/// One token a row from softmax(logits). uniform: [batch] float64 in [0, 1). → [batch] int64; a row with NaN gives vocab,
-/// which is no token: check_chosen() finds it once it is on the host.
+/// One token a row from softmax(logits). uniform: [batch] float64 in [0, 1). → [batch] int64; a row with NaN gives
+/// vocab, which is no token: check_chosen() finds it once it is on the host.
 at::Tensor sample(const at::Tensor& logits, const at::Tensor& uniform);
 
 /// The likeliest token a row, the first of equal ones. → [batch] int64; a row with NaN gives vocab, as in sample().

@@ -52,7 +52,8 @@ at::Tensor row_nll(LlamaImpl& model, const at::Tensor& hidden, const at::Tensor&
   return linear_nll(hidden, model.head_weight(), targets);
 }
 
-std::vector<at::Tensor> score(LlamaImpl& model, KvCache& cache, const std::vector<Append>& texts, std::int64_t version) {
+std::vector<at::Tensor> score(LlamaImpl& model, KvCache& cache, const std::vector<Append>& texts,
+                              std::int64_t version) {
   const at::NoGradGuard no_grad;
   std::vector<Append> fed;
   std::vector<std::int64_t> targets;

@@ -37,18 +37,22 @@ std::optional<std::string> path_inside(const std::string& name) {
 /// `weight_map` of an index: which shard holds which tensor.
 std::map<std::string, std::string> read_weight_map(const fs::path& index) {
   const std::string where = shown(index);
-  const auto refuse = [&](const std::string& what) { throw Error(Exit::bad_input, fmt::format("{}: {}", where, what)); };
+  const auto refuse = [&](const std::string& what) {
+    throw Error(Exit::bad_input, fmt::format("{}: {}", where, what));
+  };
   const std::string text = read_file(index);
   refuse_lfs_pointer(text, where);
   const Json json = parse_foreign_json(text, where);
-  if (!json.is_object() || !json.contains("weight_map")) refuse("weight_map: is missing, wanted an object of tensor and shard names");
+  if (!json.is_object() || !json.contains("weight_map"))
+    refuse("weight_map: is missing, wanted an object of tensor and shard names");
   const Json& map = json.at("weight_map");
   if (!map.is_object()) refuse(fmt::format("weight_map: got a value of type {}, wanted an object", map.type_name()));
   if (map.empty()) refuse("weight_map: is empty, wanted at least one tensor");
   std::map<std::string, std::string> out;
   for (const auto& [name, shard] : map.items()) {
     if (!shard.is_string())
-      refuse(fmt::format("weight_map: {}: got a value of type {}, wanted a file name", printable(name), shard.type_name()));
+      refuse(fmt::format("weight_map: {}: got a value of type {}, wanted a file name", printable(name),
+                         shard.type_name()));
     const auto& file = shard.get_ref<const std::string&>();
     const std::optional<std::string> path = path_inside(file);
     if (!path)
@@ -64,12 +68,15 @@ std::map<std::string, std::string> read_weight_map(const fs::path& index) {
   const std::string wanted = fmt::format("wanted {} or {}", kSingleFile, kIndexFile);
   for (const char* pickle : {"pytorch_model.bin", "pytorch_model.bin.index.json"})
     if (has_name(folder / pickle))
-      throw Error(Exit::bad_input,
-                  fmt::format("{}: got weights in {}, a Python pickle, which is not read; {}; convert them in that folder: python3 -c "
-                              "\"from transformers import AutoModelForCausalLM as M; M.from_pretrained('.').save_pretrained('.')\"",
-                              shown(folder), pickle, wanted));
-  throw Error(Exit::bad_input, fmt::format("{}: holds neither {} nor {}, wanted one of them; convert other weights to safetensors first",
-                                           shown(folder), kSingleFile, kIndexFile));
+      throw Error(
+          Exit::bad_input,
+          fmt::format(
+              "{}: got weights in {}, a Python pickle, which is not read; {}; convert them in that folder: python3 -c "
+              "\"from transformers import AutoModelForCausalLM as M; M.from_pretrained('.').save_pretrained('.')\"",
+              shown(folder), pickle, wanted));
+  throw Error(Exit::bad_input,
+              fmt::format("{}: holds neither {} nor {}, wanted one of them; convert other weights to safetensors first",
+                          shown(folder), kSingleFile, kIndexFile));
 }
 
 }  // namespace
@@ -112,13 +119,15 @@ SafetensorsFiles SafetensorsFiles::open_folder(const fs::path& folder) {
     const std::string& shard = shard_of.at(tensor.file);
     const auto wanted = weight_map.find(name);
     if (wanted == weight_map.end()) {
-      throw Error(Exit::bad_input,
-                  fmt::format("{}: {}: is not in the weight_map of {}, wanted it there; do index and shards belong together?",
-                              shown(folder / shard), printable(name), kIndexFile));
+      throw Error(
+          Exit::bad_input,
+          fmt::format("{}: {}: is not in the weight_map of {}, wanted it there; do index and shards belong together?",
+                      shown(folder / shard), printable(name), kIndexFile));
     }
     if (wanted->second != shard) {
-      throw Error(Exit::bad_input, fmt::format("{}: {}: got it in this shard, {} wants it in {}; do index and shards belong together?",
-                                               shown(folder / shard), printable(name), kIndexFile, printable(wanted->second)));
+      throw Error(Exit::bad_input,
+                  fmt::format("{}: {}: got it in this shard, {} wants it in {}; do index and shards belong together?",
+                              shown(folder / shard), printable(name), kIndexFile, printable(wanted->second)));
     }
   }
   // An index may name what no shard has: of tied weights only one is stored. Who wants such a tensor says so.
@@ -132,10 +141,13 @@ void SafetensorsFiles::add_file(const fs::path& file) {
   SafetensorsHeader header = parse_safetensors_header(mapped->bytes(), shown(file));
   if (files_.empty()) metadata_ = std::move(header.metadata);
   for (HeaderEntry& entry : header.entries) {
-    const TensorSpan tensor{entry.type, std::move(entry.shape), mapped->bytes().subspan(entry.begin, entry.bytes), mapped.get()};
+    const TensorSpan tensor{entry.type, std::move(entry.shape), mapped->bytes().subspan(entry.begin, entry.bytes),
+                            mapped.get()};
     if (!tensors_.emplace(entry.name, tensor).second) {
-      throw Error(Exit::bad_input, fmt::format("{}: {}: is in an earlier shard too, wanted it once; do index and shards belong together?",
-                                               shown(file), printable(entry.name)));
+      throw Error(
+          Exit::bad_input,
+          fmt::format("{}: {}: is in an earlier shard too, wanted it once; do index and shards belong together?",
+                      shown(file), printable(entry.name)));
     }
   }
   files_.push_back(std::move(mapped));
@@ -144,7 +156,8 @@ void SafetensorsFiles::add_file(const fs::path& file) {
 const TensorSpan& SafetensorsFiles::at(const std::string& name) const {
   const auto found = tensors_.find(name);
   if (found == tensors_.end()) {
-    throw Error(Exit::bad_input, fmt::format("{}: {}: is missing among its {} tensors", shown(path_), printable(name), tensors_.size()));
+    throw Error(Exit::bad_input,
+                fmt::format("{}: {}: is missing among its {} tensors", shown(path_), printable(name), tensors_.size()));
   }
   return found->second;
 }
@@ -171,8 +184,9 @@ void write_safetensors(const fs::path& file, const std::vector<TensorToWrite>& t
   std::uint64_t begin = 0;
   for (const TensorToWrite* tensor : order) {
     if (header.size() > 1) header += ',';
-    header += fmt::format("{}:{{\"dtype\":\"{}\",\"shape\":{},\"data_offsets\":[{},{}]}}", dump_json(Json(tensor->name), where),
-                          storage_type_name(tensor->type), Json(tensor->shape).dump(), begin, begin + tensor->bytes.size());
+    header += fmt::format("{}:{{\"dtype\":\"{}\",\"shape\":{},\"data_offsets\":[{},{}]}}",
+                          dump_json(Json(tensor->name), where), storage_type_name(tensor->type),
+                          Json(tensor->shape).dump(), begin, begin + tensor->bytes.size());
     begin += tensor->bytes.size();
   }
   header += '}';

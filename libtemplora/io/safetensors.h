@@ -32,9 +32,10 @@ struct TensorSpan {
 /// The tensors of a model folder: `model.safetensors`, or the shards of `model.safetensors.index.json`;
 /// or of one named file. Everything is checked before anything is handed out: header length, JSON, dtype,
 /// shape overflow, offsets (in range, not overlapping, no holes), shards inside the folder or below it, each stored
-/// tensor in the shard that the index names. The file of a shard's name may be a link that leads elsewhere, as in a hub's
-/// cache. An index may name tensors that no shard has (absent()). Only StorageType's dtypes are taken. Throws
-/// Error(bad_input) naming file and tensor; where the folder has only Python pickles, with the command that converts them.
+/// tensor in the shard that the index names. The file of a shard's name may be a link that leads elsewhere, as in a
+/// hub's cache. An index may name tensors that no shard has (absent()). Only StorageType's dtypes are taken. Throws
+/// Error(bad_input) naming file and tensor; where the folder has only Python pickles, with the command that converts
+/// them.
 class SafetensorsFiles {
  public:
   static SafetensorsFiles open_folder(const fs::path& folder);

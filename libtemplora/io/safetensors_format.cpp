@@ -22,9 +22,10 @@ struct TypeRow {
 };
 
 constexpr TypeRow kTypes[] = {
-    {StorageType::f64, "F64", 8}, {StorageType::f32, "F32", 4}, {StorageType::f16, "F16", 2}, {StorageType::bf16, "BF16", 2},
-    {StorageType::i64, "I64", 8}, {StorageType::i32, "I32", 4}, {StorageType::i16, "I16", 2}, {StorageType::i8, "I8", 1},
-    {StorageType::u8, "U8", 1},   {StorageType::boolean, "BOOL", 1},
+    {StorageType::f64, "F64", 8},      {StorageType::f32, "F32", 4}, {StorageType::f16, "F16", 2},
+    {StorageType::bf16, "BF16", 2},    {StorageType::i64, "I64", 8}, {StorageType::i32, "I32", 4},
+    {StorageType::i16, "I16", 2},      {StorageType::i8, "I8", 1},   {StorageType::u8, "U8", 1},
+    {StorageType::boolean, "BOOL", 1},
 };
 
 constexpr std::size_t kMaxDimensions = 64;  // as many as torch takes
@@ -43,15 +44,17 @@ class EntryReader {
     const auto [begin, end] = offsets(field(info, "data_offsets"));
     std::uint64_t wanted = 0;
     if (!tensor_bytes(entry.type, entry.shape, wanted)) {
-      refuse(fmt::format("shape {}: the number of bytes overflows 64 bits; the file is damaged", info.at("shape").dump()));
+      refuse(
+          fmt::format("shape {}: the number of bytes overflows 64 bits; the file is damaged", info.at("shape").dump()));
     }
     if (end - begin != wanted) {
-      refuse(fmt::format("data_offsets [{}, {}]: got {} bytes, {} of shape {} wants {}; the file is damaged", begin, end, end - begin,
-                         storage_type_name(entry.type), info.at("shape").dump(), wanted));
+      refuse(fmt::format("data_offsets [{}, {}]: got {} bytes, {} of shape {} wants {}; the file is damaged", begin,
+                         end, end - begin, storage_type_name(entry.type), info.at("shape").dump(), wanted));
     }
     if (end > data_bytes_) {
-      refuse(fmt::format("data_offsets [{}, {}]: the file holds only {} bytes of tensors; it is cut off, fetch it again", begin, end,
-                         data_bytes_));
+      refuse(
+          fmt::format("data_offsets [{}, {}]: the file holds only {} bytes of tensors; it is cut off, fetch it again",
+                      begin, end, data_bytes_));
     }
     entry.begin = header_end_ + begin;
     entry.bytes = wanted;
@@ -75,8 +78,9 @@ class EntryReader {
     for (const TypeRow& known : kTypes) {
       if (text == known.name) return known.type;
     }
-    refuse(fmt::format("dtype: got {}, wanted F64, F32, F16, BF16, I64, I32, I16, I8, U8 or BOOL; convert the file first",
-                       printable(text, 40)));
+    refuse(
+        fmt::format("dtype: got {}, wanted F64, F32, F16, BF16, I64, I32, I16, I8, U8 or BOOL; convert the file first",
+                    printable(text, 40)));
   }
 
   std::uint64_t size(const Json& value, const char* key) const {
@@ -90,7 +94,8 @@ class EntryReader {
 
   std::vector<std::int64_t> shape(const Json& value) const {
     if (!value.is_array()) refuse("shape: got no array, wanted one of sizes");
-    if (value.size() > kMaxDimensions) refuse(fmt::format("shape: got {} sizes, wanted at most {}", value.size(), kMaxDimensions));
+    if (value.size() > kMaxDimensions)
+      refuse(fmt::format("shape: got {} sizes, wanted at most {}", value.size(), kMaxDimensions));
     std::vector<std::int64_t> out;
     for (const Json& item : value) out.push_back(static_cast<std::int64_t>(size(item, "shape")));
     return out;
@@ -99,7 +104,8 @@ class EntryReader {
   std::pair<std::uint64_t, std::uint64_t> offsets(const Json& value) const {
     if (!value.is_array() || value.size() != 2) refuse("data_offsets: wanted an array of two integers, begin and end");
     const std::uint64_t begin = size(value[0], "data_offsets"), end = size(value[1], "data_offsets");
-    if (end < begin) refuse(fmt::format("data_offsets [{}, {}]: the end is before the begin; the file is damaged", begin, end));
+    if (end < begin)
+      refuse(fmt::format("data_offsets [{}, {}]: the end is before the begin; the file is damaged", begin, end));
     return {begin, end};
   }
 
@@ -110,37 +116,42 @@ class EntryReader {
 };
 
 std::map<std::string, std::string> read_metadata(const Json& value, const std::string& where) {
-  const auto refuse = [&](const std::string& what) { throw Error(Exit::bad_input, fmt::format("{}: __metadata__: {}", where, what)); };
+  const auto refuse = [&](const std::string& what) {
+    throw Error(Exit::bad_input, fmt::format("{}: __metadata__: {}", where, what));
+  };
   if (!value.is_object()) refuse("got no JSON object, wanted one of strings");
   std::map<std::string, std::string> out;
   for (const auto& [key, text] : value.items()) {
-    if (!text.is_string()) refuse(fmt::format("{}: got a value of type {}, wanted a string", printable(key), text.type_name()));
+    if (!text.is_string())
+      refuse(fmt::format("{}: got a value of type {}, wanted a string", printable(key), text.type_name()));
     out[key] = text.get<std::string>();
   }
   return out;
 }
 
 /// The tensors, sorted by their bytes, must fill what follows the header exactly.
-void check_coverage(const std::vector<HeaderEntry>& entries, std::uint64_t header_end, std::uint64_t file_bytes, const std::string& where) {
+void check_coverage(const std::vector<HeaderEntry>& entries, std::uint64_t header_end, std::uint64_t file_bytes,
+                    const std::string& where) {
   std::uint64_t covered = header_end;
   const HeaderEntry* previous = nullptr;
   for (const HeaderEntry& entry : entries) {
     if (entry.begin < covered) {
       throw Error(Exit::bad_input,
-                  fmt::format("{}: {}: its bytes overlap those of {}, wanted tensors side by side; the file is damaged", where,
-                              printable(entry.name), printable(previous->name)));
+                  fmt::format("{}: {}: its bytes overlap those of {}, wanted tensors side by side; the file is damaged",
+                              where, printable(entry.name), printable(previous->name)));
     }
     if (entry.begin > covered) {
       throw Error(Exit::bad_input,
-                  fmt::format("{}: {}: {} bytes before it belong to no tensor, wanted no holes; the file is damaged", where,
-                              printable(entry.name), entry.begin - covered));
+                  fmt::format("{}: {}: {} bytes before it belong to no tensor, wanted no holes; the file is damaged",
+                              where, printable(entry.name), entry.begin - covered));
     }
     covered = entry.begin + entry.bytes;
     previous = &entry;
   }
   if (covered != file_bytes) {
-    throw Error(Exit::bad_input, fmt::format("{}: {} bytes after {} belong to no tensor, wanted none; the file is damaged", where,
-                                             file_bytes - covered, previous == nullptr ? "the header" : printable(previous->name)));
+    throw Error(Exit::bad_input,
+                fmt::format("{}: {} bytes after {} belong to no tensor, wanted none; the file is damaged", where,
+                            file_bytes - covered, previous == nullptr ? "the header" : printable(previous->name)));
   }
 }
 
@@ -173,18 +184,22 @@ void refuse_lfs_pointer(std::string_view text, const std::string& where) {
 SafetensorsHeader parse_safetensors_header(std::span<const std::byte> file, const std::string& where) {
   const std::string_view text(reinterpret_cast<const char*>(file.data()), file.size());
   refuse_lfs_pointer(text, where);
-  const auto refuse = [&](const std::string& what) { throw Error(Exit::bad_input, fmt::format("{}: header: {}", where, what)); };
+  const auto refuse = [&](const std::string& what) {
+    throw Error(Exit::bad_input, fmt::format("{}: header: {}", where, what));
+  };
   std::uint64_t header_bytes = 0;
   if (text.size() < sizeof header_bytes) {
-    refuse(fmt::format("the file is {} bytes long, wanted at least the 8 of the header's length; fetch it again", text.size()));
+    refuse(fmt::format("the file is {} bytes long, wanted at least the 8 of the header's length; fetch it again",
+                       text.size()));
   }
   std::memcpy(&header_bytes, text.data(), sizeof header_bytes);
   if (header_bytes > kMaxHeaderBytes) {
-    refuse(fmt::format("got a length of {} bytes, wanted at most {}; is this a safetensors file?", header_bytes, kMaxHeaderBytes));
+    refuse(fmt::format("got a length of {} bytes, wanted at most {}; is this a safetensors file?", header_bytes,
+                       kMaxHeaderBytes));
   }
   if (header_bytes > text.size() - sizeof header_bytes) {
-    refuse(fmt::format("got a length of {} bytes, the file holds only {} more; it is cut off, fetch it again", header_bytes,
-                       text.size() - sizeof header_bytes));
+    refuse(fmt::format("got a length of {} bytes, the file holds only {} more; it is cut off, fetch it again",
+                       header_bytes, text.size() - sizeof header_bytes));
   }
   const std::uint64_t header_end = sizeof header_bytes + header_bytes;
   const Json header = parse_json(text.substr(sizeof header_bytes, header_bytes), where + ": header");

@@ -38,7 +38,8 @@ void check_weights(const SafetensorsFiles& files, const WantedTensors& wanted, c
       misshapen.push_back(fmt::format("{} has [{}], config.json wants [{}]", name, fmt::join(found->second.shape, ", "),
                                       fmt::join(shape, ", ")));
     } else if (!is_float(found->second.type)) {
-      misshapen.push_back(fmt::format("{} has dtype {}, a floating-point one is wanted", name, storage_type_name(found->second.type)));
+      misshapen.push_back(
+          fmt::format("{} has dtype {}, a floating-point one is wanted", name, storage_type_name(found->second.type)));
     }
   }
   for (const auto& [name, span] : files.tensors())
@@ -48,7 +49,8 @@ void check_weights(const SafetensorsFiles& files, const WantedTensors& wanted, c
   add_problem(problems, misshapen, "of the wrong shape or dtype");
   add_problem(problems, extra, "that this model has no place for");
   if (!problems.empty())
-    throw Error(Exit::bad_input, fmt::format("{}: tensors do not fit config.json{}; {}", files.path().string(), problems, advice));
+    throw Error(Exit::bad_input,
+                fmt::format("{}: tensors do not fit config.json{}; {}", files.path().string(), problems, advice));
 }
 
 }  // namespace templora

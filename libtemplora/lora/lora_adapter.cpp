@@ -32,8 +32,9 @@ void check_targets(LlamaImpl& model, const LoraConfig& config) {
       if (site.layer == 0) names.push_back(projection.name);
   for (const std::string& target : config.targets)
     if (std::count(names.begin(), names.end(), target) == 0)
-      throw Error(Exit::usage, fmt::format("lora.targets: got \"{}\", but a {} model has {}; set lora.targets to some of these",
-                                           target, model.config().model_type, fmt::join(names, ", ")));
+      throw Error(Exit::usage,
+                  fmt::format("lora.targets: got \"{}\", but a {} model has {}; set lora.targets to some of these",
+                              target, model.config().model_type, fmt::join(names, ", ")));
 }
 
 }  // namespace
@@ -61,7 +62,8 @@ LoraAdapter::LoraAdapter(LlamaImpl& model, const LoraConfig& config, std::uint64
   if (config.layers)
     for (const std::int64_t layer : *config.layers)
       if (layer < 0 || layer >= model.layer_count())
-        throw Error(Exit::usage, fmt::format("lora.layers: got {}, but the model has layers 0 to {}", layer, model.layer_count() - 1));
+        throw Error(Exit::usage, fmt::format("lora.layers: got {}, but the model has layers 0 to {}", layer,
+                                             model.layer_count() - 1));
   check_targets(model, config);
   std::vector<std::vector<std::int64_t>> shapes;
   for (const LlamaImpl::Site& site : model.adapter_sites()) {
@@ -105,7 +107,7 @@ void LoraAdapter::detach() {
 
 void LoraAdapter::init_weights(std::uint64_t seed) {
   const at::NoGradGuard no_grad;
-  // On the CPU whatever the device, so that a seed means the same module everywhere. Dropout draws from
+  // On the CPU whatever the device, so that a seed means the same adapter everywhere. Dropout draws from
   // another generator, or a resumed run would have to replay this.
   at::Generator generator = at::detail::createCPUGenerator(seed);
   for (const Named& named : named_tensors()) {

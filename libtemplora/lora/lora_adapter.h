@@ -12,11 +12,11 @@
 #include "lora/lora_linear.h"
 #include "model/flat_parameters.h"
 #include "model/llama.h"
-#include "run/config.h"
+#include "config/config.h"
 
 namespace templora {
 
-/// The temporary module: low-rank updates on a model's projections. It is attached from the start until detach(); its
+/// The temporary adapter: low-rank updates on a model's projections. It is attached from the start until detach(); its
 /// destruction is the end of the temporary LoRA, and the model, whose weights it never wrote to, computes
 /// what it computed before. Weights are float32 whatever the model's dtype, in one flat buffer.
 class LoraAdapter {
@@ -28,15 +28,15 @@ class LoraAdapter {
   LoraAdapter(const LoraAdapter&) = delete;
   LoraAdapter& operator=(const LoraAdapter&) = delete;
 
-  /// Several modules of one model take turns: detach() leaves the slots, attach() takes them again, which must
-  /// then be free. A module that is not attached keeps its weights and takes no part.
+  /// Several adapters of one model take turns: detach() leaves the slots, attach() takes them again, which must
+  /// then be free. An adapter that is not attached keeps its weights and takes no part.
   void attach();
   void detach();
 
   /// What the optimizer updates.
   FlatParameters& parameters() { return parameters_; }
 
-  /// With true, dropout is drawn; with false (the start) the module is deterministic.
+  /// With true, dropout is drawn; with false (the start) the adapter is deterministic.
   void set_training(bool training) { training_ = training; }
 
   /// One update's tensors under PEFT's name of the module ("model.layers.3.self_attn.q_proj").
@@ -79,9 +79,9 @@ void load_peft_folder(LoraAdapter& adapter, const std::filesystem::path& folder)
 /// Python pickle in its place, with the command that converts it.
 std::filesystem::path peft_weights_file(const std::filesystem::path& folder);
 
-/// The base model that a PEFT folder names, where that is not what `base_path` is called: an adapter belongs to the weights
-/// that it was trained on, and only shapes can be checked. A hub cache's snapshot goes by its repository's name.
-/// Throws Error(bad_input) where the folder has no readable config.
+/// The base model that a PEFT folder names, where that is not what `base_path` is called: an adapter belongs to the
+/// weights that it was trained on, and only shapes can be checked. A hub cache's snapshot goes by its repository's
+/// name. Throws Error(bad_input) where the folder has no readable config.
 std::optional<std::string> other_base(const std::filesystem::path& folder, const std::string& base_path);
 
 }  // namespace templora

@@ -6,7 +6,7 @@
 #include <ATen/ops/mm.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include "model/few_rows.h"
+#include "model/skinny_gemm.h"
 
 namespace templora {
 namespace {
@@ -24,9 +24,10 @@ std::vector<LoraPart> unpack(const std::vector<std::int64_t>& flat) {
 // Shapes: n parts of rank r, x [S, in], y [S, out]; h = x Aᵀ [S, n·r]; part p owns columns [p·r, (p+1)·r) of h
 // and rows [b_row, b_row + rows) of b.
 struct LoraLinear : Function<LoraLinear> {
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& a_leaf, const at::Tensor& b_leaf,
-                            const at::Tensor& weight, const std::optional<at::Tensor>& bias, const std::vector<std::int64_t>& flat_parts,
-                            double scale, double dropout, const std::optional<at::Generator>& generator) {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& a_leaf,
+                            const at::Tensor& b_leaf, const at::Tensor& weight, const std::optional<at::Tensor>& bias,
+                            const std::vector<std::int64_t>& flat_parts, double scale, double dropout,
+                            const std::optional<at::Generator>& generator) {
     const std::vector<LoraPart> parts = unpack(flat_parts);
     const std::int64_t rank = b_leaf.size(1);
     const at::Tensor a = a_leaf.to(x.scalar_type()), b = b_leaf.to(x.scalar_type());
@@ -101,14 +102,14 @@ struct LoraLinear : Function<LoraLinear> {
 };
 
 // The same for few rows without a graph: A and B are read as the float32 masters that they are.
-at::Tensor few_rows_lora(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& a,
+at::Tensor skinny_lora(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& a,
                          const at::Tensor& b, const std::vector<LoraPart>& parts, double scale) {
   const std::int64_t rank = b.size(1);
-  at::Tensor y = few_rows_linear(x, weight, bias, weight.scalar_type());          // [S, out]
-  const at::Tensor h = few_rows_linear(x.to(at::kFloat), a, {}, at::kFloat);      // [S, n·r]
+  at::Tensor y = skinny_gemm(x, weight, bias, weight.scalar_type());          // [S, out]
+  const at::Tensor h = skinny_gemm(x.to(at::kFloat), a, {}, at::kFloat);      // [S, n·r]
   std::int64_t b_row = 0;
   for (std::size_t p = 0; p < parts.size(); ++p) {
-    few_rows_add(y.narrow(1, parts[p].first_row, parts[p].rows), h.narrow(1, std::int64_t(p) * rank, rank),
+    skinny_gemm_add(y.narrow(1, parts[p].first_row, parts[p].rows), h.narrow(1, std::int64_t(p) * rank, rank),
                  b.narrow(0, b_row, parts[p].rows), scale);
     b_row += parts[p].rows;
   }
@@ -120,7 +121,7 @@ at::Tensor few_rows_lora(const at::Tensor& x, const at::Tensor& weight, const at
 at::Tensor lora_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& a,
                        const at::Tensor& b, const std::vector<LoraPart>& parts, double scale, double dropout,
                        const std::optional<at::Generator>& generator) {
-  if (dropout == 0 && has_few_rows(x, weight)) return few_rows_lora(x, weight, bias, a, b, parts, scale);
+  if (dropout == 0 && is_skinny(x, weight)) return skinny_lora(x, weight, bias, a, b, parts, scale);
   std::vector<std::int64_t> flat;
   for (const LoraPart& part : parts) flat.insert(flat.end(), {part.first_row, part.rows});
   return LoraLinear::apply(x, a, b, weight, bias.defined() ? std::optional(bias) : std::nullopt, flat, scale, dropout,

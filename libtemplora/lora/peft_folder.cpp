@@ -7,7 +7,7 @@
 
 #include "lora/lora_adapter.h"
 #include "model/tensors.h"
-#include "run/model_name.h"
+#include "config/model_name.h"
 #include "run/run_state.h"
 
 namespace templora {
@@ -21,7 +21,8 @@ std::string peft_name(const std::string& module, const char* matrix) {
   return fmt::format("base_model.model.{}.{}.weight", module, matrix);
 }
 
-[[noreturn]] void refuse(const fs::path& file, const std::string& field, const std::string& got, const std::string& wanted) {
+[[noreturn]] void refuse(const fs::path& file, const std::string& field, const std::string& got,
+                         const std::string& wanted) {
   throw Error(Exit::bad_input, fmt::format("{}: {}: got {}, wanted {}", file.string(), field, got, wanted));
 }
 
@@ -44,7 +45,8 @@ void check_config(const Json& json, const fs::path& file, const LoraConfig& conf
   if (!json.is_object()) refuse(file, "content", "no object", "a PEFT adapter_config.json");
   const auto wanted = [&](const char* field, const Json& value, const char* key) {
     const Json got = json.contains(field) ? json.at(field) : Json();
-    if (got != value) refuse(file, field, got.dump(), fmt::format("{}; set {} to match the adapter", value.dump(), key));
+    if (got != value)
+      refuse(file, field, got.dump(), fmt::format("{}; set {} to match the adapter", value.dump(), key));
   };
   wanted("peft_type", "LORA", "lora.init_from");
   for (const char* field : kRefused)
@@ -54,9 +56,11 @@ void check_config(const Json& json, const fs::path& file, const LoraConfig& conf
   // "pissa", "olora" and their like belong to a base whose weights were changed; PEFT writes true once that is undone.
   if (const Json start = json.value("init_lora_weights", Json()); start.is_string())
     if (const std::string name = start.get<std::string>(); name != "gaussian" && name != "eva" && name != "orthogonal")
-      refuse(file, "init_lora_weights", printable(start.dump()), "true: convert the adapter when it is saved, since others change the base");
+      refuse(file, "init_lora_weights", printable(start.dump()),
+             "true: convert the adapter when it is saved, since others change the base");
   wanted("r", config.rank, "lora.rank");
-  if (!json.contains("lora_alpha") || !json.at("lora_alpha").is_number() || json.at("lora_alpha").get<double>() != config.alpha)
+  if (!json.contains("lora_alpha") || !json.at("lora_alpha").is_number() ||
+      json.at("lora_alpha").get<double>() != config.alpha)
     refuse(file, "lora_alpha", json.value("lora_alpha", Json()).dump(),
            fmt::format("{}; set lora.alpha to match the adapter", config.alpha));
 }
@@ -97,7 +101,8 @@ fs::path peft_weights_file(const fs::path& folder) {
   const std::string where = printable(folder.string(), 1000);
   if (fs::exists(folder / kPickle, ignored))
     throw Error(Exit::bad_input,
-                fmt::format("{}: got weights in {}, a Python pickle, which is not read; wanted {}; convert it in that folder: python3 -c "
+                fmt::format("{}: got weights in {}, a Python pickle, which is not read; wanted {}; convert it in that "
+                            "folder: python3 -c "
                             "\"import torch, safetensors.torch as s; s.save_file({{k: v.contiguous() for k, v in "
                             "torch.load('{}', map_location='cpu', weights_only=True).items()}}, '{}')\"",
                             where, kPickle, kWeightsFile, kPickle, kWeightsFile));
@@ -130,8 +135,10 @@ void load_peft_folder(LoraAdapter& adapter, const fs::path& folder) {
       problems.push_back(fmt::format("{} has shape [{}], wanted [{}]", name, fmt::join(found->second.shape, ", "),
                                      fmt::join(target.sizes().vec(), ", ")));
     else if (!view_of(found->second).isfinite().all().item<bool>())
-      throw Error(Exit::bad_input, fmt::format("{}: {}: got NaN or infinity, wanted finite weights; the adapter was damaged or its "
-                                               "training diverged: use another one", files.path().string(), name));
+      throw Error(Exit::bad_input,
+                  fmt::format("{}: {}: got NaN or infinity, wanted finite weights; the adapter was damaged or its "
+                              "training diverged: use another one",
+                              files.path().string(), name));
     else
       copies.emplace_back(target, &found->second);
   };
@@ -144,8 +151,9 @@ void load_peft_folder(LoraAdapter& adapter, const fs::path& folder) {
   if (!problems.empty()) {
     const std::size_t count = problems.size();
     problems.resize(std::min<std::size_t>(count, 4));
-    throw Error(Exit::bad_input, fmt::format("{}: {} tensors do not fit: {}; do lora.targets and lora.layers match the adapter?",
-                                             files.path().string(), count, fmt::join(problems, "; ")));
+    throw Error(Exit::bad_input,
+                fmt::format("{}: {} tensors do not fit: {}; do lora.targets and lora.layers match the adapter?",
+                            files.path().string(), count, fmt::join(problems, "; ")));
   }
   const at::NoGradGuard no_grad;
   for (auto& [target, span] : copies) target.copy_(view_of(*span));

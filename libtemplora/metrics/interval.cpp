@@ -15,7 +15,8 @@ namespace {
 constexpr std::size_t kFewestForBootstrap = 8, kFewestForSignFlip = kFewestBooks;
 constexpr int kResamples = 10000;
 constexpr double kLevel = 0.95;
-constexpr double kWidest = 100;  // in standard errors: beyond it, the quantile comes from resamples of one value over and over
+constexpr double kWidest =
+    100;  // in standard errors: beyond it, the quantile comes from resamples of one value over and over
 
 double mean_of(const std::vector<double>& values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
@@ -112,8 +113,9 @@ constexpr std::int64_t kFewestBlockChunks = 16, kFewestBlocks = 4, kMostBlocks =
 
 /// 97.5 % point of Student's t: tabulated up to 30 degrees of freedom, then by its expansion around the normal.
 double student_t(std::int64_t degrees) {
-  constexpr std::array kTable{12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
-                              2.120,  2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042};
+  constexpr std::array kTable{12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
+                              2.201,  2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086,
+                              2.080,  2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042};
   if (degrees <= static_cast<std::int64_t>(kTable.size())) return kTable[static_cast<std::size_t>(degrees - 1)];
   constexpr double z = 1.959964;
   return z + (z * z * z + z) / (4 * static_cast<double>(degrees));
@@ -156,7 +158,8 @@ BlockMean mean_within_book(const std::vector<ChunkSum>& chunks) {
   const std::int64_t length = std::max(kFewestBlockChunks, count / kMostBlocks);
   const std::int64_t side_by_side = count / length;
   if (side_by_side < kFewestBlocks) return out;
-  // A block's deviation is that of its sum from what the mean predicts for its tokens, so that a short chunk weighs little.
+  // A block's deviation is that of its sum from what the mean predicts for its tokens, so that a short chunk weighs
+  // little.
   double block = 0, squares = 0;
   const auto off = [&](std::int64_t c) {
     const ChunkSum& chunk = chunks[static_cast<std::size_t>(c)];
@@ -167,7 +170,8 @@ BlockMean mean_within_book(const std::vector<ChunkSum>& chunks) {
     if (c >= length) block -= off(c - length);
     if (c >= length - 1) squares += block * block;
   }
-  const auto blocks = static_cast<double>(count - length + 1), n = static_cast<double>(count), l = static_cast<double>(length);
+  const auto blocks = static_cast<double>(count - length + 1), n = static_cast<double>(count),
+             l = static_cast<double>(length);
   // Variance of a block's sum is l times that of the long run; blocks centred at their own mean lose l / n of it.
   const double long_run = squares / blocks / l / (1 - l / n);
   const double error = std::sqrt(long_run * n) / tokens;

@@ -21,8 +21,9 @@ struct BookMean {
 };
 
 /// Mean of one value a book. The interval's clusters are books: symmetric bootstrap-t (Hall 1988; 10,000
-/// resamples from `seed`) from 8 books on, none where nearly all values are equal; inverted exact sign-flip test at 6 and 7; none
-/// below, where no honest one exists. docs/statistics.md has their measured coverage. Throws Error(bad_input) for no values.
+/// resamples from `seed`) from 8 books on, none where nearly all values are equal; inverted exact sign-flip test at 6
+/// and 7; none below, where no honest one exists. docs/statistics.md has their measured coverage. Throws
+/// Error(bad_input) for no values.
 BookMean mean_over_books(const std::vector<double>& values, std::uint64_t seed = 42);
 
 /// Sample standard deviation; none of fewer than two values, or where no double holds it.
@@ -43,9 +44,9 @@ struct BlockMean {
   std::int64_t block_chunks = 0;    ///< chunks of a block; 0 without an interval
 };
 
-/// Σsum / Σtokens with a 95 % interval from moving blocks (Künsch 1989) of an eighth of the book, at least 16 chunks, because
-/// neighbouring chunks are alike: the spread of the means of all overlapping blocks, with Student's t for as many blocks as fit
-/// side by side. There must be at least 4 of them. Throws Error(bad_input) for no chunk.
+/// Σsum / Σtokens with a 95 % interval from moving blocks (Künsch 1989) of an eighth of the book, at least 16 chunks,
+/// because neighbouring chunks are alike: the spread of the means of all overlapping blocks, with Student's t for as
+/// many blocks as fit side by side. There must be at least 4 of them. Throws Error(bad_input) for no chunk.
 BlockMean mean_within_book(const std::vector<ChunkSum>& chunks);
 
 }  // namespace templora

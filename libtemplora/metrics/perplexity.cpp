@@ -10,7 +10,7 @@
 namespace templora {
 namespace {
 
-/// ΣNLL, Σ(exp(mean NLL) · tokens) and tokens of one set, for one scorer.
+/// ΣNLL, Σ(exp(mean NLL) · tokens) and tokens of one set, for one arm.
 struct Sums {
   double nll = 0;
   double weighted = 0;
@@ -37,8 +37,8 @@ struct Sums {
   }
 };
 
-/// A book's sums by one scorer.
-struct ScorerSums {
+/// A book's sums by one arm.
+struct ArmSums {
   std::vector<Sums> rows;  // one a segment, then one for the whole book
   std::vector<std::vector<ChunkSum>> parts;  // [row]: of each chunk that lies in it, in order
   double official_sum = 0, official_weight = 0;
@@ -48,14 +48,14 @@ struct BookSums {
   std::string name;
   std::int64_t book_tokens = 0;
   std::int64_t words = 0, text_bytes = 0;  // 0 where the book was not read to its end
-  std::map<Scorer, ScorerSums> scorers;
+  std::map<Arm, ArmSums> arms;
 
   bool has_word_spaces() const {
     return templora::has_word_spaces(static_cast<double>(words), static_cast<double>(text_bytes));
   }
   std::int64_t tokens(std::size_t row) const {
     std::int64_t most = 0;
-    for (const auto& [scorer, sums] : scorers) most = std::max(most, sums.rows[row].tokens);
+    for (const auto& [arm, sums] : arms) most = std::max(most, sums.rows[row].tokens);
     return most;
   }
 };
@@ -84,7 +84,7 @@ Settings settings_of(const Json& run) {
               "missing or of the wrong type, wanted the effective config of a run");
 }
 
-void add_chunk(ScorerSums& sums, const ChunkRecord& chunk, const float* nll, std::int64_t book_tokens,
+void add_chunk(ArmSums& sums, const ChunkRecord& chunk, const float* nll, std::int64_t book_tokens,
                const Settings& settings) {
   const std::int64_t first_scored = chunk.first_token + chunk.tokens - chunk.scored_tokens;
   const std::int64_t end = chunk.first_token + chunk.tokens;
@@ -117,9 +117,9 @@ template <class Counts>
 std::optional<double> change_over(const std::vector<const BookSums*>& books, std::size_t row, Counts&& counts) {
   Sums base, lora;
   for (const BookSums* book : books) {
-    if (!counts(*book) || !book->scorers.contains(Scorer::base) || !book->scorers.contains(Scorer::lora)) continue;
-    base.add(book->scorers.at(Scorer::base).rows[row]);
-    lora.add(book->scorers.at(Scorer::lora).rows[row]);
+    if (!counts(*book) || !book->arms.contains(Arm::base) || !book->arms.contains(Arm::lora)) continue;
+    base.add(book->arms.at(Arm::base).rows[row]);
+    lora.add(book->arms.at(Arm::lora).rows[row]);
   }
   const auto from = base.perplexity(), to = lora.perplexity();
   return change_percent(from, to);
@@ -139,40 +139,41 @@ std::optional<Mean> in_percent(Mean mean) {
   return mean;
 }
 
-/// A scorer's mean NLL less the base's on the same tokens, where both have some.
-std::optional<double> difference(const BookSums& book, Scorer scorer, std::size_t row) {
-  const auto base = book.scorers.find(Scorer::base), other = book.scorers.find(scorer);
-  if (scorer == Scorer::base || base == book.scorers.end() || other == book.scorers.end()) return std::nullopt;
+/// A arm's mean NLL less the base's on the same tokens, where both have some.
+std::optional<double> difference(const BookSums& book, Arm arm, std::size_t row) {
+  const auto base = book.arms.find(Arm::base), other = book.arms.find(arm);
+  if (arm == Arm::base || base == book.arms.end() || other == book.arms.end()) return std::nullopt;
   const Sums &from = base->second.rows[row], &to = other->second.rows[row];
   if (from.tokens == 0 || to.tokens == 0) return std::nullopt;
   return to.mean() - from.mean();
 }
 
-/// Each scorer against the base, book by book.
-std::map<Scorer, BookDifferences> differences(const std::vector<const BookSums*>& books, std::size_t row) {
-  std::map<Scorer, BookDifferences> found;
-  for (const Scorer scorer : kScorers)
+/// Each arm against the base, book by book.
+std::map<Arm, BookDifferences> differences(const std::vector<const BookSums*>& books, std::size_t row) {
+  std::map<Arm, BookDifferences> found;
+  for (const Arm arm : kArms)
     for (std::size_t b = 0; b < books.size(); ++b)
-      if (const auto value = difference(*books[b], scorer, row)) found[scorer][b] = *value;
+      if (const auto value = difference(*books[b], arm, row)) found[arm][b] = *value;
   return found;
 }
 
-std::map<Scorer, BookMean> mean_changes(const std::map<Scorer, BookDifferences>& of_scorers) {
-  std::map<Scorer, BookMean> means;
-  for (const auto& [scorer, books] : of_scorers)
-    if (const auto mean = mean_change(books)) means.emplace(scorer, *mean);
+std::map<Arm, BookMean> mean_changes(const std::map<Arm, BookDifferences>& of_arms) {
+  std::map<Arm, BookMean> means;
+  for (const auto& [arm, books] : of_arms)
+    if (const auto mean = mean_change(books)) means.emplace(arm, *mean);
   return means;
 }
 
-/// Each scorer against the base within one book.
-std::map<Scorer, BlockMean> within_book(const BookSums& book, std::size_t row) {
-  std::map<Scorer, BlockMean> means;
-  for (const Scorer scorer : kScorers) {
-    if (!difference(book, scorer, row)) continue;
-    const auto &from = book.scorers.at(Scorer::base).parts[row], &to = book.scorers.at(scorer).parts[row];
+/// Each arm against the base within one book.
+std::map<Arm, BlockMean> within_book(const BookSums& book, std::size_t row) {
+  std::map<Arm, BlockMean> means;
+  for (const Arm arm : kArms) {
+    if (!difference(book, arm, row)) continue;
+    const auto &from = book.arms.at(Arm::base).parts[row], &to = book.arms.at(arm).parts[row];
     std::vector<ChunkSum> parts;
-    for (std::size_t c = 0; c < std::min(from.size(), to.size()); ++c) parts.push_back({to[c].sum - from[c].sum, to[c].tokens});
-    if (const auto mean = in_percent(mean_within_book(parts))) means.emplace(scorer, *mean);
+    for (std::size_t c = 0; c < std::min(from.size(), to.size()); ++c)
+      parts.push_back({to[c].sum - from[c].sum, to[c].tokens});
+    if (const auto mean = in_percent(mean_within_book(parts))) means.emplace(arm, *mean);
   }
   return means;
 }
@@ -185,16 +186,16 @@ double unscored_share(const BookSums& book, const Sums& scored, int version) {
   return static_cast<double>(book.book_tokens - 1) / static_cast<double>(scored.tokens);
 }
 
-/// Perplexity of one scorer over books, with what only whole books have.
-std::optional<Perplexity> perplexity_over(const std::vector<const BookSums*>& books, Scorer scorer, std::size_t row,
+/// Perplexity of one arm over books, with what only whole books have.
+std::optional<Perplexity> perplexity_over(const std::vector<const BookSums*>& books, Arm arm, std::size_t row,
                                           bool whole_books, int version) {
   Sums sums;
   double of_books = 0, words = 0, bytes = 0, whole_nll = 0;
   std::int64_t counted = 0;
   bool complete = whole_books, spaced = true;
   for (const BookSums* book : books) {
-    const auto found = book->scorers.find(scorer);
-    if (found == book->scorers.end() || found->second.rows[row].tokens == 0) continue;
+    const auto found = book->arms.find(arm);
+    if (found == book->arms.end() || found->second.rows[row].tokens == 0) continue;
     const Sums& own = found->second.rows[row];
     sums.add(own);
     of_books += std::exp(own.mean());
@@ -234,15 +235,15 @@ std::vector<SegmentRow> rows_of(const std::vector<const BookSums*>& books,
       row.tokens += tokens;
       row.books += tokens > 0;
     }
-    row.base = perplexity_over(books, Scorer::base, s, is_all, version);
-    row.lora = perplexity_over(books, Scorer::lora, s, is_all, version);
-    for (const Scorer control : kControlScorers)
+    row.base = perplexity_over(books, Arm::base, s, is_all, version);
+    row.lora = perplexity_over(books, Arm::lora, s, is_all, version);
+    for (const Arm control : kControlArms)
       if (const auto found = perplexity_over(books, control, s, is_all, version)) row.controls[control] = *found;
     row.book_differences = differences(books, s);
     row.over_books = mean_changes(row.book_differences);
     if (s > 0 && !is_all) {
-      std::map<Scorer, BookDifferences> growth;
-      for (const auto& [scorer, here] : row.book_differences) growth[scorer] = less(here, rows[0].book_differences[scorer]);
+      std::map<Arm, BookDifferences> growth;
+      for (const auto& [arm, here] : row.book_differences) growth[arm] = less(here, rows[0].book_differences[arm]);
       row.against_first_segment = mean_changes(growth);
     }
     if (single) row.within_book = within_book(*books.front(), s);
@@ -251,17 +252,18 @@ std::vector<SegmentRow> rows_of(const std::vector<const BookSums*>& books,
       row.change_chunk_mean_percent = change_percent(row.base->chunk_mean, row.lora->chunk_mean);
     }
     if (!is_all)
-      row.first_segment_change_percent = change_over(books, 0, [s](const BookSums& book) { return book.tokens(s) > 0; });
+      row.first_segment_change_percent =
+          change_over(books, 0, [s](const BookSums& book) { return book.tokens(s) > 0; });
     rows.push_back(std::move(row));
   }
   return rows;
 }
 
-std::optional<double> official(const std::vector<BookSums>& books, Scorer scorer) {
+std::optional<double> official(const std::vector<BookSums>& books, Arm arm) {
   double sum = 0, weight = 0;
   for (const BookSums& book : books) {
-    const auto found = book.scorers.find(scorer);
-    if (found == book.scorers.end()) continue;
+    const auto found = book.arms.find(arm);
+    if (found == book.arms.end()) continue;
     sum += found->second.official_sum;
     weight += found->second.official_weight;
   }
@@ -343,8 +345,8 @@ PerplexityTable perplexity_table(const RunData& run, int version) {
     if (read == record.tokens) book.words = record.words, book.text_bytes = record.text_bytes;
     const auto nll = run.nll.find(record.book_index);
     if (nll == run.nll.end()) continue;
-    for (const auto& [scorer, values] : nll->second) {
-      ScorerSums& sums = book.scorers[scorer];
+    for (const auto& [arm, values] : nll->second) {
+      ArmSums& sums = book.arms[arm];
       sums.rows.resize(settings.edges.size() + 1);
       sums.parts.resize(settings.edges.size() + 1);
       std::size_t at = 0;
@@ -363,8 +365,8 @@ PerplexityTable perplexity_table(const RunData& run, int version) {
   }
   table.all = rows_of(all, settings.edges, false, version);
   if (settings.official) {
-    table.official_base = official(books, Scorer::base);
-    table.official_lora = official(books, Scorer::lora);
+    table.official_base = official(books, Arm::base);
+    table.official_lora = official(books, Arm::lora);
   }
   if (version >= kTableVersion) table.notes = notes_on(table, books);
   return table;

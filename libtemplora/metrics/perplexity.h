@@ -45,17 +45,17 @@ struct SegmentRow {
   /// The first segment's change, of only those books that reach this segment: tells a growing gain from a
   /// change of books.
   std::optional<double> first_segment_change_percent;
-  std::map<Scorer, Perplexity> controls;  ///< of the controls that the run has
-  std::map<Scorer, BookDifferences> book_differences;  ///< of all scorers but the base
-  /// By scorer, controls included: the mean over books of mean NLL minus the base's, as a change of perplexity in
+  std::map<Arm, Perplexity> controls;  ///< of the controls that the run has
+  std::map<Arm, BookDifferences> book_differences;  ///< of all arms but the base
+  /// By arm, controls included: the mean over books of mean NLL minus the base's, as a change of perplexity in
   /// percent. Every book counts alike, so that it is not the change of the corpus. Left out where no double holds it.
-  std::map<Scorer, BookMean> over_books;
+  std::map<Arm, BookMean> over_books;
   /// The same difference less that of the first segment, of the books that have tokens in both: whether the gain grows
   /// with the position. A change of perplexity in percent; none in the first segment's row and in "all".
-  std::map<Scorer, BookMean> against_first_segment;
-  /// In a single book's rows, by scorer: the same difference weighted by tokens, with what chance within the book does
+  std::map<Arm, BookMean> against_first_segment;
+  /// In a single book's rows, by arm: the same difference weighted by tokens, with what chance within the book does
   /// to it, as a change of perplexity in percent.
-  std::map<Scorer, BlockMean> within_book;
+  std::map<Arm, BlockMean> within_book;
 };
 
 /// A row on fewer books than this says nothing about other books; tables mark it.

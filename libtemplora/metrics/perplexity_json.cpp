@@ -15,10 +15,10 @@ Json perplexity_json(const std::optional<Perplexity>& p) {
           {"tokens", p->tokens}};
 }
 
-Json book_means_json(const std::map<Scorer, BookMean>& means) {
+Json book_means_json(const std::map<Arm, BookMean>& means) {
   Json json = Json::object();
-  for (const auto& [scorer, mean] : means) {
-    Json& object = json[scorer_name(scorer)] = {{"change_percent", mean.mean}, {"low", optional_json(mean.low)},
+  for (const auto& [arm, mean] : means) {
+    Json& object = json[arm_name(arm)] = {{"change_percent", mean.mean}, {"low", optional_json(mean.low)},
                                                 {"high", optional_json(mean.high)}, {"books", mean.books},
                                                 {"method", mean.method}};
     if (mean.p) object["p"] = *mean.p;
@@ -27,10 +27,10 @@ Json book_means_json(const std::map<Scorer, BookMean>& means) {
   return json;
 }
 
-Json block_means_json(const std::map<Scorer, BlockMean>& means) {
+Json block_means_json(const std::map<Arm, BlockMean>& means) {
   Json json = Json::object();
-  for (const auto& [scorer, mean] : means)
-    json[scorer_name(scorer)] = {{"change_percent", mean.mean}, {"low", optional_json(mean.low)},
+  for (const auto& [arm, mean] : means)
+    json[arm_name(arm)] = {{"change_percent", mean.mean}, {"low", optional_json(mean.low)},
                                  {"high", optional_json(mean.high)}, {"chunks", mean.chunks},
                                  {"block_chunks", mean.block_chunks}, {"method", mean.low ? "moving-blocks" : "none"}};
   return json;
@@ -51,9 +51,9 @@ Json rows_json(const std::vector<SegmentRow>& rows) {
                     {"change_chunk_mean_percent", optional_json(row.change_chunk_mean_percent)},
                     {"first_segment_change_percent", optional_json(row.first_segment_change_percent)}});
     Json& object = json.back();
-    for (const auto& [scorer, perplexity] : row.controls) {
-      object[scorer_name(scorer)] = perplexity_json(perplexity);
-      object[fmt::format("{}_change_corpus_percent", scorer_name(scorer))] =
+    for (const auto& [arm, perplexity] : row.controls) {
+      object[arm_name(arm)] = perplexity_json(perplexity);
+      object[fmt::format("{}_change_corpus_percent", arm_name(arm))] =
           optional_json(change_percent(row.base, perplexity));
     }
     if (!row.over_books.empty()) object["over_books"] = book_means_json(row.over_books);

@@ -8,7 +8,8 @@ constexpr std::size_t kGram = 4;
 double distinct_share(std::span<const std::int64_t> tokens, std::size_t n) {
   if (tokens.size() < n) return 1;
   std::set<std::vector<std::int64_t>> grams;
-  for (std::size_t i = 0; i + n <= tokens.size(); ++i) grams.emplace(tokens.begin() + std::ptrdiff_t(i), tokens.begin() + std::ptrdiff_t(i + n));
+  for (std::size_t i = 0; i + n <= tokens.size(); ++i)
+    grams.emplace(tokens.begin() + std::ptrdiff_t(i), tokens.begin() + std::ptrdiff_t(i + n));
   return static_cast<double>(grams.size()) / static_cast<double>(tokens.size() - n + 1);
 }
 

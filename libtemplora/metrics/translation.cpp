@@ -47,7 +47,8 @@ std::optional<TranslationScores> scores_of(const std::vector<const PairRecord*>&
   return scores;
 }
 
-TranslationRow row_of(const std::string& label, std::span<const PairRecord> pairs, std::size_t first, const std::vector<CometRecord>& comet) {
+TranslationRow row_of(const std::string& label, std::span<const PairRecord> pairs, std::size_t first,
+                      const std::vector<CometRecord>& comet) {
   TranslationRow row;
   row.label = label;
   std::vector<const PairRecord*> translated;
@@ -127,8 +128,11 @@ TranslationTable translation_table(const std::vector<PairRecord>& pairs, const s
     return row_of(pairs[first].novel, std::span(pairs).subspan(first, end - first), first, comet);
   };
   const auto same_novel = [](const PairRecord& a, const PairRecord& b) { return a.novel_index == b.novel_index; };
-  const auto same_chunk = [&](const PairRecord& a, const PairRecord& b) { return same_novel(a, b) && a.chunk == b.chunk; };
-  for_each_group(pairs, same_novel, [&](std::size_t first, std::size_t end) { table.novels.push_back(group_row(first, end)); });
+  const auto same_chunk = [&](const PairRecord& a, const PairRecord& b) {
+    return same_novel(a, b) && a.chunk == b.chunk;
+  };
+  for_each_group(pairs, same_novel,
+                 [&](std::size_t first, std::size_t end) { table.novels.push_back(group_row(first, end)); });
   for_each_group(pairs, same_chunk, [&](std::size_t first, std::size_t end) {
     table.chunks.push_back({pairs[first].novel_index, pairs[first].chunk, group_row(first, end)});
   });

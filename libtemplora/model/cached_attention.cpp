@@ -23,8 +23,8 @@ namespace {
 // Segments of more tokens than this go to the library's attention, which shares keys among rows.
 constexpr std::int64_t kFewTokens = 8;
 
-// One row of the kernels' own attention: the query at `row` sees `slots` slots of `sequence` from `first` on; its result
-// goes to row `out`.
+// One row of the kernels' own attention: the query at `row` sees `slots` slots of `sequence` from `first` on; its
+// result goes to row `out`.
 struct RowTask {
   std::int64_t row, out, sequence, first, slots;
 };
@@ -41,7 +41,8 @@ void attend_rows(const std::vector<RowTask>& tasks, const at::Tensor& keys, cons
   const auto* v = raw(values.const_data_ptr<T>());
   const auto* q = raw(queries.const_data_ptr<T>());
   auto* y = raw(out.mutable_data_ptr<T>());
-  const auto one = [&](const RowTask& task, std::int64_t kv_head, std::vector<float>& scores, std::vector<float>& wide) {
+  const auto one = [&](const RowTask& task, std::int64_t kv_head, std::vector<float>& scores,
+                       std::vector<float>& wide) {
     const std::int64_t base = ((task.sequence * kv_heads + kv_head) * capacity + task.first) * dim;
     const auto* query = q + task.row * queries.stride(0) + kv_head * group * dim;
     scores.resize(std::size_t(group * task.slots));
@@ -75,14 +76,15 @@ void attend_rows(const std::vector<RowTask>& tasks, const at::Tensor& keys, cons
   at::parallel_for(0, count, std::max<std::int64_t>(1, kElementsPerTask / std::max<std::int64_t>(1, elements)),
                    [&](std::int64_t a, std::int64_t b) {
                      thread_local std::vector<float> scores, wide;
-                     for (std::int64_t i = a; i < b; ++i) one(tasks[std::size_t(i / kv_heads)], i % kv_heads, scores, wide);
+                     for (std::int64_t i = a; i < b; ++i)
+                       one(tasks[std::size_t(i / kv_heads)], i % kv_heads, scores, wide);
                    });
 }
 
 // The same for a long segment, by the library. `is_causal` is right only where nothing was held before: it is
 // aligned to the first key.
-at::Tensor attend_segment(const at::Tensor& keys, const at::Tensor& values, const at::Tensor& queries, const at::Tensor& mask,
-                          bool is_causal) {
+at::Tensor attend_segment(const at::Tensor& keys, const at::Tensor& values, const at::Tensor& queries,
+                          const at::Tensor& mask, bool is_causal) {
   const std::int64_t times = queries.size(1) / keys.size(0);
   const at::Tensor q = queries.transpose(0, 1).unsqueeze(0);                           // [1, heads, tokens, head_dim]
   const at::Tensor k = repeat_heads(keys.unsqueeze(0), times), v = repeat_heads(values.unsqueeze(0), times);

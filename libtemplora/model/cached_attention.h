@@ -12,7 +12,8 @@
 namespace templora {
 
 /// Key and value heads repeated for the query heads that share them. Some attention kernels fall back to a slow
-/// path when asked to do this themselves. x: [batch, kv_heads, seq, head_dim] → [batch, kv_heads · times, seq, head_dim].
+/// path when asked to do this themselves. x: [batch, kv_heads, seq, head_dim] → [batch, kv_heads · times, seq,
+/// head_dim].
 at::Tensor repeat_heads(const at::Tensor& x, std::int64_t times);
 
 /// What all layers of one cached pass share.
@@ -34,8 +35,9 @@ CachedPass cached_pass(const std::vector<Segment>& segments, KvSlots& slots, con
                        const at::TensorOptions& options);
 
 /// Describes the pass that adds one token to each of the first sequences of `slots`, whose lengths it does not look at:
-/// row i fills slot row_slots[i] of sequence i and sees the slots up to it that its layer's window holds. Its shapes and
-/// addresses depend on nothing but the number of rows, so a CUDA graph can repeat it. row_slots: [rows] int64 on the model's device.
+/// row i fills slot row_slots[i] of sequence i and sees the slots up to it that its layer's window holds. Its shapes
+/// and addresses depend on nothing but the number of rows, so a CUDA graph can repeat it. row_slots: [rows] int64 on
+/// the model's device.
 CachedPass step_pass(KvSlots& slots, const at::Tensor& row_slots, const std::set<std::int64_t>& windows,
                      const at::TensorOptions& options);
 
@@ -45,7 +47,8 @@ void store_rows(const CachedPass& pass, std::size_t layer, const at::Tensor& key
                 const at::Tensor& values);
 
 /// Attention of each row, or of the last of each segment, over the slots of its sequence that it sees through `window`,
-/// which store_rows() has filled. queries: [rows, heads, head_dim] with any row stride → [asked rows, heads · head_dim].
+/// which store_rows() has filled. queries: [rows, heads, head_dim] with any row stride → [asked rows, heads ·
+/// head_dim].
 at::Tensor cached_attention(const CachedPass& pass, std::size_t layer, std::int64_t window, const at::Tensor& queries,
                             Rows rows);
 

@@ -40,10 +40,11 @@ LlamaImpl::LlamaImpl(const LlamaConfig& config, const at::TensorOptions& options
     }
   } catch (const c10::Error& error) {
     if (!is_out_of_memory(error)) throw;
-    throw Error(Exit::resources, fmt::format("model of {} layers, hidden {}, vocabulary {}: no memory for its weights on {} ({}); use "
-                                             "a smaller model, bfloat16 or another device",
-                                             config.layers, config.hidden_size, config.vocab_size, options.device().str(),
-                                             error.what_without_backtrace()));
+    throw Error(Exit::resources,
+                fmt::format("model of {} layers, hidden {}, vocabulary {}: no memory for its weights on {} ({}); use "
+                            "a smaller model, bfloat16 or another device",
+                            config.layers, config.hidden_size, config.vocab_size, options.device().str(),
+                            error.what_without_backtrace()));
   }
 }
 

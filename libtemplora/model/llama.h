@@ -18,7 +18,8 @@
 namespace templora {
 
 /// A decoder of one of the known families, Llama's unless its config says more. Registered names are those of a Hugging
-/// Face checkpoint; no parameter requires grad until somebody asks for it. `forward` is causal: row i never depends on tokens after i.
+/// Face checkpoint; no parameter requires grad until somebody asks for it. `forward` is causal: row i never depends on
+/// tokens after i.
 class LlamaImpl : public torch::nn::Module {
  public:
   /// Allocates uninitialised weights of `options`' dtype on its device. Throws Error(resources) where they
@@ -52,8 +53,8 @@ class LlamaImpl : public torch::nn::Module {
   /// Weight of the output projection, [vocab, hidden] (the embedding's where they are tied).
   const at::Tensor& head_weight() const;
 
-  /// The rotation tables of `seq` positions, which are kept for few lengths at a time. Whoever holds these tensors keeps
-  /// their addresses alive: a captured graph, which repeats forward_step() over a capacity of `seq`, has to.
+  /// The rotation tables of `seq` positions, which are kept for few lengths at a time. Whoever holds these tensors
+  /// keeps their addresses alive: a captured graph, which repeats forward_step() over a capacity of `seq`, has to.
   Turns turns(std::int64_t seq);
 
   const LlamaConfig& config() const { return config_; }

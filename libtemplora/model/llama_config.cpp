@@ -7,7 +7,7 @@
 #include "core/check.h"
 #include "core/file.h"
 #include "core/json_fields.h"
-#include "run/model_family.h"
+#include "config/model_family.h"
 
 namespace templora {
 
@@ -21,7 +21,8 @@ LlamaConfig llama_config_from_json(const Json& json, const std::string& where, c
   const std::string activation = fields.text("hidden_act", "silu");
   if (activation != "silu" && activation != "swish") fields.refuse("hidden_act", "\"" + activation + "\"", "\"silu\"");
   if (fields.has("quantization_config"))
-    fields.refuse("quantization_config", "an object", "nothing: quantised weights are not supported; convert them to bfloat16");
+    fields.refuse("quantization_config", "an object",
+                  "nothing: quantised weights are not supported; convert them to bfloat16");
 
   LlamaConfig config;
   const ModelShape shape = model_shape_of(fields);
@@ -51,8 +52,10 @@ LlamaConfig llama_config_from_json(const Json& json, const std::string& where, c
     config.rope = read_rope_override(*override, config.rope.theta, config.max_positions);
     // Who stretches the positions wants to use what that makes of them.
     const RopeScaling& scaling = config.rope.scaling;
-    const double stretched = std::min(scaling.factor * double(scaling.original_positions), double(JsonFields::kLargestSize));
-    if (scaling.type != RopeScaling::Type::none) config.max_positions = std::max(config.max_positions, std::int64_t(stretched));
+    const double stretched =
+        std::min(scaling.factor * double(scaling.original_positions), double(JsonFields::kLargestSize));
+    if (scaling.type != RopeScaling::Type::none)
+      config.max_positions = std::max(config.max_positions, std::int64_t(stretched));
   }
   return config;
 }
@@ -62,8 +65,8 @@ LlamaConfig read_llama_config(const std::filesystem::path& file, const std::opti
 }
 
 ModelShape shape_of(const LlamaConfig& c) {
-  return {"", c.vocab_size, c.hidden_size, c.ffn_size, c.layers, c.heads, c.kv_heads, c.head_dim, c.max_positions, c.tied_embeddings,
-          c.layer_specs};
+  return {"",         c.vocab_size, c.hidden_size,   c.ffn_size,        c.layers,     c.heads,
+          c.kv_heads, c.head_dim,   c.max_positions, c.tied_embeddings, c.layer_specs};
 }
 
 Json to_json(const LlamaConfig& config, const std::string& torch_dtype) {

@@ -8,8 +8,8 @@
 
 #include "core/json.h"
 #include "model/rope_config.h"
-#include "run/layer_spec.h"
-#include "run/model_shape.h"
+#include "config/layer_spec.h"
+#include "config/model_shape.h"
 
 namespace templora {
 

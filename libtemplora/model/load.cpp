@@ -13,7 +13,7 @@
 #include "core/log.h"
 #include "io/weight_check.h"
 #include "model/tensors.h"
-#include "run/model_folder.h"
+#include "config/model_folder.h"
 
 namespace templora {
 namespace {
@@ -26,8 +26,8 @@ bool is_redundant(const std::string& name, const LlamaConfig& config) {
   return name.ends_with(".rotary_emb.inv_freq") || (config.tied_embeddings && name == kHead);
 }
 
-// What transformers 5 does with a tied model's stored head: another one than the embedding is used, and a head without an
-// embedding is both. → the name under which the embedding is stored.
+// What transformers 5 does with a tied model's stored head: another one than the embedding is used, and a head without
+// an embedding is both. → the name under which the embedding is stored.
 std::string settle_tied_head(const SafetensorsFiles& files, const fs::path& config_file, at::ScalarType dtype,
                              LlamaConfig& config) {
   const auto head = files.tensors().find(kHead), embedding = files.tensors().find(kEmbedding);
@@ -37,8 +37,9 @@ std::string settle_tied_head(const SafetensorsFiles& files, const fs::path& conf
   const bool same = a.shape == b.shape && (a.type == b.type ? std::ranges::equal(a.bytes, b.bytes)
                                                             : at::equal(view_of(a).to(dtype), view_of(b).to(dtype)));
   if (same) return kEmbedding;
-  log_line(fmt::format("{}: tie_word_embeddings is true, but {} holds a {} other than {}; it is used, as transformers 5 does",
-                       config_file.string(), files.path().string(), kHead, kEmbedding));
+  log_line(fmt::format(
+      "{}: tie_word_embeddings is true, but {} holds a {} other than {}; it is used, as transformers 5 does",
+      config_file.string(), files.path().string(), kHead, kEmbedding));
   config.tied_embeddings = false;
   return kEmbedding;
 }

@@ -23,8 +23,9 @@ std::string weights_hash(LlamaImpl& model);
 /// Projections that write to the residual stream get std / sqrt(2 · layers) (GPT-2's scheme).
 void init_random_weights(LlamaImpl& model, std::uint64_t seed, double std = 0.02);
 
-/// Writes model.safetensors with Hugging Face names and config.json of a Llama (model_type "llama"), such that transformers
-/// opens the folder with the same logits. Throws Error(resources); each file is replaced as a whole or not at all.
+/// Writes model.safetensors with Hugging Face names and config.json of a Llama (model_type "llama"), such that
+/// transformers opens the folder with the same logits. Throws Error(resources); each file is replaced as a whole or not
+/// at all.
 void save_llama(LlamaImpl& model, const std::filesystem::path& folder);
 
 }  // namespace templora

@@ -27,7 +27,9 @@ void for_storage(const at::Tensor& x, F&& body) {
     body(at::BFloat16{});
 }
 
-at::ScalarType statistics_type(const at::Tensor& x) { return x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat; }
+at::ScalarType statistics_type(const at::Tensor& x) {
+  return x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+}
 
 // The normed x, and 1 / rms of each row.
 std::pair<at::Tensor, at::Tensor> normed(const at::Tensor& x, const at::Tensor& weight, double eps) {
@@ -125,7 +127,8 @@ struct Swiglu : Function<Swiglu> {
 // The inverse of a rotation is its derivative's transpose, so backward is forward with sign -1.
 at::Tensor rotated(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin, float sign) {
   const std::int64_t batch = x.size(0), seq = x.size(1), heads = x.size(2), dim = x.size(3);
-  const bool rows_are_regular = x.stride(3) == 1 && x.stride(2) == dim && (batch == 1 || x.stride(0) == seq * x.stride(1));
+  const bool rows_are_regular =
+      x.stride(3) == 1 && x.stride(2) == dim && (batch == 1 || x.stride(0) == seq * x.stride(1));
   if (has_cpu_loops(x)) {
     const at::Tensor in = rows_are_regular ? x : x.contiguous();
     at::Tensor y = at::empty({batch, seq, heads, dim}, x.options());

@@ -10,8 +10,8 @@ namespace templora {
 // composed from library calls, every one of them would read and write its activations several times.
 // All are differentiable in their activations and treat weights as constants unless they require grad.
 
-/// Whether the CPU's own loops know a tensor: float32 or bfloat16. Every other case (CUDA, float64 in tests) is composed
-/// from ATen calls.
+/// Whether the CPU's own loops know a tensor: float32 or bfloat16. Every other case (CUDA, float64 in tests) is
+/// composed from ATen calls.
 bool has_cpu_loops(const at::Tensor& x);
 
 /// x / rms(x) · weight over the last dimension (Zhang and Sennrich 2019, arXiv 1910.07467), statistics in

@@ -3,7 +3,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/linear.h>
 
-#include "model/few_rows.h"
+#include "model/skinny_gemm.h"
 
 namespace templora {
 namespace {
@@ -34,7 +34,7 @@ Projections::Projections(torch::nn::Module& parent, const std::vector<std::pair<
 }
 
 at::Tensor Projections::forward(const at::Tensor& x) const {
-  if (!adapter && has_few_rows(x, weight_)) return few_rows_linear(x, weight_, bias_, weight_.scalar_type());
+  if (!adapter && is_skinny(x, weight_)) return skinny_gemm(x, weight_, bias_, weight_.scalar_type());
   if (!adapter) return at::linear(x, weight_, bias_.defined() ? std::optional(bias_) : std::nullopt);
   auto sizes = x.sizes().vec();
   const at::Tensor y = adapter->forward(x.reshape({-1, in()}), *this);  // [rows, out]

@@ -77,7 +77,8 @@ at::Tensor frequencies(const Rope& rope, std::int64_t head_dim, std::int64_t seq
 }  // namespace
 
 RopeTable rope_table(const Rope& rope, std::int64_t head_dim, std::int64_t seq, const at::Device& device) {
-  const at::Tensor angles = at::outer(at::arange(seq, at::kFloat), frequencies(rope, head_dim, seq));  // [seq, head_dim / 2]
+  const at::Tensor angles =
+      at::outer(at::arange(seq, at::kFloat), frequencies(rope, head_dim, seq));  // [seq, head_dim / 2]
   const double scale = rope.scaling.attention_factor;
   return {(angles.cos() * scale).to(device), (angles.sin() * scale).to(device)};
 }

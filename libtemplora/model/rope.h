@@ -13,8 +13,8 @@ struct RopeTable {
 };
 
 /// Angles of positions 0 … seq-1 (Su et al. 2021, arXiv 2104.09864), stretched as `rope` says and as transformers
-/// computes it. Dynamic scaling depends on the length: it is measured from this `seq` alone, so a result never depends on
-/// what was computed before.
+/// computes it. Dynamic scaling depends on the length: it is measured from this `seq` alone, so a result never depends
+/// on what was computed before.
 RopeTable rope_table(const Rope& rope, std::int64_t head_dim, std::int64_t seq, const at::Device& device);
 
 /// What the layers of one pass turn their rows by; a table that no layer uses is undefined.

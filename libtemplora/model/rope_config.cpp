@@ -110,15 +110,16 @@ Rope read_shared(const JsonFields& fields, const std::string& where, const Model
       note(where, "rope_scaling and rope_parameters differ; rope_scaling is used");
   }
   if (own.has("rope_theta") && fields.has("rope_theta") && own.positive("rope_theta") != theta)
-    note(where, fmt::format("rope_theta is {} and in {} {}; the latter is used", theta, key, own.positive("rope_theta")));
+    note(where,
+         fmt::format("rope_theta is {} and in {} {}; the latter is used", theta, key, own.positive("rope_theta")));
   const std::string type = rope_type_of(own);
   if (own.has("type") && own.has("rope_type") && own.raw("type") != own.raw("rope_type"))
     note(inside, fmt::format("type is {} and rope_type {}; the latter is used", printable(shown_json(own.raw("type"))),
                              printable(type)));
   if (fields.has(kOriginal) && (type == "yarn" || type == "llama3")) {
     if (own.has(kOriginal) && own.raw(kOriginal) != fields.raw(kOriginal))
-      note(where, fmt::format("{} is {} and in {} {}; the former is used", kOriginal, shown_json(fields.raw(kOriginal)), key,
-                              shown_json(own.raw(kOriginal))));
+      note(where, fmt::format("{} is {} and in {} {}; the former is used", kOriginal, shown_json(fields.raw(kOriginal)),
+                              key, shown_json(own.raw(kOriginal))));
     object[kOriginal] = fields.size(kOriginal);
   }
   if (std::string(family.model_type) == "phi3" && type != "default")
@@ -126,7 +127,8 @@ Rope read_shared(const JsonFields& fields, const std::string& where, const Model
   return parse_rope(object, inside, theta, max_positions);
 }
 
-// Olmo 3's: rope_parameters by layer type; the older rope_scaling, and rope_theta, are of layers with full attention only.
+// Olmo 3's: rope_parameters by layer type; the older rope_scaling, and rope_theta, are of layers with full attention
+// only.
 Ropes read_by_type(const JsonFields& fields, const std::string& where, const ModelFamily& family,
                    std::int64_t max_positions) {
   const Json empty = Json::object();
@@ -134,8 +136,9 @@ Ropes read_by_type(const JsonFields& fields, const std::string& where, const Mod
   const JsonFields types(parameters, where + ": rope_parameters");
   for (const auto& item : parameters.items())
     if (item.key() != "full_attention" && item.key() != "sliding_attention")
-      types.refuse("content", "\"" + item.key() + "\"",
-                   fmt::format("full_attention and sliding_attention: {}'s angles are by layer type", family.model_type));
+      types.refuse(
+          "content", "\"" + item.key() + "\"",
+          fmt::format("full_attention and sliding_attention: {}'s angles are by layer type", family.model_type));
   const auto part = [&](const char* type) { return types.has(type) ? types.raw(type) : empty; };
   Json full = part("full_attention");
   const Json sliding = part("sliding_attention");

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "core/json_fields.h"
-#include "run/model_family.h"
+#include "config/model_family.h"
 
 namespace templora {
 

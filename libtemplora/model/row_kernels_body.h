@@ -80,8 +80,8 @@ TEMPLORA_INLINE void lane_sums(Floats* sums, float* out) {
 // side by side badly, so data of the next block is asked for on the way, from `fetch` on and 2^slower times slower
 // than this block is read: into the second-level cache, as the first also has to hold x.
 template <int n, int m, class W>
-TEMPLORA_INLINE void block(const W* w, std::int64_t k, const W* fetch, int slower, const float* x, std::int64_t x_stride, float* out,
-                           std::int64_t out_stride) {
+TEMPLORA_INLINE void block(const W* w, std::int64_t k, const W* fetch, int slower, const float* x,
+                           std::int64_t x_stride, float* out, std::int64_t out_stride) {
   Floats sums[n * m] = {};
   const std::int64_t whole = k / kLanes * kLanes;
   for (std::int64_t i = 0; i < whole; i += kLanes) {
@@ -107,8 +107,8 @@ TEMPLORA_INLINE void block(const W* w, std::int64_t k, const W* fetch, int slowe
 #ifdef TEMPLORA_BF16_PAIRS
 // One instruction multiplies 32 pairs and adds neighbours in float32.
 template <int n, int m>
-TEMPLORA_INLINE void block(const Bf16* w, std::int64_t k, const Bf16* fetch, int slower, const Bf16* x, std::int64_t x_stride, float* out,
-                           std::int64_t out_stride) {
+TEMPLORA_INLINE void block(const Bf16* w, std::int64_t k, const Bf16* fetch, int slower, const Bf16* x,
+                           std::int64_t x_stride, float* out, std::int64_t out_stride) {
   const auto pairs = [](const Bf16* p) { return reinterpret_cast<__m512bh>(_mm512_loadu_si512(p)); };
   __m512 dots[n * m];
   for (__m512& dot : dots) dot = _mm512_setzero_ps();

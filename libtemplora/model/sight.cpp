@@ -20,10 +20,12 @@ at::Tensor sight_mask(const at::Tensor& slots, std::int64_t first_key, std::int6
                       const at::TensorOptions& options) {
   const at::Tensor key_slots = at::arange(first_key, first_key + keys, slots.options());
   return at::zeros({slots.size(0), keys}, options)
-      .masked_fill_(sees(slots.unsqueeze(1), key_slots, window).logical_not(), -std::numeric_limits<double>::infinity());
+      .masked_fill_(sees(slots.unsqueeze(1), key_slots, window).logical_not(),
+                    -std::numeric_limits<double>::infinity());
 }
 
-at::Tensor sight_mask_behind(std::int64_t held, std::int64_t rows, std::int64_t window, const at::TensorOptions& options) {
+at::Tensor sight_mask_behind(std::int64_t held, std::int64_t rows, std::int64_t window,
+                             const at::TensorOptions& options) {
   const at::Tensor slots = at::arange(held, held + rows, at::TensorOptions(at::kLong).device(options.device()));
   const std::int64_t first = first_seen(held, window);
   return sight_mask(slots, first, held + rows - first, window, options);

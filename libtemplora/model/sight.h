@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "run/layer_spec.h"
+#include "config/layer_spec.h"
 
 namespace templora {
 
@@ -15,13 +15,14 @@ namespace templora {
 at::Tensor sight_mask(const at::Tensor& slots, std::int64_t first_key, std::int64_t keys, std::int64_t window,
                       const at::TensorOptions& options);
 
-/// The same for queries in the slots held … held + rows - 1 over all keys that one of them sees, first_seen(held, window)
-/// the first of them. → [rows, keys].
-at::Tensor sight_mask_behind(std::int64_t held, std::int64_t rows, std::int64_t window, const at::TensorOptions& options);
+/// The same for queries in the slots held … held + rows - 1 over all keys that one of them sees, first_seen(held,
+/// window) the first of them. → [rows, keys].
+at::Tensor sight_mask_behind(std::int64_t held, std::int64_t rows, std::int64_t window,
+                             const at::TensorOptions& options);
 
-/// Attention of a whole sequence over itself, where a query sees `window` keys. Where the window hides something, blocks
-/// of queries see the keys of their windows only, so time and memory grow with seq · window.
-/// q, k, v: [batch, heads, seq, head_dim] → the same. Differentiable.
+/// Attention of a whole sequence over itself, where a query sees `window` keys. Where the window hides something,
+/// blocks of queries see the keys of their windows only, so time and memory grow with seq · window. q, k, v: [batch,
+/// heads, seq, head_dim] → the same. Differentiable.
 at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t window);
 
 }  // namespace templora

@@ -35,7 +35,9 @@ namespace templora::cpu {
 }
 
 [[gnu::always_inline]] inline float load(float value) { return value; }
-[[gnu::always_inline]] inline float load(std::uint16_t value) { return __builtin_bit_cast(float, std::uint32_t{value} << 16); }
+[[gnu::always_inline]] inline float load(std::uint16_t value) {
+  return __builtin_bit_cast(float, std::uint32_t{value} << 16);
+}
 [[gnu::always_inline]] inline void store(float& target, float value) { target = value; }
 [[gnu::always_inline]] inline void store(std::uint16_t& target, float value) {  // round to nearest even; NaN stays NaN
   const std::uint32_t bits = __builtin_bit_cast(std::uint32_t, value);

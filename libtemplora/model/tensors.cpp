@@ -46,7 +46,8 @@ at::Tensor view_of(const TensorSpan& span) {
 void copy_stored(const SafetensorsFiles& files, const std::string& name, at::Tensor target) {
   const at::Tensor stored = view_of(files.at(name));
   if (stored.sizes() != target.sizes() || stored.scalar_type() != target.scalar_type())
-    throw Error(Exit::bad_input, fmt::format("{}: {}: has another shape or dtype than this run's", files.path().string(), name));
+    throw Error(Exit::bad_input,
+                fmt::format("{}: {}: has another shape or dtype than this run's", files.path().string(), name));
   const at::NoGradGuard no_grad;
   target.copy_(stored);
 }

@@ -14,7 +14,7 @@
 
 #include <algorithm>
 
-#include "run/model_shape.h"
+#include "config/model_shape.h"
 
 namespace templora {
 namespace {
@@ -30,9 +30,10 @@ at::Tensor share_of_mean(const at::Tensor& hidden, std::int64_t rows) {
   return at::ones({1}, hidden.options().dtype(wide_type(hidden))).div_(double(rows));
 }
 
-// NLLs of all rows; fills d_hidden, where it is defined, with the gradient of their mean, (softmax(h Wᵀ) - one_hot) W / rows,
-// by the operations, and so to the bit, that autograd would run where one block is enough.
-at::Tensor by_blocks(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets, at::Tensor d_hidden) {
+// NLLs of all rows; fills d_hidden, where it is defined, with the gradient of their mean, (softmax(h Wᵀ) - one_hot) W /
+// rows, by the operations, and so to the bit, that autograd would run where one block is enough.
+at::Tensor by_blocks(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,
+                     at::Tensor d_hidden) {
   const at::NoGradGuard no_grad;
   const std::int64_t rows = hidden.size(0), block = logit_block_rows(weight.size(0));
   const at::ScalarType wide = wide_type(hidden);
@@ -40,7 +41,8 @@ at::Tensor by_blocks(const at::Tensor& hidden, const at::Tensor& weight, const a
   const at::Tensor share = d_hidden.defined() ? share_of_mean(hidden, rows) : at::Tensor();
   for (std::int64_t first = 0; first < rows; first += block) {
     const std::int64_t count = std::min(block, rows - first);
-    const at::Tensor log_p = at::log_softmax(at::linear(hidden.narrow(0, first, count), weight).to(wide), -1);  // [count, vocab]
+    const at::Tensor log_p =
+        at::log_softmax(at::linear(hidden.narrow(0, first, count), weight).to(wide), -1);  // [count, vocab]
     const at::Tensor ids = targets.narrow(0, first, count).unsqueeze(1);
     at::Tensor out = nll.narrow(0, first, count);
     out.copy_(log_p.gather(1, ids).squeeze(1)).neg_();
@@ -53,10 +55,11 @@ at::Tensor by_blocks(const at::Tensor& hidden, const at::Tensor& weight, const a
   return nll;
 }
 
-// A row's NLL depends on its own hidden state alone, so its gradient is known, up to the factor that comes in, as soon as
-// its logits are: nothing of the vocabulary's size is kept for the backward pass.
+// A row's NLL depends on its own hidden state alone, so its gradient is known, up to the factor that comes in, as soon
+// as its logits are: nothing of the vocabulary's size is kept for the backward pass.
 struct LinearNll : Function<LinearNll> {
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets) {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& hidden, const at::Tensor& weight,
+                            const at::Tensor& targets) {
     at::Tensor d_hidden = at::empty_like(hidden);
     at::Tensor nll = by_blocks(hidden, weight, targets, d_hidden);
     ctx->save_for_backward({d_hidden});

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "run/lengths.h"
+#include "config/lengths.h"
 
 namespace templora {
 
@@ -18,7 +18,8 @@ std::int64_t CachePlan::capacity(const Config& config) {
 }
 
 bool CachePlan::rebuilds(std::int64_t end, std::int64_t next) const {
-  const std::int64_t seen = end - (visible_ == 0 ? 0 : end_ - visible_);  // what would be in sight, where it is in one piece
+  const std::int64_t seen =
+      end - (visible_ == 0 ? 0 : end_ - visible_);  // what would be in sight, where it is in one piece
   switch (config_->cache.policy) {
     case CachePolicy::rebuild: return true;
     case CachePolicy::refill: return seen + next > window_tokens(*config_);
@@ -70,7 +71,8 @@ void CachePlan::feed(std::int64_t end, std::vector<CacheStep>& steps) {
 void CachePlan::trim(std::int64_t next, std::vector<CacheStep>& steps) {
   const std::int64_t allowed = std::max<std::int64_t>(window_tokens(*config_) - next, 1);
   if (visible_ <= allowed) return;
-  steps.push_back({CacheStep::Kind::drop, std::min(config_->cache.sink_tokens, allowed - 1), visible_ - allowed, held()});
+  steps.push_back(
+      {CacheStep::Kind::drop, std::min(config_->cache.sink_tokens, allowed - 1), visible_ - allowed, held()});
   visible_ = allowed;
 }
 

@@ -4,11 +4,12 @@
 #include <vector>
 
 #include "plan/chunks.h"
-#include "run/config.h"
+#include "config/config.h"
 
 namespace templora {
 
-/// One thing that a kept cache does. All tokens in sight but the last one have a slot; the last one opens the next pass.
+/// One thing that a kept cache does. All tokens in sight but the last one have a slot; the last one opens the next
+/// pass.
 struct CacheStep {
   enum class Kind {
     forget, ///< nothing is in sight
@@ -44,7 +45,8 @@ class CachePlan {
   std::int64_t chunks_since_rebuild() const { return chunks_since_rebuild_; }
   /// Of a resumed run: `visible` tokens up to token `end` of the text are in sight.
   void restore(std::int64_t visible, std::int64_t end, std::int64_t chunks_since_rebuild);
-  /// As if the first `end` tokens had been read: the window is full. Only for last_n, whose state is then always the same.
+  /// As if the first `end` tokens had been read: the window is full. Only for last_n, whose state is then always the
+  /// same.
   void assume_read(std::int64_t end);
 
   /// Most tokens that the cache holds at once: what is seen before a chunk, and the chunk.

@@ -1,5 +1,5 @@
 #include "plan/document_plan.h"
-#include "run/lengths.h"
+#include "config/lengths.h"
 
 namespace templora {
 
@@ -9,8 +9,10 @@ Window training_segment(const TrainConfig& train, const Chunk& chunk) {
   return window;
 }
 
-DocumentPlan::DocumentPlan(const Config& config, std::int64_t tokens, std::int64_t start) : config_(&config), start_(start) {
-  for (const Chunk& chunk : cut_chunks(tokens, config.window.chunk_tokens, first_chunk_tokens(config))) append(chunk.count);
+DocumentPlan::DocumentPlan(const Config& config, std::int64_t tokens, std::int64_t start)
+    : config_(&config), start_(start) {
+  for (const Chunk& chunk : cut_chunks(tokens, config.window.chunk_tokens, first_chunk_tokens(config)))
+    append(chunk.count);
 }
 
 void DocumentPlan::append(std::int64_t count) {

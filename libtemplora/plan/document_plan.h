@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "plan/chunks.h"
-#include "run/config.h"
+#include "config/config.h"
 
 namespace templora {
 

@@ -6,7 +6,8 @@
 
 namespace templora {
 
-std::vector<double> learning_rates(const TrainConfig& train, std::int64_t place, std::int64_t steps_done, std::int64_t steps) {
+std::vector<double> learning_rates(const TrainConfig& train, std::int64_t place, std::int64_t steps_done,
+                                   std::int64_t steps) {
   std::vector<double> rates;
   for (std::int64_t step = 1; step <= steps; ++step) {
     double share = 1.0;

@@ -17,7 +17,8 @@ Json list_of(const std::vector<std::optional<double>>& values) {
   return list;
 }
 
-std::vector<std::optional<double>> values_of(const Json& state, const char* key, std::int64_t chunks, const std::string& where) {
+std::vector<std::optional<double>> values_of(const Json& state, const char* key, std::int64_t chunks,
+                                             const std::string& where) {
   std::vector<std::optional<double>> values;
   for (const Json& value : state.at(key))
     values.push_back(value.is_null() ? std::optional<double>() : std::optional<double>(value.get<double>()));
@@ -29,7 +30,8 @@ std::vector<std::optional<double>> values_of(const Json& state, const char* key,
 
 }  // namespace
 
-bool is_hard(const std::vector<std::optional<double>>& means, std::int64_t chunk, double quantile, std::int64_t always) {
+bool is_hard(const std::vector<std::optional<double>>& means, std::int64_t chunk, double quantile,
+             std::int64_t always) {
   TEMPLORA_CHECK(chunk >= 0 && chunk < std::int64_t(means.size()), "a chunk is judged after it was scored");
   const std::optional<double> own = means[std::size_t(chunk)];
   std::vector<double> earlier;

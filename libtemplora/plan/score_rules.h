@@ -6,7 +6,7 @@
 
 #include "core/json.h"
 #include "plan/chunks.h"
-#include "run/config.h"
+#include "config/config.h"
 #include "run/record.h"
 
 namespace templora {

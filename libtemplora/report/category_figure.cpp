@@ -26,8 +26,8 @@ Points legend_places(const std::vector<CategorySeries>& series, double top) {
 
 }  // namespace
 
-std::string category_figure(const std::vector<std::string>& categories, const std::vector<CategorySeries>& series, const std::string& title,
-                            const std::string& x_name, const std::string& y_name) {
+std::string category_figure(const std::vector<std::string>& categories, const std::vector<CategorySeries>& series,
+                            const std::string& title, const std::string& x_name, const std::string& y_name) {
   double low = 0, high = 0;
   for (const CategorySeries& s : series)
     for (const CategoryPoint& p : s.points) {
@@ -54,8 +54,10 @@ std::string category_figure(const std::vector<std::string>& categories, const st
   for (std::size_t s = 0; s < series.size(); ++s) {
     const std::string colour = fmt::format("s{}", (s + 1) % kSeriesColours);
     for (const CategoryPoint& p : series[s].points) {
-      const double x = kLeft + (static_cast<double>(p.category) + 0.5) * slot + (static_cast<double>(s) - (static_cast<double>(series.size()) - 1) / 2) * step;
-      std::string attributes = data("series", series[s].name) + data("category", categories[p.category]) + data("value", p.value);
+      const double x = kLeft + (static_cast<double>(p.category) + 0.5) * slot +
+                       (static_cast<double>(s) - (static_cast<double>(series.size()) - 1) / 2) * step;
+      std::string attributes =
+          data("series", series[s].name) + data("category", categories[p.category]) + data("value", p.value);
       std::string words = fmt::format("{}, {}: {}", series[s].name, categories[p.category], p.value);
       svg.line(x, y(0), x, y(p.value), colour + " thin");
       if (p.low && p.high) {

@@ -18,7 +18,7 @@ struct KeyDifference {
 /// Keys of two objects, nested ones dotted, whose values differ.
 std::vector<KeyDifference> key_differences(const Json& first, const Json& second);
 
-/// The second run's NLL less the first's on the same tokens of the same texts, by one scorer.
+/// The second run's NLL less the first's on the same tokens of the same texts, by one arm.
 struct NllShift {
   struct OfBook {
     std::string book;
@@ -45,9 +45,11 @@ struct RunComparison {
 /// What differs between two runs that scored texts. Texts are matched by text_hash, tokens by position, and only those
 /// that both runs scored count, however they were cut into chunks.
 /// Throws Error(bad_input) where they share no text or no scored token, or read texts with different tokenizers.
-RunComparison compare_runs(const RunData& first, const RunData& second, const std::string& first_name, const std::string& second_name);
+RunComparison compare_runs(const RunData& first, const RunData& second, const std::string& first_name,
+                           const std::string& second_name);
 
-std::string comparison_text(const RunComparison& comparison, const std::string& first_name, const std::string& second_name);
+std::string comparison_text(const RunComparison& comparison, const std::string& first_name,
+                            const std::string& second_name);
 Json to_json(const RunComparison& comparison);
 
 }  // namespace templora

@@ -25,7 +25,9 @@ struct Box {
   double left, top, right, bottom;
 };
 
-bool overlap(const Box& a, const Box& b) { return a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom; }
+bool overlap(const Box& a, const Box& b) {
+  return a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+}
 
 }  // namespace
 
@@ -44,7 +46,8 @@ std::vector<std::size_t> pareto_front(const std::vector<CostPoint>& points) {
   return front;
 }
 
-std::string cost_figure(const std::vector<CostPoint>& points, const std::string& title, const std::string& cost_name, const std::string& quality_name) {
+std::string cost_figure(const std::vector<CostPoint>& points, const std::string& title, const std::string& cost_name,
+                        const std::string& quality_name) {
   double least = INFINITY, most = -INFINITY, low = INFINITY, high = -INFINITY;
   for (const CostPoint& p : points) {
     least = std::min(least, p.cost), most = std::max(most, p.cost);
@@ -76,10 +79,17 @@ std::string cost_figure(const std::vector<CostPoint>& points, const std::string&
   for (const std::size_t i : front) {
     const std::string name = shortened(points[i].name, kLongestName);
     const double at = x(points[i].cost), level = y(points[i].quality), width = text_width(name);
-    for (const auto& [left, down] : {std::pair{at + 8, -9.0}, {at + 8, 19.0}, {at - 8 - width, 19.0}, {at - 8 - width, -9.0}, {at + 12, 4.0}, {at - width / 2, -24.0}}) {
+    for (const auto& [left, down] : {std::pair{at + 8, -9.0},
+                                     {at + 8, 19.0},
+                                     {at - 8 - width, 19.0},
+                                     {at - 8 - width, -9.0},
+                                     {at + 12, 4.0},
+                                     {at - width / 2, -24.0}}) {
       const Box box{left, level + down - 11, left + width, level + down + 3};
-      const bool inside = box.left > kLeft && box.right < kWidth - 4 && box.top > kTop - 8 && box.bottom < kHeight - kBottom;
-      if (!inside || std::any_of(taken.begin(), taken.end(), [&](const Box& other) { return overlap(box, other); })) continue;
+      const bool inside =
+          box.left > kLeft && box.right < kWidth - 4 && box.top > kTop - 8 && box.bottom < kHeight - kBottom;
+      if (!inside || std::any_of(taken.begin(), taken.end(), [&](const Box& other) { return overlap(box, other); }))
+        continue;
       svg.text(left, level + down, name, "start", "small");
       taken.push_back(box);
       break;
@@ -124,7 +134,8 @@ std::string bar_figure(const std::vector<StackedBar>& bars, const std::string& t
     for (const auto& [part, value] : bars[b].parts) {
       const auto k = static_cast<std::size_t>(std::find(parts.begin(), parts.end(), part) - parts.begin());
       svg.box(x(sum), y, x(sum + value) - x(sum) - 0.8, kBarHeight, fmt::format("class=\"f{}\"", k % kSeriesColours),
-              data("bar", bars[b].name) + data("part", part) + data("value", value), fmt::format("{}, {}: {}", bars[b].name, part, value));
+              data("bar", bars[b].name) + data("part", part) + data("value", value),
+              fmt::format("{}, {}: {}", bars[b].name, part, value));
       sum += value;
     }
     svg.text(x(sum) + 5, y + kBarHeight / 2 + 4, fmt::format("{:.3g}", sum), "start", "small");

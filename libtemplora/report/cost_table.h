@@ -3,7 +3,7 @@
 #include <optional>
 #include <string>
 
-#include "metrics/run_cost.h"
+#include "cost/run_cost.h"
 
 namespace templora {
 

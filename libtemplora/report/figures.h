@@ -14,7 +14,7 @@ namespace templora {
 // Each draws plain numbers; values stand in data attributes and titles of the marks with full precision. All are
 // inline SVG; stand_alone() makes a file of one. Nothing to draw still gives a picture.
 
-/// Perplexity against position: a line for each scorer, the interval of its change as a band.
+/// Perplexity against position: a line for each arm, the interval of its change as a band.
 std::string position_figure(const std::vector<PositionCurve>& curves, const std::string& title);
 
 /// A value with its interval, in one of the figure's categories.
@@ -31,8 +31,8 @@ struct CategorySeries {
 };
 
 /// Values by category, the series side by side, with whiskers.
-std::string category_figure(const std::vector<std::string>& categories, const std::vector<CategorySeries>& series, const std::string& title,
-                            const std::string& x_name, const std::string& y_name);
+std::string category_figure(const std::vector<std::string>& categories, const std::vector<CategorySeries>& series,
+                            const std::string& title, const std::string& x_name, const std::string& y_name);
 
 /// A slice of a sweep as a map of coloured cells with their numbers. Throws Error(usage) for a single axis.
 std::string heat_figure(const SweepSlice& slice);
@@ -48,7 +48,8 @@ struct CostPoint {
 std::vector<std::size_t> pareto_front(const std::vector<CostPoint>& points);
 
 /// Cost against quality, the front marked and named.
-std::string cost_figure(const std::vector<CostPoint>& points, const std::string& title, const std::string& cost_name, const std::string& quality_name);
+std::string cost_figure(const std::vector<CostPoint>& points, const std::string& title, const std::string& cost_name,
+                        const std::string& quality_name);
 
 /// Named parts of a whole.
 struct StackedBar {
@@ -60,6 +61,6 @@ struct StackedBar {
 std::string bar_figure(const std::vector<StackedBar>& bars, const std::string& title, const std::string& x_name);
 
 /// All figures of a report.
-std::vector<Figure> report_figures(const std::vector<ReportRun>& runs, const std::vector<SweepSlice>& slices);
+std::vector<Figure> report_figures(const std::vector<RunSummary>& runs, const std::vector<SweepSlice>& slices);
 
 }  // namespace templora

@@ -18,7 +18,8 @@ struct Rgb {
 
 /// Cividis (Nuñez, Anderton and Renslow 2018): even in lightness, and the same to colour-blind eyes. t in [0, 1].
 Rgb cividis(double t) {
-  constexpr Rgb kStops[] = {{0, 34, 78}, {53, 69, 108}, {102, 105, 112}, {148, 142, 119}, {200, 184, 102}, {254, 232, 56}};
+  constexpr Rgb kStops[] = {{0, 34, 78},     {53, 69, 108},   {102, 105, 112},
+                            {148, 142, 119}, {200, 184, 102}, {254, 232, 56}};
   const double at = std::clamp(t, 0.0, 1.0) * 5;
   const auto i = std::min<std::size_t>(4, static_cast<std::size_t>(at));
   const double f = at - static_cast<double>(i);
@@ -28,7 +29,8 @@ Rgb cividis(double t) {
 
 std::string fill(double t) {
   const Rgb c = cividis(t);
-  return fmt::format("style=\"fill:#{:02x}{:02x}{:02x}\"", int(std::lround(c.r)), int(std::lround(c.g)), int(std::lround(c.b)));
+  return fmt::format("style=\"fill:#{:02x}{:02x}{:02x}\"", int(std::lround(c.r)), int(std::lround(c.g)),
+                     int(std::lround(c.b)));
 }
 
 }  // namespace
@@ -46,7 +48,8 @@ std::string heat_figure(const SweepSlice& slice) {
   for (const auto& [key, value] : slice.fixed) title += fmt::format(", {} {}", short_name(key), value);
   Svg svg(std::max(right + kRight, 420.0), bottom + kBottom, title);
   // Good is dark: a lower value for all but those where more is better.
-  const bool more_is_better = slice.value.find("bleu") != std::string::npos || slice.value.find("comet") != std::string::npos;
+  const bool more_is_better =
+      slice.value.find("bleu") != std::string::npos || slice.value.find("comet") != std::string::npos;
   const auto place = [&](double v) {
     const double t = high > low ? (v - low) / (high - low) : 0.5;
     return more_is_better ? 1 - t : t;
@@ -62,7 +65,8 @@ std::string heat_figure(const SweepSlice& slice) {
       const double x = kLeft + static_cast<double>(c) * cell_width;
       const Cell& cell = slice.cells[r][c];
       const std::string at = data("row", slice.rows[r]) + data("column", slice.columns[c]);
-      const std::string where = fmt::format("{} {}, {} {}: ", short_name(slice.row_key), slice.rows[r], short_name(slice.column_key), slice.columns[c]);
+      const std::string where = fmt::format("{} {}, {} {}: ", short_name(slice.row_key), slice.rows[r],
+                                            short_name(slice.column_key), slice.columns[c]);
       if (!cell.value) {
         svg.box(x + 1, y + 1, cell_width - 2, kCellHeight - 2, "class=\"none\"", at, where + "no finished run");
         continue;
@@ -75,7 +79,8 @@ std::string heat_figure(const SweepSlice& slice) {
         words += fmt::format(", mean of {} seeds, standard deviation {}", cell.seeds, *cell.seed_sd);
       }
       svg.box(x, y, cell_width - 1, kCellHeight - 1, fill(t), attributes, words);
-      svg.text(x + cell_width / 2, y + kCellHeight / 2 + 4, fmt::format(fmt::runtime(measure_format(slice.value)), *cell.value), "middle",
+      svg.text(x + cell_width / 2, y + kCellHeight / 2 + 4,
+               fmt::format(fmt::runtime(measure_format(slice.value)), *cell.value), "middle",
                t > 0.55 ? "on-light" : "on-dark");
     }
   }
@@ -83,7 +88,8 @@ std::string heat_figure(const SweepSlice& slice) {
   constexpr int kSteps = 48;
   const double bar = std::min(240.0, right - kLeft);
   for (int i = 0; i < kSteps; ++i)
-    svg.box(kLeft + bar * i / kSteps, bottom + 24, bar / kSteps + 0.6, 12, fill(more_is_better ? 1 - (i + 0.5) / kSteps : (i + 0.5) / kSteps), "", "");
+    svg.box(kLeft + bar * i / kSteps, bottom + 24, bar / kSteps + 0.6, 12,
+            fill(more_is_better ? 1 - (i + 0.5) / kSteps : (i + 0.5) / kSteps), "", "");
   const auto name = [&](double v) { return fmt::format(fmt::runtime(measure_format(slice.value)), v); };
   svg.text(kLeft, bottom + 54, name(low), "start", "small");
   svg.text(kLeft + bar, bottom + 54, name(high), "end", "small");

@@ -14,19 +14,22 @@ void append(std::vector<ReportTable> more, std::vector<ReportTable>& tables) {
 
 void add_remarks(Report& report) {
   std::size_t unfinished = 0, left_out = 0;
-  for (const ReportRun& run : report.runs)
+  for (const RunSummary& run : report.runs)
     if (!run.finished) {
       ++unfinished;
       left_out += run.measures.empty();
-      if (!run.problem.empty()) report.remarks.push_back(fmt::format("{} cannot be read yet: {}", run.name, run.problem));
+      if (!run.problem.empty())
+        report.remarks.push_back(fmt::format("{} cannot be read yet: {}", run.name, run.problem));
     }
   if (unfinished > 0)
-    report.remarks.push_back(fmt::format("{} of {} runs not finished; {}.", unfinished, report.runs.size(),
-                                         left_out == unfinished ? "left out of all numbers" : "what they have so far is part of the numbers"));
+    report.remarks.push_back(fmt::format(
+        "{} of {} runs not finished; {}.", unfinished, report.runs.size(),
+        left_out == unfinished ? "left out of all numbers" : "what they have so far is part of the numbers"));
   std::map<std::string, std::size_t> experiments;
-  for (const ReportRun& run : report.runs) ++experiments[run.experiment()];
+  for (const RunSummary& run : report.runs) ++experiments[run.experiment()];
   for (std::string& remark : repeat_remarks(report.runs)) report.remarks.push_back(std::move(remark));
-  if (experiments.size() > 1) report.remarks.push_back("These runs are of different experiments, which stand in tables of their own.");
+  if (experiments.size() > 1)
+    report.remarks.push_back("These runs are of different experiments, which stand in tables of their own.");
 }
 
 /// Tells what the sign is where a table has it.
@@ -41,7 +44,7 @@ void note_seeds(ReportTable& table) {
 
 }  // namespace
 
-Report make_report(std::vector<ReportRun> runs, const ReportOptions& options) {
+Report make_report(std::vector<RunSummary> runs, const ReportOptions& options) {
   Report report;
   report.runs = std::move(runs);
   add_remarks(report);

@@ -37,7 +37,8 @@ std::string cell_title(const Report& report, const Cell& cell) {
   if (cell.seed_sd) out += fmt::format("; {} seeds, standard deviation {}", cell.seeds, *cell.seed_sd);
   if (cell.books > 0) out += fmt::format("; {} books", cell.books);
   if (cell.tokens > 0) out += fmt::format("; {} tokens", cell.tokens);
-  for (const std::size_t i : cell.runs) out += fmt::format("; {} (config {})", report.runs[i].name, report.runs[i].config_hash());
+  for (const std::size_t i : cell.runs)
+    out += fmt::format("; {} (config {})", report.runs[i].name, report.runs[i].config_hash());
   return out;
 }
 
@@ -49,12 +50,15 @@ std::string cell_html(const Report& report, const Cell& cell, const Column& colu
   if (cell.value) attributes += data("value", *cell.value);
   const std::size_t bracket = std::min(text.find(" ["), text.find(" ±"));
   if (!cell.value || bracket == std::string::npos) return fmt::format("<td{}>{}</td>", attributes, text);
-  return fmt::format("<td{}>{}<span class=\"interval\">{}</span></td>", attributes, text.substr(0, bracket), text.substr(bracket));
+  return fmt::format("<td{}>{}<span class=\"interval\">{}</span></td>", attributes, text.substr(0, bracket),
+                     text.substr(bracket));
 }
 
 std::string table_html(const Report& report, const ReportTable& table) {
-  std::string out = fmt::format("<section id=\"{}\"><h2>{}</h2>\n<div class=\"scroll\"><table>\n<thead><tr>", xml_escaped(table.id), xml_escaped(table.title));
-  for (const Column& column : table.columns) out += fmt::format("<th{}>{}</th>", column.key ? " class=\"key\"" : "", xml_escaped(column.head));
+  std::string out = fmt::format("<section id=\"{}\"><h2>{}</h2>\n<div class=\"scroll\"><table>\n<thead><tr>",
+                                xml_escaped(table.id), xml_escaped(table.title));
+  for (const Column& column : table.columns)
+    out += fmt::format("<th{}>{}</th>", column.key ? " class=\"key\"" : "", xml_escaped(column.head));
   out += "</tr></thead>\n<tbody>\n";
   for (const auto& row : table.rows) {
     out += "<tr>";
@@ -63,7 +67,8 @@ std::string table_html(const Report& report, const ReportTable& table) {
   }
   out += "</tbody></table></div>\n";
   if (!table.note.empty()) out += fmt::format("<p class=\"note\">{}</p>\n", xml_escaped(table.note));
-  if (!names_runs(table)) out += fmt::format("<p class=\"sources\">From {}.</p>\n", xml_escaped(sources_line(report, table)));
+  if (!names_runs(table))
+    out += fmt::format("<p class=\"sources\">From {}.</p>\n", xml_escaped(sources_line(report, table)));
   return out + "</section>\n";
 }
 
@@ -71,20 +76,25 @@ std::string table_html(const Report& report, const ReportTable& table) {
 
 std::string report_page(const Report& report) {
   std::string out = fmt::format(
-      "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-      "<meta name=\"color-scheme\" content=\"light dark\"><meta name=\"generator\" content=\"templora\"><title>Temp-LoRA report</title>\n<style>{}{}</style></head>\n<body>\n"
+      "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
+      "content=\"width=device-width, initial-scale=1\">\n"
+      "<meta name=\"color-scheme\" content=\"light dark\"><meta name=\"generator\" "
+      "content=\"templora\"><title>Temp-LoRA report</title>\n<style>{}{}</style></head>\n<body>\n"
       "<h1>Temp-LoRA report</h1>\n",
       kStyle, chart_style());
   out += fmt::format("<p>{} run{}.</p>\n", report.runs.size(), report.runs.size() == 1 ? "" : "s");
-  for (const std::string& remark : report.remarks) out += fmt::format("<p class=\"remark\">{}</p>\n", xml_escaped(remark));
+  for (const std::string& remark : report.remarks)
+    out += fmt::format("<p class=\"remark\">{}</p>\n", xml_escaped(remark));
   out += "<nav>";
   if (!report.figures.empty()) out += "<a href=\"#figures\">Figures</a>";
-  for (const ReportTable& table : report.tables) out += fmt::format(" <a href=\"#{}\">{}</a>", xml_escaped(table.id), xml_escaped(table.title));
+  for (const ReportTable& table : report.tables)
+    out += fmt::format(" <a href=\"#{}\">{}</a>", xml_escaped(table.id), xml_escaped(table.title));
   out += "</nav>\n";
   if (!report.figures.empty()) {
     out += "<section id=\"figures\"><h2>Figures</h2><div class=\"figures\">\n";
     for (const Figure& figure : report.figures)
-      out += fmt::format("<figure id=\"{}\"><div class=\"scroll\">{}</div><figcaption>{}</figcaption></figure>\n", figure.id, figure.svg, xml_escaped(figure.note));
+      out += fmt::format("<figure id=\"{}\"><div class=\"scroll\">{}</div><figcaption>{}</figcaption></figure>\n",
+                         figure.id, figure.svg, xml_escaped(figure.note));
     out += "</div></section>\n";
   }
   for (const ReportTable& table : report.tables) out += table_html(report, table);

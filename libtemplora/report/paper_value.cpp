@@ -21,7 +21,9 @@ std::string joined_versions(const Json& run_record, const char* between) {
   return out;
 }
 
-std::optional<double> number(const Json& json) { return json.is_number() ? std::optional(json.get<double>()) : std::nullopt; }
+std::optional<double> number(const Json& json) {
+  return json.is_number() ? std::optional(json.get<double>()) : std::nullopt;
+}
 
 }  // namespace
 

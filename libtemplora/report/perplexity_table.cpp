@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "report/markdown.h"
-#include "run/model_name.h"
+#include "config/model_name.h"
 
 namespace templora {
 namespace {
@@ -38,25 +38,25 @@ void append_all(const std::vector<SegmentRow>& rows, std::string& out) {
       "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
       first);
   for (const SegmentRow& row : rows)
-    out += fmt::format("| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n", row.label, book_count(row), grouped(row.tokens),
-                       corpus(row.base), corpus(row.lora), change(row.change_corpus_percent), chunk_mean(row.base),
-                       chunk_mean(row.lora), change(row.change_chunk_mean_percent),
+    out += fmt::format("| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n", row.label, book_count(row),
+                       grouped(row.tokens), corpus(row.base), corpus(row.lora), change(row.change_corpus_percent),
+                       chunk_mean(row.base), chunk_mean(row.lora), change(row.change_chunk_mean_percent),
                        change(row.first_segment_change_percent));
 }
 
 /// Scorers besides the base that some row has, in their fixed order.
-std::vector<Scorer> learners_of(const std::vector<SegmentRow>& rows) {
-  std::vector<Scorer> found;
-  for (const Scorer scorer : kScorers)
+std::vector<Arm> learners_of(const std::vector<SegmentRow>& rows) {
+  std::vector<Arm> found;
+  for (const Arm arm : kArms)
     for (const SegmentRow& row : rows)
-      if (row.over_books.contains(scorer)) {
-        found.push_back(scorer);
+      if (row.over_books.contains(arm)) {
+        found.push_back(arm);
         break;
       }
   return found;
 }
 
-const char* title(Scorer scorer) { return scorer == Scorer::lora ? "Temp-LoRA" : scorer_name(scorer); }
+const char* title(Arm arm) { return arm == Arm::lora ? "Temp-LoRA" : arm_name(arm); }
 
 template <class Mean>
 std::string interval(const Mean& mean) {
@@ -64,10 +64,11 @@ std::string interval(const Mean& mean) {
   return fmt::format("{:+.2f}{}", mean.mean, ends);
 }
 
-/// Every measure of the whole texts, a line for each scorer.
+/// Every measure of the whole texts, a line for each arm.
 void append_measures(const SegmentRow& all, std::string& out) {
   out +=
-      "\n## Measures of the whole texts\n\n| scorer | corpus PPL | chunk mean | mean over books | word-level PPL | bits per byte |\n"
+      "\n## Measures of the whole texts\n\n| scorer | corpus PPL | chunk mean | mean over books | word-level PPL | "
+      "bits per byte |\n"
       "| --- | ---: | ---: | ---: | ---: | ---: |\n";
   const auto line = [&](const char* name, const Perplexity& p) {
     out += fmt::format("| {} | {} | {} | {} | {} | {} |\n", name, cell(p.corpus, "{:.3f}"),
@@ -75,21 +76,21 @@ void append_measures(const SegmentRow& all, std::string& out) {
                        cell(p.word_level, "{:.3f}"), cell(p.bits_per_byte, "{:.4f}"));
   };
   if (all.base) line("base", *all.base);
-  if (all.lora) line(title(Scorer::lora), *all.lora);
+  if (all.lora) line(title(Arm::lora), *all.lora);
   for (const auto& [control, perplexity] : all.controls) line(title(control), perplexity);
 }
 
-/// Controls beside the module, each against the base on the same tokens.
+/// Controls beside the adapter, each against the base on the same tokens.
 void append_controls(const std::vector<SegmentRow>& rows, std::string& out) {
   std::string head = "| segment | base PPL | Temp-LoRA change % |", line = "| --- | ---: | ---: |", body;
-  for (const Scorer control : kControlScorers)
+  for (const Arm control : kControlArms)
     if (!rows.empty() && rows.back().controls.contains(control)) {
-      head += fmt::format(" {0} PPL | {0} change % |", scorer_name(control));
+      head += fmt::format(" {0} PPL | {0} change % |", arm_name(control));
       line += " ---: | ---: |";
     }
   for (const SegmentRow& row : rows) {
     body += fmt::format("| {} | {} | {} |", row.label, corpus(row.base), change(row.change_corpus_percent));
-    for (const Scorer control : kControlScorers) {
+    for (const Arm control : kControlArms) {
       if (!rows.back().controls.contains(control)) continue;
       const auto found = row.controls.find(control);
       const auto perplexity = found == row.controls.end() ? std::nullopt : std::optional(found->second);
@@ -97,33 +98,41 @@ void append_controls(const std::vector<SegmentRow>& rows, std::string& out) {
     }
     body += '\n';
   }
-  out += "\n## Controls\n\nModules that learnt other texts, scored on the same tokens.\n\n" + head + '\n' + line + '\n' + body;
+  out += "\n## Controls\n\nModules that learnt other texts, scored on the same tokens.\n\n" + head + '\n' + line +
+         '\n' + body;
 }
 
-/// A line for each segment: its books, then each scorer's mean over them.
-void append_means(const std::vector<SegmentRow>& rows, const std::map<Scorer, BookMean> SegmentRow::*means, std::string& out) {
-  const std::vector<Scorer> learners = learners_of(rows);
+/// A line for each segment: its books, then each arm's mean over them.
+void append_means(const std::vector<SegmentRow>& rows, const std::map<Arm, BookMean> SegmentRow::*means,
+                  std::string& out) {
+  const std::vector<Arm> learners = learners_of(rows);
   out += "| segment | books |";
-  for (const Scorer scorer : learners) out += fmt::format(" {} |", title(scorer));
+  for (const Arm arm : learners) out += fmt::format(" {} |", title(arm));
   out += "\n| --- | ---: |";
   for (std::size_t i = 0; i < learners.size(); ++i) out += " ---: |";
   out += '\n';
   for (const SegmentRow& row : rows) {
     if ((row.*means).empty()) continue;
     out += fmt::format("| {} | {} |", row.label, book_count(row));
-    for (const Scorer scorer : learners) out += fmt::format(" {} |", (row.*means).contains(scorer) ? interval((row.*means).at(scorer)) : kDash);
+    for (const Arm arm : learners)
+      out += fmt::format(" {} |", (row.*means).contains(arm) ? interval((row.*means).at(arm)) : kDash);
     out += '\n';
   }
 }
 
-/// The change of each scorer as a mean over books, and whether it grows with the position.
+/// The change of each arm as a mean over books, and whether it grows with the position.
 void append_over_books(const std::vector<SegmentRow>& rows, std::string& out) {
-  out += "\n## Mean over books\n\nChange of PPL against the base in percent, every book counting alike, with the 95 % interval over "
-         "books where there are enough (bootstrap-t from 8, sign-flip test at 6 and 7).\n\n";
+  out +=
+      "\n## Mean over books\n\nChange of PPL against the base in percent, every book counting alike, with the 95 % "
+      "interval over "
+      "books where there are enough (bootstrap-t from 8, sign-flip test at 6 and 7).\n\n";
   append_means(rows, &SegmentRow::over_books, out);
-  const bool grows = std::any_of(rows.begin(), rows.end(), [](const SegmentRow& row) { return !row.against_first_segment.empty(); });
+  const bool grows =
+      std::any_of(rows.begin(), rows.end(), [](const SegmentRow& row) { return !row.against_first_segment.empty(); });
   if (!grows) return;
-  out += fmt::format("\nThe same against segment {} of the same books: negative where the gain grows with the position.\n\n", rows.front().label);
+  out += fmt::format(
+      "\nThe same against segment {} of the same books: negative where the gain grows with the position.\n\n",
+      rows.front().label);
   append_means(rows, &SegmentRow::against_first_segment, out);
 }
 
@@ -132,23 +141,26 @@ void append_within_books(const PerplexityTable& table, std::string& out) {
   std::string body;
   for (const auto& [name, rows] : table.books)
     for (const SegmentRow& row : rows) {
-      const auto found = row.within_book.find(Scorer::lora);
+      const auto found = row.within_book.find(Arm::lora);
       if (found == row.within_book.end() || !found->second.low || (rows.size() == 2 && row.label != "all")) continue;
-      body += fmt::format("| {} | {} | {} | {} | {} |\n", escaped(name), row.label, found->second.chunks, found->second.block_chunks,
-                          interval(found->second));
+      body += fmt::format("| {} | {} | {} | {} | {} |\n", escaped(name), row.label, found->second.chunks,
+                          found->second.block_chunks, interval(found->second));
     }
   if (body.empty()) return;
-  out += "\n## Within each book\n\nChange of PPL in percent with a 95 % interval from moving blocks of neighbouring chunks. It says how "
-         "sure the change is in this book, and nothing about other books.\n\n"
-         "| book | segment | chunks | chunks a block | Temp-LoRA change % |\n| --- | --- | ---: | ---: | ---: |\n" + body;
+  out +=
+      "\n## Within each book\n\nChange of PPL in percent with a 95 % interval from moving blocks of neighbouring "
+      "chunks. It says how "
+      "sure the change is in this book, and nothing about other books.\n\n"
+      "| book | segment | chunks | chunks a block | Temp-LoRA change % |\n| --- | --- | ---: | ---: | ---: |\n" +
+      body;
 }
 
 /// One table for all books: a line for each segment that a book reaches, then its whole.
 void append_books(const PerplexityTable& table, std::string& out) {
   out +=
       "| book | segment | tokens | base PPL | Temp-LoRA PPL | change % | change % (chunk mean) |";
-  const auto controls = table.all.empty() ? std::map<Scorer, Perplexity>() : table.all.back().controls;
-  for (const auto& [control, perplexity] : controls) out += fmt::format(" {} change % |", scorer_name(control));
+  const auto controls = table.all.empty() ? std::map<Arm, Perplexity>() : table.all.back().controls;
+  for (const auto& [control, perplexity] : controls) out += fmt::format(" {} change % |", arm_name(control));
   out += "\n| --- | --- | ---: | ---: | ---: | ---: | ---: |";
   for (std::size_t i = 0; i < controls.size(); ++i) out += " ---: |";
   out += '\n';
@@ -160,7 +172,8 @@ void append_books(const PerplexityTable& table, std::string& out) {
                          change(row.change_chunk_mean_percent));
       for (const auto& [control, perplexity] : controls) {
         const auto found = row.controls.find(control);
-        out += fmt::format(" {} |", change(found == row.controls.end() ? std::nullopt : change_percent(row.base, found->second)));
+        out += fmt::format(
+            " {} |", change(found == row.controls.end() ? std::nullopt : change_percent(row.base, found->second)));
       }
       out += '\n';
     }
@@ -175,10 +188,11 @@ std::string perplexity_markdown(const PerplexityTable& table, const Json& run_re
   out += header(config);
   append_all(table.all, out);
   if (table.official_base || table.official_lora)
-    out += fmt::format("\nAs the released code prints it: base {}, Temp-LoRA {}.\n", cell(table.official_base, "{:.3f}"),
-                       cell(table.official_lora, "{:.3f}"));
+    out += fmt::format("\nAs the released code prints it: base {}, Temp-LoRA {}.\n",
+                       cell(table.official_base, "{:.3f}"), cell(table.official_lora, "{:.3f}"));
   const auto few = [](const SegmentRow& row) { return row.books > 0 && row.books < kFewBooks; };
-  if (std::any_of(table.all.begin(), table.all.end(), few)) out += fmt::format("\n† fewer than {} books: no basis for other books.\n", kFewBooks);
+  if (std::any_of(table.all.begin(), table.all.end(), few))
+    out += fmt::format("\n† fewer than {} books: no basis for other books.\n", kFewBooks);
   if (!table.all.empty() && (table.all.back().base || table.all.back().lora)) append_measures(table.all.back(), out);
   for (const std::string& note : table.notes) out += fmt::format("\n{}\n", escaped(note, kLongText));
   if (!table.all.empty() && !table.all.back().controls.empty()) append_controls(table.all, out);
@@ -189,9 +203,12 @@ std::string perplexity_markdown(const PerplexityTable& table, const Json& run_re
   }
   append_within_books(table, out);
   if (!table.no_gain_possible.empty()) {
-    out += "\n## Texts of one window\n\nThese texts are no longer than one window, L_X + Δ tokens: where windows are computed "
-           "anew, less than a chunk of what the module learnt is ever out of the model's sight. They say little of what a module "
-           "remembers, and are part of the table.\n\n";
+    out +=
+        "\n## Texts of one window\n\nThese texts are no longer than one window, L_X + Δ tokens: where windows are "
+        "computed "
+        "anew, less than a chunk of what the module learnt is ever out of the model's sight. They say little of what a "
+        "module "
+        "remembers, and are part of the table.\n\n";
     for (const std::string& book : table.no_gain_possible) out += fmt::format("- {}\n", escaped(book));
   }
   out +=
@@ -200,7 +217,8 @@ std::string perplexity_markdown(const PerplexityTable& table, const Json& run_re
       "position in the book lies. The chunk mean is Σ(exp(mean NLL of a chunk) · tokens) / Σ tokens, never smaller; "
       "a chunk across an edge counts on both sides with its tokens there. Change is Temp-LoRA against the base on the "
       "same tokens, negative where Temp-LoRA is better. The last column is the first segment's change of only those "
-      "books that reach the row's segment: it tells a growing gain from a change of books. Word-level PPL is exp(ΣNLL / words), "
+      "books that reach the row's segment: it tells a growing gain from a change of books. Word-level PPL is exp(ΣNLL "
+      "/ words), "
       "bits per byte is ΣNLL / ln 2 / bytes, both of the whole texts";
   if (table.version >= kTableVersion) out += ", where tokens that were not scored count as the others' mean";
   out += ". Every token was scored before anything was trained on it.\n";

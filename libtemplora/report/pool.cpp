@@ -6,13 +6,13 @@
 #include <map>
 
 #include "report/compare.h"
-#include "run/config_fields.h"
+#include "config/config_fields.h"
 
 namespace templora {
 namespace {
 
-/// What has to be equal: settings that change numbers, and hashes of inputs. Where these lie, which machine it was, how many
-/// threads and which versions ran there is left out, and so are the books.
+/// What has to be equal: settings that change numbers, and hashes of inputs. Where these lie, which machine it was, how
+/// many threads and which versions ran there is left out, and so are the books.
 Json compared(const NamedRun& run) {
   Json config = run.data.run.at("config");
   for (const auto& [key, info] : config_keys())
@@ -27,8 +27,8 @@ Json compared(const NamedRun& run) {
 void require_perplexity(const NamedRun& run) {
   const Json& record = run.data.run;
   const Json::json_pointer experiment("/config/experiment"), books("/config/data/books"), identity("/identity");
-  if (!record.contains(experiment) || record.at(experiment) != "perplexity" || !record.contains(books) || !record.at(books).is_array() ||
-      !record.contains(identity) || !record.at(identity).is_object())
+  if (!record.contains(experiment) || record.at(experiment) != "perplexity" || !record.contains(books) ||
+      !record.at(books).is_array() || !record.contains(identity) || !record.at(identity).is_object())
     throw Error(Exit::bad_input, fmt::format("{}: run.json: wanted the record of a perplexity run", run.name));
 }
 
@@ -37,8 +37,8 @@ void require_equal(const NamedRun& first, const NamedRun& other) {
   for (const KeyDifference& key : key_differences(compared(first), compared(other)))
     differ.push_back(fmt::format("{} is {} and {}", key.key, key.first.dump(), key.second.dump()));
   if (!differ.empty())
-    throw Error(Exit::bad_input, fmt::format("{}, {}: {}; wanted runs that differ in data.books only", first.name, other.name,
-                                             printable(fmt::format("{}", fmt::join(differ, ", ")), 1000)));
+    throw Error(Exit::bad_input, fmt::format("{}, {}: {}; wanted runs that differ in data.books only", first.name,
+                                             other.name, printable(fmt::format("{}", fmt::join(differ, ", ")), 1000)));
 }
 
 }  // namespace
@@ -59,7 +59,8 @@ RunData pooled(std::vector<NamedRun> runs, const std::vector<std::int64_t>& edge
         if (!key.starts_with("text_") && key != "config_hash") identity[key] = value;
       all.run["identity"] = identity;
     } else {
-      for (const Json& book : run.data.run["config"]["data"]["books"]) all.run["config"]["data"]["books"].push_back(book);
+      for (const Json& book : run.data.run["config"]["data"]["books"])
+        all.run["config"]["data"]["books"].push_back(book);
     }
     for (BookRecord& book : run.data.books) {
       const auto [reader, is_new] = readers.emplace(book.text_hash, run.name);

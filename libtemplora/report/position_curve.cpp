@@ -33,7 +33,8 @@ double mean_of(const std::map<std::int64_t, double>& books) {
 }
 
 /// The interval of the paired difference, on the base's line.
-void add_interval(const std::map<std::int64_t, double>& books, const std::map<std::int64_t, double>& base, CurvePoint& point) {
+void add_interval(const std::map<std::int64_t, double>& books, const std::map<std::int64_t, double>& base,
+                  CurvePoint& point) {
   std::vector<double> differences;
   for (const auto& [book, mean] : books)
     if (const auto found = base.find(book); found != base.end()) differences.push_back(mean - found->second);
@@ -47,17 +48,18 @@ void add_interval(const std::map<std::int64_t, double>& books, const std::map<st
 }
 
 /// A bin of each seed; none where a seed has nothing there.
-std::vector<const Books*> bin_of(const std::vector<const PositionBins*>& seeds, Scorer scorer, std::int64_t bin) {
+std::vector<const Books*> bin_of(const std::vector<const PositionBins*>& seeds, Arm arm, std::int64_t bin) {
   std::vector<const Books*> found;
   for (const PositionBins* seed : seeds) {
-    const auto bins = seed->sums.find(scorer);
+    const auto bins = seed->sums.find(arm);
     if (bins == seed->sums.end() || !bins->second.contains(bin)) return {};
     found.push_back(&bins->second.at(bin));
   }
   return found;
 }
 
-std::optional<double> seed_deviation(const std::vector<const Books*>& seeds, const std::map<std::int64_t, double>& counted) {
+std::optional<double> seed_deviation(const std::vector<const Books*>& seeds,
+                                     const std::map<std::int64_t, double>& counted) {
   std::vector<double> values;
   for (const Books* books : seeds) {
     double sum = 0;
@@ -73,16 +75,16 @@ PositionBins position_bins(const RunData& run) {
   std::int64_t longest = 1;
   for (const ChunkRecord& chunk : run.chunks) longest = std::max(longest, chunk.first_token + chunk.tokens);
   PositionBins bins{std::max(kLeastBinTokens, (longest + kCurveBins - 1) / kCurveBins), {}};
-  for (const Scorer scorer : kScorers) {
+  for (const Arm arm : kArms) {
     std::map<std::int64_t, std::size_t> used;  // values of each book
     for (const ChunkRecord& chunk : run.chunks) {
       const auto book = run.nll.find(chunk.book_index);
-      if (book == run.nll.end() || !book->second.contains(scorer)) continue;
-      const std::vector<float>& values = book->second.at(scorer);
+      if (book == run.nll.end() || !book->second.contains(arm)) continue;
+      const std::vector<float>& values = book->second.at(arm);
       std::size_t& at = used[chunk.book_index];
       const std::int64_t end = chunk.first_token + chunk.tokens;
       for (std::int64_t t = end - chunk.scored_tokens; t < end && at < values.size(); ++t, ++at) {
-        BinSum& sum = bins.sums[scorer][t / bins.bin_tokens][chunk.book_index];
+        BinSum& sum = bins.sums[arm][t / bins.bin_tokens][chunk.book_index];
         sum.nll += values[at];
         ++sum.tokens;
       }
@@ -99,10 +101,10 @@ std::vector<PositionCurve> position_curves(const std::vector<const PositionBins*
     if (seed->bin_tokens == all.front()->bin_tokens) seeds.push_back(seed);
   std::vector<PositionCurve> curves;
   if (seeds.empty()) return curves;
-  for (const auto& [scorer, bins] : seeds.front()->sums) {
-    PositionCurve curve{scorer, seeds.front()->bin_tokens, {}};
+  for (const auto& [arm, bins] : seeds.front()->sums) {
+    PositionCurve curve{arm, seeds.front()->bin_tokens, {}};
     for (const auto& [bin, first] : bins) {
-      const std::vector<const Books*> here = bin_of(seeds, scorer, bin), base = bin_of(seeds, Scorer::base, bin);
+      const std::vector<const Books*> here = bin_of(seeds, arm, bin), base = bin_of(seeds, Arm::base, bin);
       const std::map<std::int64_t, double> books = here.empty() ? std::map<std::int64_t, double>() : means_of(here);
       if (books.empty()) continue;
       CurvePoint point;
@@ -113,7 +115,7 @@ std::vector<PositionCurve> position_curves(const std::vector<const PositionBins*
       point.seed_sd = seed_deviation(here, books);
       point.books = static_cast<std::int64_t>(books.size());
       for (const auto& [book, mean] : books) point.tokens += first.at(book).tokens;
-      if (scorer != Scorer::base && !base.empty()) add_interval(books, means_of(base), point);
+      if (arm != Arm::base && !base.empty()) add_interval(books, means_of(base), point);
       curve.points.push_back(point);
     }
     if (!curve.points.empty()) curves.push_back(std::move(curve));

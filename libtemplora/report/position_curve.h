@@ -12,17 +12,17 @@ namespace templora {
 /// Most bins of a curve, however long the books are.
 inline constexpr std::int64_t kCurveBins = 60;
 
-/// What one scorer made of a book's tokens in a bin of positions.
+/// What one arm made of a book's tokens in a bin of positions.
 struct BinSum {
   double nll = 0;           ///< sum, nats
   std::int64_t tokens = 0;  ///< scored, more than 0
   double mean() const { return nll / static_cast<double>(tokens); }
 };
 
-/// NLLs of a run by position: [scorer][bin][book index], bins of equal width from position 0 on.
+/// NLLs of a run by position: [arm][bin][book index], bins of equal width from position 0 on.
 struct PositionBins {
   std::int64_t bin_tokens = 0;
-  std::map<Scorer, std::map<std::int64_t, std::map<std::int64_t, BinSum>>> sums;
+  std::map<Arm, std::map<std::int64_t, std::map<std::int64_t, BinSum>>> sums;
 };
 
 /// At most kCurveBins bins, of at least 100 tokens.
@@ -38,14 +38,14 @@ struct CurvePoint {
   std::int64_t tokens = 0;          ///< scored
 };
 
-/// Perplexity against position by one scorer.
+/// Perplexity against position by one arm.
 struct PositionCurve {
-  Scorer scorer = Scorer::base;
+  Arm arm = Arm::base;
   std::int64_t bin_tokens = 0;
   std::vector<CurvePoint> points;   ///< bins with scored tokens only
 };
 
-/// One curve for each scorer. The interval is that of the paired difference from the base, because books differ far
+/// One curve for each arm. The interval is that of the paired difference from the base, because books differ far
 /// more from each other than a book does from itself; the base has none.
 std::vector<PositionCurve> position_curves(const PositionBins& run);
 

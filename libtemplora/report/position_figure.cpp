@@ -12,9 +12,9 @@ namespace {
 
 constexpr double kWidth = 760, kHeight = 420, kLeft = 72, kRight = 132, kTop = 48, kBottom = 58;
 
-std::size_t series_of(Scorer scorer) { return static_cast<std::size_t>(scorer); }
+std::size_t series_of(Arm arm) { return static_cast<std::size_t>(arm); }
 
-std::string name_of(Scorer scorer) { return scorer == Scorer::lora ? "Temp-LoRA" : scorer_name(scorer); }
+std::string name_of(Arm arm) { return arm == Arm::lora ? "Temp-LoRA" : arm_name(arm); }
 
 void draw_curve(Svg& svg, const PositionCurve& curve, const Scale& x, const Scale& y) {
   Points line, band, upper;
@@ -25,14 +25,15 @@ void draw_curve(Svg& svg, const PositionCurve& curve, const Scale& x, const Scal
     upper.emplace_back(x(p.token), y(*p.high));
   }
   band.insert(band.end(), upper.rbegin(), upper.rend());
-  if (band.size() >= 4) svg.area(band, series_of(curve.scorer));
-  svg.path(line, fmt::format("curve s{} {}", series_of(curve.scorer), scorer_name(curve.scorer)));
+  if (band.size() >= 4) svg.area(band, series_of(curve.arm));
+  svg.path(line, fmt::format("curve s{} {}", series_of(curve.arm), arm_name(curve.arm)));
 }
 
 void draw_marks(Svg& svg, const PositionCurve& curve, const Scale& x, const Scale& y) {
   for (const CurvePoint& p : curve.points) {
-    std::string attributes = data("scorer", scorer_name(curve.scorer)) + data("token", p.token) + data("ppl", p.ppl);
-    std::string title = fmt::format("{}: PPL {} around token {}, {} books, {} tokens", name_of(curve.scorer), p.ppl, p.token, p.books, grouped(p.tokens));
+    std::string attributes = data("scorer", arm_name(curve.arm)) + data("token", p.token) + data("ppl", p.ppl);
+    std::string title = fmt::format("{}: PPL {} around token {}, {} books, {} tokens", name_of(curve.arm), p.ppl,
+                                    p.token, p.books, grouped(p.tokens));
     if (p.low && p.high) {
       attributes += data("low", *p.low) + data("high", *p.high);
       title += fmt::format(", 95 % interval {} to {}", *p.low, *p.high);
@@ -41,7 +42,7 @@ void draw_marks(Svg& svg, const PositionCurve& curve, const Scale& x, const Scal
       attributes += data("seed-sd", *p.seed_sd);
       title += fmt::format(", standard deviation over seeds {}", *p.seed_sd);
     }
-    svg.mark(x(p.token), y(p.ppl), 2.2, series_of(curve.scorer), attributes, title);
+    svg.mark(x(p.token), y(p.ppl), 2.2, series_of(curve.arm), attributes, title);
   }
 }
 
@@ -60,7 +61,8 @@ std::string position_figure(const std::vector<PositionCurve>& curves, const std:
   const Scale x{0, end, kLeft, kWidth - kRight, false};
   const Scale y = nice_scale(low, high, kHeight - kBottom, kTop, 6);
   Svg svg(kWidth, kHeight, title);
-  svg.axes(x, y, fmt::format("position in the book [tokens], bins of {}", grouped(bin_tokens)), "perplexity per token", true);
+  svg.axes(x, y, fmt::format("position in the book [tokens], bins of {}", grouped(bin_tokens)), "perplexity per token",
+           true);
   for (const PositionCurve& curve : curves) draw_curve(svg, curve, x, y);
   std::vector<double> ends;
   for (const PositionCurve& curve : curves) {
@@ -70,8 +72,8 @@ std::string position_figure(const std::vector<PositionCurve>& curves, const std:
   ends = spread(ends, 17, kTop + 6, kHeight - kBottom - 4);
   for (std::size_t i = 0; i < curves.size(); ++i) {
     if (curves[i].points.empty()) continue;
-    svg.sample(kWidth - kRight + 8, ends[i], series_of(curves[i].scorer));
-    svg.text(kWidth - kRight + 33, ends[i] + 4, name_of(curves[i].scorer));
+    svg.sample(kWidth - kRight + 8, ends[i], series_of(curves[i].arm));
+    svg.text(kWidth - kRight + 33, ends[i] + 4, name_of(curves[i].arm));
   }
   return svg.inline_text();
 }

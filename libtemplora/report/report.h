@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "report/report_run.h"
+#include "report/run_summary.h"
 #include "report/report_table.h"
 
 namespace templora {
@@ -24,7 +24,7 @@ struct Figure {
 
 /// Everything that a report says, before a format is chosen.
 struct Report {
-  std::vector<ReportRun> runs;
+  std::vector<RunSummary> runs;
   std::vector<ReportTable> tables;
   std::vector<Figure> figures;
   std::vector<std::string> remarks;  ///< what was left out and why, one sentence each
@@ -32,14 +32,14 @@ struct Report {
 
 /// Makes the tables and figures of runs of any experiments, each in its own tables. Throws Error(usage) for axes or
 /// values that these runs do not have, naming the nearest.
-Report make_report(std::vector<ReportRun> runs, const ReportOptions& options);
+Report make_report(std::vector<RunSummary> runs, const ReportOptions& options);
 
 // The tables, by what they are made of; each is empty where no run fits.
-std::vector<ReportTable> perplexity_tables(const std::vector<ReportRun>& runs);
-std::vector<ReportTable> translation_tables(const std::vector<ReportRun>& runs);
-std::vector<ReportTable> other_tables(const std::vector<ReportRun>& runs);  ///< generations and pretraining
-std::vector<ReportTable> cost_tables(const std::vector<ReportRun>& runs);
+std::vector<ReportTable> perplexity_tables(const std::vector<RunSummary>& runs);
+std::vector<ReportTable> translation_tables(const std::vector<RunSummary>& runs);
+std::vector<ReportTable> other_tables(const std::vector<RunSummary>& runs);  ///< generations and pretraining
+std::vector<ReportTable> cost_tables(const std::vector<RunSummary>& runs);
 /// Which runs, on which machine, of which inputs; and how their configs differ.
-std::vector<ReportTable> provenance_tables(const std::vector<ReportRun>& runs);
+std::vector<ReportTable> provenance_tables(const std::vector<RunSummary>& runs);
 
 }  // namespace templora

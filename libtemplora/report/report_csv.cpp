@@ -34,7 +34,8 @@ std::vector<std::string> setting_names(const std::vector<ReportTable>& tables) {
 }
 
 /// The settings of one cell.
-std::map<std::string, std::string> settings_of(const ReportTable& table, const std::vector<Cell>& row, const Column& column) {
+std::map<std::string, std::string> settings_of(const ReportTable& table, const std::vector<Cell>& row,
+                                               const Column& column) {
   std::map<std::string, std::string> settings(table.keys.begin(), table.keys.end());
   for (std::size_t c = 0; c < row.size(); ++c)
     if (table.columns[c].key) settings[table.columns[c].name] = row[c].text;
@@ -53,7 +54,8 @@ PaperValue newest(const std::vector<PaperValue>& values) {
 
 std::string all_versions(const std::vector<PaperValue>& values) {
   std::string out;
-  for (const PaperValue& paper : values) out += fmt::format("{}{}={}", out.empty() ? "" : ";", paper.version, number(paper.value));
+  for (const PaperValue& paper : values)
+    out += fmt::format("{}{}={}", out.empty() ? "" : ";", paper.version, number(paper.value));
   return out;
 }
 
@@ -72,8 +74,9 @@ std::string mean_field(const Json& record, const char* name) {
   return fmt::format("{}", sum / static_cast<double>(found->size()));
 }
 
-constexpr const char* kPlainFields[] = {"book",          "book_index",  "chunk",         "first_token",    "tokens",          "scored_tokens",   "context_tokens",
-                                        "base_nll",      "lora_nll",    "other_book_nll", "mixed_books_nll", "adapter_version", "learning_rate"};
+constexpr const char* kPlainFields[] = {
+    "book",     "book_index", "chunk",          "first_token",     "tokens",          "scored_tokens", "context_tokens",
+    "base_nll", "lora_nll",   "other_book_nll", "mixed_books_nll", "adapter_version", "learning_rate"};
 
 }  // namespace
 
@@ -92,7 +95,9 @@ std::string report_csv(const Report& report) {
   const std::vector<std::string> names = setting_names(report.tables);
   std::string out = "table";
   for (const std::string& name : names) out += "," + csv_field(name);
-  out += ",measure,value,low,high,method,seed_sd,seeds,books,tokens,paper_value,paper_version,paper_all,runs,config_hashes\n";
+  out +=
+      ",measure,value,low,high,method,seed_sd,seeds,books,tokens,paper_value,paper_version,paper_all,runs,config_"
+      "hashes\n";
   for (const ReportTable& table : report.tables) {
     if (names_runs(table)) continue;
     for (const auto& row : table.rows)
@@ -112,18 +117,20 @@ std::string report_csv(const Report& report) {
           runs += (runs.empty() ? "" : ";") + report.runs[i].name;
           hashes += (hashes.empty() ? "" : ";") + report.runs[i].config_hash();
         }
-        out += fmt::format(",{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n", csv_field(column.name), number(cell.value),
-                           number(cell.low), number(cell.high), csv_field(cell.method), number(cell.seed_sd),
-                           cell.seeds > 0 ? std::to_string(cell.seeds) : "", cell.books > 0 ? std::to_string(cell.books) : "", cell.tokens > 0 ? std::to_string(cell.tokens) : "",
-                           number(paper.value), csv_field(paper.version), csv_field(all_versions(cell.paper)), csv_field(runs), csv_field(hashes));
+        out += fmt::format(
+            ",{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n", csv_field(column.name), number(cell.value),
+            number(cell.low), number(cell.high), csv_field(cell.method), number(cell.seed_sd),
+            cell.seeds > 0 ? std::to_string(cell.seeds) : "", cell.books > 0 ? std::to_string(cell.books) : "",
+            cell.tokens > 0 ? std::to_string(cell.tokens) : "", number(paper.value), csv_field(paper.version),
+            csv_field(all_versions(cell.paper)), csv_field(runs), csv_field(hashes));
       }
   }
   return out;
 }
 
-std::string chunks_csv(const std::vector<ReportRun>& runs) {
+std::string chunks_csv(const std::vector<RunSummary>& runs) {
   std::set<std::string> phases;
-  for (const ReportRun& run : runs)
+  for (const RunSummary& run : runs)
     for (const auto& [phase, spent] : run.seconds) phases.insert(phase);
   std::string out = "run,config_hash,experiment";
   for (const char* field : kPlainFields) out += fmt::format(",{}", field);
@@ -138,9 +145,10 @@ std::string chunks_csv(const std::vector<ReportRun>& runs) {
     }
     out += "\n";
   };
-  for (const ReportRun& run : runs) {
+  for (const RunSummary& run : runs) {
     if (!run.counted) continue;
-    const std::string start = fmt::format("{},{},{}", csv_field(run.name), csv_field(run.config_hash()), csv_field(run.experiment()));
+    const std::string start =
+        fmt::format("{},{},{}", csv_field(run.name), csv_field(run.config_hash()), csv_field(run.experiment()));
     for_each_record(run.folder / "chunks.jsonl", [&](const Json& record) {
       out += start;
       for (const char* field : kPlainFields) out += "," + json_field(record, field);
@@ -150,7 +158,9 @@ std::string chunks_csv(const std::vector<ReportRun>& runs) {
     for_each_record(run.folder / "steps.jsonl", [&](const Json& record) {
       out += start;
       for (const std::string field : kPlainFields)
-        out += "," + (field == "chunk" ? json_field(record, "step") : field == "tokens" || field == "learning_rate" ? json_field(record, field.c_str()) : "");
+        out += "," + (field == "chunk"                                ? json_field(record, "step")
+                      : field == "tokens" || field == "learning_rate" ? json_field(record, field.c_str())
+                                                                      : "");
       out += "," + json_field(record, "loss") + "," + json_field(record, "grad_norm");
       add_seconds(record);
     });

@@ -12,13 +12,14 @@ namespace {
 constexpr std::size_t kMostPositionFigures = 4, kMostSeries = 6, kMostBars = 24, kMostHeatMaps = 12;
 constexpr const char* kExperiments[] = {"perplexity", "translation", "generation", "pretrain"};
 
-std::string group_name(const std::vector<ReportRun>& runs, const RunGroup& group) {
+std::string group_name(const std::vector<RunSummary>& runs, const RunGroup& group) {
   return group.label.empty() ? runs[group.runs.front()].model() : group.label;
 }
 
-std::string run_names(const std::vector<ReportRun>& runs, const RunGroup& group) {
+std::string run_names(const std::vector<RunSummary>& runs, const RunGroup& group) {
   std::string out;
-  for (const std::size_t i : group.runs) out += fmt::format("{}{} (config {})", out.empty() ? "" : ", ", runs[i].name, runs[i].config_hash());
+  for (const std::size_t i : group.runs)
+    out += fmt::format("{}{} (config {})", out.empty() ? "" : ", ", runs[i].name, runs[i].config_hash());
   return out;
 }
 
@@ -27,24 +28,29 @@ std::string over_seeds(const RunGroup& group) {
 }
 
 /// Perplexity groups with a table, the best change first.
-std::vector<RunGroup> perplexity_groups(const std::vector<ReportRun>& runs) {
+std::vector<RunGroup> perplexity_groups(const std::vector<RunSummary>& runs) {
   std::vector<RunGroup> groups = group_runs(runs, "perplexity");
-  std::erase_if(groups, [&](const RunGroup& group) { return std::any_of(group.runs.begin(), group.runs.end(), [&](std::size_t i) { return !runs[i].table; }); });
+  std::erase_if(groups, [&](const RunGroup& group) {
+    return std::any_of(group.runs.begin(), group.runs.end(), [&](std::size_t i) { return !runs[i].table; });
+  });
   return groups;
 }
 
-double change_of(const std::vector<ReportRun>& runs, const RunGroup& group) {
+double change_of(const std::vector<RunSummary>& runs, const RunGroup& group) {
   const auto& measures = runs[group.runs.front()].measures;
   const auto found = measures.find("change");
   return found == measures.end() ? 1e300 : found->second;
 }
 
 /// The groups with the best change, in their own order, and a sentence on those left out.
-std::vector<RunGroup> best_of(const std::vector<ReportRun>& runs, const std::vector<RunGroup>& groups, std::size_t most, std::string& note) {
+std::vector<RunGroup> best_of(const std::vector<RunSummary>& runs, const std::vector<RunGroup>& groups,
+                              std::size_t most, std::string& note) {
   if (groups.size() <= most) return groups;
   std::vector<std::size_t> order;
   for (std::size_t i = 0; i < groups.size(); ++i) order.push_back(i);
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return change_of(runs, groups[a]) < change_of(runs, groups[b]); });
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return change_of(runs, groups[a]) < change_of(runs, groups[b]);
+  });
   order.resize(most);
   std::sort(order.begin(), order.end());
   std::vector<RunGroup> best;
@@ -53,7 +59,8 @@ std::vector<RunGroup> best_of(const std::vector<ReportRun>& runs, const std::vec
   return best;
 }
 
-void add_positions(const std::vector<ReportRun>& runs, const std::vector<RunGroup>& groups, std::vector<Figure>& figures) {
+void add_positions(const std::vector<RunSummary>& runs, const std::vector<RunGroup>& groups,
+                   std::vector<Figure>& figures) {
   std::string left_out;
   const std::vector<RunGroup> shown = best_of(runs, groups, kMostPositionFigures, left_out);
   for (std::size_t i = 0; i < shown.size(); ++i) {
@@ -66,30 +73,34 @@ void add_positions(const std::vector<ReportRun>& runs, const std::vector<RunGrou
     bool band = false;
     for (const PositionCurve& curve : curves)
       for (const CurvePoint& p : curve.points) band |= p.low.has_value();
-    figures.push_back({fmt::format("position_{}", i + 1), title,
-                       fmt::format("{}exp(mean over {} of the mean NLL in each bin{}). {} From {}.{}",
-                                   shown[i].label.empty() ? "" : shown[i].label + ": ",
-                                   books == 1 ? "the book" : fmt::format("{} books", books), over_seeds(shown[i]),
-                                   band          ? "Bands: 95 % interval over books of the paired change, on the base's line."
-                                   : books < kFewestBooks ? "No interval: fewer than 6 books."
-                                                          : "No interval: one side was not scored, or nearly all books are equal.",
-                                   run_names(runs, shown[i]), left_out),
-                       position_figure(curves, title)});
+    figures.push_back(
+        {fmt::format("position_{}", i + 1), title,
+         fmt::format("{}exp(mean over {} of the mean NLL in each bin{}). {} From {}.{}",
+                     shown[i].label.empty() ? "" : shown[i].label + ": ",
+                     books == 1 ? "the book" : fmt::format("{} books", books), over_seeds(shown[i]),
+                     band ? "Bands: 95 % interval over books of the paired change, on the base's line."
+                     : books < kFewestBooks ? "No interval: fewer than 6 books."
+                                            : "No interval: one side was not scored, or nearly all books are equal.",
+                     run_names(runs, shown[i]), left_out),
+         position_figure(curves, title)});
   }
 }
 
-void add_segments(const std::vector<ReportRun>& runs, const std::vector<RunGroup>& groups, std::vector<Figure>& figures) {
+void add_segments(const std::vector<RunSummary>& runs, const std::vector<RunGroup>& groups,
+                  std::vector<Figure>& figures) {
   std::string note =
-      "Mean over books of the change of PPL against the base; below 0 Temp-LoRA is better. Whiskers: 95 % interval over books, where there are at least 6; "
+      "Mean over books of the change of PPL against the base; below 0 Temp-LoRA is better. Whiskers: 95 % interval "
+      "over books, where there are at least 6; "
       "else none.";
   const std::vector<RunGroup> shown = best_of(runs, groups, kMostSeries, note);
   if (std::any_of(shown.begin(), shown.end(), [](const RunGroup& group) { return group.runs.size() > 1; }))
     note += " With several seeds a book's change is its mean over them.";
-  const auto has_change = [](const SegmentRow& row) { return row.over_books.contains(Scorer::lora); };
+  const auto has_change = [](const SegmentRow& row) { return row.over_books.contains(Arm::lora); };
   std::vector<std::string> categories;  // of all runs, before any point takes its place among them; "all" is the last
   for (const RunGroup& group : shown)
     for (const SegmentRow& row : runs[group.runs.front()].table->all)
-      if (has_change(row) && row.label != "all" && std::find(categories.begin(), categories.end(), row.label) == categories.end())
+      if (has_change(row) && row.label != "all" &&
+          std::find(categories.begin(), categories.end(), row.label) == categories.end())
         categories.push_back(row.label);
   categories.push_back("all");
   std::vector<CategorySeries> series;
@@ -98,11 +109,12 @@ void add_segments(const std::vector<ReportRun>& runs, const std::vector<RunGroup
     const std::vector<SegmentRow>& rows = runs[group.runs.front()].table->all;
     CategorySeries one{group_name(runs, group), {}};
     for (std::size_t s = 0; s < rows.size(); ++s) {
-      const Cell change = book_cell(runs, group.runs, s, Scorer::lora);
+      const Cell change = book_cell(runs, group.runs, s, Arm::lora);
       if (!change.value) continue;
       const auto category = std::find(categories.begin(), categories.end(), rows[s].label);
-      one.points.push_back({static_cast<std::size_t>(category - categories.begin()), *change.value, change.low, change.high,
-                            fmt::format("{} books, {} tokens", rows[s].books, grouped(rows[s].tokens)), change.seed_sd});
+      one.points.push_back({static_cast<std::size_t>(category - categories.begin()), *change.value, change.low,
+                            change.high, fmt::format("{} books, {} tokens", rows[s].books, grouped(rows[s].tokens)),
+                            change.seed_sd});
     }
     if (one.points.empty()) continue;
     series.push_back(std::move(one));
@@ -110,63 +122,74 @@ void add_segments(const std::vector<ReportRun>& runs, const std::vector<RunGroup
   }
   if (series.empty()) return;
   const std::string title = "Change of perplexity by segment";
-  figures.push_back({"segments", title, note + names + ".", category_figure(categories, series, title, "segment of the book [tokens]", "change of PPL [%]")});
+  figures.push_back({"segments", title, note + names + ".",
+                     category_figure(categories, series, title, "segment of the book [tokens]", "change of PPL [%]")});
 }
 
-void add_cost(const std::vector<ReportRun>& runs, const std::vector<RunGroup>& groups, const std::string& experiment, std::vector<Figure>& figures) {
+void add_cost(const std::vector<RunSummary>& runs, const std::vector<RunGroup>& groups, const std::string& experiment,
+              std::vector<Figure>& figures) {
   const auto mean = [&](const RunGroup& group, const std::string& name) {
-    return mean_cell(runs, group.runs, [&](const ReportRun& r) {
+    return mean_cell(runs, group.runs, [&](const RunSummary& r) {
              const auto found = r.measures.find(name);
              return found == r.measures.end() ? std::nullopt : std::optional(found->second);
            });
   };
-  const bool flops = std::all_of(groups.begin(), groups.end(), [&](const RunGroup& group) { return mean(group, "flops").value.has_value(); });
+  const bool flops = std::all_of(groups.begin(), groups.end(),
+                                 [&](const RunGroup& group) { return mean(group, "flops").value.has_value(); });
   std::map<std::string, std::vector<CostPoint>> by_text;  // perplexities of different texts do not compare
   for (const RunGroup& group : groups) {
     const auto cost = mean(group, flops ? "flops" : "seconds").value;
     const Cell quality = mean(group, "lora");
-    const ReportRun& run = runs[group.runs.front()];
+    const RunSummary& run = runs[group.runs.front()];
     if (cost && quality.value && *cost > 0)
-      by_text[run.setting("texts") + " " + run.setting("data.max_tokens")].push_back({group_name(runs, group), *cost * (flops ? 1e-9 : 1000),
-                                                                                               *quality.value, quality.seed_sd});
+      by_text[run.setting("texts") + " " + run.setting("data.max_tokens")].push_back(
+          {group_name(runs, group), *cost * (flops ? 1e-9 : 1000), *quality.value, quality.seed_sd});
   }
   std::size_t number = 0;
   for (const auto& [text, points] : by_text) {
     if (points.size() < 2) continue;
-    const std::string title = fmt::format("Cost against quality{}", experiment == "perplexity" ? "" : ": " + experiment);
+    const std::string title =
+        fmt::format("Cost against quality{}", experiment == "perplexity" ? "" : ": " + experiment);
     figures.push_back({fmt::format("cost_{}_{}", experiment, ++number), title,
                        "Each point is one setting on the same texts; on the front no other is both cheaper and better.",
-                       cost_figure(points, title, flops ? "GFLOP a token" : "seconds for 1,000 tokens, as measured", "Temp-LoRA PPL")});
+                       cost_figure(points, title, flops ? "GFLOP a token" : "seconds for 1,000 tokens, as measured",
+                                   "Temp-LoRA PPL")});
   }
 }
 
-void add_phases(const std::vector<ReportRun>& runs, const std::vector<RunGroup>& groups, const std::string& experiment, std::vector<Figure>& figures) {
+void add_phases(const std::vector<RunSummary>& runs, const std::vector<RunGroup>& groups, const std::string& experiment,
+                std::vector<Figure>& figures) {
   std::vector<StackedBar> bars;
   for (const RunGroup& group : groups) {
     if (bars.size() == kMostBars) break;
-    const ReportRun& run = runs[group.runs.front()];
+    const RunSummary& run = runs[group.runs.front()];
     if (run.tokens == 0 || run.seconds.empty()) continue;
     StackedBar bar{group_name(runs, group), {}};
-    for (const auto& [phase, spent] : run.seconds) bar.parts.emplace_back(phase, 1000 * spent / static_cast<double>(run.tokens));
+    for (const auto& [phase, spent] : run.seconds)
+      bar.parts.emplace_back(phase, 1000 * spent / static_cast<double>(run.tokens));
     bars.push_back(std::move(bar));
   }
   if (bars.empty()) return;
   const std::string title = fmt::format("Time by phase{}", experiment == "perplexity" ? "" : ": " + experiment);
-  figures.push_back({"phases_" + experiment, title, "Wall seconds as measured, on a machine that may have had other work. The first seed of each setting.",
-                     bar_figure(bars, title, "seconds for 1,000 tokens")});
+  figures.push_back(
+      {"phases_" + experiment, title,
+       "Wall seconds as measured, on a machine that may have had other work. The first seed of each setting.",
+       bar_figure(bars, title, "seconds for 1,000 tokens")});
 }
 
 }  // namespace
 
-std::vector<Figure> report_figures(const std::vector<ReportRun>& runs, const std::vector<SweepSlice>& slices) {
+std::vector<Figure> report_figures(const std::vector<RunSummary>& runs, const std::vector<SweepSlice>& slices) {
   std::vector<Figure> figures;
   const std::vector<RunGroup> groups = perplexity_groups(runs);
   add_positions(runs, groups, figures);
   add_segments(runs, groups, figures);
   for (std::size_t i = 0; i < slices.size() && i < kMostHeatMaps; ++i) {
     if (slices[i].column_key.empty() || (slices[i].rows.size() < 2 && slices[i].columns.size() < 2)) continue;
-    const std::string title = fmt::format("{} by {} and {}", measure_title(slices[i].value), short_name(slices[i].row_key), short_name(slices[i].column_key));
-    figures.push_back({fmt::format("heat_{}", i + 1), title, "Dashed: not run, or not finished.", heat_figure(slices[i])});
+    const std::string title = fmt::format("{} by {} and {}", measure_title(slices[i].value),
+                                          short_name(slices[i].row_key), short_name(slices[i].column_key));
+    figures.push_back(
+        {fmt::format("heat_{}", i + 1), title, "Dashed: not run, or not finished.", heat_figure(slices[i])});
   }
   for (const char* experiment : kExperiments) {
     const std::vector<RunGroup> of = group_runs(runs, experiment);

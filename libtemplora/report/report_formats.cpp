@@ -26,7 +26,8 @@ Json cell_json(const Cell& cell) {
   if (cell.seed_sd) json["seed_sd"] = *cell.seed_sd, json["seeds"] = cell.seeds;
   if (cell.books > 0) json["books"] = cell.books;
   if (cell.tokens > 0) json["tokens"] = cell.tokens;
-  for (const PaperValue& paper : cell.paper) json["paper"].push_back({{"version", paper.version}, {"value", optional_json(paper.value)}});
+  for (const PaperValue& paper : cell.paper)
+    json["paper"].push_back({{"version", paper.version}, {"value", optional_json(paper.value)}});
   for (const std::size_t run : cell.runs) json["runs"].push_back(run + 1);
   return json;
 }
@@ -39,8 +40,9 @@ std::string sources_line(const Report& report, const ReportTable& table) {
   const std::vector<std::size_t> behind = runs_behind(table);
   std::string out;
   for (std::size_t i = 0; i < behind.size(); ++i) {
-    if (i == kMostNamed && behind.size() > kMostNamed + 1) return out + fmt::format(" and {} more, see Runs", behind.size() - kMostNamed);
-    const ReportRun& run = report.runs[behind[i]];
+    if (i == kMostNamed && behind.size() > kMostNamed + 1)
+      return out + fmt::format(" and {} more, see Runs", behind.size() - kMostNamed);
+    const RunSummary& run = report.runs[behind[i]];
     out += fmt::format("{}{} (config {})", out.empty() ? "" : ", ", run.name, run.config_hash());
   }
   return out;
@@ -59,7 +61,8 @@ std::string report_markdown(const Report& report) {
     out += "\n" + line + "\n";
     for (const auto& row : table.rows) {
       out += "|";
-      for (std::size_t c = 0; c < row.size(); ++c) out += fmt::format(" {} |", escaped(shown(row[c], table.columns[c])));
+      for (std::size_t c = 0; c < row.size(); ++c)
+        out += fmt::format(" {} |", escaped(shown(row[c], table.columns[c])));
       out += "\n";
     }
     if (!table.note.empty()) out += fmt::format("\n{}\n", table.note);
@@ -73,12 +76,15 @@ std::string latex_escaped(const std::string& raw) {
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
-    const auto starts = [&](const char* symbol) { return text.compare(i, std::char_traits<char>::length(symbol), symbol) == 0; };
+    const auto starts = [&](const char* symbol) {
+      return text.compare(i, std::char_traits<char>::length(symbol), symbol) == 0;
+    };
     if (c == '\\') out += "\\textbackslash{}";
     else if (c == '[' || c == '*') out += fmt::format("{{{}}}", c);  // behind a line's end they would belong to it
     else if (c == '~') out += "\\textasciitilde{}";
     else if (c == '^') out += "\\textasciicircum{}";
-    else if (c == '<' || c == '>' || c == '|') out += fmt::format("\\ensuremath{{{}}}", c == '|' ? "\\vert" : std::string(1, c));
+    else if (c == '<' || c == '>' || c == '|')
+      out += fmt::format("\\ensuremath{{{}}}", c == '|' ? "\\vert" : std::string(1, c));
     else if (std::string_view("&%$#_{}").find(c) != std::string_view::npos) out += fmt::format("\\{}", c);
     else if (starts("Δ")) out += "$\\Delta$", i += 1;
     else if (starts("Σ")) out += "$\\Sigma$", i += 1;
@@ -99,16 +105,21 @@ std::string report_latex(const Report& report) {
   for (const ReportTable& table : report.tables) {
     std::string layout;
     for (const Column& column : table.columns) layout += column.key ? 'l' : 'r';
-    out += fmt::format("\n% {}: from {}\n\\begin{{table}}\n\\centering\n\\resizebox{{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}}{{!}}{{%\n\\begin{{tabular}}{{{}}}\n\\toprule\n",
-                       table.id, printable(sources_line(report, table), 4000), layout);
-    for (std::size_t c = 0; c < table.columns.size(); ++c) out += fmt::format("{}{}", c ? " & " : "", latex_escaped(table.columns[c].head));
+    out += fmt::format(
+        "\n% {}: from "
+        "{}\n\\begin{{table}}\n\\centering\n\\resizebox{{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}}{{!}}{"
+        "{%\n\\begin{{tabular}}{{{}}}\n\\toprule\n",
+        table.id, printable(sources_line(report, table), 4000), layout);
+    for (std::size_t c = 0; c < table.columns.size(); ++c)
+      out += fmt::format("{}{}", c ? " & " : "", latex_escaped(table.columns[c].head));
     out += " \\\\\n\\midrule\n";
     for (const auto& row : table.rows) {
-      for (std::size_t c = 0; c < row.size(); ++c) out += fmt::format("{}{}", c ? " & " : "", latex_cell(shown(row[c], table.columns[c])));
+      for (std::size_t c = 0; c < row.size(); ++c)
+        out += fmt::format("{}{}", c ? " & " : "", latex_cell(shown(row[c], table.columns[c])));
       out += " \\\\\n";
     }
-    out += fmt::format("\\bottomrule\n\\end{{tabular}}}}\n\\caption{{{}. {}}}\n\\label{{tab:{}}}\n\\end{{table}}\n", latex_escaped(table.title),
-                       latex_escaped(table.note), table.id);
+    out += fmt::format("\\bottomrule\n\\end{{tabular}}}}\n\\caption{{{}. {}}}\n\\label{{tab:{}}}\n\\end{{table}}\n",
+                       latex_escaped(table.title), latex_escaped(table.note), table.id);
   }
   return out;
 }
@@ -116,7 +127,7 @@ std::string report_latex(const Report& report) {
 Json report_json(const Report& report) {
   Json runs = Json::array(), tables = Json::array();
   for (std::size_t i = 0; i < report.runs.size(); ++i) {
-    const ReportRun& run = report.runs[i];
+    const RunSummary& run = report.runs[i];
     runs.push_back({{"run", i + 1},
                     {"name", run.name},
                     {"folder", run.folder.string()},
@@ -140,7 +151,8 @@ Json report_json(const Report& report) {
       for (const Cell& cell : row) cells.push_back(cell_json(cell));
       rows.push_back(std::move(cells));
     }
-    tables.push_back({{"id", table.id}, {"title", table.title}, {"columns", columns}, {"rows", rows}, {"note", table.note}});
+    tables.push_back(
+        {{"id", table.id}, {"title", table.title}, {"columns", columns}, {"rows", rows}, {"note", table.note}});
     for (const auto& [key, value] : table.keys) tables.back()["keys"][key] = value;
   }
   return {{"runs", runs}, {"tables", tables}, {"remarks", report.remarks}};

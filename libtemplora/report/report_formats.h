@@ -10,14 +10,14 @@ namespace templora {
 std::string report_markdown(const Report& report);
 
 /// Tidy long form for R and pandas (RFC 4180, UTF-8, a header): one line a measured cell, with the table, the settings
-/// (one column each, empty where they do not apply), measure, value, low, high, method, seed_sd, seeds, books, tokens, the
-/// paper's newest known value with its version and all its versions, run folders and config hashes. Numbers have full
-/// precision; what is unknown is empty. Tables that list runs are left out.
+/// (one column each, empty where they do not apply), measure, value, low, high, method, seed_sd, seeds, books, tokens,
+/// the paper's newest known value with its version and all its versions, run folders and config hashes. Numbers have
+/// full precision; what is unknown is empty. Tables that list runs are left out.
 std::string report_csv(const Report& report);
 
 /// One line a chunk of every run that has chunks: run, config hash, book, position, NLLs, losses, gradient norms,
 /// learning rate, seconds by phase. Pretraining runs have a line a step.
-std::string chunks_csv(const std::vector<ReportRun>& runs);
+std::string chunks_csv(const std::vector<RunSummary>& runs);
 
 /// The tables for a paper: booktabs, everything from outside escaped.
 std::string report_latex(const Report& report);

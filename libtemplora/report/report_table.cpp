@@ -10,7 +10,9 @@ namespace templora {
 
 std::string shown(const Cell& cell, const Column& column) {
   if (!cell.value) return cell.text.empty() ? kDash : cell.text;
-  const auto number = [&](double value) { return fmt::format(fmt::runtime(cell.format.empty() ? column.format : cell.format), value); };
+  const auto number = [&](double value) {
+    return fmt::format(fmt::runtime(cell.format.empty() ? column.format : cell.format), value);
+  };
   std::string out = number(*cell.value);
   if (cell.low && cell.high) out += fmt::format(" [{}, {}]", number(*cell.low), number(*cell.high));
   if (cell.seed_sd && *cell.seed_sd > 0) out += fmt::format(" ± {:.2g}", *cell.seed_sd);

@@ -47,8 +47,12 @@ struct Column {
   bool key = false;            ///< a setting
   Keys keys;
 
-  static Column setting(std::string head, std::string name) { return {std::move(head), std::move(name), "{}", true, {}}; }
-  static Column remark(std::string head, std::string format = "{}") { return {std::move(head), "", std::move(format), false, {}}; }
+  static Column setting(std::string head, std::string name) {
+    return {std::move(head), std::move(name), "{}", true, {}};
+  }
+  static Column remark(std::string head, std::string format = "{}") {
+    return {std::move(head), "", std::move(format), false, {}};
+  }
   static Column of(std::string head, std::string measure, std::string format) {
     return {std::move(head), std::move(measure), std::move(format), false, {}};
   }

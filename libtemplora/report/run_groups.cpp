@@ -22,8 +22,8 @@ const std::pair<const char*, const char*> kShortNames[] = {{"window.chunk_tokens
                                                            {"model.path", "model"}};
 
 /// Keys that come first in labels and decide which of several equal ones is kept.
-const char* const kLeading[] = {"model.path", "window.chunk_tokens", "window.context_tokens", "cache.policy", "train.prefix_tokens",
-                                 "lora.rank",  "train.learning_rate",  "train.epochs"};
+const char* const kLeading[] = {"model.path",          "window.chunk_tokens", "window.context_tokens", "cache.policy",
+                                "train.prefix_tokens", "lora.rank",           "train.learning_rate",   "train.epochs"};
 
 bool is_data(const std::string& key) {
   static const std::set<std::string> kInputs{"model config", "weights", "adapter", "tokenizer", "prompt"};
@@ -36,20 +36,23 @@ std::optional<double> as_number(const std::string& text) {
   return !text.empty() && *end == '\0' ? std::optional(value) : std::nullopt;
 }
 
-std::string value_of(const ReportRun& run, const std::string& key) { return key == "model.path" ? run.model() : run.setting(key); }
+std::string value_of(const RunSummary& run, const std::string& key) {
+  return key == "model.path" ? run.model() : run.setting(key);
+}
 
-std::string label_of(const ReportRun& run, const std::vector<std::string>& keys) {
+std::string label_of(const RunSummary& run, const std::vector<std::string>& keys) {
   std::string label;
   for (const std::string& key : keys) {
     const std::string value = value_of(run, key);
-    label += fmt::format("{}{}", label.empty() ? "" : ", ",
-                         key == "model.path" ? value : fmt::format("{} {}", short_name(key), value.empty() ? "null" : value));
+    label += fmt::format(
+        "{}{}", label.empty() ? "" : ", ",
+        key == "model.path" ? value : fmt::format("{} {}", short_name(key), value.empty() ? "null" : value));
   }
   return label;
 }
 
 /// The numbers that a seed settles: all but what depends on the machine's speed.
-std::map<std::string, std::string> results_of(const ReportRun& run) {
+std::map<std::string, std::string> results_of(const RunSummary& run) {
   std::map<std::string, std::string> results;
   for (const auto& [name, value] : run.measures)
     if (name != "seconds" && name != "flops") results[name] = fmt::format("{}", value);
@@ -59,7 +62,7 @@ std::map<std::string, std::string> results_of(const ReportRun& run) {
   return results;
 }
 
-std::string repeat_remark(const ReportRun& run, const ReportRun& counted) {
+std::string repeat_remark(const RunSummary& run, const RunSummary& counted) {
   const std::string both = fmt::format("{} has the settings and the seed of {}", run.name, counted.name);
   if (!run.finished) return both + " and is not finished; it is not counted.";
   const auto again = results_of(run), first = results_of(counted);
@@ -78,7 +81,7 @@ std::string repeat_remark(const ReportRun& run, const ReportRun& counted) {
 
 }  // namespace
 
-std::vector<std::size_t> one_a_seed(const std::vector<ReportRun>& runs, const std::vector<std::size_t>& among) {
+std::vector<std::size_t> one_a_seed(const std::vector<RunSummary>& runs, const std::vector<std::size_t>& among) {
   std::map<std::string, std::size_t> of_seed;
   for (const std::size_t i : among) {
     const auto [there, is_new] = of_seed.emplace(runs[i].setting("seed"), i);
@@ -90,9 +93,9 @@ std::vector<std::size_t> one_a_seed(const std::vector<ReportRun>& runs, const st
   return counted;
 }
 
-std::vector<std::string> repeat_remarks(const std::vector<ReportRun>& runs) {
+std::vector<std::string> repeat_remarks(const std::vector<RunSummary>& runs) {
   std::set<std::string> experiments;
-  for (const ReportRun& run : runs) experiments.insert(run.experiment());
+  for (const RunSummary& run : runs) experiments.insert(run.experiment());
   std::vector<std::string> remarks;
   for (const std::string& experiment : experiments)
     for (const RunGroup& group : group_runs(runs, experiment))
@@ -114,20 +117,23 @@ bool setting_less(const std::string& a, const std::string& b) {
   return a < b;
 }
 
-std::vector<std::string> differing_keys(const std::vector<ReportRun>& runs, const std::vector<std::size_t>& among) {
+std::vector<std::string> differing_keys(const std::vector<RunSummary>& runs, const std::vector<std::size_t>& among) {
   std::set<std::string> names;
   for (const std::size_t i : among)
     for (const auto& [key, value] : runs[i].settings) names.insert(key);
   names.erase("seed");
   // Where nothing is kept between chunks this only says what Δ and L_X say.
-  if (std::all_of(among.begin(), among.end(), [&](std::size_t i) { return runs[i].setting("cache.policy") == "rebuild"; })) names.erase("cache.window_tokens");
+  if (std::all_of(among.begin(), among.end(),
+                  [&](std::size_t i) { return runs[i].setting("cache.policy") == "rebuild"; }))
+    names.erase("cache.window_tokens");
   std::vector<std::string> ordered(std::begin(kLeading), std::end(kLeading));
   const auto says_nothing = [&](const std::string& name) {
     return std::all_of(among.begin(), among.end(), [&](std::size_t i) { return runs[i].read.contains(name); });
   };
   for (const bool of_data : {false, true})  // which text it was stands last
     for (const std::string& name : names)
-      if (is_data(name) == of_data && std::find(ordered.begin(), ordered.end(), name) == ordered.end() && !says_nothing(name))
+      if (is_data(name) == of_data && std::find(ordered.begin(), ordered.end(), name) == ordered.end() &&
+          !says_nothing(name))
         ordered.push_back(name);
 
   std::vector<std::string> kept;
@@ -141,11 +147,11 @@ std::vector<std::string> differing_keys(const std::vector<ReportRun>& runs, cons
   return kept;
 }
 
-std::vector<RunGroup> group_runs(const std::vector<ReportRun>& runs, const std::string& experiment) {
+std::vector<RunGroup> group_runs(const std::vector<RunSummary>& runs, const std::string& experiment) {
   std::map<std::map<std::string, std::string>, std::vector<std::size_t>> by_settings;
   std::vector<std::size_t> all;
   for (std::size_t i = 0; i < runs.size(); ++i) {
-    const ReportRun& run = runs[i];
+    const RunSummary& run = runs[i];
     if (run.experiment() != experiment || (run.measures.empty() && run.summary.is_null())) continue;
     auto settings = run.settings;
     settings.erase("seed");
@@ -159,7 +165,8 @@ std::vector<RunGroup> group_runs(const std::vector<ReportRun>& runs, const std::
     RunGroup group{one_a_seed(runs, members), {}, label_of(runs[members.front()], keys)};
     for (const std::size_t i : members)
       for (const std::size_t counted : group.runs)
-        if (i != counted && runs[i].setting("seed") == runs[counted].setting("seed")) group.repeats.emplace_back(i, counted);
+        if (i != counted && runs[i].setting("seed") == runs[counted].setting("seed"))
+          group.repeats.emplace_back(i, counted);
     groups.push_back(std::move(group));
   }
   std::stable_sort(groups.begin(), groups.end(), [&](const RunGroup& a, const RunGroup& b) {
@@ -172,13 +179,16 @@ std::vector<RunGroup> group_runs(const std::vector<ReportRun>& runs, const std::
   return groups;
 }
 
-std::string window_tokens(const ReportRun& run) {
-  if (const std::string given = run.setting("cache.window_tokens"); !given.empty() && run.setting("cache.policy") != "rebuild") return given;
-  const auto chunk = as_number(run.setting("window.chunk_tokens")), context = as_number(run.setting("window.context_tokens"));
+std::string window_tokens(const RunSummary& run) {
+  if (const std::string given = run.setting("cache.window_tokens");
+      !given.empty() && run.setting("cache.policy") != "rebuild")
+    return given;
+  const auto chunk = as_number(run.setting("window.chunk_tokens")),
+             context = as_number(run.setting("window.context_tokens"));
   return chunk && context ? fmt::format("{:.0f}", *chunk + *context) : "";
 }
 
-Cell mean_cell(const std::vector<ReportRun>& runs, const std::vector<std::size_t>& among, const NumberOf& number) {
+Cell mean_cell(const std::vector<RunSummary>& runs, const std::vector<std::size_t>& among, const NumberOf& number) {
   Cell cell;
   cell.runs = among;
   std::vector<double> values;
@@ -195,7 +205,7 @@ Cell mean_cell(const std::vector<ReportRun>& runs, const std::vector<std::size_t
   return cell;
 }
 
-Cell book_cell(const std::vector<ReportRun>& runs, const std::vector<std::size_t>& among, std::size_t row, Scorer scorer,
+Cell book_cell(const std::vector<RunSummary>& runs, const std::vector<std::size_t>& among, std::size_t row, Arm arm,
                bool since_first) {
   Cell cell;
   cell.runs = among;
@@ -204,7 +214,7 @@ Cell book_cell(const std::vector<ReportRun>& runs, const std::vector<std::size_t
   for (const std::size_t i : among) {
     const std::vector<SegmentRow>& rows = runs[i].table->all;
     const auto of_row = [&](std::size_t r) {
-      const auto found = rows[r].book_differences.find(scorer);
+      const auto found = rows[r].book_differences.find(arm);
       return found == rows[r].book_differences.end() ? BookDifferences() : found->second;
     };
     const bool is_first = row == 0 || row + 1 == rows.size();

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "report/report_run.h"
+#include "report/run_summary.h"
 #include "report/report_table.h"
 
 namespace templora {
@@ -22,37 +22,37 @@ struct RunGroup {
 };
 
 /// Groups those runs of an experiment that have numbers, in order of model and then of their settings.
-std::vector<RunGroup> group_runs(const std::vector<ReportRun>& runs, const std::string& experiment);
+std::vector<RunGroup> group_runs(const std::vector<RunSummary>& runs, const std::string& experiment);
 
 /// Of runs that differ in nothing but the seed one for each seed: the first that is finished, else the first.
-std::vector<std::size_t> one_a_seed(const std::vector<ReportRun>& runs, const std::vector<std::size_t>& among);
+std::vector<std::size_t> one_a_seed(const std::vector<RunSummary>& runs, const std::vector<std::size_t>& among);
 
 /// A sentence on each run that repeats another with the same seed, and whether it has the same numbers.
-std::vector<std::string> repeat_remarks(const std::vector<ReportRun>& runs);
+std::vector<std::string> repeat_remarks(const std::vector<RunSummary>& runs);
 
 /// A dotted key as tables show it: "Δ" for window.chunk_tokens, "rank" for lora.rank.
 std::string short_name(const std::string& key);
 
 /// Settings whose values differ between these runs, seed excluded; keys that say what an earlier one says already
 /// (the same values, run by run) are left out, and so are paths where hashes tell.
-std::vector<std::string> differing_keys(const std::vector<ReportRun>& runs, const std::vector<std::size_t>& among);
+std::vector<std::string> differing_keys(const std::vector<RunSummary>& runs, const std::vector<std::size_t>& among);
 
 /// W: the most tokens that the model sees at once when it scores; "" where the config has no windows.
-std::string window_tokens(const ReportRun& run);
+std::string window_tokens(const RunSummary& run);
 
 /// Whether numbers come before other numbers, and texts by their letters.
 bool setting_less(const std::string& a, const std::string& b);
 
-using NumberOf = std::function<std::optional<double>(const ReportRun&)>;
+using NumberOf = std::function<std::optional<double>(const RunSummary&)>;
 
 /// The mean of a number over runs of different seeds, with their standard deviation where there are several.
 /// No value if one of them has none.
-Cell mean_cell(const std::vector<ReportRun>& runs, const std::vector<std::size_t>& among, const NumberOf& number);
+Cell mean_cell(const std::vector<RunSummary>& runs, const std::vector<std::size_t>& among, const NumberOf& number);
 
-/// A scorer's change over the books of a row of the table, in percent: a book's difference from the base is its mean over
-/// the seeds, and mean and interval are over the books; the deviation is that of the seeds' own means. Books that a seed
-/// lacks, as unfinished runs do, are left out. With `since_first` less the same in the first segment.
-Cell book_cell(const std::vector<ReportRun>& runs, const std::vector<std::size_t>& among, std::size_t row, Scorer scorer,
+/// A arm's change over the books of a row of the table, in percent: a book's difference from the base is its mean over
+/// the seeds, and mean and interval are over the books; the deviation is that of the seeds' own means. Books that a
+/// seed lacks, as unfinished runs do, are left out. With `since_first` less the same in the first segment.
+Cell book_cell(const std::vector<RunSummary>& runs, const std::vector<std::size_t>& among, std::size_t row, Arm arm,
                bool since_first = false);
 
 }  // namespace templora

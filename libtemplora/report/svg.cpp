@@ -13,16 +13,21 @@ namespace {
 
 // Base, Temp-LoRA, then others: grey, blue, vermilion, green, purple, amber, brown (after Okabe and Ito 2008),
 // darker on white and lighter on black than theirs.
-constexpr const char* kLight[kSeriesColours] = {"#6b6b6b", "#0072b2", "#c2500a", "#00795a", "#a3457c", "#946200", "#6b4423"};
-constexpr const char* kDark[kSeriesColours] = {"#a8a8a8", "#5db4f0", "#f0965a", "#4cc9a0", "#e39ac4", "#f0c050", "#c99b6b"};
+constexpr const char* kLight[kSeriesColours] = {"#6b6b6b", "#0072b2", "#c2500a", "#00795a",
+                                                "#a3457c", "#946200", "#6b4423"};
+constexpr const char* kDark[kSeriesColours] = {"#a8a8a8", "#5db4f0", "#f0965a", "#4cc9a0",
+                                               "#e39ac4", "#f0c050", "#c99b6b"};
 
 std::string colours(const char* const (&palette)[kSeriesColours]) {
   std::string out;
-  for (std::size_t i = 0; i < kSeriesColours; ++i) out += fmt::format(".chart .s{0}{{stroke:{1}}}.chart .f{0}{{fill:{1}}}\n", i, palette[i]);
+  for (std::size_t i = 0; i < kSeriesColours; ++i)
+    out += fmt::format(".chart .s{0}{{stroke:{1}}}.chart .f{0}{{fill:{1}}}\n", i, palette[i]);
   return out;
 }
 
-std::string titled(const std::string& title) { return title.empty() ? "" : "<title>" + xml_escaped(title) + "</title>"; }
+std::string titled(const std::string& title) {
+  return title.empty() ? "" : "<title>" + xml_escaped(title) + "</title>";
+}
 
 /// The title as far as it goes in a width; the whole of it is the picture's label.
 std::string fitting(const std::string& title, double width) {
@@ -41,7 +46,10 @@ std::string marker(std::size_t series, double s) {
     case 3: return fmt::format("M0 {:.2f}L{:.2f} {:.2f}H{:.2f}Z", -1.2 * s, 1.1 * s, 0.8 * s, -1.1 * s);
     case 4: return fmt::format("M0 {0:.2f}L{1:.2f} 0L0 {1:.2f}L{0:.2f} 0Z", -1.25 * s, 1.25 * s);
     case 5: return fmt::format("M0 {:.2f}L{:.2f} {:.2f}H{:.2f}Z", 1.2 * s, 1.1 * s, -0.8 * s, -1.1 * s);
-    default: return fmt::format("M{0:.2f} {1:.2f}H{1:.2f}V{0:.2f}H{2:.2f}V{1:.2f}H{3:.2f}V{2:.2f}H{2:.2f}V{3:.2f}H{1:.2f}V{2:.2f}H{0:.2f}Z", -1.2 * s, -0.4 * s, 0.4 * s, 1.2 * s);
+    default:
+      return fmt::format(
+          "M{0:.2f} {1:.2f}H{1:.2f}V{0:.2f}H{2:.2f}V{1:.2f}H{3:.2f}V{2:.2f}H{2:.2f}V{3:.2f}H{1:.2f}V{2:.2f}H{0:.2f}Z",
+          -1.2 * s, -0.4 * s, 0.4 * s, 1.2 * s);
   }
 }
 
@@ -105,13 +113,17 @@ std::vector<double> ticks(const Scale& scale, int most) {
   std::vector<double> out;
   if (scale.log) {
     const bool all = std::log10(scale.high / scale.low) < 2.5;
-    for (double power = std::pow(10.0, std::floor(std::log10(scale.low))); power <= scale.high * (1 + 1e-9); power *= 10)
+    for (double power = std::pow(10.0, std::floor(std::log10(scale.low))); power <= scale.high * (1 + 1e-9);
+         power *= 10)
       for (const double factor : {1.0, 2.0, 5.0})
-        if ((all || factor == 1) && factor * power >= scale.low * (1 - 1e-9) && factor * power <= scale.high * (1 + 1e-9)) out.push_back(factor * power);
+        if ((all || factor == 1) && factor * power >= scale.low * (1 - 1e-9) &&
+            factor * power <= scale.high * (1 + 1e-9))
+          out.push_back(factor * power);
     return out;
   }
   const double step = nice_step(scale.high - scale.low, most);
-  for (double k = std::ceil(scale.low / step - 1e-9); k * step <= scale.high + 1e-9 * step; ++k) out.push_back(k * step + 0.0);  // no "-0"
+  for (double k = std::ceil(scale.low / step - 1e-9); k * step <= scale.high + 1e-9 * step; ++k)
+    out.push_back(k * step + 0.0);  // no "-0"
   return out;
 }
 
@@ -123,7 +135,8 @@ std::string tick_text(double value, bool positions) {
 double text_width(const std::string& text) {
   double width = 0;
   for (const char c : text)
-    if ((static_cast<unsigned char>(c) & 0xC0) != 0x80) width += c == ' ' || c == '.' || c == ',' || c == 'i' || c == 'l' ? 4.8 : 8.8;
+    if ((static_cast<unsigned char>(c) & 0xC0) != 0x80)
+      width += c == ' ' || c == '.' || c == ',' || c == 'i' || c == 'l' ? 4.8 : 8.8;
   return width;
 }
 
@@ -145,30 +158,39 @@ std::vector<double> spread(std::vector<double> wanted, double gap, double low, d
 }
 
 std::string chart_style() {
-  return ".chart .back{fill:#fff}.chart text{fill:#222;font:15px system-ui,-apple-system,'Segoe UI','DejaVu Sans',sans-serif}"
-         ".chart .title{font-size:17px;font-weight:600}.chart .small{font-size:13.5px}.chart .dim{fill:#555}.chart .on-light{fill:#111}.chart .on-dark{fill:#fff}\n"
-         ".chart .grid{stroke:#e2e2e2}.chart .axis{stroke:#777}.chart .whisker{stroke-width:1.5}.chart .none{fill:none;stroke:#bbb;stroke-dasharray:3 3}\n"
-         ".chart .curve{fill:none;stroke-width:2;stroke-linejoin:round}.chart .thin{stroke-width:1}.chart .area{opacity:.18}.chart .front{fill:none;stroke-dasharray:6 4}.chart .ring{fill:none;stroke-width:1.5}\n" +
+  return ".chart .back{fill:#fff}.chart text{fill:#222;font:15px system-ui,-apple-system,'Segoe UI','DejaVu "
+         "Sans',sans-serif}"
+         ".chart .title{font-size:17px;font-weight:600}.chart .small{font-size:13.5px}.chart .dim{fill:#555}.chart "
+         ".on-light{fill:#111}.chart .on-dark{fill:#fff}\n"
+         ".chart .grid{stroke:#e2e2e2}.chart .axis{stroke:#777}.chart .whisker{stroke-width:1.5}.chart "
+         ".none{fill:none;stroke:#bbb;stroke-dasharray:3 3}\n"
+         ".chart .curve{fill:none;stroke-width:2;stroke-linejoin:round}.chart .thin{stroke-width:1}.chart "
+         ".area{opacity:.18}.chart .front{fill:none;stroke-dasharray:6 4}.chart .ring{fill:none;stroke-width:1.5}\n" +
          colours(kLight) +
-         "@media (prefers-color-scheme:dark){.chart .back{fill:#16181c}.chart text{fill:#e4e4e4}.chart .dim{fill:#aaa}.chart .on-light{fill:#111}.chart .on-dark{fill:#fff}"
+         "@media (prefers-color-scheme:dark){.chart .back{fill:#16181c}.chart text{fill:#e4e4e4}.chart "
+         ".dim{fill:#aaa}.chart .on-light{fill:#111}.chart .on-dark{fill:#fff}"
          ".chart .grid{stroke:#33373d}.chart .axis{stroke:#888}.chart .none{stroke:#555}.chart .area{opacity:.26}\n" +
          colours(kDark) + "}\n";
 }
 
 std::string data(const char* name, double value) { return fmt::format(" data-{}=\"{}\"", name, value); }
-std::string data(const char* name, const std::string& value) { return fmt::format(" data-{}=\"{}\"", name, xml_escaped(value)); }
+std::string data(const char* name, const std::string& value) {
+  return fmt::format(" data-{}=\"{}\"", name, xml_escaped(value));
+}
 
 Svg::Svg(double width, double height, const std::string& title) : width_(width), height_(height), title_(title) {}
 
 void Svg::text(double x, double y, const std::string& text, const char* anchor, const char* style, double rotate) {
   body_ += fmt::format("<text x=\"{0:.1f}\" y=\"{1:.1f}\"{2}{3}{4}>{5}</text>\n", x, y,
                        std::string_view(anchor) == "start" ? "" : fmt::format(" text-anchor=\"{}\"", anchor),
-                       *style ? fmt::format(" class=\"{}\"", style) : "", rotate != 0 ? fmt::format(" transform=\"rotate({:g} {:.1f} {:.1f})\"", rotate, x, y) : "",
+                       *style ? fmt::format(" class=\"{}\"", style) : "",
+                       rotate != 0 ? fmt::format(" transform=\"rotate({:g} {:.1f} {:.1f})\"", rotate, x, y) : "",
                        xml_escaped(text));
 }
 
 void Svg::line(double x1, double y1, double x2, double y2, const std::string& style) {
-  body_ += fmt::format("<line class=\"{}\" x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\"/>\n", style, x1, y1, x2, y2);
+  body_ += fmt::format("<line class=\"{}\" x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\"/>\n", style, x1, y1,
+                       x2, y2);
 }
 
 void Svg::path(const Points& points, const std::string& style) {
@@ -183,17 +205,21 @@ void Svg::area(const Points& points, std::size_t series) {
   body_ += fmt::format("<path class=\"area f{}\" d=\"{}Z\"/>\n", series % kSeriesColours, d);
 }
 
-void Svg::mark(double x, double y, double size, std::size_t series, const std::string& attributes, const std::string& title) {
+void Svg::mark(double x, double y, double size, std::size_t series, const std::string& attributes,
+               const std::string& title) {
   const std::size_t colour = series % kSeriesColours;
   if (const std::string shape = marker(series, size); shape.empty())
-    body_ += fmt::format("<circle class=\"mark f{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"{:g}\"{}>{}</circle>\n", colour, x, y, size, attributes, titled(title));
+    body_ += fmt::format("<circle class=\"mark f{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"{:g}\"{}>{}</circle>\n", colour, x,
+                         y, size, attributes, titled(title));
   else
-    body_ += fmt::format("<path class=\"mark f{}\" d=\"{}\" transform=\"translate({:.1f} {:.1f})\"{}>{}</path>\n", colour, shape, x, y, attributes, titled(title));
+    body_ += fmt::format("<path class=\"mark f{}\" d=\"{}\" transform=\"translate({:.1f} {:.1f})\"{}>{}</path>\n",
+                         colour, shape, x, y, attributes, titled(title));
 }
 
-void Svg::box(double x, double y, double width, double height, const std::string& style, const std::string& attributes, const std::string& title) {
-  body_ += fmt::format("<rect {} x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\"{}>{}</rect>\n", style, x, y, std::max(0.0, width),
-                       std::max(0.0, height), attributes, titled(title));
+void Svg::box(double x, double y, double width, double height, const std::string& style, const std::string& attributes,
+              const std::string& title) {
+  body_ += fmt::format("<rect {} x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\"{}>{}</rect>\n", style, x,
+                       y, std::max(0.0, width), std::max(0.0, height), attributes, titled(title));
 }
 
 void Svg::sample(double x, double y, std::size_t series) {
@@ -216,9 +242,13 @@ void Svg::axes(const Scale& x, const Scale& y, const std::string& x_name, const 
 }
 
 std::string Svg::inline_text() const {
-  return fmt::format("<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"chart\" viewBox=\"0 0 {} {}\" style=\"max-width:{}px;min-width:{}px\" role=\"img\" aria-label=\"{}\">\n"
-                     "<rect class=\"back\" width=\"{}\" height=\"{}\"/>\n<text class=\"title\" x=\"16\" y=\"24\">{}</text>\n{}</svg>\n",
-                     width_, height_, width_, std::min(width_, 540.0), xml_escaped(title_), width_, height_, xml_escaped(fitting(title_, width_ - 40)), body_);
+  return fmt::format(
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"chart\" viewBox=\"0 0 {} {}\" "
+      "style=\"max-width:{}px;min-width:{}px\" role=\"img\" aria-label=\"{}\">\n"
+      "<rect class=\"back\" width=\"{}\" height=\"{}\"/>\n<text class=\"title\" x=\"16\" "
+      "y=\"24\">{}</text>\n{}</svg>\n",
+      width_, height_, width_, std::min(width_, 540.0), xml_escaped(title_), width_, height_,
+      xml_escaped(fitting(title_, width_ - 40)), body_);
 }
 
 std::string stand_alone(const std::string& inline_svg) {

@@ -35,7 +35,8 @@ std::string tick_text(double value, bool positions = false);
 /// About how wide a text of the usual size is drawn.
 double text_width(const std::string& text);
 
-/// Moves label positions apart so that they keep `gap`, each as near to its own as the others let it, inside [low, high].
+/// Moves label positions apart so that they keep `gap`, each as near to its own as the others let it, inside [low,
+/// high].
 std::vector<double> spread(std::vector<double> wanted, double gap, double low, double high);
 
 /// Colours and fonts of all charts, for one <style> in a page or in a file of its own.
@@ -53,13 +54,16 @@ std::string data(const char* name, const std::string& value);
 class Svg {
  public:
   Svg(double width, double height, const std::string& title);
-  void text(double x, double y, const std::string& text, const char* anchor = "start", const char* style = "", double rotate = 0);
+  void text(double x, double y, const std::string& text, const char* anchor = "start", const char* style = "",
+            double rotate = 0);
   void line(double x1, double y1, double x2, double y2, const std::string& style);
   void path(const Points& points, const std::string& style);
   void area(const Points& points, std::size_t series);
   /// A marker of the series; `attributes` from data(), `title` is shown where the pointer rests.
-  void mark(double x, double y, double size, std::size_t series, const std::string& attributes, const std::string& title);
-  void box(double x, double y, double width, double height, const std::string& style, const std::string& attributes, const std::string& title);
+  void mark(double x, double y, double size, std::size_t series, const std::string& attributes,
+            const std::string& title);
+  void box(double x, double y, double width, double height, const std::string& style, const std::string& attributes,
+           const std::string& title);
   /// A short line with a marker, as in a legend.
   void sample(double x, double y, std::size_t series);
   /// Grid, ticks and names of both axes of a frame.

@@ -21,7 +21,7 @@ struct Place {
   const Values* values;  // of the swept keys there
 };
 
-std::string axis_value(const ReportRun& run, const Values& values, const std::string& key) {
+std::string axis_value(const RunSummary& run, const Values& values, const std::string& key) {
   if (key == "W") return window_tokens(run);
   if (key == "model.path") return run.model();
   const auto swept = values.find(key);
@@ -31,7 +31,7 @@ std::string axis_value(const ReportRun& run, const Values& values, const std::st
 }
 
 /// Values of the measure of one run as sweep tables show it.
-std::optional<double> measured(const ReportRun& run, const std::string& measure) {
+std::optional<double> measured(const RunSummary& run, const std::string& measure) {
   const auto found = run.measures.find(measure);
   if (found == run.measures.end()) return std::nullopt;
   return measure == "seconds" ? found->second * 1000 : measure == "flops" ? found->second * 1e-9 : found->second;
@@ -39,7 +39,7 @@ std::optional<double> measured(const ReportRun& run, const std::string& measure)
 
 class Slicer {
  public:
-  Slicer(const std::vector<ReportRun>& runs, std::vector<std::size_t> among, const ReportOptions& options)
+  Slicer(const std::vector<RunSummary>& runs, std::vector<std::size_t> among, const ReportOptions& options)
       : runs_(runs), among_(std::move(among)), options_(options) {
     static const Values kNone{};
     for (const std::size_t i : among_) {
@@ -74,7 +74,9 @@ class Slicer {
   }
 
  private:
-  std::string value_at(const Place& place, const std::string& key) const { return axis_value(runs_[place.run], *place.values, key); }
+  std::string value_at(const Place& place, const std::string& key) const {
+    return axis_value(runs_[place.run], *place.values, key);
+  }
 
   std::vector<std::string> values_of(const std::string& key, const std::vector<Place>& among) const {
     std::set<std::string> values;
@@ -102,7 +104,8 @@ class Slicer {
         if (!keys.contains(key) && !follows(key, keys)) axes_.push_back(key);
     const auto context = std::find(axes_.begin(), axes_.end(), "window.context_tokens");
     const bool chunks = std::find(axes_.begin(), axes_.end(), "window.chunk_tokens") != axes_.end();
-    if (context != axes_.end() && chunks && count("W") > 1 && count("W") <= count("window.context_tokens")) *context = "W";
+    if (context != axes_.end() && chunks && count("W") > 1 && count("W") <= count("window.context_tokens"))
+      *context = "W";
   }
 
   /// Whether a key's value is settled by those of others: a table over all of them would be a diagonal.
@@ -124,8 +127,9 @@ class Slicer {
     if (std::find(known.begin(), known.end(), key) != known.end()) return;
     std::string axes;
     for (const std::string& axis : axes_) axes += (axes.empty() ? "" : ", ") + axis;
-    throw Error(Exit::usage, fmt::format("{}: got \"{}\", which these runs do not have; the nearest is {}; axes are {}", option, printable(key),
-                                         nearest_name(key, known), axes.empty() ? "none" : axes));
+    throw Error(Exit::usage,
+                fmt::format("{}: got \"{}\", which these runs do not have; the nearest is {}; axes are {}", option,
+                            printable(key), nearest_name(key, known), axes.empty() ? "none" : axes));
   }
 
   std::string widest(const std::string& except) const {
@@ -148,7 +152,8 @@ class Slicer {
     if (columns_.empty()) columns_ = widest(rows_);
     if (rows_.empty()) std::swap(rows_, columns_);
     // Where neither was asked for, Δ stands in the rows, as in the paper.
-    if (options_.rows.empty() && options_.columns.empty() && columns_ == "window.chunk_tokens") std::swap(rows_, columns_);
+    if (options_.rows.empty() && options_.columns.empty() && columns_ == "window.chunk_tokens")
+      std::swap(rows_, columns_);
   }
 
   std::string value_name(const std::vector<Place>& members) const {
@@ -185,7 +190,7 @@ class Slicer {
   }
 
   Cell cell(const std::vector<std::size_t>& here, const std::string& measure) const {
-    Cell out = mean_cell(runs_, here, [&](const ReportRun& run) { return measured(run, measure); });
+    Cell out = mean_cell(runs_, here, [&](const RunSummary& run) { return measured(run, measure); });
     for (const std::size_t i : here) {
       out.tokens = std::max(out.tokens, runs_[i].tokens);
       if (runs_[i].table) out.books = std::max(out.books, runs_[i].table->all.back().books);
@@ -193,7 +198,7 @@ class Slicer {
     return out;
   }
 
-  const std::vector<ReportRun>& runs_;
+  const std::vector<RunSummary>& runs_;
   std::vector<std::size_t> among_;
   std::vector<Place> places_;  // of these runs, a run's places side by side
   const ReportOptions& options_;
@@ -207,14 +212,15 @@ class Slicer {
 namespace {
 
 /// Refuses a measure that none of the runs has; a slice of others shows dashes.
-void check_value(const std::vector<ReportRun>& runs, const std::string& value) {
+void check_value(const std::vector<RunSummary>& runs, const std::string& value) {
   std::set<std::string> have;
-  for (const ReportRun& run : runs)
+  for (const RunSummary& run : runs)
     for (const auto& [name, number] : run.measures) have.insert(name);
   if (value.empty() || have.contains(value)) return;
-  if (have.empty()) throw Error(Exit::usage, fmt::format("--value: got \"{}\", but no finished run has any", printable(value)));
-  throw Error(Exit::usage, fmt::format("--value: got \"{}\", which these runs do not have; the nearest is {}", printable(value),
-                                       nearest_name(value, {have.begin(), have.end()})));
+  if (have.empty())
+    throw Error(Exit::usage, fmt::format("--value: got \"{}\", but no finished run has any", printable(value)));
+  throw Error(Exit::usage, fmt::format("--value: got \"{}\", which these runs do not have; the nearest is {}",
+                                       printable(value), nearest_name(value, {have.begin(), have.end()})));
 }
 
 }  // namespace
@@ -234,7 +240,7 @@ std::string measure_title(const std::string& measure) {
   return measure;
 }
 
-std::vector<SweepSlice> sweep_slices(const std::vector<ReportRun>& runs, const ReportOptions& options) {
+std::vector<SweepSlice> sweep_slices(const std::vector<RunSummary>& runs, const ReportOptions& options) {
   check_value(runs, options.value);
   std::map<std::string, std::vector<std::size_t>> by_experiment;
   for (std::size_t i = 0; i < runs.size(); ++i)
@@ -245,13 +251,19 @@ std::vector<SweepSlice> sweep_slices(const std::vector<ReportRun>& runs, const R
   return slices;
 }
 
-ReportTable sweep_table(const SweepSlice& slice, const std::vector<ReportRun>& runs, std::size_t number) {
+ReportTable sweep_table(const SweepSlice& slice, const std::vector<RunSummary>& runs, std::size_t number) {
   const bool single = slice.column_key.empty();
   std::string held;
   for (const auto& [key, value] : slice.fixed) held += fmt::format(", {} {}", short_name(key), value);
-  ReportTable table{fmt::format("sweep_{}", number), "", "", slice.fixed, {Column::setting(short_name(slice.row_key), slice.row_key)}, {}};
+  ReportTable table{fmt::format("sweep_{}", number),
+                    "",
+                    "",
+                    slice.fixed,
+                    {Column::setting(short_name(slice.row_key), slice.row_key)},
+                    {}};
   table.title = single ? fmt::format("Sweep of {}{}", short_name(slice.row_key), held)
-                       : fmt::format("Sweep: {} by {} and {}{}", measure_title(slice.value), short_name(slice.row_key), short_name(slice.column_key), held);
+                       : fmt::format("Sweep: {} by {} and {}{}", measure_title(slice.value), short_name(slice.row_key),
+                                     short_name(slice.column_key), held);
   table.note = "One cell a setting of both axes; seeds are their mean. – was not run, is not finished, "
                "or (of seconds) took over the base model's scores from another run.";
   std::vector<std::string> measures{slice.value};
@@ -259,13 +271,16 @@ ReportTable sweep_table(const SweepSlice& slice, const std::vector<ReportRun>& r
     measures.clear();
     for (const char* measure : {"base", "lora", "change", "seconds", "flops"})
       if (std::any_of(slice.cells.begin(), slice.cells.end(), [&](const auto& row) {
-            return std::any_of(row.front().runs.begin(), row.front().runs.end(), [&](std::size_t i) { return runs[i].measures.contains(measure); });
+            return std::any_of(row.front().runs.begin(), row.front().runs.end(),
+                               [&](std::size_t i) { return runs[i].measures.contains(measure); });
           }))
         measures.push_back(measure);
-    for (const std::string& measure : measures) table.columns.push_back(Column::of(measure_title(measure), measure, measure_format(measure)));
+    for (const std::string& measure : measures)
+      table.columns.push_back(Column::of(measure_title(measure), measure, measure_format(measure)));
   } else {
     for (const std::string& column : slice.columns) {
-      table.columns.push_back(Column::of(fmt::format("{} {}", short_name(slice.column_key), column), slice.value, measure_format(slice.value)));
+      table.columns.push_back(Column::of(fmt::format("{} {}", short_name(slice.column_key), column), slice.value,
+                                         measure_format(slice.value)));
       table.columns.back().keys = {{slice.column_key, column}};
     }
   }
@@ -274,7 +289,7 @@ ReportTable sweep_table(const SweepSlice& slice, const std::vector<ReportRun>& r
     if (!single) row.insert(row.end(), slice.cells[r].begin(), slice.cells[r].end());
     for (const std::string& measure : single ? measures : std::vector<std::string>()) {
       const Cell& here = slice.cells[r].front();
-      row.push_back(mean_cell(runs, here.runs, [&](const ReportRun& run) { return measured(run, measure); }));
+      row.push_back(mean_cell(runs, here.runs, [&](const RunSummary& run) { return measured(run, measure); }));
       row.back().books = here.books;
       row.back().tokens = here.tokens;
     }

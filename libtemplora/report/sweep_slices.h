@@ -21,10 +21,10 @@ struct SweepSlice {
 /// that differ; "W" is an axis wherever windows are, and is taken for window.context_tokens where it has no more
 /// values than that. An axis that follows from the two of the table holds no slices apart.
 /// Throws Error(usage) for an axis or value that these runs do not have, naming the nearest.
-std::vector<SweepSlice> sweep_slices(const std::vector<ReportRun>& runs, const ReportOptions& options);
+std::vector<SweepSlice> sweep_slices(const std::vector<RunSummary>& runs, const ReportOptions& options);
 
 /// A slice as a table; a single axis gets a column for each of base, lora, change and seconds that the runs have.
-ReportTable sweep_table(const SweepSlice& slice, const std::vector<ReportRun>& runs, std::size_t number);
+ReportTable sweep_table(const SweepSlice& slice, const std::vector<RunSummary>& runs, std::size_t number);
 
 /// "{:+.2f}" and the like for a measure, and its name for readers: "change of PPL [%]".
 const char* measure_format(const std::string& measure);

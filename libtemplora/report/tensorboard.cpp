@@ -35,8 +35,12 @@ std::string varint(std::uint64_t value) {
 
 // Fields of protobuf: number and wire type (0 varint, 1 eight bytes, 2 length and bytes, 5 four bytes).
 std::string field(int number, std::uint64_t value) { return varint(std::uint64_t(number) << 3) + varint(value); }
-std::string field(int number, double value) { return varint(std::uint64_t(number) << 3 | 1) + little_endian(std::bit_cast<std::uint64_t>(value)); }
-std::string field(int number, float value) { return varint(std::uint64_t(number) << 3 | 5) + little_endian(std::bit_cast<std::uint32_t>(value)); }
+std::string field(int number, double value) {
+  return varint(std::uint64_t(number) << 3 | 1) + little_endian(std::bit_cast<std::uint64_t>(value));
+}
+std::string field(int number, float value) {
+  return varint(std::uint64_t(number) << 3 | 5) + little_endian(std::bit_cast<std::uint32_t>(value));
+}
 std::string field(int number, std::string_view bytes) {
   return varint(std::uint64_t(number) << 3 | 2) + varint(bytes.size()) + std::string(bytes);
 }
@@ -44,10 +48,11 @@ std::string field(int number, std::string_view bytes) {
 using Scalars = std::vector<std::pair<std::string, double>>;
 
 void add_number(const Json& record, const char* name, const std::string& tag, Scalars& scalars) {
-  if (const auto found = record.find(name); found != record.end() && found->is_number()) scalars.emplace_back(tag, found->get<double>());
+  if (const auto found = record.find(name); found != record.end() && found->is_number())
+    scalars.emplace_back(tag, found->get<double>());
 }
 
-double start_of(const ReportRun& run) {
+double start_of(const RunSummary& run) {
   struct stat status{};
   return ::stat((run.folder / "run.json").c_str(), &status) == 0 ? static_cast<double>(status.st_mtime) : 0;
 }
@@ -83,7 +88,7 @@ double seconds_of(const Json& chunk) {
   return sum;
 }
 
-EventFile pretrain_file(const ReportRun& run, double start) {
+EventFile pretrain_file(const RunSummary& run, double start) {
   EventFile file{"pretrain", tf_record(version_event(start))};
   std::map<std::int64_t, double> wall_of_step;
   double wall = start;
@@ -135,7 +140,7 @@ std::string scalar_event(double wall_s, std::int64_t step, const Scalars& scalar
 
 std::string version_event(double wall_s) { return field(1, wall_s) + field(3, std::string_view("brain.Event:2")); }
 
-std::vector<EventFile> event_files(const ReportRun& run) {
+std::vector<EventFile> event_files(const RunSummary& run) {
   const double start = start_of(run);
   if (fs::exists(run.folder / "steps.jsonl")) return {pretrain_file(run, start)};
   std::map<std::int64_t, Growing> books;

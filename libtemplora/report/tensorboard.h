@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "report/report_run.h"
+#include "report/run_summary.h"
 
 namespace templora {
 
@@ -33,6 +33,6 @@ struct EventFile {
 /// controls, learning_rate, seconds/<phase>. By optimizer step: train/loss, train/grad_norm. A pretraining run has
 /// one file: train/loss, train/grad_norm, learning_rate and validation/nll by step. Wall times begin when run.json was
 /// written and go on by the recorded seconds.
-std::vector<EventFile> event_files(const ReportRun& run);
+std::vector<EventFile> event_files(const RunSummary& run);
 
 }  // namespace templora

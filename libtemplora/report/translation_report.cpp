@@ -30,31 +30,41 @@ Cell formatted(Cell cell, const char* format) {
   return cell;
 }
 
-std::vector<PaperValue> paper_of(const ReportRun& run, const Measure& measure, const char* side) {
-  return measure.paper == nullptr ? std::vector<PaperValue>() : paper_value(run.record, {"paper_value", side, measure.paper});
+std::vector<PaperValue> paper_of(const RunSummary& run, const Measure& measure, const char* side) {
+  return measure.paper == nullptr ? std::vector<PaperValue>()
+                                  : paper_value(run.record, {"paper_value", side, measure.paper});
 }
 
-void add_group(const std::vector<ReportRun>& runs, const RunGroup& group, ReportTable& table) {
-  const ReportRun& run = runs[group.runs.front()];
-  const auto novels = run.summary.contains("novels") && run.summary["novels"].is_array() ? static_cast<std::int64_t>(run.summary["novels"].size()) : 0;
+void add_group(const std::vector<RunSummary>& runs, const RunGroup& group, ReportTable& table) {
+  const RunSummary& run = runs[group.runs.front()];
+  const auto novels = run.summary.contains("novels") && run.summary["novels"].is_array()
+                          ? static_cast<std::int64_t>(run.summary["novels"].size())
+                          : 0;
   const auto tokens = static_cast<std::int64_t>(number_at(run.summary, "/all/tokens").value_or(0));
   for (const Measure& measure : kMeasures) {
     const auto of = [&](const char* side) {
-      return [&, side](const ReportRun& r) { return number_at(r.summary, fmt::format("/all/{}/{}", side, measure.key)); };
+      return
+          [&, side](const RunSummary& r) { return number_at(r.summary, fmt::format("/all/{}/{}", side, measure.key)); };
     };
-    std::vector<Cell> row{Cell::of(run.model()), Cell::of(run.setting("translation.context")), Cell::of(run.setting("translation.history")),
-                          Cell::of(group.label), Cell::of(measure.name), Cell::of(std::to_string(novels)), Cell::of(grouped(tokens))};
+    std::vector<Cell> row{Cell::of(run.model()),
+                          Cell::of(run.setting("translation.context")),
+                          Cell::of(run.setting("translation.history")),
+                          Cell::of(group.label),
+                          Cell::of(measure.name),
+                          Cell::of(std::to_string(novels)),
+                          Cell::of(grouped(tokens))};
     const std::size_t first = row.size();
     row.push_back(formatted(mean_cell(runs, group.runs, of("base")), measure.format));
     row.back().paper = paper_of(run, measure, "base");
     row.push_back(formatted(mean_cell(runs, group.runs, of("lora")), measure.format));
     row.back().paper = paper_of(run, measure, "temp_lora");
-    row.push_back(mean_cell(runs, group.runs, [&](const ReportRun& r) -> std::optional<double> {
+    row.push_back(mean_cell(runs, group.runs, [&](const RunSummary& r) -> std::optional<double> {
       return change_percent(of("base")(r), of("lora")(r));
     }));
     row.back().paper = paper_of(run, measure, "change_percent");
     for (std::size_t c = first; c < row.size(); ++c) row[c].books = novels, row[c].tokens = tokens;
-    for (std::size_t c = 0; c < 3; ++c) row.push_back(Cell::of(shown(row[first + c].paper, c < 2 ? "{:.2f}" : "{:+.1f}")));
+    for (std::size_t c = 0; c < 3; ++c)
+      row.push_back(Cell::of(shown(row[first + c].paper, c < 2 ? "{:.2f}" : "{:+.1f}")));
     row.push_back(Cell::of(paper_versions(run.record)));
     table.rows.push_back(std::move(row));
   }
@@ -69,15 +79,18 @@ struct SummaryColumn {
   bool exponentiate = false;  // a mean NLL that is shown as a perplexity
 };
 
-ReportTable summary_table(const std::vector<ReportRun>& runs, const std::vector<RunGroup>& groups, const std::string& id, const std::string& title,
-                          const std::string& note, const std::vector<SummaryColumn>& numbers) {
-  ReportTable table{id, title, note, {}, {Column::setting("model", "model"), Column::setting("settings", "settings")}, {}};
-  for (const SummaryColumn& number : numbers) table.columns.push_back(Column::of(number.head, number.name, number.format));
+ReportTable summary_table(const std::vector<RunSummary>& runs, const std::vector<RunGroup>& groups,
+                          const std::string& id, const std::string& title, const std::string& note,
+                          const std::vector<SummaryColumn>& numbers) {
+  ReportTable table{id, title, note, {}, {Column::setting("model", "model"), Column::setting("settings", "settings")},
+                    {}};
+  for (const SummaryColumn& number : numbers)
+    table.columns.push_back(Column::of(number.head, number.name, number.format));
   for (const RunGroup& group : groups) {
-    const ReportRun& run = runs[group.runs.front()];
+    const RunSummary& run = runs[group.runs.front()];
     std::vector<Cell> row{Cell::of(run.model()), Cell::of(group.label)};
     for (const SummaryColumn& number : numbers)
-      row.push_back(mean_cell(runs, group.runs, [&](const ReportRun& r) -> std::optional<double> {
+      row.push_back(mean_cell(runs, group.runs, [&](const RunSummary& r) -> std::optional<double> {
         const auto value = number_at(r.summary, number.pointer);
         return value && number.exponentiate ? perplexity_of(*value) : value;
       }));
@@ -88,38 +101,45 @@ ReportTable summary_table(const std::vector<ReportRun>& runs, const std::vector<
 
 }  // namespace
 
-std::vector<ReportTable> translation_tables(const std::vector<ReportRun>& runs) {
+std::vector<ReportTable> translation_tables(const std::vector<RunSummary>& runs) {
   const std::vector<RunGroup> groups = group_runs(runs, "translation");
   if (groups.empty()) return {};
-  ReportTable table{"guofeng",
-                    "Translation: base and + Temp-LoRA",
-                    "PPL is that of the references, each behind the prompt that asks for it. BLEU and chrF2 are those of one corpus. Change is "
-                    "Temp-LoRA against the base. The paper's PPL is taken to be the mean over sentences, which is what the released code prints; "
-                    "– is unknown.",
-                    {},
-                    {Column::setting("model", "model"), Column::setting("context", "context"), Column::setting("history", "history"),
-                     Column::setting("other settings", "settings"), Column::setting("score", "score"), Column::remark("novels"),
-                     Column::remark("reference tokens"), Column::of("base", "base", "{:.4g}"), Column::of("Temp-LoRA", "lora", "{:.4g}"),
-                     Column::of("change %", "change_percent", "{:+.1f}"), Column::remark("paper base"), Column::remark("paper Temp-LoRA"),
-                     Column::remark("paper change %"), Column::remark("paper version")},
-                    {}};
+  ReportTable table{
+      "guofeng",
+      "Translation: base and + Temp-LoRA",
+      "PPL is that of the references, each behind the prompt that asks for it. BLEU and chrF2 are those of one corpus. "
+      "Change is "
+      "Temp-LoRA against the base. The paper's PPL is taken to be the mean over sentences, which is what the released "
+      "code prints; "
+      "– is unknown.",
+      {},
+      {Column::setting("model", "model"), Column::setting("context", "context"), Column::setting("history", "history"),
+       Column::setting("other settings", "settings"), Column::setting("score", "score"), Column::remark("novels"),
+       Column::remark("reference tokens"), Column::of("base", "base", "{:.4g}"),
+       Column::of("Temp-LoRA", "lora", "{:.4g}"), Column::of("change %", "change_percent", "{:+.1f}"),
+       Column::remark("paper base"), Column::remark("paper Temp-LoRA"), Column::remark("paper change %"),
+       Column::remark("paper version")},
+      {}};
   for (const RunGroup& group : groups) add_group(runs, group, table);
   return {table};
 }
 
-std::vector<ReportTable> other_tables(const std::vector<ReportRun>& runs) {
+std::vector<ReportTable> other_tables(const std::vector<RunSummary>& runs) {
   std::vector<ReportTable> tables;
   if (const auto groups = group_runs(runs, "generation"); !groups.empty())
-    tables.push_back(summary_table(runs, groups, "generation", "Generated texts",
-                                   "Means over the text weighted with tokens. A text drifts where its last quarter differs from its first.",
-                                   {{"tokens", "tokens", "/all/tokens", "{:.0f}"},
-                                    {"base PPL", "base", "/all/base_nll", "{:.3f}", true},
-                                    {"Temp-LoRA PPL", "lora", "/all/lora_nll", "{:.3f}", true},
-                                    {"base PPL, last quarter", "base_last_quarter", "/last_quarter/base_nll", "{:.3f}", true},
-                                    {"repeated 4-grams", "repeated_4grams", "/all/repeated_4grams", "{:.3f}"},
-                                    {"repeated 4-grams, last quarter", "repeated_4grams_last_quarter", "/last_quarter/repeated_4grams", "{:.3f}"}}));
+    tables.push_back(summary_table(
+        runs, groups, "generation", "Generated texts",
+        "Means over the text weighted with tokens. A text drifts where its last quarter differs from its first.",
+        {{"tokens", "tokens", "/all/tokens", "{:.0f}"},
+         {"base PPL", "base", "/all/base_nll", "{:.3f}", true},
+         {"Temp-LoRA PPL", "lora", "/all/lora_nll", "{:.3f}", true},
+         {"base PPL, last quarter", "base_last_quarter", "/last_quarter/base_nll", "{:.3f}", true},
+         {"repeated 4-grams", "repeated_4grams", "/all/repeated_4grams", "{:.3f}"},
+         {"repeated 4-grams, last quarter", "repeated_4grams_last_quarter", "/last_quarter/repeated_4grams",
+          "{:.3f}"}}));
   if (const auto groups = group_runs(runs, "pretrain"); !groups.empty())
-    tables.push_back(summary_table(runs, groups, "pretrain", "Pretraining", "Held-back texts, all of them, after the last step.",
+    tables.push_back(summary_table(runs, groups, "pretrain", "Pretraining",
+                                   "Held-out texts, all of them, after the last step.",
                                    {{"steps", "steps", "/steps", "{:.0f}"},
                                     {"tokens", "tokens", "/tokens", "{:.0f}"},
                                     {"validation PPL", "validation_perplexity", "/validation/perplexity", "{:.3f}"},

@@ -6,7 +6,7 @@
 
 #include "metrics/derived.h"
 #include "report/markdown.h"
-#include "run/model_name.h"
+#include "config/model_name.h"
 
 namespace templora {
 namespace {
@@ -39,13 +39,15 @@ const Measure kMeasures[] = {
     {"PPL, mean over sentences", "{:.3f}", [](const TranslationScores& s) { return s.sentence_perplexity; }},
     {"BLEU", "{:.2f}", [](const TranslationScores& s) { return std::optional(s.bleu.score); }},
     {"chrF2", "{:.2f}", [](const TranslationScores& s) { return std::optional(s.chrf.score); }},
-    {"BLEU of the released script (0–1)", "{:.4f}", [](const TranslationScores& s) { return std::optional(s.released_bleu); }},
+    {"BLEU of the released script (0–1)", "{:.4f}",
+     [](const TranslationScores& s) { return std::optional(s.released_bleu); }},
     {"COMET", "{:.4f}", [](const TranslationScores& s) { return s.comet; }}};
 
 void append_all(const TranslationRow& row, std::string& out) {
   out += "| all novels | base | Temp-LoRA | change % |\n| --- | ---: | ---: | ---: |\n";
   for (const Measure& measure : kMeasures) {
-    const auto base = row.base ? measure.of(*row.base) : std::nullopt, lora = row.lora ? measure.of(*row.lora) : std::nullopt;
+    const auto base = row.base ? measure.of(*row.base) : std::nullopt,
+               lora = row.lora ? measure.of(*row.lora) : std::nullopt;
     out += fmt::format("| {} | {} | {} | {} |\n", measure.name, cell(base, measure.format), cell(lora, measure.format),
                        change(base, lora));
   }
@@ -53,7 +55,8 @@ void append_all(const TranslationRow& row, std::string& out) {
 
 void append_novels(const std::vector<TranslationRow>& rows, std::string& out) {
   out +=
-      "| novel | pairs | reference tokens | base PPL | Temp-LoRA PPL | base BLEU | Temp-LoRA BLEU | base chrF2 | Temp-LoRA chrF2 | "
+      "| novel | pairs | reference tokens | base PPL | Temp-LoRA PPL | base BLEU | Temp-LoRA BLEU | base chrF2 | "
+      "Temp-LoRA chrF2 | "
       "base COMET | Temp-LoRA COMET |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n";
   for (const TranslationRow& row : rows) {
     out += fmt::format("| {} | {} | {} |", escaped(row.label), grouped(row.pairs), grouped(row.tokens));
@@ -72,9 +75,12 @@ void append_remarks(const TranslationTable& table, std::string& out) {
   if (!table.comet_note.empty()) out += fmt::format(" {}.", escaped(table.comet_note));
   out += "\n";
   if (all.skipped > 0)
-    out += fmt::format("\n{} pairs have an empty side: they stayed in the text, but were neither translated nor scored.\n", grouped(all.skipped));
+    out +=
+        fmt::format("\n{} pairs have an empty side: they stayed in the text, but were neither translated nor scored.\n",
+                    grouped(all.skipped));
   if (all.cut_pairs > 0)
-    out += fmt::format("\nThe window had no room for the whole history of {} pairs; its oldest pairs were cut.\n", grouped(all.cut_pairs));
+    out += fmt::format("\nThe window had no room for the whole history of {} pairs; its oldest pairs were cut.\n",
+                       grouped(all.cut_pairs));
   const auto unheld = [](const std::optional<TranslationScores>& scores) {
     return scores && (!scores->perplexity || !scores->sentence_perplexity);
   };
@@ -83,7 +89,8 @@ void append_remarks(const TranslationTable& table, std::string& out) {
     out += fmt::format("\n{}.\n", kNoPerplexity);
   for (const auto& [name, who] : {std::pair{"base", &all.base}, std::pair{"Temp-LoRA", &all.lora}})
     if (*who && (*who)->not_stopped > 0)
-      out += fmt::format("\n{} translations by {} met no stop and ended at the greatest length.\n", grouped((*who)->not_stopped), name);
+      out += fmt::format("\n{} translations by {} met no stop and ended at the greatest length.\n",
+                         grouped((*who)->not_stopped), name);
 }
 
 }  // namespace
@@ -98,9 +105,12 @@ std::string translation_markdown(const TranslationTable& table, const Json& run_
   append_novels(table.novels, out);
   out +=
       "\n## What the numbers are\n\n"
-      "PPL is exp(ΣNLL / Σtokens) over the references' tokens, each reference scored behind the prompt that asks for it; the "
-      "mean over sentences is Σ(exp(mean NLL of a sentence) · tokens) / Σ tokens, what the released code prints, never smaller. "
-      "BLEU and chrF2 are those of one corpus, all novels together in the first table. Change is Temp-LoRA against the base. "
+      "PPL is exp(ΣNLL / Σtokens) over the references' tokens, each reference scored behind the prompt that asks for "
+      "it; the "
+      "mean over sentences is Σ(exp(mean NLL of a sentence) · tokens) / Σ tokens, what the released code prints, never "
+      "smaller. "
+      "BLEU and chrF2 are those of one corpus, all novels together in the first table. Change is Temp-LoRA against the "
+      "base. "
       "Every sentence was translated and scored before anything was trained on it.\n";
   return out;
 }

@@ -6,7 +6,7 @@
 
 #include "core/hash.h"
 #include "core/log.h"
-#include "run/config_fields.h"
+#include "config/config_fields.h"
 
 namespace templora {
 namespace {
@@ -27,7 +27,8 @@ BaseScores::BaseScores(fs::path folder, const Json& effective, const Json& ident
   Json machine = identity;
   for (const auto& item : identity.items()) {
     const std::string& name = item.key();
-    const bool other = name == "config_hash" || name == "init_from_hash" || name.starts_with("text_") || name.starts_with("control_");
+    const bool other =
+        name == "config_hash" || name == "init_from_hash" || name.starts_with("text_") || name.starts_with("control_");
     if (other) machine.erase(name);
   }
   key_ = Json{{"version", TEMPLORA_VERSION}, {"settings", settings}, {"identity", machine}, {"processor", processor}};
@@ -40,7 +41,8 @@ fs::path BaseScores::file(const std::string& text_hash, std::int64_t tokens) con
   return folder_ / (hash_hex(dump_json(key, "base scores")) + ".f32");
 }
 
-std::optional<std::vector<float>> BaseScores::find(const std::string& text_hash, std::int64_t tokens, std::int64_t count) const {
+std::optional<std::vector<float>> BaseScores::find(const std::string& text_hash, std::int64_t tokens,
+                                                   std::int64_t count) const {
   const fs::path path = file(text_hash, tokens);
   if (count == 0 || !fs::exists(path)) return std::nullopt;
   std::string content;

@@ -11,7 +11,7 @@
 namespace templora {
 
 /// The base model's NLLs of whole books, kept in a folder that any number of runs share: they do not depend on how the
-/// module is made or trained. A book's are found by everything that decides their bits, so what is found are the very
+/// adapter is made or trained. A book's are found by everything that decides their bits, so what is found are the very
 /// bits that would be computed. See docs/formats.md.
 class BaseScores {
  public:

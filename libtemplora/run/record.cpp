@@ -101,40 +101,41 @@ Record record_from_json(const Json& json, const std::string& where) {
 
 }  // namespace
 
-const char* scorer_name(Scorer scorer) {
-  switch (scorer) {
-    case Scorer::base: return "base";
-    case Scorer::lora: return "lora";
-    case Scorer::other_book: return "other_book";
-    case Scorer::mixed_books: return "mixed_books";
+const char* arm_name(Arm arm) {
+  switch (arm) {
+    case Arm::base: return "base";
+    case Arm::lora: return "lora";
+    case Arm::other_book: return "other_book";
+    case Arm::mixed_books: return "mixed_books";
   }
   return "";
 }
 
-std::optional<double> mean_nll(const ChunkRecord& record, Scorer scorer) {
-  if (scorer == Scorer::base) return record.base_nll;
-  if (scorer == Scorer::lora) return record.lora_nll;
-  const auto control = record.controls.find(scorer);
+std::optional<double> mean_nll(const ChunkRecord& record, Arm arm) {
+  if (arm == Arm::base) return record.base_nll;
+  if (arm == Arm::lora) return record.lora_nll;
+  const auto control = record.controls.find(arm);
   return control == record.controls.end() ? std::nullopt : control->second.nll;
 }
 
 Json to_json(const ChunkRecord& r) {
   Json json = fields_to_json(r);
-  for (const auto& [scorer, control] : r.controls) {
-    const std::string name = scorer_name(scorer);
+  for (const auto& [arm, control] : r.controls) {
+    const std::string name = arm_name(arm);
     json[name + "_nll"] = optional_json(control.nll);
-    json[name + "_trained"] =
-        control.trained_book.empty() ? Json(nullptr) : Json{{"book", control.trained_book}, {"first_token", control.trained_token}};
+    json[name + "_trained"] = control.trained_book.empty()
+                                  ? Json(nullptr)
+                                  : Json{{"book", control.trained_book}, {"first_token", control.trained_token}};
   }
   return json;
 }
 
 ChunkRecord chunk_record_from_json(const Json& json, const std::string& where) {
   auto r = record_from_json<ChunkRecord>(json, where);
-  for (const Scorer scorer : kControlScorers) {
-    const std::string name = scorer_name(scorer);
+  for (const Arm arm : kControlArms) {
+    const std::string name = arm_name(arm);
     if (!json.contains(name + "_nll")) continue;
-    ControlRecord& control = r.controls[scorer];
+    ControlRecord& control = r.controls[arm];
     get(json, where, (name + "_nll").c_str(), control.nll);
     const auto trained = json.find(name + "_trained");
     if (trained == json.end() || trained->is_null()) continue;
@@ -156,8 +157,14 @@ Json to_json(const BookRecord& r) { return fields_to_json(r); }
 GenerationRecord generation_record_from_json(const Json& json, const std::string& where) {
   return record_from_json<GenerationRecord>(json, where);
 }
-PairRecord pair_record_from_json(const Json& json, const std::string& where) { return record_from_json<PairRecord>(json, where); }
-CometRecord comet_record_from_json(const Json& json, const std::string& where) { return record_from_json<CometRecord>(json, where); }
-BookRecord book_record_from_json(const Json& json, const std::string& where) { return record_from_json<BookRecord>(json, where); }
+PairRecord pair_record_from_json(const Json& json, const std::string& where) {
+  return record_from_json<PairRecord>(json, where);
+}
+CometRecord comet_record_from_json(const Json& json, const std::string& where) {
+  return record_from_json<CometRecord>(json, where);
+}
+BookRecord book_record_from_json(const Json& json, const std::string& where) {
+  return record_from_json<BookRecord>(json, where);
+}
 
 }  // namespace templora

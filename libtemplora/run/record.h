@@ -13,14 +13,14 @@
 
 namespace templora {
 
-/// Whose NLL it is: the base model's, the temporary module's, or that of a control's module.
-enum class Scorer { base, lora, other_book, mixed_books };
-inline constexpr std::array kScorers{Scorer::base, Scorer::lora, Scorer::other_book, Scorer::mixed_books};
-inline constexpr std::array kControlScorers{Scorer::other_book, Scorer::mixed_books};
-const char* scorer_name(Scorer scorer);  ///< "base", "lora", "other_book", "mixed_books": as in file names and keys
+/// Whose NLL it is: the base model's, the temporary adapter's, or that of a control's adapter.
+enum class Arm { base, lora, other_book, mixed_books };
+inline constexpr std::array kArms{Arm::base, Arm::lora, Arm::other_book, Arm::mixed_books};
+inline constexpr std::array kControlArms{Arm::other_book, Arm::mixed_books};
+const char* arm_name(Arm arm);  ///< "base", "lora", "other_book", "mixed_books": as in file names and keys
 
-/// What a field of a record is on disk. Each record has one visit_fields(record, visitor), which names its fields in the order
-/// of their keys; writing and reading come from it.
+/// What a field of a record is on disk. Each record has one visit_fields(record, visitor), which names its fields in
+/// the order of their keys; writing and reading come from it.
 enum class Field {
   plain,    ///< there; an optional one is null where it has no value
   count,    ///< the same, from 0 to 2^53
@@ -32,7 +32,7 @@ enum class Field {
 template <class Record, class Of>
 concept Like = std::same_as<std::remove_const_t<Record>, Of>;
 
-/// What a control's module did at one chunk.
+/// What a control's adapter did at one chunk.
 struct ControlRecord {
   std::optional<double> nll;    ///< mean over the chunk's scored tokens, nats
   std::string trained_book;     ///< text that it was trained on afterwards; empty where it was not
@@ -66,9 +66,10 @@ struct ChunkRecord {
   std::int64_t context_tokens = 0;      ///< tokens that the model saw before the chunk
   std::optional<double> base_nll;       ///< mean over scored tokens, nats
   std::optional<double> lora_nll;
-  std::map<Scorer, ControlRecord> controls;  ///< of the controls that the run has
-  std::optional<StalenessRecord> staleness;  ///< of the module, at the chunks where it was measured
-  std::optional<double> short_context_nll;  ///< as lora_nll, behind train.gap_context_tokens; where train.steps_by_gap asks
+  std::map<Arm, ControlRecord> controls;  ///< of the controls that the run has
+  std::optional<StalenessRecord> staleness;  ///< of the adapter, at the chunks where it was measured
+  std::optional<double>
+      short_context_nll;                ///< as lora_nll, behind train.gap_context_tokens; where train.steps_by_gap asks
   std::vector<double> train_loss;       ///< one a training step made after this chunk was scored, nats
   std::vector<double> grad_norm;        ///< before clipping, one a step
   std::optional<std::int64_t> trained_chunk;  ///< chunk that those steps trained on (lags by train.lag_chunks)
@@ -78,7 +79,7 @@ struct ChunkRecord {
   std::map<std::string, double> seconds;  ///< phase -> wall seconds; they add up to the chunk's time
 };
 
-/// But for `controls`, whose keys begin with the scorer's name.
+/// But for `controls`, whose keys begin with the arm's name.
 template <Like<ChunkRecord> Record, class Visitor>
 void visit_fields(Record& r, Visitor&& v) {
   v("book", r.book);
@@ -102,8 +103,8 @@ void visit_fields(Record& r, Visitor&& v) {
 }
 
 Json to_json(const ChunkRecord& record);
-/// Mean NLL of a scorer at a chunk, if it has one.
-std::optional<double> mean_nll(const ChunkRecord& record, Scorer scorer);
+/// Mean NLL of a arm at a chunk, if it has one.
+std::optional<double> mean_nll(const ChunkRecord& record, Arm arm);
 /// Throws Error(bad_input) naming `where` and the field.
 ChunkRecord chunk_record_from_json(const Json& json, const std::string& where);
 
@@ -113,9 +114,10 @@ struct GenerationRecord {
   std::int64_t first_token = 0;     ///< position in the text, prompt included
   std::int64_t tokens = 0;
   std::int64_t context_tokens = 0;  ///< tokens in sight when the chunk was begun
-  std::int64_t adapter_version = 0;  ///< chunks that the writing module had learnt
-  std::optional<double> base_nll;   ///< mean over the chunk by the base model behind the last window.context_tokens, nats
-  std::optional<double> lora_nll;   ///< the same by the module that wrote it
+  std::int64_t adapter_version = 0;  ///< chunks that the writing adapter had learnt
+  std::optional<double>
+      base_nll;  ///< mean over the chunk by the base model behind the last window.context_tokens, nats
+  std::optional<double> lora_nll;   ///< the same by the adapter that wrote it
   double repeated_4grams = 0;       ///< share of 4-grams that were in the text before
   std::vector<double> distinct;     ///< distinct n-grams over n-grams of the chunk, n = 1, 2, 3, 4
   std::optional<std::int64_t> trained_chunk;
@@ -171,7 +173,7 @@ struct PairRecord {
   std::int64_t lora_prompt_tokens = 0;
   std::int64_t base_read_tokens = 0;    ///< of the prompt, those read for this sentence; the rest was there already
   std::int64_t lora_read_tokens = 0;
-  std::int64_t cut_pairs = 0;           ///< oldest pairs that the window had no room for (the larger of the two prompts')
+  std::int64_t cut_pairs = 0;  ///< oldest pairs that the window had no room for (the larger of the two prompts')
 };
 
 template <Like<PairRecord> Record, class Visitor>
@@ -219,8 +221,8 @@ Json to_json(const CometRecord& record);
 /// Throws Error(bad_input) naming `where` and the field.
 CometRecord comet_record_from_json(const Json& json, const std::string& where);
 
-/// What a chunk of a novel taught the module: fields of its line in chunks.jsonl.
-struct LessonRecord {
+/// What a chunk of a novel taught the adapter: fields of its line in chunks.jsonl.
+struct SegmentRecord {
   std::int64_t tokens = 0;    ///< length of the training text
   std::int64_t labelled = 0;  ///< of them, those with a loss
   std::int64_t steps = 0;     ///< optimizer steps

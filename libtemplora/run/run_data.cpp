@@ -19,13 +19,13 @@ constexpr double kMeanTolerance = 1e-3;  // a chunk's mean may have been taken i
 }
 
 /// Checks that a book's NLL file holds what its chunks say, and returns it.
-std::vector<float> read_nll(const fs::path& path, Scorer scorer, const std::vector<const ChunkRecord*>& chunks) {
+std::vector<float> read_nll(const fs::path& path, Arm arm, const std::vector<const ChunkRecord*>& chunks) {
   const std::vector<float> values = read_floats(path);
   std::size_t at = 0;
   for (const ChunkRecord* chunk : chunks) {
-    const std::optional<double> mean = mean_nll(*chunk, scorer);
+    const std::optional<double> mean = mean_nll(*chunk, arm);
     const auto count = static_cast<std::size_t>(chunk->scored_tokens);
-    if (!mean && count > 0) disagree(path.string(), fmt::format("chunk {} has no {}_nll", chunk->chunk, scorer_name(scorer)));
+    if (!mean && count > 0) disagree(path.string(), fmt::format("chunk {} has no {}_nll", chunk->chunk, arm_name(arm)));
     if (values.size() - at < count)
       disagree(path.string(), fmt::format("got {} values, wanted more for chunk {}", values.size(), chunk->chunk));
     double sum = 0;
@@ -34,7 +34,8 @@ std::vector<float> read_nll(const fs::path& path, Scorer scorer, const std::vect
     if (count == 0) continue;
     const double found = sum / static_cast<double>(count);
     if (!(std::abs(found - *mean) <= kMeanTolerance * std::max(1.0, std::abs(*mean))))
-      disagree(path.string(), fmt::format("chunk {} has the mean {}, wanted {} as in chunks.jsonl", chunk->chunk, found, *mean));
+      disagree(path.string(),
+               fmt::format("chunk {} has the mean {}, wanted {} as in chunks.jsonl", chunk->chunk, found, *mean));
   }
   if (at != values.size())
     disagree(path.string(), fmt::format("got {} values, wanted {} as the chunks say", values.size(), at));
@@ -49,7 +50,8 @@ void check_follows(const ChunkRecord& chunk, const std::vector<const ChunkRecord
     disagree(where, fmt::format("got chunk {} at token {}, wanted chunk {} at token {}", chunk.chunk, chunk.first_token,
                                 wanted_chunk, wanted_token));
   if (chunk.scored_tokens < 0 || chunk.scored_tokens > chunk.tokens || chunk.scored_tokens < chunk.tokens - 1)
-    disagree(where, fmt::format("got {} of {} tokens scored, wanted all, or all but the first", chunk.scored_tokens, chunk.tokens));
+    disagree(where, fmt::format("got {} of {} tokens scored, wanted all, or all but the first", chunk.scored_tokens,
+                                chunk.tokens));
 }
 
 }  // namespace
@@ -82,9 +84,11 @@ RunData read_run(const fs::path& path) {
   data.run = parse_json(read_file(run), run);
   if (!data.run.is_object()) refuse(run, "got no object, wanted the record of a run");
   for (const char* part : {"config", "identity"})
-    if (data.run.contains(part) && !data.run.at(part).is_object()) refuse(run, fmt::format("{}: got no object, wanted one", part));
+    if (data.run.contains(part) && !data.run.at(part).is_object())
+      refuse(run, fmt::format("{}: got no object, wanted one", part));
   for (const char* text : {"processor", "templora_version"})
-    if (data.run.contains(text) && !data.run.at(text).is_string()) refuse(run, fmt::format("{}: got no string, wanted one", text));
+    if (data.run.contains(text) && !data.run.at(text).is_string())
+      refuse(run, fmt::format("{}: got no string, wanted one", text));
 
   std::map<std::int64_t, std::vector<const ChunkRecord*>> chunks_of;
   read_jsonl(path / "books.jsonl", [&](const Json& json, const std::string& where) {
@@ -107,19 +111,20 @@ RunData read_run(const fs::path& path) {
     book->second.push_back(&chunk);
   }
   for (const auto& [book_index, chunks] : chunks_of)
-    for (const Scorer scorer : kScorers) {
-      const fs::path file = path / "nll" / fmt::format("{}-{}.f32", book_index, scorer_name(scorer));
+    for (const Arm arm : kArms) {
+      const fs::path file = path / "nll" / fmt::format("{}-{}.f32", book_index, arm_name(arm));
       bool scored = false;
-      for (const ChunkRecord* chunk : chunks) scored |= mean_nll(*chunk, scorer).has_value();
-      if (scored || fs::exists(file)) data.nll[book_index][scorer] = read_nll(file, scorer, chunks);
+      for (const ChunkRecord* chunk : chunks) scored |= mean_nll(*chunk, arm).has_value();
+      if (scored || fs::exists(file)) data.nll[book_index][arm] = read_nll(file, arm, chunks);
     }
   return data;
 }
 
 std::vector<GenerationRecord> read_generation(const fs::path& path) {
   std::vector<GenerationRecord> chunks;
-  read_jsonl(path / "chunks.jsonl",
-                [&](const Json& json, const std::string& where) { chunks.push_back(generation_record_from_json(json, where)); });
+  read_jsonl(path / "chunks.jsonl", [&](const Json& json, const std::string& where) {
+    chunks.push_back(generation_record_from_json(json, where));
+  });
   return chunks;
 }
 
@@ -132,29 +137,34 @@ std::map<std::string, double> read_step_seconds(const fs::path& path) {
       else
         sums["step"] += step.at("seconds").get<double>();
     } catch (const nlohmann::json::exception&) {
-      throw Error(Exit::bad_input, fmt::format("{}: seconds and phase_seconds: got no numbers, wanted a step as a pretraining writes it", where));
+      throw Error(Exit::bad_input,
+                  fmt::format("{}: seconds and phase_seconds: got no numbers, wanted a step as a pretraining writes it",
+                              where));
     }
   });
   return sums;
 }
 
-std::vector<LessonRecord> read_lessons(const fs::path& path) {
-  std::vector<LessonRecord> lessons;
+std::vector<SegmentRecord> read_segments(const fs::path& path) {
+  std::vector<SegmentRecord> segments;
   read_jsonl(path / "chunks.jsonl", [&](const Json& json, const std::string& where) {
     try {
-      lessons.push_back({json.at("lesson_tokens").get<std::int64_t>(), json.at("labelled_tokens").get<std::int64_t>(),
+      segments.push_back({json.at("lesson_tokens").get<std::int64_t>(), json.at("labelled_tokens").get<std::int64_t>(),
                          std::int64_t(json.at("train_loss").size())});
     } catch (const nlohmann::json::exception&) {
-      throw Error(Exit::bad_input, fmt::format("{}: lesson_tokens, labelled_tokens and train_loss are wanted, as a translation writes them", where));
+      throw Error(
+          Exit::bad_input,
+          fmt::format("{}: lesson_tokens, labelled_tokens and train_loss are wanted, as a translation writes them",
+                      where));
     }
   });
-  return lessons;
+  return segments;
 }
 
 std::vector<PairRecord> read_pairs(const fs::path& path) {
   std::vector<PairRecord> pairs;
   read_jsonl(path / "pairs.jsonl",
-                [&](const Json& json, const std::string& where) { pairs.push_back(pair_record_from_json(json, where)); });
+             [&](const Json& json, const std::string& where) { pairs.push_back(pair_record_from_json(json, where)); });
   return pairs;
 }
 

@@ -28,8 +28,8 @@ constexpr const char* kBooksName = "books.jsonl";
 constexpr const char* kChunksName = "chunks.jsonl";
 constexpr std::size_t kMostOpenFiles = 16;  // a run may have thousands of books
 
-std::string nll_name(std::int64_t book_index, Scorer scorer) {
-  return fmt::format("nll/{}-{}.f32", book_index, scorer_name(scorer));
+std::string nll_name(std::int64_t book_index, Arm arm) {
+  return fmt::format("nll/{}-{}.f32", book_index, arm_name(arm));
 }
 
 /// Whether the folder holds nothing of a run: it is empty, or was left by a crash before run.json was there.
@@ -70,14 +70,16 @@ const Json& identity_of(const Json& run, const std::string& where, Exit code) {
 void create_folder(const fs::path& path) {
   std::error_code failure;
   fs::create_directories(path, failure);
-  if (failure) throw Error(Exit::resources, fmt::format("{}: cannot create the folder: {}", path.string(), failure.message()));
+  if (failure)
+    throw Error(Exit::resources, fmt::format("{}: cannot create the folder: {}", path.string(), failure.message()));
 }
 
 /// What a run that goes on finds: the folders that it writes to, and nothing half-written.
 void tidy(const fs::path& run) {
   create_folder(run / "nll");
   create_folder(run / "state");
-  for (const char* file : {"run.json.tmp-*", "perplexity.svg.tmp-*", "table.md.tmp-*", "cost.md.tmp-*", "text.txt.tmp-*", "comet.jsonl.tmp-*", "summary.json.tmp-*"})
+  for (const char* file : {"run.json.tmp-*", "perplexity.svg.tmp-*", "table.md.tmp-*", "cost.md.tmp-*",
+                           "text.txt.tmp-*", "comet.jsonl.tmp-*", "summary.json.tmp-*"})
     remove_leftovers(run, file);
 }
 
@@ -101,7 +103,8 @@ struct RunFolder::Lock {
   explicit Lock(const fs::path& folder) {
     const fs::path path = folder / kLockName;
     fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (fd < 0) throw Error(Exit::resources, fmt::format("{}: cannot be opened: {}", path.string(), std::strerror(errno)));
+    if (fd < 0)
+      throw Error(Exit::resources, fmt::format("{}: cannot be opened: {}", path.string(), std::strerror(errno)));
     while (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
       if (errno == EINTR) continue;
       const int failure = errno;
@@ -128,7 +131,8 @@ RunFolder RunFolder::create(const fs::path& path, const Json& run_record) {
   identity_of(run_record, "run.json", Exit::usage);
   Json record = run_record;
   // config_hash knows paths as they were written; this one finds a setting that was changed later.
-  if (const auto config = record.find("config"); config != record.end()) record["effective_hash"] = hash_hex(config->dump());
+  if (const auto config = record.find("config"); config != record.end())
+    record["effective_hash"] = hash_hex(config->dump());
   const std::string text = dump_json_pretty(record, "run.json");
   const auto require_empty = [&] {
     if (fs::exists(path) && !fs::is_directory(path))
@@ -156,7 +160,8 @@ RunFolder RunFolder::resume(const fs::path& path, const Json& run_record, const 
   RunFolder folder(path);
   if (!fs::exists(path / "run.json")) {
     if (!holds_no_run(path))
-      throw Error(Exit::usage, fmt::format("{}: run.json is missing, wanted the folder of a run to resume", path.string()));
+      throw Error(Exit::usage,
+                  fmt::format("{}: run.json is missing, wanted the folder of a run to resume", path.string()));
     return create(path, run_record);
   }
   folder.lock_ = std::make_shared<Lock>(path);
@@ -180,8 +185,9 @@ void RunFolder::reopen() {
   std::optional<StateFile> state = newest_state();
   // resume() would start over here; a result that somebody may still want is not given up for that.
   if (!state)
-    throw Error(Exit::bad_input, fmt::format("{}: got no saved state, wanted that of the finished run to go on from; start another run",
-                                             (path_ / "state").string()));
+    throw Error(Exit::bad_input,
+                fmt::format("{}: got no saved state, wanted that of the finished run to go on from; start another run",
+                            (path_ / "state").string()));
   for (const char* file : {"summary.json", "table.md", "cost.md"}) fs::remove(path_ / file);
   // The records are cut next: after a power cut no summary may stand beside shorter ones.
   if (const int failure = sync_folder(path_); failure != 0)
@@ -200,9 +206,10 @@ std::optional<StateFile> RunFolder::newest_state() const {
     if (!found) log_line(fmt::format("{}: state {} is not used: {}", path_.string(), *number, why));
   }
   if (!found && !numbers.empty())
-    throw Error(Exit::bad_input, fmt::format("{}: none of the saved states can be used, and nothing was changed; delete this folder to "
-                                             "start over, or start another run",
-                                             states.string()));
+    throw Error(Exit::bad_input,
+                fmt::format("{}: none of the saved states can be used, and nothing was changed; delete this folder to "
+                            "start over, or start another run",
+                            states.string()));
   return found;
 }
 
@@ -257,8 +264,8 @@ void RunFolder::append_book(const BookRecord& record) { append_line(kBooksName, 
 
 void RunFolder::append_chunk(const ChunkRecord& record) { append_line(kChunksName, to_json(record)); }
 
-void RunFolder::append_nll(std::int64_t book_index, Scorer scorer, std::span<const float> nll) {
-  const std::string name = nll_name(book_index, scorer);
+void RunFolder::append_nll(std::int64_t book_index, Arm arm, std::span<const float> nll) {
+  const std::string name = nll_name(book_index, arm);
   AppendFile& values = file(name);
   values.append(nll);
   sizes_[name] = values.size();

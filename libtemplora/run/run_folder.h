@@ -11,7 +11,7 @@
 
 #include "core/file.h"
 #include "core/json.h"
-#include "run/config.h"
+#include "config/config.h"
 #include "run/record.h"
 
 namespace templora {
@@ -19,7 +19,7 @@ namespace templora {
 struct StateFile;
 
 /// A run's folder while it is written: run.json (config, versions, device, hashes; written first),
-/// books.jsonl, chunks.jsonl, nll/<book_index>-<scorer>.f32 (raw little-endian float32, one value a scored
+/// books.jsonl, chunks.jsonl, nll/<book_index>-<arm>.f32 (raw little-endian float32, one value a scored
 /// token, in order), state/ (for resume), summary.json and table.md at the end. See docs/formats.md.
 ///
 /// run.json is an object that the caller fills. This class reads its `identity` (an object of strings and
@@ -34,15 +34,14 @@ class RunFolder {
   /// A run to go on with: run.json's `identity` (config hash, threads, CPU capability, torch version, weight
   /// hash, text hashes) must equal `run_record`'s, else Error(usage) that names each difference; its config hash may
   /// be `other_config_hash` too (LoadedConfig::hash_of_0_1). Files are cut
-  /// back to what the newest complete state says (Error(bad_input), and nothing changed, where there are states but none
-  /// can be used); a run with no state yet starts over in place, and so does one
-  /// that was stopped before run.json was written.
-  /// A finished run (summary.json there) is reported by `finished()`, and left alone.
+  /// back to what the newest complete state says (Error(bad_input), and nothing changed, where there are states but
+  /// none can be used); a run with no state yet starts over in place, and so does one that was stopped before run.json
+  /// was written. A finished run (summary.json there) is reported by `finished()`, and left alone.
   static RunFolder resume(const fs::path& path, const Json& run_record, const std::string& other_config_hash = "");
 
-  /// Makes a finished run an unfinished one that goes on from its newest state, as resume() does. summary.json, table.md
-  /// and cost.md are removed before anything else, so that a crash leaves an unfinished run. Throws Error(bad_input), and
-  /// nothing is changed, where there is no state that can be used.
+  /// Makes a finished run an unfinished one that goes on from its newest state, as resume() does. summary.json,
+  /// table.md and cost.md are removed before anything else, so that a crash leaves an unfinished run. Throws
+  /// Error(bad_input), and nothing is changed, where there is no state that can be used.
   void reopen();
 
   /// JSON part of the newest complete state that resume() found, if any.
@@ -56,7 +55,7 @@ class RunFolder {
   /// Appends a line to a file of the experiment's own, "steps.jsonl".
   void append_line(const std::string& name, const Json& record);
   /// Appends NLLs of one chunk in nats.
-  void append_nll(std::int64_t book_index, Scorer scorer, std::span<const float> nll);
+  void append_nll(std::int64_t book_index, Arm arm, std::span<const float> nll);
 
   /// Saves a state: the caller writes the tensors to the path it is given (in state/, to be named in the
   /// JSON part by this call), then everything appended so far is synced and the JSON part is written
@@ -98,16 +97,16 @@ struct RunData {
   Json run;  ///< run.json
   std::vector<BookRecord> books;
   std::vector<ChunkRecord> chunks;
-  /// [book_index][scorer] -> NLL of each scored token, nats.
-  std::map<std::int64_t, std::map<Scorer, std::vector<float>>> nll;
+  /// [book_index][arm] -> NLL of each scored token, nats.
+  std::map<std::int64_t, std::map<Arm, std::vector<float>>> nll;
 };
 
 /// Throws Error(bad_input) naming file and line, and where the NLL files and chunk records disagree; a run
 /// that was stopped may have to be resumed first.
 RunData read_run(const fs::path& path);
 
-/// Calls `use(record, where)` for each line of a finished file of records; `where` is "file:line". Throws Error(bad_input)
-/// for a line that is not JSON or has no end.
+/// Calls `use(record, where)` for each line of a finished file of records; `where` is "file:line". Throws
+/// Error(bad_input) for a line that is not JSON or has no end.
 void read_jsonl(const fs::path& file, const std::function<void(const Json&, const std::string& where)>& use);
 
 /// A file of raw float32 values, such as nll/0-lora.f32. Throws Error(bad_input) where its size is no multiple of 4.
@@ -124,6 +123,6 @@ std::vector<PairRecord> read_pairs(const fs::path& path);
 std::map<std::string, double> read_step_seconds(const fs::path& path);
 
 /// What each chunk of a translation run taught. Throws Error(bad_input) naming file and line.
-std::vector<LessonRecord> read_lessons(const fs::path& path);
+std::vector<SegmentRecord> read_segments(const fs::path& path);
 
 }  // namespace templora

@@ -43,7 +43,8 @@ void force_to_disk(const fs::path& path) {
   const int failure = errno;
   if (fd >= 0) ::close(fd);
   if (!good)
-    throw Error(Exit::resources, fmt::format("{}: cannot be forced to disk: {}", path.string(), std::strerror(failure)));
+    throw Error(Exit::resources,
+                fmt::format("{}: cannot be forced to disk: {}", path.string(), std::strerror(failure)));
 }
 
 /// Over everything in a state's JSON part but the hash itself.

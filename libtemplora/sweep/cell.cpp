@@ -37,7 +37,8 @@ std::optional<CellFailure> read_failure(const fs::path& folder) {
   const CellFailure damaged{int(Exit::bad_input), 0, fmt::format("{}: damaged", file.string())};
   try {
     const Json json = parse_json(read_file(file), file.string());
-    const CellFailure failure{json.at("exit_code").get<int>(), json.at("signal").get<int>(), json.at("line").get<std::string>()};
+    const CellFailure failure{json.at("exit_code").get<int>(), json.at("signal").get<int>(),
+                              json.at("line").get<std::string>()};
     return failure.exit_code >= 1 && failure.exit_code <= 127 ? failure : damaged;
   } catch (const Error& error) {
     return CellFailure{int(Exit::bad_input), 0, error.what()};
@@ -55,8 +56,10 @@ void clear_failure(const fs::path& folder) {
   if (!read_failure(folder)) return;
   // Another sweep may have cleared it and be at work already.
   ClaimWatch watch(this_process());
-  const std::optional<Claim> claim = Claim::take(claims_folder(folder), watch.me(), watch.look(claims_folder(folder), 0));
-  if (!claim) return log_line(fmt::format("{}: somebody works on this cell, its failure stays", claims_folder(folder).string()));
+  const std::optional<Claim> claim =
+      Claim::take(claims_folder(folder), watch.me(), watch.look(claims_folder(folder), 0));
+  if (!claim)
+    return log_line(fmt::format("{}: somebody works on this cell, its failure stays", claims_folder(folder).string()));
   const std::optional<CellFailure> failure = read_failure(folder);
   if (!failure) return;
   const bool never = failure->line.find("cannot be resumed") != std::string::npos ||
@@ -67,7 +70,9 @@ void clear_failure(const fs::path& folder) {
     if (!fs::exists(aside)) fs::rename(folder, aside, problem);
   }
   if (!problem) fs::remove(failure_file(folder), problem);
-  if (problem) throw Error(Exit::resources, fmt::format("{}: cannot be removed: {}", failure_file(folder).string(), problem.message()));
+  if (problem)
+    throw Error(Exit::resources,
+                fmt::format("{}: cannot be removed: {}", failure_file(folder).string(), problem.message()));
 }
 
 std::string last_line(const fs::path& log) {
@@ -81,7 +86,9 @@ std::string last_line(const fs::path& log) {
   const std::size_t end = tail.find_last_not_of(" \r\n\t");
   if (end == std::string::npos) return "";
   const std::size_t start = tail.find_last_of("\r\n", end);
-  return printable(tail.substr(start == std::string::npos ? 0 : start + 1, end - (start == std::string::npos ? 0 : start + 1) + 1), 500);
+  return printable(
+      tail.substr(start == std::string::npos ? 0 : start + 1, end - (start == std::string::npos ? 0 : start + 1) + 1),
+      500);
 }
 
 }  // namespace templora

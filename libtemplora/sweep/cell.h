@@ -31,8 +31,8 @@ std::optional<CellFailure> read_failure(const fs::path& folder);
 /// Throws Error(resources).
 void write_failure(const fs::path& folder, const CellFailure& failure);
 /// Lets a failed cell run again. A run that can never go on (its identity is another one's) is put aside under a new
-/// name, so that the cell starts over; else it goes on from its last state. A cell that somebody works on is left alone.
-/// Throws Error(resources).
+/// name, so that the cell starts over; else it goes on from its last state. A cell that somebody works on is left
+/// alone. Throws Error(resources).
 void clear_failure(const fs::path& folder);
 
 /// Last line of a log that is not blank, at most 500 bytes; "" where there is none.

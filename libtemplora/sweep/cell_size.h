@@ -1,6 +1,6 @@
 #pragma once
 
-#include "run/config.h"
+#include "config/config.h"
 
 namespace templora {
 

@@ -50,8 +50,8 @@ std::string job_of_task() {
 }
 
 Json to_json(const Claimant& who, std::int64_t beats) {
-  return Json{{"id", who.id},   {"host", who.host}, {"boot", who.boot},         {"pid", std::int64_t(who.pid)}, {"started", who.started},
-              {"job", who.job}, {"restarts", who.restarts}, {"beats", beats}};
+  return Json{{"id", who.id},           {"host", who.host}, {"boot", who.boot},         {"pid", std::int64_t(who.pid)},
+              {"started", who.started}, {"job", who.job},   {"restarts", who.restarts}, {"beats", beats}};
 }
 
 struct Held {
@@ -91,7 +91,8 @@ Held highest(const fs::path& claims) {
 bool known_here(const Claimant& who, const Claimant& me) { return !who.boot.empty() && who.boot == me.boot; }
 
 [[noreturn]] void fail(const fs::path& path, int error_number) {
-  throw Error(Exit::resources, fmt::format("{}: cannot be claimed: {}; can the folder be written?", path.string(), errno_text(error_number)));
+  throw Error(Exit::resources, fmt::format("{}: cannot be claimed: {}; can the folder be written?", path.string(),
+                                           errno_text(error_number)));
 }
 
 /// Gives a complete file its number, which must be new. 0, or the errno.
@@ -118,7 +119,8 @@ Claimant this_process() {
   ::gethostname(host, sizeof host - 1);
   me.host = host;
   std::error_code none;
-  const std::string boot = first_word("/proc/sys/kernel/random/boot_id"), space = fs::read_symlink("/proc/self/ns/pid", none).string();
+  const std::string boot = first_word("/proc/sys/kernel/random/boot_id"),
+                    space = fs::read_symlink("/proc/self/ns/pid", none).string();
   if (!boot.empty() && !space.empty()) me.boot = boot + " " + space;
   me.pid = ::getpid();
   me.started = start_of(me.pid).value_or(0);
@@ -140,7 +142,8 @@ ClaimLook ClaimWatch::look(const fs::path& claims, double now_s) {
       return {start && *start == held.who.started ? ClaimView::alive : ClaimView::dead, held.number};
     }
     // Slurm starts a task again only after its last start has ended.
-    if (!me_.job.empty() && held.who.job == me_.job && held.who.restarts < me_.restarts) return {ClaimView::dead, held.number};
+    if (!me_.job.empty() && held.who.job == me_.job && held.who.restarts < me_.restarts)
+      return {ClaimView::dead, held.number};
   }
   Seen& seen = seen_[claims.string()];
   const std::string owner = fmt::format("{} {}", held.number, held.who.id);
@@ -192,7 +195,11 @@ std::optional<Claim> Claim::take(const fs::path& claims, const Claimant& me, con
 }
 
 Claim::Claim(Claim&& other) noexcept
-    : claims_(std::move(other.claims_)), number_(other.number_), me_(std::move(other.me_)), beats_(other.beats_), mine_(other.mine_) {
+    : claims_(std::move(other.claims_)),
+      number_(other.number_),
+      me_(std::move(other.me_)),
+      beats_(other.beats_),
+      mine_(other.mine_) {
   other.mine_ = false;
 }
 

@@ -40,8 +40,8 @@ struct ClaimLook {
 
 /// Judges the claims of others by what it sees of them, never by a time that somebody wrote down. Where the owner is a
 /// process that this machine knows, the kernel says whether it is there. Elsewhere the owner's counter must be seen to
-/// move; where it stands still for `patience_s` of watching, the owner is dead. Two looks far apart, because the watcher
-/// was stopped or its clock jumped, count for little: at most kLongestLook_s.
+/// move; where it stands still for `patience_s` of watching, the owner is dead. Two looks far apart, because the
+/// watcher was stopped or its clock jumped, count for little: at most kLongestLook_s.
 class ClaimWatch {
  public:
   static constexpr double kLongestLook_s = 5;
@@ -65,9 +65,9 @@ class ClaimWatch {
   std::map<std::string, Seen> seen_;  // by folder
 };
 
-/// A cell that this process works on. Claims are numbered files in the cell's folder of claims; the highest number is the
-/// owner. A claim is made by giving a complete file the next number, which of many processes, on one machine or on many
-/// with a shared file system, only one can do. See docs/sweeps.md for why it is not a lock.
+/// A cell that this process works on. Claims are numbered files in the cell's folder of claims; the highest number is
+/// the owner. A claim is made by giving a complete file the next number, which of many processes, on one machine or on
+/// many with a shared file system, only one can do. See docs/sweeps.md for why it is not a lock.
 class Claim {
  public:
   /// Takes the cell if `seen`, of just now, says that it is free or dead; none where somebody else was faster.
@@ -78,12 +78,14 @@ class Claim {
   /// Gives the cell back.
   ~Claim();
 
-  /// Moves the counter, to be called every kBeat_s. → false: others took the cell, because they saw nothing move for long.
+  /// Moves the counter, to be called every kBeat_s. → false: others took the cell, because they saw nothing move for
+  /// long.
   bool beat();
   static constexpr double kBeat_s = 10;
 
  private:
-  Claim(fs::path claims, std::int64_t number, Claimant me) : claims_(std::move(claims)), number_(number), me_(std::move(me)) {}
+  Claim(fs::path claims, std::int64_t number, Claimant me)
+      : claims_(std::move(claims)), number_(number), me_(std::move(me)) {}
 
   fs::path claims_;
   std::int64_t number_;

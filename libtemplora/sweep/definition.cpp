@@ -8,7 +8,7 @@
 #include <set>
 
 #include "core/nearest.h"
-#include "run/config_inputs.h"
+#include "config/config_inputs.h"
 
 namespace templora {
 namespace {
@@ -28,7 +28,8 @@ class Reader {
     const std::vector<std::string> known{"name", "base", "axes", "zip", "where", "set", "seeds", "slurm", "notes"};
     for (const auto& item : json.items())
       if (std::find(known.begin(), known.end(), item.key()) == known.end())
-        refuse(where_, item.key(), fmt::format("unknown key; the nearest known key is {}", nearest_name(item.key(), known)));
+        refuse(where_, item.key(),
+               fmt::format("unknown key; the nearest known key is {}", nearest_name(item.key(), known)));
     sweep_.name = sweep_.file.stem().string();
     if (json.contains("name")) read_name(json["name"]);
     if (!json.contains("base")) refuse(where_, "base", "got nothing, wanted a config: its path, or an object");
@@ -46,8 +47,12 @@ class Reader {
   void read_name(const Json& json) {
     const std::string name = json.is_string() ? json.get<std::string>() : "";
     const bool taken = name.empty() || name == "." || name == ".." || name == "cells";  // "cells" is where cells lie
-    const bool plain = std::none_of(name.begin(), name.end(), [](unsigned char c) { return c < ' ' || c == '/' || c == 127; });
-    if (taken || !plain || name.size() > 200) refuse(where_, "name", "wanted a text that can be a folder's name: no /, no control characters, at most 200 bytes, not \"cells\"");
+    const bool plain =
+        std::none_of(name.begin(), name.end(), [](unsigned char c) { return c < ' ' || c == '/' || c == 127; });
+    if (taken || !plain || name.size() > 200)
+      refuse(
+          where_, "name",
+          "wanted a text that can be a folder's name: no /, no control characters, at most 200 bytes, not \"cells\"");
     sweep_.name = json.get<std::string>();
   }
 
@@ -88,7 +93,8 @@ class Reader {
     std::set<std::string> seen;
     for (const auto& point : dimension.points) {
       const std::string shown = dump_json(Json(point), where_);
-      if (!seen.insert(shown).second) refuse(where_ + ": " + place, dimension.keys[0], fmt::format("{} stands twice, wanted each value once", shown));
+      if (!seen.insert(shown).second)
+        refuse(where_ + ": " + place, dimension.keys[0], fmt::format("{} stands twice, wanted each value once", shown));
     }
   }
 
@@ -104,10 +110,12 @@ class Reader {
   }
 
   void read_zip(const Json& json) {
-    if (!json.is_array()) refuse(where_, "zip", "wanted an array of groups, each an object of config key to array of values");
+    if (!json.is_array())
+      refuse(where_, "zip", "wanted an array of groups, each an object of config key to array of values");
     for (std::size_t group = 0; group < json.size(); ++group) {
       const std::string place = fmt::format("zip[{}]", group);
-      if (!json[group].is_object() || json[group].empty()) refuse(where_, place, "wanted an object of config key to array of values");
+      if (!json[group].is_object() || json[group].empty())
+        refuse(where_, place, "wanted an object of config key to array of values");
       Dimension together;
       for (const auto& item : json[group].items()) {
         claim(item.key(), place);
@@ -115,7 +123,8 @@ class Reader {
         if (together.keys.empty()) together.points.resize(values.size());
         if (values.size() != together.points.size())
           refuse(where_ + ": " + place, item.key(),
-                 fmt::format("got {} values, wanted {} as {} has", values.size(), together.points.size(), together.keys[0]));
+                 fmt::format("got {} values, wanted {} as {} has", values.size(), together.points.size(),
+                             together.keys[0]));
         for (std::size_t i = 0; i < values.size(); ++i) together.points[i].push_back(values[i]);
         together.keys.push_back(item.key());
       }
@@ -134,7 +143,8 @@ class Reader {
 
   Expression expression(const std::string& text, const std::string& place) const {
     Expression read(text, where_ + ": " + place);
-    for (const std::string& key : read.keys()) require_config_key(key, fmt::format("{}: {}: \"{}\"", where_, place, printable(text)));
+    for (const std::string& key : read.keys())
+      require_config_key(key, fmt::format("{}: {}: \"{}\"", where_, place, printable(text)));
     return read;
   }
 
@@ -158,7 +168,8 @@ class Reader {
         return !computed || std::none_of(computed->keys().begin(), computed->keys().end(),
                                          [&](const std::string& other) { return left.contains(other); });
       });
-      if (ready == order.end()) refuse(where_ + ": set", left.begin()->first, "is computed from itself, by way of other keys or none");
+      if (ready == order.end())
+        refuse(where_ + ": set", left.begin()->first, "is computed from itself, by way of other keys or none");
       sweep_.computed.push_back(std::move(left.at(*ready)));
       left.erase(*ready);
     }
@@ -211,8 +222,10 @@ std::int64_t SweepDefinition::combinations() const {
     if (count > kMostCells / points) {
       double all = 1;
       for (const Dimension& factor : dimensions) all *= double(factor.points.size());
-      throw Error(Exit::usage, fmt::format("{}: axes: got a grid of {:.0f} cells, wanted at most {}; `where` is applied later: use "
-                                           "fewer values, or zip", file.string(), all, kMostCells));
+      throw Error(Exit::usage,
+                  fmt::format("{}: axes: got a grid of {:.0f} cells, wanted at most {}; `where` is applied later: use "
+                              "fewer values, or zip",
+                              file.string(), all, kMostCells));
     }
     count *= points;
   }
@@ -257,8 +270,9 @@ std::vector<CellValues> expand(const SweepDefinition& sweep) {
     }
   }
   if (cells.empty())
-    throw Error(Exit::usage, fmt::format("{}: where: none of {} combinations is left, wanted at least one: the grid is empty",
-                                         sweep.file.string(), count));
+    throw Error(Exit::usage,
+                fmt::format("{}: where: none of {} combinations is left, wanted at least one: the grid is empty",
+                            sweep.file.string(), count));
   return cells;
 }
 
@@ -275,7 +289,8 @@ LoadedConfig cell_config(const SweepDefinition& sweep, const CellValues& values,
     put(key, value);
     shown += fmt::format("{}{}={}", shown.empty() ? "" : " ", key, dump_json(value, "value"));
   }
-  const std::string where = shown.empty() ? sweep.base_where : fmt::format("{} with {}", sweep.base_where, printable(shown, 300));
+  const std::string where =
+      shown.empty() ? sweep.base_where : fmt::format("{} with {}", sweep.base_where, printable(shown, 300));
   const auto parse = [&] { return parse_config(dump_json(config, where), where, sweep.base_folder.string(), {}); };
   LoadedConfig loaded = parse();
   if (loaded.config.run.threads != 0) return loaded;

@@ -8,7 +8,7 @@
 
 #include "core/file.h"
 #include "core/json.h"
-#include "run/config.h"
+#include "config/config.h"
 #include "sweep/expression.h"
 #include "sweep/slurm_settings.h"
 

@@ -24,8 +24,10 @@ using Node = Expression::Node;
 constexpr int kDeepest = 64;
 constexpr std::size_t kLongest = 2000;  // bytes; bounds the tree of a long sum
 
-[[noreturn]] void refuse(const std::string& where, const std::string& text, std::size_t position, const std::string& what) {
-  throw Error(Exit::usage, fmt::format("{}: \"{}\", character {}: {}", where, printable(text, 200), position + 1, what));
+[[noreturn]] void refuse(const std::string& where, const std::string& text, std::size_t position,
+                         const std::string& what) {
+  throw Error(Exit::usage,
+              fmt::format("{}: \"{}\", character {}: {}", where, printable(text, 200), position + 1, what));
 }
 
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
@@ -175,8 +177,9 @@ class Parser {
 
   Node number() {
     const std::size_t position = at_;
-    while (at_ < text_.size() && (is_digit(text_[at_]) || is_letter(text_[at_]) || text_[at_] == '.' ||
-                                  ((text_[at_] == '-' || text_[at_] == '+') && (text_[at_ - 1] == 'e' || text_[at_ - 1] == 'E'))))
+    while (at_ < text_.size() &&
+           (is_digit(text_[at_]) || is_letter(text_[at_]) || text_[at_] == '.' ||
+            ((text_[at_] == '-' || text_[at_] == '+') && (text_[at_ - 1] == 'e' || text_[at_ - 1] == 'E'))))
       ++at_;
     const std::string digits = text_.substr(position, at_ - position);
     try {
@@ -256,7 +259,8 @@ class Evaluation {
 
   Json number(const Node& node) const {
     const Json value = of(node);
-    if (value.is_null()) fail(node, "has no value of its own (null), wanted a number; give the key one in base, axes, zip or set");
+    if (value.is_null())
+      fail(node, "has no value of its own (null), wanted a number; give the key one in base, axes, zip or set");
     if (!value.is_number()) fail(node, fmt::format("got {}, wanted a number", kind_of(value)));
     return value;
   }
@@ -270,7 +274,8 @@ class Evaluation {
     const Json left = of(node.parts[0]), right = of(node.parts[1]);
     if (left.is_null() || right.is_null()) return left.is_null() && right.is_null();
     if (left.is_number() && right.is_number()) return !less(left, right) && !less(right, left);
-    if (left.type() != right.type()) fail(node, fmt::format("got {} and {}, wanted two of a kind", kind_of(left), kind_of(right)));
+    if (left.type() != right.type())
+      fail(node, fmt::format("got {} and {}, wanted two of a kind", kind_of(left), kind_of(right)));
     return left == right;
   }
 
@@ -311,7 +316,8 @@ class Evaluation {
 
 Expression::Expression(std::string text, std::string where) : text_(std::move(text)), where_(std::move(where)) {
   if (text_.size() > kLongest)
-    throw Error(Exit::usage, fmt::format("{}: got an expression of {} bytes, wanted at most {}", where_, text_.size(), kLongest));
+    throw Error(Exit::usage,
+                fmt::format("{}: got an expression of {} bytes, wanted at most {}", where_, text_.size(), kLongest));
   root_ = std::make_unique<Node>(Parser(text_, where_, keys_).whole());
 }
 

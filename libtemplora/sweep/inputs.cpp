@@ -8,7 +8,7 @@
 
 #include "core/error.h"
 #include "core/hash.h"
-#include "run/model_folder.h"
+#include "config/model_folder.h"
 
 namespace templora {
 namespace {
@@ -36,9 +36,11 @@ std::string content_hash(const fs::path& file) {
 std::string InputFiles::hash_of(const fs::path& file) {
   File now;
   if (!examine(file.string(), now.bytes, now.mtime_ns))
-    throw Error(Exit::bad_input, fmt::format("{}: no such file, wanted an input of the sweep", printable(file.string(), 1000)));
+    throw Error(Exit::bad_input,
+                fmt::format("{}: no such file, wanted an input of the sweep", printable(file.string(), 1000)));
   const auto found = files_.find(file.string());
-  if (found != files_.end() && found->second.bytes == now.bytes && found->second.mtime_ns == now.mtime_ns) return found->second.hash;
+  if (found != files_.end() && found->second.bytes == now.bytes && found->second.mtime_ns == now.mtime_ns)
+    return found->second.hash;
   now.hash = now.bytes == 0 ? hash_hex("") : content_hash(file);
   files_[file.string()] = now;
   return now.hash;
@@ -48,7 +50,8 @@ std::string InputFiles::hash_of(const fs::path& file) {
 std::string InputFiles::folder_hash(const fs::path& folder) {
   if (fs::is_regular_file(folder)) return hash_of(folder);
   if (!fs::is_directory(folder))
-    throw Error(Exit::bad_input, fmt::format("{}: no such file or folder, wanted an input of the sweep", printable(folder.string(), 1000)));
+    throw Error(Exit::bad_input, fmt::format("{}: no such file or folder, wanted an input of the sweep",
+                                             printable(folder.string(), 1000)));
   std::vector<fs::path> files;
   for (const auto& entry : fs::recursive_directory_iterator(folder, fs::directory_options::follow_directory_symlink))
     if (entry.is_regular_file()) files.push_back(entry.path());
@@ -65,7 +68,8 @@ std::string InputFiles::model_hash(const fs::path& folder) {
   std::vector<fs::path> weights;
   for (const auto& entry : fs::directory_iterator(folder)) {
     const std::string name = entry.path().filename().string();
-    if (entry.is_regular_file() && (name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json"))) weights.push_back(entry.path());
+    if (entry.is_regular_file() && (name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json")))
+      weights.push_back(entry.path());
   }
   std::sort(weights.begin(), weights.end());
   for (const fs::path& file : weights) all += fmt::format("\n{} {}", file.filename().string(), hash_of(file));
@@ -101,14 +105,16 @@ std::string InputFiles::cell_key(const Config& config, HashForm form) {
 
 Json InputFiles::to_json() const {
   Json json = Json::object();
-  for (const auto& [path, file] : files_) json[path] = {{"bytes", file.bytes}, {"mtime_ns", file.mtime_ns}, {"hash", file.hash}};
+  for (const auto& [path, file] : files_)
+    json[path] = {{"bytes", file.bytes}, {"mtime_ns", file.mtime_ns}, {"hash", file.hash}};
   return json;
 }
 
 InputGuard::InputGuard(const Json& recorded, const std::string& where) {
   try {
     for (const auto& item : recorded.items())
-      files_[item.key()] = {item.value().at("bytes").get<std::int64_t>(), item.value().at("mtime_ns").get<std::int64_t>(),
+      files_[item.key()] = {item.value().at("bytes").get<std::int64_t>(),
+                            item.value().at("mtime_ns").get<std::int64_t>(),
                             item.value().at("hash").get<std::string>()};
   } catch (const Json::exception&) {
     throw Error(Exit::bad_input, fmt::format("{}: damaged; start the sweep again with its file", where));
@@ -121,9 +127,10 @@ void InputGuard::check() {
     const bool there = examine(path, now.bytes, now.mtime_ns);
     if (there && now.bytes == file.bytes && now.mtime_ns == file.mtime_ns) continue;
     if (!there || content_hash(path) != file.hash)
-      throw Error(Exit::bad_input, fmt::format("{}: {} since the sweep was made; start the sweep again with its file, which gives its "
-                                               "cells new keys",
-                                               path, there ? "has changed" : "is gone"));
+      throw Error(Exit::bad_input,
+                  fmt::format("{}: {} since the sweep was made; start the sweep again with its file, which gives its "
+                              "cells new keys",
+                              path, there ? "has changed" : "is gone"));
     file.mtime_ns = now.mtime_ns;
   }
 }

@@ -154,15 +154,21 @@ std::string slurm_script(const SweepFile& sweep, const fs::path& program) {
   option("--open-mode=append");
   option("--requeue");
   option(fmt::format("--signal=B:USR1@{}", slurm.signal_before_s));
-  for (const auto& [name, value] : {std::pair{"partition", slurm.partition}, {"account", slurm.account}, {"time", slurm.time_limit},
-                                    {"mem", slurm.memory}, {"gpus", slurm.gpus}})
+  for (const auto& [name, value] : {std::pair{"partition", slurm.partition},
+                                    {"account", slurm.account},
+                                    {"time", slurm.time_limit},
+                                    {"mem", slurm.memory},
+                                    {"gpus", slurm.gpus}})
     if (!value.empty()) option(fmt::format("--{}={}", name, value));
   if (slurm.cpus > 0) option(fmt::format("--cpus-per-task={}", slurm.cpus));
   for (const std::string& line : slurm.options) option(line);
-  script += "\n# Written by templora sweep --slurm. Signals are passed on; a task that saved its state (75) goes back into the\n"
-            "# queue, unless it is being cancelled.\n";
+  script +=
+      "\n# Written by templora sweep --slurm. Signals are passed on; a task that saved its state (75) goes back into "
+      "the\n"
+      "# queue, unless it is being cancelled.\n";
   for (const std::string& line : slurm.setup) script += line + "\n";
-  script += fmt::format("{} sweep {} --no-wait --workers {} &\n", quoted(program.string()), quoted(sweep.path.string()), slurm.workers);
+  script += fmt::format("{} sweep {} --no-wait --workers {} &\n", quoted(program.string()), quoted(sweep.path.string()),
+                        slurm.workers);
   script += R"(program=$!
 trap 'kill -USR1 "$program" 2> /dev/null' USR1
 trap 'kill -TERM "$program" 2> /dev/null' TERM

@@ -9,8 +9,8 @@
 namespace templora {
 
 /// The batch script of a job array whose tasks work on a sweep's folder: each claims cells until none is left. SIGTERM
-/// and SIGUSR1 reach the program, which saves and ends with 75; the task then has itself put back into the queue, unless
-/// it was cancelled. `program` is templora's own path.
+/// and SIGUSR1 reach the program, which saves and ends with 75; the task then has itself put back into the queue,
+/// unless it was cancelled. `program` is templora's own path.
 std::string slurm_script(const SweepFile& sweep, const fs::path& program);
 
 /// A job that was queued.

@@ -29,7 +29,8 @@ SlurmSettings read_slurm_settings(const Json& json, const std::string& where) {
   using Read = std::function<void(const std::string&, const Json&)>;
   const auto text = [&](std::string& out) {
     return Read([&](const std::string& key, const Json& value) {
-      out = value.is_number_integer() ? value.dump() : one_line(value, where, key);  // gpus: 1, time_limit: 90 (minutes)
+      out =
+          value.is_number_integer() ? value.dump() : one_line(value, where, key);  // gpus: 1, time_limit: 90 (minutes)
     });
   };
   const auto count = [&](std::int64_t& out, std::int64_t least) {
@@ -62,8 +63,8 @@ SlurmSettings read_slurm_settings(const Json& json, const std::string& where) {
     if (found == known.end()) {
       std::vector<std::string> names;
       for (const auto& [name, read] : known) names.push_back(name);
-      throw Error(Exit::usage, fmt::format("{}: slurm.{}: unknown key; the nearest known key is {}", where, printable(item.key()),
-                                           nearest_name(item.key(), names)));
+      throw Error(Exit::usage, fmt::format("{}: slurm.{}: unknown key; the nearest known key is {}", where,
+                                           printable(item.key()), nearest_name(item.key(), names)));
     }
     found->second(item.key(), item.value());
   }
@@ -72,10 +73,16 @@ SlurmSettings read_slurm_settings(const Json& json, const std::string& where) {
 
 Json to_json(const SlurmSettings& s) {
   Json json = Json::object();
-  for (const auto& [key, text] : {std::pair{"partition", &s.partition}, {"account", &s.account}, {"time_limit", &s.time_limit},
-                                  {"memory", &s.memory}, {"gpus", &s.gpus}})
+  for (const auto& [key, text] : {std::pair{"partition", &s.partition},
+                                  {"account", &s.account},
+                                  {"time_limit", &s.time_limit},
+                                  {"memory", &s.memory},
+                                  {"gpus", &s.gpus}})
     if (!text->empty()) json[key] = *text;
-  for (const auto& [key, count] : {std::pair{"cpus", s.cpus}, {"tasks", s.tasks}, {"throttle", s.throttle}, {"workers", s.workers},
+  for (const auto& [key, count] : {std::pair{"cpus", s.cpus},
+                                   {"tasks", s.tasks},
+                                   {"throttle", s.throttle},
+                                   {"workers", s.workers},
                                    {"signal_before_s", s.signal_before_s}})
     if (count > 0) json[key] = count;
   if (!s.options.empty()) json["options"] = s.options;

@@ -6,8 +6,8 @@
 #include <array>
 
 #include "core/error.h"
-#include "metrics/device_peaks.h"
-#include "metrics/work.h"
+#include "cost/device_peaks.h"
+#include "cost/work.h"
 
 namespace templora {
 namespace {
@@ -15,7 +15,8 @@ namespace {
 std::string values_text(const Json& values) {
   std::string text;
   for (const auto& item : values.items())
-    text += fmt::format("{}{}={}", text.empty() ? "" : " ", item.key(), item.value().is_string() ? item.value().get<std::string>() : item.value().dump());
+    text += fmt::format("{}{}={}", text.empty() ? "" : " ", item.key(),
+                        item.value().is_string() ? item.value().get<std::string>() : item.value().dump());
   return text.empty() ? "(the base config)" : printable(text, 300);
 }
 
@@ -27,8 +28,8 @@ std::string short_count(double count) {
   return unit == 0 ? fmt::format("{:.0f}", count) : fmt::format("{:.3g}{}", count, units[unit]);
 }
 
-// Of the cells that are done, work over time, both of what was really computed there: a cell may have taken over the base
-// model's scores. 0 where none is done, or all are older than these numbers.
+// Of the cells that are done, work over time, both of what was really computed there: a cell may have taken over the
+// base model's scores. 0 where none is done, or all are older than these numbers.
 double measured_flops_per_s(const SweepFile& sweep) {
   double flops = 0, seconds = 0;
   for (const std::size_t place : distinct_cells(sweep)) {
@@ -47,8 +48,8 @@ double measured_flops_per_s(const SweepFile& sweep) {
   return seconds > 0 ? flops / seconds : 0;
 }
 
-// What a cell's seconds are predicted from: the speed of cells that are done, else the peak of `cost.device`, which is a
-// floor and no speed that anything reaches.
+// What a cell's seconds are predicted from: the speed of cells that are done, else the peak of `cost.device`, which is
+// a floor and no speed that anything reaches.
 struct Speed {
   double flops_per_s;
   bool measured;
@@ -56,7 +57,8 @@ struct Speed {
 };
 
 Speed speed_of(const SweepFile& sweep) {
-  if (const double measured = measured_flops_per_s(sweep); measured > 0) return {measured, true, "at the speed of the cells that are done"};
+  if (const double measured = measured_flops_per_s(sweep); measured > 0)
+    return {measured, true, "at the speed of the cells that are done"};
   const auto written = [&](const char* section, const char* key, const std::string& otherwise) {
     const Json part = sweep.base.is_object() ? sweep.base.value(section, Json::object()) : Json::object();
     const bool given = part.is_object() && part.contains(key) && part.at(key).is_string();
@@ -64,7 +66,8 @@ Speed speed_of(const SweepFile& sweep) {
   };
   const DevicePeaks peaks = device_peaks(written("cost", "device", "cpu"), "cost.device");
   const Dtype dtype = written("model", "dtype", "float32") == "bfloat16" ? Dtype::bfloat16 : Dtype::float32;
-  return {peaks.flops(dtype), false, fmt::format("at least, at the peak of \"{}\" (cost.device; measured as soon as a cell is done)", peaks.name)};
+  return {peaks.flops(dtype), false,
+          fmt::format("at least, at the peak of \"{}\" (cost.device; measured as soon as a cell is done)", peaks.name)};
 }
 
 }  // namespace
@@ -108,7 +111,9 @@ Json status_json(const SweepFile& sweep) {
       json["log"] = log_file(cell.folder).string();
     }
     if (status.owner)
-      json["owner"] = {{"host", status.owner->who.host}, {"pid", std::int64_t(status.owner->who.pid)}, {"job", status.owner->who.job}};
+      json["owner"] = {{"host", status.owner->who.host},
+                       {"pid", std::int64_t(status.owner->who.pid)},
+                       {"job", status.owner->who.job}};
     cells.push_back(std::move(json));
   }
   return Json{{"name", sweep.name}, {"folder", sweep.path.string()}, {"counts", counts}, {"cells", cells}};
@@ -117,12 +122,15 @@ Json status_json(const SweepFile& sweep) {
 std::string status_text(const SweepFile& sweep) {
   const Json status = status_json(sweep);
   const Json& counts = status.at("counts");
-  std::string text = fmt::format("{}: {} cells, {} done, {} running, {} failed, {} waiting\n", printable(sweep.name), sweep.cells.size(),
-                                 counts.at("done").dump(), counts.at("running").dump(), counts.at("failed").dump(), counts.at("waiting").dump());
+  std::string text = fmt::format("{}: {} cells, {} done, {} running, {} failed, {} waiting\n", printable(sweep.name),
+                                 sweep.cells.size(), counts.at("done").dump(), counts.at("running").dump(),
+                                 counts.at("failed").dump(), counts.at("waiting").dump());
   for (const Json& cell : status.at("cells")) {
-    text += fmt::format("{:<8} {}  {}", cell.at("state").get<std::string>(), cell.at("key").get<std::string>(), values_text(cell.at("values")));
+    text += fmt::format("{:<8} {}  {}", cell.at("state").get<std::string>(), cell.at("key").get<std::string>(),
+                        values_text(cell.at("values")));
     if (cell.contains("owner"))
-      text += fmt::format("  on {}, process {}", printable(cell.at("owner").at("host").get<std::string>()), cell.at("owner").at("pid").dump());
+      text += fmt::format("  on {}, process {}", printable(cell.at("owner").at("host").get<std::string>()),
+                          cell.at("owner").at("pid").dump());
     text += "\n";
   }
   for (const Json& cell : status.at("cells"))
@@ -172,11 +180,13 @@ std::string plan_text(const SweepFile& sweep) {
       plan.at("cells").size(), short_count(plan.at("tokens").get<double>()),
       short_count(plan.at("flops").get<double>()), seconds(plan.at("seconds_left")));
   text += fmt::format(", {}\n", plan.at("speed").get<std::string>());
-  text += fmt::format("{:<8} {:<20} {:>7} {:>7} {:>8} {:>7}  values\n", "state", "cell", "tokens", "FLOP", "memory", "s");
+  text +=
+      fmt::format("{:<8} {:<20} {:>7} {:>7} {:>8} {:>7}  values\n", "state", "cell", "tokens", "FLOP", "memory", "s");
   for (const Json& cell : plan.at("cells"))
-    text += fmt::format("{:<8} {:<20} {:>7} {:>7} {:>7}B {:>7}  {}\n", cell.at("state").get<std::string>(), cell.at("key").get<std::string>(),
-                        short_count(cell.at("tokens").get<double>()), short_count(cell.at("flops").get<double>()),
-                        short_count(cell.at("memory_bytes").get<double>()), seconds(cell.at("seconds")), values_text(cell.at("values")));
+    text += fmt::format("{:<8} {:<20} {:>7} {:>7} {:>7}B {:>7}  {}\n", cell.at("state").get<std::string>(),
+                        cell.at("key").get<std::string>(), short_count(cell.at("tokens").get<double>()),
+                        short_count(cell.at("flops").get<double>()), short_count(cell.at("memory_bytes").get<double>()),
+                        seconds(cell.at("seconds")), values_text(cell.at("values")));
   return text + "\n" + kCountingConvention + "\n";
 }
 

@@ -21,8 +21,8 @@ struct CellStatus {
   std::optional<ClaimOwner> owner;  ///< of a running cell
 };
 
-/// One look at a cell. A claim of this machine whose process is gone counts as waiting; one of another machine counts as
-/// running, since one look cannot tell.
+/// One look at a cell. A claim of this machine whose process is gone counts as waiting; one of another machine counts
+/// as running, since one look cannot tell.
 CellStatus cell_status(const SweepCell& cell);
 
 /// A sweep as it stands, for people: counts, then a line a cell, then failures with their line and log.

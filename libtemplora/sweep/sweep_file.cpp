@@ -19,9 +19,10 @@ constexpr const char* kBaseScores = "base_scores";
 Json values_json(const SweepDefinition& sweep, const CellValues& values) {
   Json object = Json::object();
   for (const auto& [key, value] : values) {
-    const auto constant = std::find_if(sweep.computed.begin(), sweep.computed.end(), [&, &name = key](const ComputedKey& computed) {
-      return computed.key == name && std::holds_alternative<Json>(computed.value);
-    });
+    const auto constant =
+        std::find_if(sweep.computed.begin(), sweep.computed.end(), [&, &name = key](const ComputedKey& computed) {
+          return computed.key == name && std::holds_alternative<Json>(computed.value);
+        });
     if (constant == sweep.computed.end()) object[key] = value;
   }
   return object;
@@ -44,9 +45,10 @@ void require_same(const Json& here, const Json& there, const fs::path& folder) {
     for (const auto& item : side->items()) keys.insert(item.key());
   for (const std::string& key : keys)
     if (here.value(key, Json()) != there.value(key, Json())) differs += (differs.empty() ? "" : ", ") + key;
-  throw Error(Exit::usage, fmt::format("{}: holds the sweep {}, which is another one: {} differs; choose another --out (cells that "
-                                       "are finished are found again), or remove its sweep.json",
-                                       folder.string(), there.contains("name") ? printable(there.at("name").dump()) : "", differs));
+  throw Error(Exit::usage,
+              fmt::format("{}: holds the sweep {}, which is another one: {} differs; choose another --out (cells that "
+                          "are finished are found again), or remove its sweep.json",
+                          folder.string(), there.contains("name") ? printable(there.at("name").dump()) : "", differs));
 }
 
 // Values that occur, in the order in which they do.
@@ -74,7 +76,8 @@ Json config_json(const LoadedConfig& loaded, const fs::path& store) {
 void create_folders(const fs::path& folder) {
   std::error_code failure;
   fs::create_directories(folder, failure);
-  if (failure) throw Error(Exit::resources, fmt::format("{}: cannot create the folder: {}", folder.string(), failure.message()));
+  if (failure)
+    throw Error(Exit::resources, fmt::format("{}: cannot create the folder: {}", folder.string(), failure.message()));
 }
 
 void write_if_new(const fs::path& file, const std::string& content) {
@@ -96,7 +99,9 @@ SweepFile read_sweep(const fs::path& folder) {
     sweep.base = json.at("base");
     sweep.axes = json.at("axes");
     sweep.definition = json.at("definition");
-    if (!sweep.definition.is_object()) throw Error(Exit::bad_input, fmt::format("{}: definition: got no object; start the sweep again with its file", file.string()));
+    if (!sweep.definition.is_object())
+      throw Error(Exit::bad_input,
+                  fmt::format("{}: definition: got no object; start the sweep again with its file", file.string()));
     sweep.segment_edges = json.value("segment_edges", sweep.segment_edges);
     sweep.threads = json.at("threads").get<std::int64_t>();
     sweep.store = (folder / json.at("store").get<std::string>()).lexically_normal();
@@ -108,13 +113,17 @@ SweepFile read_sweep(const fs::path& folder) {
       // Cells lie in the store and nowhere else: a damaged record must not send a run to another place.
       const bool key = cell.key.size() == 20 && cell.key.find_first_not_of("0123456789abcdef") == std::string::npos;
       if (!key || cell.folder != sweep.store / cell.key)
-        throw Error(Exit::bad_input, fmt::format("{}: cell {}: got the folder {}, wanted {}; start the sweep again with its file", file.string(),
-                                                 printable(cell.key), printable(cell.folder.string(), 1000), (sweep.store / "<key>").string()));
+        throw Error(
+            Exit::bad_input,
+            fmt::format("{}: cell {}: got the folder {}, wanted {}; start the sweep again with its file", file.string(),
+                        printable(cell.key), printable(cell.folder.string(), 1000), (sweep.store / "<key>").string()));
       cell.values = item.at("values");
-      cell.size = {item.at("tokens").get<double>(), item.at("flops").get<double>(), item.at("memory_bytes").get<double>()};
+      cell.size = {item.at("tokens").get<double>(), item.at("flops").get<double>(),
+                   item.at("memory_bytes").get<double>()};
     }
   } catch (const Json::exception& error) {
-    throw Error(Exit::bad_input, fmt::format("{}: damaged ({}); start the sweep again with its file", file.string(), printable(error.what())));
+    throw Error(Exit::bad_input, fmt::format("{}: damaged ({}); start the sweep again with its file", file.string(),
+                                             printable(error.what())));
   }
   return sweep;
 }
@@ -147,7 +156,8 @@ std::string key_of_cell(InputFiles& inputs, const Config& config, const fs::path
 
 }  // namespace
 
-NewSweep make_sweep(const SweepDefinition& definition, const fs::path& folder, const fs::path& store, std::int64_t threads) {
+NewSweep make_sweep(const SweepDefinition& definition, const fs::path& folder, const fs::path& store,
+                    std::int64_t threads) {
   NewSweep made;
   SweepFile& file = made.file;
   file.path = normal_path(fs::absolute(folder));
@@ -190,7 +200,8 @@ void write_sweep(const NewSweep& sweep) {
                      {"tokens", cell.size.tokens},
                      {"flops", cell.size.flops},
                      {"memory_bytes", cell.size.memory_bytes}});
-    if (!is_done(cell.folder)) write_if_new(config_file(cell.folder), dump_json_pretty(config_json(sweep.configs[i], file.store), "cell"));
+    if (!is_done(cell.folder))
+      write_if_new(config_file(cell.folder), dump_json_pretty(config_json(sweep.configs[i], file.store), "cell"));
   }
   write_if_new(file.path / "inputs.json", dump_json_pretty(sweep.inputs.to_json(), "inputs.json"));
   const Json json{{"name", file.name},

@@ -55,7 +55,8 @@ struct NewSweep {
 /// that it gave it, is found there. Nothing is written. An existing
 /// sweep.json in `folder` lends its thread count and must be of the same definition: else Error(usage) that says what
 /// differs. `store` empty: `cells` beside the folder; `threads` is for configs that leave run.threads open.
-NewSweep make_sweep(const SweepDefinition& definition, const fs::path& folder, const fs::path& store, std::int64_t threads);
+NewSweep make_sweep(const SweepDefinition& definition, const fs::path& folder, const fs::path& store,
+                    std::int64_t threads);
 
 /// Writes the cells' configs, inputs.json and sweep.json (last, atomically). Finished cells are left alone.
 /// Throws Error(resources).

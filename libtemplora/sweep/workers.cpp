@@ -30,14 +30,17 @@ constexpr int kMostDeaths = 3;   // of a cell's runs by signals, in one call
 constexpr auto kPoll = 50ms;
 constexpr double kLook_s = 1;    // between two looks at a cell that others work on
 
-double seconds_now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+double seconds_now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 
 // A pipe in the place of a file would block for ever.
 void require_regular(const fs::path& file) {
   std::error_code ignored;
   const fs::file_status there = fs::status(file, ignored);
   if (fs::exists(there) && !fs::is_regular_file(there))
-    throw Error(Exit::bad_input, fmt::format("{}: got something else, wanted a regular file; remove it", file.string()));
+    throw Error(Exit::bad_input,
+                fmt::format("{}: got something else, wanted a regular file; remove it", file.string()));
 }
 
 /// Starts the run of one cell; its output goes to the end of the cell's log.
@@ -46,7 +49,9 @@ pid_t start_run(const fs::path& program, const fs::path& cell) {
   const std::string config = config_file(cell).string(), out = cell.string(), path = program.string();
   require_regular(log_file(cell));
   const int log = ::open(log_file(cell).c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0666);
-  if (log < 0) throw Error(Exit::resources, fmt::format("{}: cannot be opened for writing: {}", log_file(cell).string(), errno_text(errno)));
+  if (log < 0)
+    throw Error(Exit::resources,
+                fmt::format("{}: cannot be opened for writing: {}", log_file(cell).string(), errno_text(errno)));
   const char* const arguments[] = {path.c_str(), "run", config.c_str(), "--resume", "--out", out.c_str(), nullptr};
   const pid_t parent = ::getpid();
   const pid_t child = ::fork();
@@ -97,7 +102,8 @@ class Work {
       : sweep_(sweep), options_(options), watch_(this_process(), options.patience_s),
         guard_(parse_json(read_file(sweep.path / "inputs.json"), (sweep.path / "inputs.json").string()),
                (sweep.path / "inputs.json").string()) {
-    for (const std::size_t place : largest_first(sweep)) waiting_.push_back({sweep.cells[place], std::int64_t(place) + 1, 0, -1e9});
+    for (const std::size_t place : largest_first(sweep))
+      waiting_.push_back({sweep.cells[place], std::int64_t(place) + 1, 0, -1e9});
   }
 
   WorkResult run() {
@@ -164,8 +170,10 @@ class Work {
     if (seen.view != ClaimView::dead && seen.view != ClaimView::free) return;
     if (seen.view == ClaimView::dead) Claim::take(claims, watch_.me(), seen);  // and gives it back at once
     std::error_code ignored;
-    if (is_done(cell)) fs::remove_all(claims, ignored);  // also what was being written; nobody starts a cell that is done
-    else fs::remove(claims, ignored);                    // where it is empty: a failed cell may be tried again by others
+    if (is_done(cell))
+      fs::remove_all(claims, ignored);  // also what was being written; nobody starts a cell that is done
+    else
+      fs::remove(claims, ignored);  // where it is empty: a failed cell may be tried again by others
   }
 
   bool start(const Task& task, const ClaimLook& seen) {
@@ -176,7 +184,8 @@ class Work {
     guard_.check();
     std::error_code failure;
     fs::create_directories(cell, failure);
-    if (failure) throw Error(Exit::resources, fmt::format("{}: cannot create the folder: {}", cell.string(), failure.message()));
+    if (failure)
+      throw Error(Exit::resources, fmt::format("{}: cannot create the folder: {}", cell.string(), failure.message()));
     const pid_t child = start_run(options_.program, cell);
     log_line(fmt::format("cell {}/{} starts: {} {}", task.number, sweep_.cells.size(), task.cell.key, shown(task)));
     running_.push_back({task, std::move(*claim), child, seconds_now()});
@@ -185,7 +194,8 @@ class Work {
 
   static std::string shown(const Task& task) {
     std::string text;
-    for (const auto& item : task.cell.values.items()) text += fmt::format("{}{}={}", text.empty() ? "" : " ", item.key(), item.value().dump());
+    for (const auto& item : task.cell.values.items())
+      text += fmt::format("{}{}={}", text.empty() ? "" : " ", item.key(), item.value().dump());
     return printable(text, 200);
   }
 
@@ -219,7 +229,8 @@ class Work {
       return;
     }
     const bool ended_early = killer != 0 && stop_requested();  // by our own signal, before it could save anything
-    if (ended_early || (code == int(Exit::interrupted) && killer == 0)) {  // or somebody stopped just this run: it goes on
+    if (ended_early ||
+        (code == int(Exit::interrupted) && killer == 0)) {  // or somebody stopped just this run: it goes on
       say("was stopped");
       waiting_.push_back(task);
       return;
@@ -232,10 +243,14 @@ class Work {
     }
     const bool empty = code == 0 && killer == 0;  // a failure all the same, so it is written as one
     CellFailure failure{empty ? 1 : code, killer, last_line(log_file(cell))};
-    if (killer != 0) failure.line = fmt::format("killed by signal {}{}; last line: {}", killer, killer == SIGKILL ? " (out of memory?)" : "", failure.line);
+    if (killer != 0)
+      failure.line = fmt::format("killed by signal {}{}; last line: {}", killer,
+                                 killer == SIGKILL ? " (out of memory?)" : "", failure.line);
     if (empty) failure.line = "ended well, but without summary.json";
     write_failure(cell, failure);
-    say(fmt::format("failed ({}: {})", killer != 0 ? fmt::format("signal {}", killer) : fmt::format("exit {}", failure.exit_code), failure.line));
+    say(fmt::format("failed ({}: {})",
+                    killer != 0 ? fmt::format("signal {}", killer) : fmt::format("exit {}", failure.exit_code),
+                    failure.line));
   }
 
   void beat() {
@@ -250,7 +265,8 @@ class Work {
         ++run;
         continue;
       }
-      log_line(fmt::format("{}: others took this cell, since nothing was heard of it; its run here is ended", run->task.cell.key));
+      log_line(fmt::format("{}: others took this cell, since nothing was heard of it; its run here is ended",
+                           run->task.cell.key));
       ::kill(run->child, SIGKILL);
       ::waitpid(run->child, nullptr, 0);
       waiting_.push_back(run->task);
@@ -268,7 +284,8 @@ class Work {
   }
 
   [[noreturn]] void stop() {
-    log_line(fmt::format("{}: {} running cells are stopped, their states are saved", stop_signal_name(), running_.size()));
+    log_line(
+        fmt::format("{}: {} running cells are stopped, their states are saved", stop_signal_name(), running_.size()));
     end_children(SIGTERM);
     throw Error(Exit::interrupted, fmt::format("stopped by {}; the same command goes on", stop_signal_name()));
   }

@@ -22,9 +22,10 @@ struct WorkResult {
 };
 
 /// Runs every cell that is neither done nor failed, largest first, `workers` at a time, each as a child process
-/// `templora run KEY.json --resume --out KEY` that dies with this one. A child that a signal killed is started again, at
-/// most twice. After SIGTERM, SIGINT, SIGHUP or SIGUSR1 the children are stopped with their state saved.
-/// Throws Error(interrupted) then, Error(bad_input) where an input changed, Error(resources) where the store cannot be written.
+/// `templora run KEY.json --resume --out KEY` that dies with this one. A child that a signal killed is started again,
+/// at most twice. After SIGTERM, SIGINT, SIGHUP or SIGUSR1 the children are stopped with their state saved. Throws
+/// Error(interrupted) then, Error(bad_input) where an input changed, Error(resources) where the store cannot be
+/// written.
 WorkResult work_on(const SweepFile& sweep, const WorkOptions& options);
 
 }  // namespace templora

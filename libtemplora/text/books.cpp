@@ -32,8 +32,9 @@ std::string with_line_feeds(std::string_view text) {
 Book read_book(const std::filesystem::path& path, const Tokenizer& tokenizer, const BookOptions& options) {
   // Records are JSON, which can only hold a name in UTF-8.
   if (utf8_error(path.native()) != kValidUtf8) {
-    throw Error(Exit::bad_input, fmt::format("{}: got a name with bytes that are not UTF-8, wanted UTF-8; rename the file or its folder",
-                                             printable(path.string(), 1000)));
+    throw Error(Exit::bad_input,
+                fmt::format("{}: got a name with bytes that are not UTF-8, wanted UTF-8; rename the file or its folder",
+                            printable(path.string(), 1000)));
   }
   const std::string raw = read_file(path);
   if (const std::size_t offset = utf8_error(raw); offset != kValidUtf8) {

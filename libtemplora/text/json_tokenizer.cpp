@@ -26,7 +26,7 @@ class JsonTokenizer final : public TokenizerEngine {
   EncodedText encode(std::string_view text, bool special_tokens) const override;
   std::string decode(const std::vector<std::int64_t>& ids, bool skip_special_tokens) const override;
   std::int64_t token_id(std::string_view token) const override { return id_of(std::string(token)); }
-  std::int64_t mark_id(std::string_view token) const override { return added_.id(std::string(token)); }
+  std::int64_t special_token_id(std::string_view token) const override { return added_.id(std::string(token)); }
   std::int64_t size() const override;
   std::int64_t bos_id() const override;
   std::int64_t eos_id() const override { return config_.eos ? id_of(*config_.eos) : -1; }
@@ -95,11 +95,11 @@ void JsonTokenizer::add_tokens() {
     const auto holder = pieces_.find(own);
     const bool taken = holder != pieces_.end() && holder->second != content;
     if (own == file_.added_ids[i] && !taken) continue;
-    throw Error(
-        Exit::bad_input,
-        fmt::format("{}: added_tokens: \"{}\": got the id {}, but as the tokenizer numbers its "
-                    "tokens it is {}{}, wanted one id; list a piece for each id",
-                    where_, printable(content, 60), file_.added_ids[i], own, taken ? " (which is another piece's)" : ""));
+    throw Error(Exit::bad_input,
+                fmt::format("{}: added_tokens: \"{}\": got the id {}, but as the tokenizer numbers its "
+                            "tokens it is {}{}, wanted one id; list a piece for each id",
+                            where_, printable(content, 60), file_.added_ids[i], own,
+                            taken ? " (which is another piece's)" : ""));
   }
   added_.add(config_.added, model_id, size);
   added_.finish(file_.normalizer, where_);
@@ -226,7 +226,8 @@ std::int64_t JsonTokenizer::bos_id() const {
 
 }  // namespace
 
-std::unique_ptr<TokenizerEngine> open_json_tokenizer(const std::filesystem::path& file, const std::filesystem::path& folder) {
+std::unique_ptr<TokenizerEngine> open_json_tokenizer(const std::filesystem::path& file,
+                                                     const std::filesystem::path& folder) {
   return std::make_unique<JsonTokenizer>(file, folder);
 }
 

@@ -40,7 +40,8 @@ class RecordReader {
     }
     if (!found) refuse("contexts." + context, nullptr, "an array of pairs; choose another translation.context");
     chunk.pairs = read_pairs(member(record_, "inference"), "inference");
-    if (chunk.pairs.empty()) throw Error(Exit::bad_input, fmt::format("{}: inference: got no pair, wanted at least one", where_));
+    if (chunk.pairs.empty())
+      throw Error(Exit::bad_input, fmt::format("{}: inference: got no pair, wanted at least one", where_));
     return chunk;
   }
 
@@ -51,7 +52,8 @@ class RecordReader {
   }
 
   [[noreturn]] void refuse(const std::string& field, const Json* got, const std::string& wanted) const {
-    throw Error(Exit::bad_input, fmt::format("{}{}{}: got {}, wanted {}", where_, field.empty() ? "" : ": ", field, kind(got), wanted));
+    throw Error(Exit::bad_input,
+                fmt::format("{}{}{}: got {}, wanted {}", where_, field.empty() ? "" : ": ", field, kind(got), wanted));
   }
 
   std::vector<SentencePair> read_pairs(const Json* array, const std::string& field) const {
@@ -68,7 +70,8 @@ class RecordReader {
 
   std::string read_side(const Json& pair, const char* side, const std::string& item) const {
     const Json* text = member(pair, side);
-    if (text == nullptr || !text->is_string()) refuse(fmt::format("{}.{}", item, side), text, "a sentence as a string; give \"\" where there is none");
+    if (text == nullptr || !text->is_string())
+      refuse(fmt::format("{}.{}", item, side), text, "a sentence as a string; give \"\" where there is none");
     return text->get<std::string>();
   }
 
@@ -82,7 +85,8 @@ Json parse_records(std::string_view text, const std::string& where) {
   try {
     return parse_json(text, where, Exit::bad_input, &bytes_read);
   } catch (const Error& error) {
-    const std::optional<std::int64_t> record = array_element_at(text, bytes_read - std::min<std::size_t>(bytes_read, 1));
+    const std::optional<std::int64_t> record =
+        array_element_at(text, bytes_read - std::min<std::size_t>(bytes_read, 1));
     if (!record) throw;
     const std::string_view what = error.what();  // "where: line 3, column 7: …"
     throw Error(error.exit_code(), fmt::format("{}: record {}{}", where, *record, what.substr(where.size())));
@@ -93,7 +97,8 @@ Json parse_records(std::string_view text, const std::string& where) {
 
 std::optional<std::int64_t> array_element_at(std::string_view text, std::size_t offset) {
   constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
-  const std::size_t first = text.find_first_not_of(" \t\r\n", text.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0);
+  const std::size_t first =
+      text.find_first_not_of(" \t\r\n", text.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0);
   if (first == std::string_view::npos || text[first] != '[' || first >= offset) return {};
   std::int64_t element = 0, depth = 0;
   bool in_string = false;
@@ -119,11 +124,16 @@ Novel read_novel(const std::filesystem::path& path, const std::string& context, 
   // Records are JSON, which can only hold a name in UTF-8.
   const std::string where = printable(path.string(), 1000);
   if (utf8_error(path.native()) != kValidUtf8)
-    throw Error(Exit::bad_input, fmt::format("{}: got a name with bytes that are not UTF-8, wanted UTF-8; rename the file or its folder", where));
+    throw Error(Exit::bad_input,
+                fmt::format("{}: got a name with bytes that are not UTF-8, wanted UTF-8; rename the file or its folder",
+                            where));
   const std::string text = read_file(path);
   const Json records = parse_records(text, where);
-  if (!records.is_array()) throw Error(Exit::bad_input, fmt::format("{}: got {}, wanted an array of records", where, kind(&records)));
-  if (records.empty()) throw Error(Exit::bad_input, fmt::format("{}: got no record, wanted at least one; remove it from data.novels", where));
+  if (!records.is_array())
+    throw Error(Exit::bad_input, fmt::format("{}: got {}, wanted an array of records", where, kind(&records)));
+  if (records.empty())
+    throw Error(Exit::bad_input,
+                fmt::format("{}: got no record, wanted at least one; remove it from data.novels", where));
 
   Novel novel;
   novel.name = path.filename().string();

@@ -36,12 +36,12 @@ struct Novel {
 /// "inference": [pair…]}, a pair being {"zh": …, "en": …}. Every record is checked; the context called `context`
 /// is kept. Other keys are ignored. `max_chunks` keeps the first records only, 0 all. Sentences are kept as they
 /// stand; a side may be empty (has_empty_side), but not absent.
-/// Throws Error(bad_input) naming file, record (from 0) and field, or line and column where it is not JSON: a missing or
-/// null side of a pair, a wrong type, a chunk without pairs, a file without records.
+/// Throws Error(bad_input) naming file, record (from 0) and field, or line and column where it is not JSON: a missing
+/// or null side of a pair, a wrong type, a chunk without pairs, a file without records.
 Novel read_novel(const std::filesystem::path& path, const std::string& context, std::int64_t max_chunks);
 
-/// The element (from 0) of a JSON array that byte `offset` of its text stands in or behind; none where the array has not
-/// begun before it, or the text is no array. What follows the offset is not looked at: it need not be JSON.
+/// The element (from 0) of a JSON array that byte `offset` of its text stands in or behind; none where the array has
+/// not begun before it, or the text is no array. What follows the offset is not looked at: it need not be JSON.
 std::optional<std::int64_t> array_element_at(std::string_view text, std::size_t offset);
 
 }  // namespace templora

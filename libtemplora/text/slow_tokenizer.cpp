@@ -66,7 +66,7 @@ class SlowTokenizer final : public TokenizerEngine {
   EncodedText encode(std::string_view text, bool special_tokens) const override;
   std::string decode(const std::vector<std::int64_t>& ids, bool skip_special_tokens) const override;
   std::int64_t token_id(std::string_view token) const override;
-  std::int64_t mark_id(std::string_view token) const override;
+  std::int64_t special_token_id(std::string_view token) const override;
   std::int64_t size() const override;
   std::int64_t bos_id() const override { return settings_.bos ? id_of(*settings_.bos) : -1; }
   std::int64_t eos_id() const override { return settings_.eos ? id_of(*settings_.eos) : -1; }
@@ -288,7 +288,7 @@ std::int64_t SlowTokenizer::token_id(std::string_view token) const {
   return model_->piece(id) == token && added_.count(id) == 0 ? id : -1;
 }
 
-std::int64_t SlowTokenizer::mark_id(std::string_view token) const {
+std::int64_t SlowTokenizer::special_token_id(std::string_view token) const {
   const std::int64_t id = token_id(token);
   const bool mark = id >= 0 && (added_.count(id) != 0 || (id < model_->size() && model_->is_control(id)));
   return mark ? id : -1;

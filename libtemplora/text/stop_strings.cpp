@@ -19,12 +19,13 @@ StopStrings::StopStrings(const Tokenizer& tokenizer, std::vector<std::string> st
     : tokenizer_(tokenizer), strings_(std::move(strings)), look_back_(kLookBack) {
   for (const std::string& string : strings_) {
     look_back_ = std::max(look_back_, string.size() + kBeside);
-    const std::int64_t mark = tokenizer.mark_id(string);
+    const std::int64_t mark = tokenizer.special_token_id(string);
     if (mark < 0) continue;
     if (mark == never_written)
-      throw Error(Exit::usage, fmt::format("generate.stop: got \"{}\", the end token, which is never written here; remove it, "
-                                           "generate.tokens says how long the text is",
-                                           printable(string)));
+      throw Error(Exit::usage,
+                  fmt::format("generate.stop: got \"{}\", the end token, which is never written here; remove it, "
+                              "generate.tokens says how long the text is",
+                              printable(string)));
     marks_.push_back(mark);
   }
 }
@@ -39,7 +40,8 @@ bool StopStrings::met(const std::vector<std::int64_t>& written, std::int64_t old
   const std::string recent = text_to(written.size());
   const std::size_t old_bytes = std::size_t(old) > first ? text_to(std::size_t(old)).size() : 0;
   return std::any_of(strings_.begin(), strings_.end(), [&](const std::string& string) {
-    const std::size_t from = old_bytes >= string.size() ? old_bytes - string.size() + 1 : 0;  // so that it ends behind them
+    const std::size_t from =
+        old_bytes >= string.size() ? old_bytes - string.size() + 1 : 0;  // so that it ends behind them
     return recent.find(string, from) != std::string::npos;
   });
 }

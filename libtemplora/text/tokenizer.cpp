@@ -104,7 +104,7 @@ std::string Tokenizer::decode(const std::vector<std::int64_t>& ids, bool skip_sp
 }
 
 std::int64_t Tokenizer::token_id(std::string_view token) const { return engine_->token_id(token); }
-std::int64_t Tokenizer::mark_id(std::string_view token) const { return engine_->mark_id(token); }
+std::int64_t Tokenizer::special_token_id(std::string_view token) const { return engine_->special_token_id(token); }
 std::int64_t Tokenizer::size() const { return engine_->size(); }
 std::int64_t Tokenizer::bos_id() const { return engine_->bos_id(); }
 std::int64_t Tokenizer::eos_id() const { return engine_->eos_id(); }

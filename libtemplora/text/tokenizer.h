@@ -39,7 +39,7 @@ class Tokenizer {
 
   /// The same where the token stands apart from text: a special or added token, or a control piece. Decoding may drop
   /// it, and no other token spells it. -1 for a piece of ordinary text.
-  std::int64_t mark_id(std::string_view token) const;
+  std::int64_t special_token_id(std::string_view token) const;
 
   /// Number of ids, added tokens included: every id is below it.
   std::int64_t size() const;

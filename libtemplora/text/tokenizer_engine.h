@@ -20,7 +20,7 @@ class TokenizerEngine {
   virtual EncodedText encode(std::string_view text, bool special_tokens) const = 0;
   virtual std::string decode(const std::vector<std::int64_t>& ids, bool skip_special_tokens) const = 0;
   virtual std::int64_t token_id(std::string_view token) const = 0;
-  virtual std::int64_t mark_id(std::string_view token) const = 0;
+  virtual std::int64_t special_token_id(std::string_view token) const = 0;
   virtual std::int64_t size() const = 0;
   virtual std::int64_t bos_id() const = 0;
   virtual std::int64_t eos_id() const = 0;

@@ -46,20 +46,23 @@ ChatTemplate chat_template(std::string_view name) {
   // Behind the mark stands a line end, not the usual space: a prompt that ends in a space takes it from its first word.
   if (name == "llama2") return {"[INST] ", " [/INST]\n", "</s>", {"</s>"}};
   if (name == "llama3")
-    return {"<|start_header_id|>user<|end_header_id|>\n\n", "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
-            "<|eot_id|>", {"<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"}};
+    return {"<|start_header_id|>user<|end_header_id|>\n\n",
+            "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
+            "<|eot_id|>",
+            {"<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"}};
   TEMPLORA_CHECK(name == "plain", fmt::format("no chat template {}", name));
   return {"", "\n\n", "\n", {}};
 }
 
-TranslationPrompts::TranslationPrompts(const Tokenizer& tokenizer, const ChatTemplate& chat, const std::string& instruction,
-                                       bool official)
+TranslationPrompts::TranslationPrompts(const Tokenizer& tokenizer, const ChatTemplate& chat,
+                                       const std::string& instruction, bool official)
     : tokenizer_(tokenizer), chat_(chat), head_(chat.head + instruction + "\n"), official_(official) {
   for (const std::string& token : chat.tokens)
     if (tokenizer.token_id(token) < 0)
-      throw Error(Exit::usage, fmt::format("translation.prompt: got a chat template with {}, which the tokenizer does not know; "
-                                           "choose the template that the model was trained with, or \"plain\"",
-                                           token));
+      throw Error(Exit::usage,
+                  fmt::format("translation.prompt: got a chat template with {}, which the tokenizer does not know; "
+                              "choose the template that the model was trained with, or \"plain\"",
+                              token));
   line_end_ = tokenizer.encode(kLineEnd, false);
   if (tokenizer.adds_bos()) head_ids_.push_back(tokenizer.bos_id());
   append(head_ids_, tokenizer.encode(head_, false));
@@ -87,7 +90,8 @@ std::vector<std::int64_t> TranslationPrompts::sentence(std::string_view text, bo
   return ids;
 }
 
-std::vector<std::int64_t> TranslationPrompts::prompt_ids(std::span<const SentencePair> history, std::string_view zh) const {
+std::vector<std::int64_t> TranslationPrompts::prompt_ids(std::span<const SentencePair> history,
+                                                         std::string_view zh) const {
   if (official_) {
     std::string text = head_;
     for (const SentencePair& pair : history) text += pair.zh + "\n";
@@ -117,45 +121,50 @@ TranslationPrompt TranslationPrompts::prompt(std::span<const SentencePair> histo
 
 std::vector<std::int64_t> TranslationPrompts::reference(std::string_view en) const { return sentence(en, false); }
 
-TranslationLesson TranslationPrompts::lesson_ids(std::span<const SentencePair> pairs, std::size_t chunk_pairs) const {
-  TranslationLesson lesson{head_ids_, 0, 0};
-  for (std::size_t i = 0; i < pairs.size(); ++i) append(lesson.ids, sentence(pairs[i].zh, i + 1 < pairs.size()));
-  append(lesson.ids, middle_ids_);
-  std::size_t first_label = lesson.ids.size();
+TranslationSegment TranslationPrompts::segment_ids(std::span<const SentencePair> pairs, std::size_t chunk_pairs) const {
+  TranslationSegment segment{head_ids_, 0, 0};
+  for (std::size_t i = 0; i < pairs.size(); ++i) append(segment.ids, sentence(pairs[i].zh, i + 1 < pairs.size()));
+  append(segment.ids, middle_ids_);
+  std::size_t first_label = segment.ids.size();
   for (std::size_t i = 0; i < pairs.size(); ++i) {
-    if (i + chunk_pairs == pairs.size()) first_label = lesson.ids.size();
-    append(lesson.ids, sentence(pairs[i].en, i + 1 < pairs.size()));
+    if (i + chunk_pairs == pairs.size()) first_label = segment.ids.size();
+    append(segment.ids, sentence(pairs[i].en, i + 1 < pairs.size()));
   }
-  append(lesson.ids, tail_ids_);
-  lesson.labelled = std::int64_t(lesson.ids.size() - first_label);
-  return lesson;
+  append(segment.ids, tail_ids_);
+  segment.labelled = std::int64_t(segment.ids.size() - first_label);
+  return segment;
 }
 
-TranslationLesson TranslationPrompts::lesson(std::span<const SentencePair> pairs, std::size_t chunk_pairs,
+TranslationSegment TranslationPrompts::training_segment(std::span<const SentencePair> pairs, std::size_t chunk_pairs,
                                              std::int64_t most_tokens) const {
-  TEMPLORA_CHECK(chunk_pairs > 0 && chunk_pairs <= pairs.size(), fmt::format("{} of {} pairs", chunk_pairs, pairs.size()));
-  TranslationLesson lesson = fitted(pairs.size() - 1, most_tokens, [&](std::size_t removed) {
+  TEMPLORA_CHECK(chunk_pairs > 0 && chunk_pairs <= pairs.size(),
+                 fmt::format("{} of {} pairs", chunk_pairs, pairs.size()));
+  TranslationSegment segment = fitted(pairs.size() - 1, most_tokens, [&](std::size_t removed) {
     const auto kept = pairs.subspan(removed);
-    TranslationLesson made = lesson_ids(kept, std::min(chunk_pairs, kept.size()));
+    TranslationSegment made = segment_ids(kept, std::min(chunk_pairs, kept.size()));
     made.cut_pairs = std::int64_t(removed);
     return made;
   });
-  if (std::int64_t(lesson.ids.size()) > most_tokens) refuse_length(pairs.back().zh, lesson.ids.size(), most_tokens);
-  return lesson;
+  if (std::int64_t(segment.ids.size()) > most_tokens) refuse_length(pairs.back().zh, segment.ids.size(), most_tokens);
+  return segment;
 }
 
 std::vector<std::string> TranslationPrompts::stops() const {
-  return chat_.tail == kLineEnd ? std::vector<std::string>{chat_.tail} : std::vector<std::string>{chat_.tail, std::string(kLineEnd)};
+  return chat_.tail == kLineEnd ? std::vector<std::string>{chat_.tail}
+                                : std::vector<std::string>{chat_.tail, std::string(kLineEnd)};
 }
 
-std::string TranslationPrompts::clean(std::span<const std::int64_t> generated, std::span<const std::int64_t> stop_tokens) const {
+std::string TranslationPrompts::clean(std::span<const std::int64_t> generated,
+                                      std::span<const std::int64_t> stop_tokens) const {
   Ids ids(generated.begin(), generated.end());
   // The tail is taken off as text: the tokenizer spaces the special tokens before it differently where it is missing.
-  const bool stopped = !ids.empty() && std::find(stop_tokens.begin(), stop_tokens.end(), ids.back()) != stop_tokens.end();
+  const bool stopped =
+      !ids.empty() && std::find(stop_tokens.begin(), stop_tokens.end(), ids.back()) != stop_tokens.end();
   if (stopped && tail_ids_ != Ids{ids.back()}) ids.pop_back();
   std::string text = tokenizer_.decode(ids, false);
   if (!strip(chat_.tail).empty())
-    for (std::size_t at = text.find(chat_.tail); at != std::string::npos; at = text.find(chat_.tail, at)) text.erase(at, chat_.tail.size());
+    for (std::size_t at = text.find(chat_.tail); at != std::string::npos; at = text.find(chat_.tail, at))
+      text.erase(at, chat_.tail.size());
   return std::string(strip(text));
 }
 

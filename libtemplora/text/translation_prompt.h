@@ -31,7 +31,7 @@ struct TranslationPrompt {
 };
 
 /// A training text; its last `labelled` ids are the chunk's English and the tail.
-struct TranslationLesson {
+struct TranslationSegment {
   std::vector<std::int64_t> ids;
   std::int64_t labelled = 0;
   std::int64_t cut_pairs = 0;
@@ -53,7 +53,8 @@ struct TranslationLesson {
 class TranslationPrompts {
  public:
   /// The tokenizer must outlive this object. Throws Error(usage) where it lacks a token of the template.
-  TranslationPrompts(const Tokenizer& tokenizer, const ChatTemplate& chat, const std::string& instruction, bool official);
+  TranslationPrompts(const Tokenizer& tokenizer, const ChatTemplate& chat, const std::string& instruction,
+                     bool official);
 
   /// Asks for the translation of `zh` after `history`. Where the prompt is longer than `most_tokens`, the oldest
   /// pairs go, both sides, until it fits. Throws Error(bad_input) where it does not fit without history either.
@@ -64,7 +65,8 @@ class TranslationPrompts {
 
   /// Training text of the last `chunk_pairs` of `pairs`, the others being context. Cut as prompt() cuts, context
   /// first, then the chunk's oldest pairs, of which one stays.
-  TranslationLesson lesson(std::span<const SentencePair> pairs, std::size_t chunk_pairs, std::int64_t most_tokens) const;
+  TranslationSegment training_segment(std::span<const SentencePair> pairs, std::size_t chunk_pairs,
+                                      std::int64_t most_tokens) const;
 
   /// Ids of `text` as it stands behind a line end.
   std::vector<std::int64_t> line_ids(std::string_view text) const;
@@ -79,7 +81,7 @@ class TranslationPrompts {
  private:
   using Ids = std::vector<std::int64_t>;
   Ids prompt_ids(std::span<const SentencePair> history, std::string_view zh) const;
-  TranslationLesson lesson_ids(std::span<const SentencePair> pairs, std::size_t chunk_pairs) const;
+  TranslationSegment segment_ids(std::span<const SentencePair> pairs, std::size_t chunk_pairs) const;
   Ids sentence(std::string_view text, bool line_end) const;
   Ids part(std::string_view text) const;
   void append(Ids& out, const Ids& ids) const;

@@ -32,8 +32,8 @@ XlmrTokenizer::XlmrTokenizer(const std::filesystem::path& model_file)
     if (model_.size() > signed_id && model_.piece(signed_id) == kFirst[id]) continue;
     throw Error(Exit::bad_input,
                 fmt::format("{}: piece {}: got \"{}\", wanted \"{}\"; is this XLM-R's sentencepiece.bpe.model?",
-                            model_file.string(), id, model_.size() > signed_id ? printable(model_.piece(signed_id)) : "",
-                            kFirst[id]));
+                            model_file.string(), id,
+                            model_.size() > signed_id ? printable(model_.piece(signed_id)) : "", kFirst[id]));
   }
 }
 
@@ -53,7 +53,8 @@ std::vector<std::int64_t> XlmrTokenizer::encode(std::string_view text, std::size
   std::vector<std::int64_t> ids{kBegin};
   std::size_t done = 0;
   // A token after the last one kept changes nothing, so the rest of an over-long text is cut off at a special token.
-  for (std::size_t at = text.find('<'); at != std::string_view::npos && ids.size() < max_tokens; at = text.find('<', at)) {
+  for (std::size_t at = text.find('<'); at != std::string_view::npos && ids.size() < max_tokens;
+       at = text.find('<', at)) {
     const std::size_t which = special_at(text.substr(at));
     if (which == kSpecial.size()) {
       ++at;

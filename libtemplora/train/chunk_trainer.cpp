@@ -15,8 +15,9 @@ ScoredChunk ChunkTrainer::forward(const at::Tensor& tokens, std::int64_t count) 
   return {token_nll(model_, tokens.unsqueeze(0), count).squeeze(0), steps_};
 }
 
-ChunkUpdate ChunkTrainer::update(const at::Tensor& tokens, std::int64_t count, const std::vector<double>& learning_rates,
-                                 std::optional<ScoredChunk> first, const OnPart& on_part) {
+ChunkUpdate ChunkTrainer::update(const at::Tensor& tokens, std::int64_t count,
+                                 const std::vector<double>& learning_rates, std::optional<ScoredChunk> first,
+                                 const OnPart& on_part) {
   ChunkUpdate result;
   const auto ended = [&](const char* part) {
     if (on_part) on_part(part);

@@ -35,8 +35,8 @@ class ChunkTrainer {
   ChunkTrainer(LlamaImpl& model, FlatParameters& parameters, const TrainConfig& config);
 
   /// Scores the last `count` of tokens ([seq] int64) with the graph kept: these NLLs are what a pass
-  /// without gradients would give (to rounding where so few rows have kernels of their own, few_rows.h), and `update`
-  /// can start from them.
+  /// without gradients would give (to rounding where so few rows have kernels of their own, skinny_gemm.h), and
+  /// `update` can start from them.
   ScoredChunk forward(const at::Tensor& tokens, std::int64_t count);
 
   /// One optimizer step for each learning rate, on the mean NLL of the last `count` of tokens. A `first`

@@ -8,7 +8,7 @@
 
 #include <algorithm>
 
-#include "run/model_shape.h"
+#include "config/model_shape.h"
 #include "train/softmax_kernel.h"
 
 namespace templora {
@@ -18,11 +18,11 @@ namespace {
 double softmax_gradient(at::Tensor& logits, const at::Tensor& targets, double scale) {
   const std::int64_t rows = logits.size(0), vocab = logits.size(1);
   if (logits.device().is_cpu() && logits.scalar_type() == at::kFloat)
-    return cpu::softmax_nll_gradient(logits.mutable_data_ptr<float>(), targets.const_data_ptr<std::int64_t>(), rows, vocab,
-                                     float(scale));
-  if (logits.device().is_cpu() && logits.scalar_type() == at::kBFloat16)
-    return cpu::softmax_nll_gradient(logits.mutable_data_ptr<at::BFloat16>(), targets.const_data_ptr<std::int64_t>(), rows,
+    return cpu::softmax_nll_gradient(logits.mutable_data_ptr<float>(), targets.const_data_ptr<std::int64_t>(), rows,
                                      vocab, float(scale));
+  if (logits.device().is_cpu() && logits.scalar_type() == at::kBFloat16)
+    return cpu::softmax_nll_gradient(logits.mutable_data_ptr<at::BFloat16>(), targets.const_data_ptr<std::int64_t>(),
+                                     rows, vocab, float(scale));
   const at::ScalarType dtype = logits.scalar_type();
   at::Tensor log_p = at::log_softmax(logits.to(dtype == at::kDouble ? at::kDouble : at::kFloat), -1);
   const at::Tensor ids = targets.unsqueeze(1);

@@ -7,7 +7,7 @@
 #include <variant>
 #include <vector>
 
-#include "run/config.h"
+#include "config/config.h"
 #include "train/adamw.h"
 #include "train/dynamic_evaluation.h"
 

@@ -25,11 +25,11 @@ void add_embedding_gradient(const at::Tensor& d_x, const at::Tensor& tokens, at:
   const std::int64_t count = tokens.numel(), hidden = table.size(1);
   const at::Tensor rows = d_x.reshape({count, hidden}).contiguous();
   if (rows.device().is_cpu() && rows.scalar_type() == at::kBFloat16)
-    cpu::add_rows(rows.const_data_ptr<at::BFloat16>(), tokens.const_data_ptr<std::int64_t>(), table.mutable_data_ptr<float>(),
-                  count, hidden);
+    cpu::add_rows(rows.const_data_ptr<at::BFloat16>(), tokens.const_data_ptr<std::int64_t>(),
+                  table.mutable_data_ptr<float>(), count, hidden);
   else if (rows.device().is_cpu() && rows.scalar_type() == at::kFloat)
-    cpu::add_rows(rows.const_data_ptr<float>(), tokens.const_data_ptr<std::int64_t>(), table.mutable_data_ptr<float>(), count,
-                  hidden);
+    cpu::add_rows(rows.const_data_ptr<float>(), tokens.const_data_ptr<std::int64_t>(), table.mutable_data_ptr<float>(),
+                  count, hidden);
   else
     table.index_add_(0, tokens.reshape({-1}), rows.to(at::kFloat));
 }
@@ -48,7 +48,8 @@ Pretrainer::Pretrainer(const LlamaConfig& config, at::ScalarType dtype, const at
     : options_(options) {
   const at::NoGradGuard no_grad;
   TEMPLORA_CHECK(options.workers > 0 && options.micro_sequences > 0, "a pretrainer needs a worker and a sequence");
-  for (std::int64_t i = 0; i < options.workers; ++i) models_.emplace_back(config, at::TensorOptions(dtype).device(device));
+  for (std::int64_t i = 0; i < options.workers; ++i)
+    models_.emplace_back(config, at::TensorOptions(dtype).device(device));
 
   Llama masters(config, at::TensorOptions(at::kFloat).device(device));
   init_random_weights(*masters, seed, init_std);
@@ -121,7 +122,8 @@ double Pretrainer::share_out(const at::Tensor& sequences, Work&& work) {
   const auto run = [&](std::int64_t first, std::int64_t last) {
     for (std::int64_t worker = first; worker < last; ++worker)
       for (std::int64_t m = worker; m < batches; m += workers)
-        sums[std::size_t(m)] = work(std::size_t(worker), sequences.narrow(0, m * micro, std::min(micro, count - m * micro)));
+        sums[std::size_t(m)] =
+            work(std::size_t(worker), sequences.narrow(0, m * micro, std::min(micro, count - m * micro)));
   };
   if (workers == 1)
     run(0, 1);
@@ -139,7 +141,9 @@ double Pretrainer::micro_batch(std::size_t worker, const at::Tensor& sequences, 
   const at::Tensor inputs = sequences.narrow(1, 0, seq).contiguous().to(device);
   const at::Tensor targets = sequences.narrow(1, 1, seq).reshape({-1}).to(device);
   at::Tensor grad = worker == 0 ? parameters_.grad : worker_grads_[worker - 1];
-  const auto part = [&](std::size_t i) { return grad.narrow(0, places_[i].offset, places_[i].count).view(places_[i].shape); };
+  const auto part = [&](std::size_t i) {
+    return grad.narrow(0, places_[i].offset, places_[i].count).view(places_[i].shape);
+  };
 
   at::Tensor embedded;
   {
@@ -150,8 +154,8 @@ double Pretrainer::micro_batch(std::size_t worker, const at::Tensor& sequences, 
   const at::AutoGradMode with_graph(true);
   const at::Tensor hidden = model.decode(embedded, 0, seq);  // [batch, seq, hidden]
   at::Tensor d_hidden, d_head = part(head_);
-  const double nll = linear_cross_entropy(hidden.detach().view({batch * seq, -1}), model.head_weight().detach(), targets, scale,
-                                          d_hidden, d_head);
+  const double nll = linear_cross_entropy(hidden.detach().view({batch * seq, -1}), model.head_weight().detach(),
+                                          targets, scale, d_hidden, d_head);
   hidden.backward(d_hidden.view(hidden.sizes()));
 
   const at::NoGradGuard no_grad;

@@ -35,8 +35,8 @@ struct PretrainStep {
 class Pretrainer {
  public:
   /// Starts from random weights (init_random_weights). Throws Error(resources) where they do not fit.
-  Pretrainer(const LlamaConfig& config, at::ScalarType dtype, const at::Device& device, const PretrainerOptions& options,
-             std::uint64_t seed, double init_std);
+  Pretrainer(const LlamaConfig& config, at::ScalarType dtype, const at::Device& device,
+             const PretrainerOptions& options, std::uint64_t seed, double init_std);
   Pretrainer(const Pretrainer&) = delete;
   Pretrainer& operator=(const Pretrainer&) = delete;
 

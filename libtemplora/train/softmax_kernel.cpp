@@ -16,7 +16,8 @@ inline float exp_of_negative(float x) {
 }
 
 template <class R>
-[[gnu::always_inline]] inline double softmax_row(R* row, std::int64_t target, float* wide, std::int64_t vocab, float scale) {
+[[gnu::always_inline]] inline double softmax_row(R* row, std::int64_t target, float* wide, std::int64_t vocab,
+                                                 float scale) {
   float most = -INFINITY;
 #pragma omp simd reduction(max : most)
   for (std::int64_t i = 0; i < vocab; ++i) {
@@ -63,7 +64,8 @@ TEMPLORA_CLONES(std::uint16_t)
 }  // namespace
 
 template <class T>
-double softmax_nll_gradient(T* logits, const std::int64_t* targets, std::int64_t rows, std::int64_t vocab, float scale) {
+double softmax_nll_gradient(T* logits, const std::int64_t* targets, std::int64_t rows, std::int64_t vocab,
+                            float scale) {
   std::vector<float> wide(static_cast<std::size_t>(vocab));
   return softmax_rows(raw(logits), targets, wide.data(), rows, vocab, scale);
 }

@@ -50,7 +50,8 @@ Json time_decoding(LlamaImpl& model, std::int64_t batch, std::int64_t context, s
 Json time_reading(LlamaImpl& model) {
   std::vector<at::Tensor> tensors;
   for (const auto& [name, tensor] : model.storage_tensors())
-    if (tensor.dim() == 2 && (name != "model.embed_tokens" || model.config().tied_embeddings)) tensors.push_back(tensor);
+    if (tensor.dim() == 2 && (name != "model.embed_tokens" || model.config().tied_embeddings))
+      tensors.push_back(tensor);
   std::atomic<std::uint64_t> sink = 0;
   std::int64_t bytes = 0;
   for (const at::Tensor& tensor : tensors) bytes += std::int64_t(tensor.nbytes());

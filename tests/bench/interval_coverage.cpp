@@ -32,9 +32,11 @@ struct Design {
 const std::vector<Design> kDesigns{
     {"normal", [](Random& r) { return kEffect + kSpread * normal(r); }},
     // A gamma distribution of shape 4, skewness 1, the long tail on the side of the larger gain.
-    {"skewed", [](Random& r) { return kEffect - kSpread * (std::gamma_distribution<double>(4.0, 1.0)(r) - 4.0) / 2.0; }},
+    {"skewed",
+     [](Random& r) { return kEffect - kSpread * (std::gamma_distribution<double>(4.0, 1.0)(r) - 4.0) / 2.0; }},
     // Books of 30,000 to 300,000 tokens: one common spread between books, and a second one that shrinks with length.
-    {"heteroscedastic", [](Random& r) {
+    {"heteroscedastic",
+     [](Random& r) {
        const double length = std::exp(std::uniform_real_distribution<double>(0, std::log(10.0))(r));
        return kEffect + kSpread * normal(r) * std::sqrt(0.25 + 1.5 / length);
      }},
@@ -85,7 +87,8 @@ int main(int argc, char** argv) {
   fmt::print("\n| ---: | --- | ---: | ---: | ---: | ---: | ---: |\n");
   for (const std::size_t books : {6, 7, 8, 10, 12, 20, 40}) {
     fmt::print("| {} | {} |", books, mean_over_books(std::vector<double>(books, 1.0)).method);
-    for (const Design& design : kDesigns) fmt::print(" {:.1f} |", coverage_over_books(design, books, draws)), std::fflush(stdout);
+    for (const Design& design : kDesigns)
+      fmt::print(" {:.1f} |", coverage_over_books(design, books, draws)), std::fflush(stdout);
     fmt::print("\n");
   }
   fmt::print("\n| chunks of one book | rho 0 | rho 0.3 | rho 0.5 | rho 0.8 |\n| ---: | ---: | ---: | ---: | ---: |\n");

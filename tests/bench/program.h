@@ -13,7 +13,7 @@
 
 #include "core/error.h"
 #include "core/json.h"
-#include "experiment/session.h"
+#include "experiment/machine.h"
 #include "lora/lora_adapter.h"
 #include "model/load.h"
 #include "model/row_kernels.h"
@@ -27,8 +27,16 @@ using Arguments = std::map<std::string, std::string>;
 
 /// `others` and the model that the benchmarks measure where nothing else is said; flops.py has the same.
 inline Arguments with_default_model(Arguments others) {
-  others.merge(Arguments{{"--layers", "12"}, {"--hidden", "768"}, {"--ffn", "2048"}, {"--heads", "12"}, {"--vocab", "32000"},
-                         {"--kv-heads", "0"}, {"--tied", "0"}, {"--rank", "64"}, {"--threads", "0"}, {"--dtype", "float32"}});
+  others.merge(Arguments{{"--layers", "12"},
+                         {"--hidden", "768"},
+                         {"--ffn", "2048"},
+                         {"--heads", "12"},
+                         {"--vocab", "32000"},
+                         {"--kv-heads", "0"},
+                         {"--tied", "0"},
+                         {"--rank", "64"},
+                         {"--threads", "0"},
+                         {"--dtype", "float32"}});
   return others;
 }
 
@@ -83,7 +91,7 @@ inline Llama random_model(const Arguments& arguments) {
   return model;
 }
 
-/// A module of rank --rank, scaled by 1, without dropout.
+/// An adapter of rank --rank, scaled by 1, without dropout.
 inline LoraConfig lora_config(const Arguments& arguments) {
   LoraConfig config;
   config.rank = number(arguments, "--rank");
@@ -92,7 +100,7 @@ inline LoraConfig lora_config(const Arguments& arguments) {
   return config;
 }
 
-/// Such a module that changes something.
+/// Such an adapter that changes something.
 inline std::unique_ptr<LoraAdapter> random_adapter(LlamaImpl& model, const Arguments& arguments) {
   auto adapter = std::make_unique<LoraAdapter>(model, lora_config(arguments), /*seed=*/1);
   const at::NoGradGuard no_grad;

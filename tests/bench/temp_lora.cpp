@@ -177,5 +177,6 @@ void run(const Arguments& arguments) {
 
 int main(int count, char** words) {
   using namespace templora::bench;
-  return run_program("bench_temp_lora", [&] { run(parse_arguments("bench_temp_lora", count, words, kDefaults, kFlags)); });
+  return run_program("bench_temp_lora",
+                     [&] { run(parse_arguments("bench_temp_lora", count, words, kDefaults, kFlags)); });
 }

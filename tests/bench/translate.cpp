@@ -1,8 +1,9 @@
-// templora's side of the translation part of scripts/bench: one GuoFeng chunk of made-up tokens, by base and module,
-// and what the module learns from it. Answers one JSON object a line:
+// templora's side of the translation part of scripts/bench: one GuoFeng chunk of made-up tokens, by base and adapter,
+// and what the adapter learns from it. Answers one JSON object a line:
 //
 //   -> (start)      <- {"ready": true, ...}
-//   -> chunk MODE   <- {"answers": s, "train": s, "nll": n}: seconds of all sentences by both, of the training; mean NLL
+//   -> chunk MODE   <- {"answers": s, "train": s, "nll": n}: seconds of all sentences by both, of the training; mean
+//   NLL
 //                      of the references by the base. MODE says what is shared, each with what stands before it:
 //                      "alone"    every sentence alone, its prompt read once to write and once to score
 //                      "prefill"  one reading of the prompt serves both
@@ -39,7 +40,7 @@ const Arguments kDefaults = with_default_model(
 /// A chunk's prompts, references and training text, of the same lengths and tokens as in translate_peer.py.
 struct Chunk {
   std::vector<SentenceTask> tasks;
-  Ids lesson;
+  Ids segment;
   std::int64_t labelled = 0;
 };
 
@@ -63,7 +64,7 @@ Chunk make_chunk(const Arguments& arguments) {
     append(task.reference, 5000 + pair, length);
     chunk.tasks.push_back(std::move(task));
   }
-  chunk.lesson = text(context + sentences, context + sentences);
+  chunk.segment = text(context + sentences, context + sentences);
   chunk.labelled = sentences * length;
   return chunk;
 }
@@ -98,9 +99,9 @@ class Translator {
     answers(mode);
     const double answered = seconds_since(start);
     start = Clock::now();
-    const at::Tensor lesson = at::tensor(at::ArrayRef<std::int64_t>(chunk_.lesson));
+    const at::Tensor segment = at::tensor(at::ArrayRef<std::int64_t>(chunk_.segment));
     adapter_->set_training(true);
-    trainer_.update(lesson, chunk_.labelled, std::vector<double>(std::size_t(epochs_), kLearningRate));
+    trainer_.update(segment, chunk_.labelled, std::vector<double>(std::size_t(epochs_), kLearningRate));
     adapter_->set_training(false);
     return {{"answers", answered}, {"train", seconds_since(start)}, {"nll", nll}};
   }
@@ -124,11 +125,14 @@ class Translator {
     return sum / double(chunk_.tasks.size());
   }
 
-  static double mean(const std::vector<at::Tensor>& nll) { return nll.empty() ? 0 : at::cat(nll).mean().item<double>(); }
+  static double mean(const std::vector<at::Tensor>& nll) {
+    return nll.empty() ? 0 : at::cat(nll).mean().item<double>();
+  }
 
   double joint(const Tasks& tasks, const DecodeOptions& options) {
     std::vector<at::Tensor> nll;
-    const auto answers = answer(*model_, tasks, options, SamplingStreams(1, std::int64_t(tasks.size())), timer_, "bench");
+    const auto answers =
+        answer(*model_, tasks, options, SamplingStreams(1, std::int64_t(tasks.size())), timer_, "bench");
     for (const SentenceAnswer& done : *answers)
       if (done.nll.defined()) nll.push_back(done.nll);
     return mean(nll);
@@ -154,12 +158,14 @@ class Translator {
       references.push_back({std::int64_t(i), {task.prompt.back()}});
       references.back().tokens.insert(references.back().tokens.end(), task.reference.begin(), task.reference.end());
       seen.push_back(task.prompt);
-      capacity = std::max(capacity, std::int64_t(task.prompt.size()) + std::max(options_.max_new_tokens, std::int64_t(task.reference.size())));
+      capacity = std::max(capacity, std::int64_t(task.prompt.size()) +
+                                        std::max(options_.max_new_tokens, std::int64_t(task.reference.size())));
     }
     KvCache cache(*model_, {.sequences = std::int64_t(tasks.size()), .capacity = capacity});
     cache.append(*model_, prompts, Rows::none, 0);
     const double nll = mean(score(*model_, cache, references, 0));
-    for (std::size_t i = 0; i < tasks.size(); ++i) cache.truncate(std::int64_t(i), std::int64_t(tasks[i].prompt.size()) - 1);
+    for (std::size_t i = 0; i < tasks.size(); ++i)
+      cache.truncate(std::int64_t(i), std::int64_t(tasks[i].prompt.size()) - 1);
     SamplingStreams streams(1, std::int64_t(tasks.size()));
     decode(*model_, cache, seen, options_, streams);
     return nll;

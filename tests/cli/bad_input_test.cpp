@@ -70,7 +70,8 @@ TEST_CASE("bad input: the model's weights", "[cli]") {
   SECTION("a missing shard") {
     const World world;
     fs::remove(world.folder / "model/model.safetensors");
-    world.write("model/model.safetensors.index.json", R"({"weight_map": {"model.norm.weight": "model-00001-of-00001.safetensors"}})");
+    world.write("model/model.safetensors.index.json",
+                R"({"weight_map": {"model.norm.weight": "model-00001-of-00001.safetensors"}})");
     check_refused(world, Exit::bad_input, {"model-00001-of-00001.safetensors"});
   }
   SECTION("no model at all") {
@@ -85,8 +86,10 @@ TEST_CASE("bad input: our own config", "[cli]") {
       {R"({"model": {"path": "model"}, "data": {"books": ["book.txt"]}, "train": {"epoch": 2}})", "train.epochs"},
       {R"({"model": {"path": "model"}, "model": {"path": "model"}})", "model"},
       {R"({"model": {"path": "model"}, "data": {"books": ["book.txt"]}, "train": {"epochs": 1.5}})", "train.epochs"},
-      {R"({"model": {"path": "model"}, "data": {"books": ["book.txt"]}, "train": {"warmup_steps": 2, "warmup_chunks": 2}})", "warmup"},
-      {R"({"model": {"path": "model"}, "data": {"books": ["book.txt"]}, "lora": {"targets": ["w_proj"]}})", "lora.targets"},
+      {R"({"model": {"path": "model"}, "data": {"books": ["book.txt"]}, "train": {"warmup_steps": 2, "warmup_chunks": 2}})",
+       "warmup"},
+      {R"({"model": {"path": "model"}, "data": {"books": ["book.txt"]}, "lora": {"targets": ["w_proj"]}})",
+       "lora.targets"},
       {R"({"model": {"path": "model"})", "config.json"}};
   for (const auto& [text, part] : cases) {
     const World world;
@@ -141,8 +144,10 @@ TEST_CASE("bad input: windows that a policy or a control has no room for", "[cli
   const World world;
   world.write_config({{"cache", {{"window_tokens", 40}}}});
   check_refused(world, Exit::usage, {"cache.window_tokens: got 40 beside cache.policy \"rebuild\""});
-  const std::vector<std::pair<std::string, Json>> long_start{
-      {"window.first_chunk_tokens", 100}, {"train.prefix_tokens", 40}, {"data.books", {"book.txt", "other.txt"}}, {"data.control_books", {"other.txt"}}};
+  const std::vector<std::pair<std::string, Json>> long_start{{"window.first_chunk_tokens", 100},
+                                                             {"train.prefix_tokens", 40},
+                                                             {"data.books", {"book.txt", "other.txt"}},
+                                                             {"data.control_books", {"other.txt"}}};
   world.write("other.txt", world.content("book.txt") + "And so on, and so on.\n");
   auto drawn = long_start, in_order = long_start;
   drawn.push_back({"control", "mixed_books"});

@@ -55,13 +55,15 @@ TEST_CASE("templora bleu: sacreBLEU's numbers and signatures for its options", "
     };
     for (const Json& b : one.at("bleu")) {
       if (b[4].get<bool>()) continue;  // effective order is for sentences
-      std::vector<std::string> options{"-m", "bleu", "--tokenize", b[0], "--smooth-method", b[1], "--max-order", b[3].dump()};
+      std::vector<std::string> options{"-m", "bleu",        "--tokenize", b[0], "--smooth-method",
+                                       b[1], "--max-order", b[3].dump()};
       if (!b[2].is_null()) options.insert(options.end(), {"--smooth-value", b[2].dump()});
       if (b[5].get<bool>()) options.push_back("--lowercase");
       check(options, b[6], b[13]);
     }
     for (const Json& c : one.at("chrf")) {
-      std::vector<std::string> options{"-m", "chrf", "--chrf-char-order", c[0].dump(), "--chrf-word-order", c[1].dump(), "--chrf-beta", c[2].dump()};
+      std::vector<std::string> options{
+          "-m", "chrf", "--chrf-char-order", c[0].dump(), "--chrf-word-order", c[1].dump(), "--chrf-beta", c[2].dump()};
       if (c[3].get<bool>()) options.push_back("--lowercase");
       if (c[4].get<bool>()) options.push_back("--chrf-whitespace");
       if (c[5].get<bool>()) options.push_back("--chrf-eps-smoothing");
@@ -79,7 +81,9 @@ TEST_CASE("templora bleu: prints what sacreBLEU prints, for a corpus or each sen
   world.write("ref", "the cat sat on the mat\na cat\n");
   const Ended corpus = world.run({"bleu", "hyp", "ref", "--chrf-word-order", "2"});
   CHECK(corpus.code == 0);
-  CHECK(corpus.says("BLEU|nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0 = 92.4 87.5/83.3/100.0/100.0 (BP = 1.000 ratio = 1.000 hyp_len = 8 ref_len = 8)\n"));
+  CHECK(
+      corpus.says("BLEU|nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0 = 92.4 87.5/83.3/100.0/100.0 (BP = "
+                  "1.000 ratio = 1.000 hyp_len = 8 ref_len = 8)\n"));
   CHECK(corpus.says("chrF2++|nrefs:1|case:mixed|eff:yes|nc:6|nw:2|space:no|version:2.6.0 = "));
   const Ended sentences = world.run({"bleu", "hyp", "ref", "-m", "bleu", "--sentence-level", "-w", "2"});
   CHECK(sentences.says("eff:yes|tok:13a|smooth:exp|version:2.6.0 = 100.00 100.0/100.0/100.0/100.0 "));

@@ -25,7 +25,8 @@ TEST_CASE("templora cost: what is missing or unknown is one clear line", "[cli]"
   world.refuses({"cost", "config.json", "--device", "bf16_flops=1e12"}, 2, "is missing");
   world.refuses({"cost", "config.json", "--shape", "llama9"}, 2, "wanted one of llama2-7b");
   world.refuses({"cost", "config.json", "--set", "cost.device=H300"}, 2, "cost.device: got \"H300\"");
-  world.refuses({"cost", "config.json", "--set", "experiment=translation", "--set", "data.novels=[\"n\"]"}, 2, "translation");
+  world.refuses({"cost", "config.json", "--set", "experiment=translation", "--set", "data.novels=[\"n\"]"}, 2,
+                "translation");
   const Ended run = world.run({"run", "config.json", "--set", "cost.device=H300"});  // before it starts, not at its end
   CHECK(run.code == 2);
   CHECK(run.says("cost.device: got \"H300\""));
@@ -33,7 +34,8 @@ TEST_CASE("templora cost: what is missing or unknown is one clear line", "[cli]"
   world.refuses({"cost", "config.json"}, 3, "no config.json");
   CHECK(world.run({"cost", "config.json", "--shape", "yi-6b"}).code == 0);
   CHECK(world.run({"cost", "config.json", "--set", "cost.shape=yi-6b"}).says("yi-6b"));
-  world.refuses({"cost", "config.json", "--set", "cost.shape=gpt"}, 2, "cost.shape: got \"gpt\", wanted one of llama2-7b");
+  world.refuses({"cost", "config.json", "--set", "cost.shape=gpt"}, 2,
+                "cost.shape: got \"gpt\", wanted one of llama2-7b");
 }
 
 TEST_CASE("templora run: every run says what its phases cost", "[cli]") {

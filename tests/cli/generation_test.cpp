@@ -59,21 +59,25 @@ TEST_CASE("templora run: a stopped generation goes on to the same text", "[cli]"
 
 TEST_CASE("templora generate: a snapshot branches off where it was taken", "[cli]") {
   const World world;
-  const std::vector<std::string> common{"--set", "window.chunk_tokens=24", "--set", "train.prefix_tokens=40", "--set", "lora.rank=4",
-                                        "--set", "run.threads=1", "--set", "generate.temperature=1"};
+  const std::vector<std::string> common{
+      "--set", "window.chunk_tokens=24", "--set", "train.prefix_tokens=40", "--set", "lora.rank=4",
+      "--set", "run.threads=1",          "--set", "generate.temperature=1"};
   const auto generate = [&](std::vector<std::string> arguments) {
     std::vector<std::string> all{"generate", "--model", "model"};
     all.insert(all.end(), common.begin(), common.end());
     all.insert(all.end(), arguments.begin(), arguments.end());  // the last --set of a key wins
     return world.run(all);
   };
-  const Ended whole = generate({"--prompt", "A lazy dog", "--tokens", "120", "--out", "whole", "--set", "generate.snapshot_every_chunks=2"});
+  const Ended whole = generate(
+      {"--prompt", "A lazy dog", "--tokens", "120", "--out", "whole", "--set", "generate.snapshot_every_chunks=2"});
   INFO(whole.text);
   REQUIRE(whole.code == 0);
   CHECK(fs::exists(world.folder / "whole/snapshots/2/adapter_model.safetensors"));
   REQUIRE(generate({"--from-snapshot", "whole/snapshots/2", "--tokens", "120", "--out", "branch"}).code == 0);
   CHECK(world.content("branch/text.txt") == world.content("whole/text.txt"));
-  REQUIRE(generate({"--from-snapshot", "whole/snapshots/2", "--tokens", "120", "--out", "other", "--set", "generate.temperature=0.2"}).code == 0);
+  REQUIRE(generate({"--from-snapshot", "whole/snapshots/2", "--tokens", "120", "--out", "other", "--set",
+                    "generate.temperature=0.2"})
+              .code == 0);
   CHECK(world.content("other/text.txt") != world.content("whole/text.txt"));
   CHECK(world.content("other/text.txt").substr(0, 10) == world.content("whole/text.txt").substr(0, 10));
 
@@ -114,7 +118,8 @@ TEST_CASE("templora generate: a snapshot branches off where it was taken", "[cli
   std::uint64_t length = 0;
   std::memcpy(&length, bytes.data(), 8);
   const Json offsets = Json::parse(bytes.substr(8, length)).at("lora.generator").at("data_offsets");
-  for (auto i = offsets.at(0).get<std::size_t>(); i < offsets.at(1).get<std::size_t>(); ++i) bytes[8 + length + i] = '\0';
+  for (auto i = offsets.at(0).get<std::size_t>(); i < offsets.at(1).get<std::size_t>(); ++i)
+    bytes[8 + length + i] = '\0';
   world.write(file, bytes);
   refused({"--tokens", "120"}, 3, "lora.generator");
 }
@@ -122,8 +127,19 @@ TEST_CASE("templora generate: a snapshot branches off where it was taken", "[cli
 TEST_CASE("templora generate: a stop string of any length ends a text, and not the branch from its end", "[cli]") {
   const World world;
   const auto generate = [&](std::vector<std::string> arguments) {
-    std::vector<std::string> all{"generate", "--model", "model", "--set", "window.chunk_tokens=24", "--set", "train.prefix_tokens=40",
-                                 "--set", "lora.rank=4", "--set", "run.threads=1", "--set", "generate.temperature=1"};
+    std::vector<std::string> all{"generate",
+                                 "--model",
+                                 "model",
+                                 "--set",
+                                 "window.chunk_tokens=24",
+                                 "--set",
+                                 "train.prefix_tokens=40",
+                                 "--set",
+                                 "lora.rank=4",
+                                 "--set",
+                                 "run.threads=1",
+                                 "--set",
+                                 "generate.temperature=1"};
     all.insert(all.end(), arguments.begin(), arguments.end());
     const Ended ended = world.run(all);
     INFO(ended.text);
@@ -135,7 +151,8 @@ TEST_CASE("templora generate: a stop string of any length ends a text, and not t
     return tokens;
   };
   generate({"--prompt", "A lazy dog", "--tokens", "200", "--out", "whole"});
-  // Nearly all of its first five chunks as one string. At both ends of it, bytes depend on the neighbours: they are left out.
+  // Nearly all of its first five chunks as one string. At both ends of it, bytes depend on the neighbours: they are
+  // left out.
   std::vector<std::int64_t> ids;
   for (const Json& chunk : world.records("whole/chunks.jsonl"))
     for (const Json& id : chunk.at("token_ids"))
@@ -145,7 +162,8 @@ TEST_CASE("templora generate: a stop string of any length ends a text, and not t
   while ((text[begin] & 0xC0) == 0x80) ++begin;
   while ((text[end] & 0xC0) == 0x80) --end;
   const std::string stop = "generate.stop=" + Json::array({text.substr(begin, end - begin)}).dump();
-  generate({"--prompt", "A lazy dog", "--tokens", "200", "--out", "stopped", "--set", stop, "--set", "generate.snapshot_every_chunks=5"});
+  generate({"--prompt", "A lazy dog", "--tokens", "200", "--out", "stopped", "--set", stop, "--set",
+            "generate.snapshot_every_chunks=5"});
   CHECK(tokens_of("stopped") < 120);
   CHECK(tokens_of("stopped") > 96);
   generate({"--from-snapshot", "stopped/snapshots/5", "--tokens", "200", "--out", "branch", "--set", stop});
@@ -163,7 +181,9 @@ TEST_CASE("templora generate: what cannot be written is refused in one line", "[
       {{"--prompt", "x", "--set", "generate.max_new_tokens=50"}, 2, "generate.max_new_tokens"},
       {{"--prompt", "x", "--set", "window.first_chunk_tokens=5"}, 2, "window.first_chunk_tokens"},
       {{"--prompt", "x", "--set", R"(generate.stop=["</s>"])"}, 2, "generate.stop: got \"</s>\""},
-      {{"--prompt", "x", "--set", "cache.policy=refill", "--set", "cache.refill_tokens=9999"}, 2, "cache.refill_tokens"}};
+      {{"--prompt", "x", "--set", "cache.policy=refill", "--set", "cache.refill_tokens=9999"},
+       2,
+       "cache.refill_tokens"}};
   for (const auto& [arguments, code, part] : cases) {
     std::vector<std::string> all{"generate", "--model", "model", "--out", "out"};
     all.insert(all.end(), arguments.begin(), arguments.end());
@@ -178,8 +198,8 @@ TEST_CASE("templora generate: what cannot be written is refused in one line", "[
 TEST_CASE("templora generate: a prompt that is cut is said to be, and one that is learnt shows how far", "[cli]") {
   const World world;
   const auto generate = [&](const std::string& out, std::vector<std::string> more) {
-    std::vector<std::string> all{"generate", "--model", "model", "--prompt-file", "book.txt", "--tokens", "10", "--out", out,
-                                 "--set", "lora.rank=2", "--set", "run.threads=1"};
+    std::vector<std::string> all{"generate", "--model", "model", "--prompt-file", "book.txt", "--tokens",     "10",
+                                 "--out",    out,       "--set", "lora.rank=2",   "--set",    "run.threads=1"};
     all.insert(all.end(), more.begin(), more.end());
     const Ended ended = world.run(all);
     INFO(ended.text);
@@ -199,12 +219,15 @@ TEST_CASE("templora generate: a prompt that is cut is said to be, and one that i
 
 TEST_CASE("templora run: a generation that is stopped while it learns its prompt goes on to the same text", "[cli]") {
   const World world;
-  write_generation_config(world, {{"generate.prompt", Json()}, {"generate.prompt_file", "book.txt"}, {"generate.tokens", 30},
+  write_generation_config(world, {{"generate.prompt", Json()},
+                                  {"generate.prompt_file", "book.txt"},
+                                  {"generate.tokens", 30},
                                   {"generate.learn_prompt", true}});
   REQUIRE(world.run_config().code == 0);
   const Ended stopped = world.run({"run", "config.json", "--out", "again"}, {}, [&](pid_t child) {
     const fs::path states = world.folder / "again/state";  // the first state is that of the prompt's first chunk
-    for (int i = 0; i < 20000 && (!fs::exists(states) || fs::is_empty(states)); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    for (int i = 0; i < 20000 && (!fs::exists(states) || fs::is_empty(states)); ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
     ::kill(child, SIGTERM);
   });
   INFO(stopped.text);
@@ -217,7 +240,10 @@ TEST_CASE("templora run: a generation that is stopped while it learns its prompt
 
 TEST_CASE("templora run: perplexity through a kept cache is stopped and goes on with the same bits", "[cli]") {
   const World world;
-  world.write_config({{"cache.policy", "refill"}, {"cache.refill_tokens", 16}, {"cache.window_tokens", 100}, {"cache.measure_staleness", true}});
+  world.write_config({{"cache.policy", "refill"},
+                      {"cache.refill_tokens", 16},
+                      {"cache.window_tokens", 100},
+                      {"cache.measure_staleness", true}});
   const Ended whole = world.run_config();
   INFO(whole.text);
   REQUIRE(whole.code == 0);

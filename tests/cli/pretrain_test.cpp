@@ -18,7 +18,8 @@ namespace {
 class PretrainWorld : public World {
  public:
   PretrainWorld() {
-    write("held.txt", "A lazy fox and a quick dog sat down together, and neither of them jumped over anything that day.\n");
+    write("held.txt",
+          "A lazy fox and a quick dog sat down together, and neither of them jumped over anything that day.\n");
     write_pretrain({});
   }
   void write_pretrain(const std::vector<std::pair<std::string, Json>>& changes) const {
@@ -26,9 +27,20 @@ class PretrainWorld : public World {
                 {"model", {{"tokenizer", "model"}, {"dtype", "bfloat16"}, {"device", "cpu"}}},
                 {"data", {{"books", {"*.txt"}}, {"exclude", {"held.txt"}}, {"validation", {"held.txt"}}}},
                 {"pretrain",
-                 {{"layers", 2}, {"hidden", 32}, {"ffn", 48}, {"heads", 2}, {"kv_heads", 1}, {"sequence_tokens", 16},
-                  {"batch_sequences", 4}, {"micro_sequences", 2}, {"tokens", 40 * 64}, {"learning_rate", 0.01}, {"warmup_steps", 4},
-                  {"save_every_steps", 7}, {"validate_every_steps", 9}, {"token_cache", "cache"}}},
+                 {{"layers", 2},
+                  {"hidden", 32},
+                  {"ffn", 48},
+                  {"heads", 2},
+                  {"kv_heads", 1},
+                  {"sequence_tokens", 16},
+                  {"batch_sequences", 4},
+                  {"micro_sequences", 2},
+                  {"tokens", 40 * 64},
+                  {"learning_rate", 0.01},
+                  {"warmup_steps", 4},
+                  {"save_every_steps", 7},
+                  {"validate_every_steps", 9},
+                  {"token_cache", "cache"}}},
                 {"run", {{"threads", 2}}}};
     for (const auto& [key, value] : changes) {
       std::string pointer = "/" + key;
@@ -89,9 +101,12 @@ TEST_CASE("templora run pretrain: makes a model folder that opens and predicts w
   double nll = 0;
   const std::int64_t sequences = (std::int64_t(ids.size()) - 1) / 16;
   for (std::int64_t i = 0; i < sequences; ++i)
-    nll += token_nll(*model, at::tensor(at::ArrayRef<std::int64_t>(ids.data() + i * 16, 17)).unsqueeze(0), 16).sum().item<double>();
+    nll += token_nll(*model, at::tensor(at::ArrayRef<std::int64_t>(ids.data() + i * 16, 17)).unsqueeze(0), 16)
+               .sum()
+               .item<double>();
   const Json cost = Json::parse(world.content("out/summary.json")).at("cost");
-  for (const char* phase : {"gradient", "optimizer"}) CHECK(cost.at("phases").at(phase).at("seconds").get<double>() > 0);
+  for (const char* phase : {"gradient", "optimizer"})
+    CHECK(cost.at("phases").at(phase).at("seconds").get<double>() > 0);
   CHECK(cost.at("phases").at("gradient").at("flops_per_s").get<double>() > 0);
   CHECK_FALSE(cost.at("phases").contains("train_forward"));
   const Json validation = world.records("out/validation.jsonl").back();
@@ -107,7 +122,8 @@ TEST_CASE("templora run pretrain: a run killed twice has the curve and the weigh
     world.write_pretrain({{"model.dtype", dtype}});
     const std::string whole = std::string("whole-") + dtype, killed = std::string("killed-") + dtype;
     REQUIRE(world.run_config(whole).code == 0);
-    const std::vector<std::string> first{"run", "config.json", "--out", killed}, again{"run", "config.json", "--out", killed, "--resume"};
+    const std::vector<std::string> first{"run", "config.json", "--out", killed},
+        again{"run", "config.json", "--out", killed, "--resume"};
     const Ended one = world.run(first, {}, [&](pid_t child) {
       wait_for_steps(world, killed, 10);
       ::kill(child, SIGKILL);
@@ -154,17 +170,26 @@ TEST_CASE("templora run pretrain: a state of another config is refused by name, 
   CHECK(schedule.back().at("steps") == 50);
 }
 
-TEST_CASE("templora run pretrain: killed between its last state and its summary, a run is finished with the same model", "[cli]") {
+TEST_CASE("templora run pretrain: killed between its last state and its summary, a run is finished with the same model",
+          "[cli]") {
   const PretrainWorld world;
   REQUIRE(world.run_config().code == 0);
-  const std::vector<std::string> names{"model/model.safetensors", "model/config.json", "model/tokenizer.model", "model/generation_config.json",
-                                       "table.md", "steps.jsonl", "validation.jsonl", "schedule.jsonl"};
+  const std::vector<std::string> names{"model/model.safetensors",
+                                       "model/config.json",
+                                       "model/tokenizer.model",
+                                       "model/generation_config.json",
+                                       "table.md",
+                                       "steps.jsonl",
+                                       "validation.jsonl",
+                                       "schedule.jsonl"};
   std::vector<std::string> before;
   for (const std::string& name : names) before.push_back(world.content("out/" + name));
   const Json weights = Json::parse(world.content("out/summary.json")).at("weights_hash");
 
-  // What such a kill leaves: everything up to the last state, and a model of which nothing but a temporary file is there.
-  for (const char* name : {"summary.json", "table.md", "cost.md"}) fs::remove(world.folder / (std::string("out/") + name));
+  // What such a kill leaves: everything up to the last state, and a model of which nothing but a temporary file is
+  // there.
+  for (const char* name : {"summary.json", "table.md", "cost.md"})
+    fs::remove(world.folder / (std::string("out/") + name));
   fs::remove_all(world.folder / "out/model");
   fs::create_directories(world.folder / "out/model");
   world.write("out/model/model.safetensors.tmp-1-0", "half of it");
@@ -188,7 +213,8 @@ TEST_CASE("templora run pretrain: a finished run goes on where more tokens are a
   const std::string steps = world.content("out/steps.jsonl"), model = world.content("out/model/model.safetensors"),
                     summary = world.content("out/summary.json");
   const auto resume = [&](const std::string& tokens, const std::function<void(pid_t)>& meanwhile = {}) {
-    return world.run({"run", "config.json", "--out", "out", "--resume", "--set", "pretrain.tokens=" + tokens}, {}, meanwhile);
+    return world.run({"run", "config.json", "--out", "out", "--resume", "--set", "pretrain.tokens=" + tokens}, {},
+                     meanwhile);
   };
   for (const char* tokens : {"2560", "64"}) {  // its own length, and a shorter one
     const Ended table = resume(tokens);
@@ -205,7 +231,8 @@ TEST_CASE("templora run pretrain: a finished run goes on where more tokens are a
   INFO(stopped.text);
   CHECK(stopped.code == int(Exit::interrupted));
   CHECK(stopped.says("was finished after 40 steps"));
-  for (const char* name : {"summary.json", "table.md", "cost.md"}) CHECK_FALSE(fs::exists(world.folder / (std::string("out/") + name)));
+  for (const char* name : {"summary.json", "table.md", "cost.md"})
+    CHECK_FALSE(fs::exists(world.folder / (std::string("out/") + name)));
 
   const Ended rest = resume("5120");
   INFO(rest.text);
@@ -229,7 +256,8 @@ TEST_CASE("templora run pretrain: a finished run goes on where more tokens are a
 
 TEST_CASE("templora run pretrain: a full disk is one line, and the state before it is good", "[cli]") {
   const PretrainWorld world;
-  const std::vector<std::string> first{"run", "config.json", "--out", "out"}, again{"run", "config.json", "--out", "out", "--resume"};
+  const std::vector<std::string> first{"run", "config.json", "--out", "out"},
+      again{"run", "config.json", "--out", "out", "--resume"};
   REQUIRE(world.run_config("whole").code == 0);
   REQUIRE(world.run(first, {}, [&](pid_t child) {
             wait_for_steps(world, "out", 10);
@@ -260,7 +288,8 @@ TEST_CASE("templora sweep: a pretraining, which names no model, has cells like a
 
 TEST_CASE("templora run pretrain: bad input is one line that names it", "[cli]") {
   const PretrainWorld world;
-  const auto refused = [&](const std::vector<std::pair<std::string, Json>>& changes, Exit code, const std::string& part) {
+  const auto refused = [&](const std::vector<std::pair<std::string, Json>>& changes, Exit code,
+                           const std::string& part) {
     world.write_pretrain(changes);
     const Ended ended = world.run_config("bad");
     INFO(ended.text);
@@ -284,5 +313,6 @@ TEST_CASE("templora run pretrain: bad input is one line that names it", "[cli]")
   refused({{"pretrain.micro_sequences", 3}}, Exit::usage, "pretrain.micro_sequences");
   refused({{"model.tokenizer", nullptr}}, Exit::usage, "model.tokenizer");
   refused({{"model.rope_scaling", {{"rope_type", "linear"}, {"factor", 2}}}}, Exit::usage, "model.rope_scaling");
-  refused({{"pretrain.learning_rate", 1e30}, {"pretrain.warmup_steps", 0}, {"pretrain.clip_norm", 0}}, Exit::numerics, "learning_rate");
+  refused({{"pretrain.learning_rate", 1e30}, {"pretrain.warmup_steps", 0}, {"pretrain.clip_norm", 0}}, Exit::numerics,
+          "learning_rate");
 }

@@ -32,7 +32,8 @@ struct Ended {
   /// Lines of the program's own ("templora: …").
   int lines() const {
     int count = 0;
-    for (std::size_t at = text.find("templora: "); at != std::string::npos; at = text.find("templora: ", at + 1)) ++count;
+    for (std::size_t at = text.find("templora: "); at != std::string::npos; at = text.find("templora: ", at + 1))
+      ++count;
     return count;
   }
 };
@@ -55,7 +56,8 @@ class World {
     init_random_weights(*model, 3, 0.1);
     save_llama(*model, folder / "model");
     std::string text;
-    for (int i = 0; i < 60; ++i) text += "The quick brown fox, number " + std::to_string(i) + ", jumps over the lazy dog.\n";
+    for (int i = 0; i < 60; ++i)
+      text += "The quick brown fox, number " + std::to_string(i) + ", jumps over the lazy dog.\n";
     write("book.txt", text);
     write_config({});
   }

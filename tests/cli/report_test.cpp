@@ -11,7 +11,8 @@ TEST_CASE("templora report: a sweep's and a run's tables, pages and event files,
   INFO(sweep.text);
   REQUIRE(sweep.code == 0);
   const Json cells = Json::parse(world.content("sweep/sweep.json")).at("cells");
-  const std::string first = "sweep/" + cells[0].at("folder").get<std::string>(), last = "sweep/" + cells[2].at("folder").get<std::string>();
+  const std::string first = "sweep/" + cells[0].at("folder").get<std::string>(),
+                    last = "sweep/" + cells[2].at("folder").get<std::string>();
   fs::remove_all(world.folder / last);
 
   const Ended markdown = world.run({"report", "sweep"});
@@ -39,7 +40,8 @@ TEST_CASE("templora report: a sweep's and a run's tables, pages and event files,
   CHECK(world.run({"report", first, "--format", "svg", "--out", "figures"}).code == 0);
   CHECK(world.content("figures/position_1.svg").find("<style>") != std::string::npos);
   CHECK(world.run({"report", "sweep", "--format", "tensorboard", "--out", "events"}).code == 0);
-  CHECK(fs::file_size(world.folder / ("events/1-" + fs::path(first).filename().string() + "/0-book.txt/events.out.tfevents.0.templora")) > 1000);
+  CHECK(fs::file_size(world.folder / ("events/1-" + fs::path(first).filename().string() +
+                                      "/0-book.txt/events.out.tfevents.0.templora")) > 1000);
 
   world.refuses({"report", "model"}, 3, "no run.json in it");
   world.refuses({"report", "nowhere"}, 3, "no such folder");
@@ -53,22 +55,33 @@ TEST_CASE("templora pool: runs over different books give the table of one run ov
   const World world;
   world.write_config({{"score.adapter", false}});  // what a module draws goes by its book's place in the run
   world.write("second.txt", "Once more: " + world.content("book.txt").substr(200, 900));
-  world.write("grid.json", R"({"base": "config.json", "axes": {"data.books": [["book.txt"], ["second.txt"]]}, "set": {"run.threads": 1}})");
+  world.write(
+      "grid.json",
+      R"({"base": "config.json", "axes": {"data.books": [["book.txt"], ["second.txt"]]}, "set": {"run.threads": 1}})");
   const Ended sweep = world.run({"sweep", "grid.json", "--out", "sweep"});
   INFO(sweep.text);
   REQUIRE(sweep.code == 0);
-  REQUIRE(world.run({"run", "config.json", "--out", "whole", "--set", R"(data.books=["book.txt", "second.txt"])", "--set", "run.threads=1"}).code == 0);
+  REQUIRE(world
+              .run({"run", "config.json", "--out", "whole", "--set", R"(data.books=["book.txt", "second.txt"])",
+                    "--set", "run.threads=1"})
+              .code == 0);
   const Ended pool = world.run({"pool", "sweep", "--out", "pooled"});
   INFO(pool.text);
   REQUIRE(pool.code == 0);
   CHECK(pool.says("| all | 2"));
-  for (const char* file : {"table.md", "perplexity.svg"}) CHECK(world.content(std::string("pooled/") + file) == world.content(std::string("whole/") + file));
-  CHECK(Json::parse(world.content("pooled/summary.json")).at("all") == Json::parse(world.content("whole/summary.json")).at("all"));
+  for (const char* file : {"table.md", "perplexity.svg"})
+    CHECK(world.content(std::string("pooled/") + file) == world.content(std::string("whole/") + file));
+  CHECK(Json::parse(world.content("pooled/summary.json")).at("all") ==
+        Json::parse(world.content("whole/summary.json")).at("all"));
   CHECK(Json::parse(world.run({"pool", "sweep", "--json"}).text).at("pooled").size() == 2);
 
   world.refuses({"pool", "whole", "sweep"}, 3, "read too; wanted each text once");
-  REQUIRE(world.run({"run", "config.json", "--out", "other", "--set", R"(data.books=["second.txt"])", "--set", "train.epochs=1"}).code == 0);
-  world.refuses({"pool", "whole", "other"}, 3, "config.train.epochs is 2 and 1; wanted runs that differ in data.books only");
+  REQUIRE(world
+              .run({"run", "config.json", "--out", "other", "--set", R"(data.books=["second.txt"])", "--set",
+                    "train.epochs=1"})
+              .code == 0);
+  world.refuses({"pool", "whole", "other"}, 3,
+                "config.train.epochs is 2 and 1; wanted runs that differ in data.books only");
   world.refuses({"pool", "sweep", "--out", "whole"}, 2, "a run's folder");
   fs::remove(world.folder / "other/summary.json");
   world.refuses({"pool", "other"}, 3, "wanted finished runs");

@@ -11,7 +11,8 @@ namespace {
 
 // What a run's folder says about its result; times differ between runs, nothing else may.
 std::string results(const World& world, const std::string& out) {
-  return world.content(out + "/nll/0-base.f32") + world.content(out + "/nll/0-lora.f32") + world.content(out + "/table.md");
+  return world.content(out + "/nll/0-base.f32") + world.content(out + "/nll/0-lora.f32") +
+         world.content(out + "/table.md");
 }
 
 }  // namespace
@@ -107,7 +108,9 @@ TEST_CASE("templora run: resume refuses another config, thread count or text, by
   CHECK(theta.code == 2);
   CHECK(theta.says("model_config_hash"));
   world.write("model/config.json", model);
-  world.write("book.txt", "Another text altogether, long enough for a chunk or two of some twenty tokens each, and then some more.");
+  world.write(
+      "book.txt",
+      "Another text altogether, long enough for a chunk or two of some twenty tokens each, and then some more.");
   const Ended text = world.run({"run", "config.json", "--out", "out", "--resume"});
   CHECK(text.code == 2);
   CHECK(text.says("text_0_hash"));
@@ -174,7 +177,9 @@ TEST_CASE("templora run: the last module is saved as a PEFT folder and a run can
   CHECK(fs::exists(world.folder / "a/adapters/0/adapter_config.json"));
   REQUIRE(world.run({"run", "config.json", "--out", "b", "--set", "lora.init_from=a/adapters/0"}).code == 0);
   const auto first_nll = [&](const std::string& out) {
-    return Json::parse(world.content(out + "/chunks.jsonl").substr(0, world.content(out + "/chunks.jsonl").find('\n'))).at("lora_nll").get<double>();
+    return Json::parse(world.content(out + "/chunks.jsonl").substr(0, world.content(out + "/chunks.jsonl").find('\n')))
+        .at("lora_nll")
+        .get<double>();
   };
   CHECK(first_nll("b") < first_nll("a") - 0.05);
 }
@@ -203,8 +208,9 @@ TEST_CASE("templora run: controls are columns of their own, killed and resumed w
   std::string other;
   for (int i = 0; i < 90; ++i) other += "A lazy dog sleeps, and fox " + std::to_string(3 * i) + " goes round it.\n";
   world.write("other.txt", other);
-  const std::vector<std::pair<std::string, Json>> changes{
-      {"control", {"other_book", "mixed_books"}}, {"data.books", {"book.txt", "other.txt"}}, {"data.control_books", {"*.txt"}}};
+  const std::vector<std::pair<std::string, Json>> changes{{"control", {"other_book", "mixed_books"}},
+                                                          {"data.books", {"book.txt", "other.txt"}},
+                                                          {"data.control_books", {"*.txt"}}};
   world.write_config(changes);
   const Ended whole = world.run_config();
   INFO(whole.text);

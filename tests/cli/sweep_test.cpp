@@ -16,13 +16,15 @@ struct SweepWorld : World {
   SweepWorld() {
     write("short.txt", content("book.txt").substr(0, 1500));
     write_config({{"data.books", {"short.txt"}}});
-    write_sweep({{"axes", {{"lora.rank", {2, 4}}, {"train.epochs", {1, 2}}}}, {"set", {{"lora.alpha", "2 * lora.rank"}}}});
+    write_sweep(
+        {{"axes", {{"lora.rank", {2, 4}}, {"train.epochs", {1, 2}}}}, {"set", {{"lora.alpha", "2 * lora.rank"}}}});
   }
   void write_sweep(Json keys, const std::string& name = "sweep.json") const {
     if (!keys.contains("base")) keys["base"] = "config.json";
     write(name, keys.dump());
   }
-  Ended sweep(std::vector<std::string> arguments = {}, const std::string& file = "sweep.json", const std::string& out = "out") const {
+  Ended sweep(std::vector<std::string> arguments = {}, const std::string& file = "sweep.json",
+              const std::string& out = "out") const {
     arguments.insert(arguments.begin(), {"sweep", file, "--out", out});
     return run(arguments);
   }
@@ -45,7 +47,8 @@ struct SweepWorld : World {
   int tables(const std::string& key) const {
     const std::string log = content("cells/" + key + ".log");
     int count = 0;
-    for (std::size_t at = log.find("# Perplexity"); at != std::string::npos; at = log.find("# Perplexity", at + 1)) ++count;
+    for (std::size_t at = log.find("# Perplexity"); at != std::string::npos; at = log.find("# Perplexity", at + 1))
+      ++count;
     return count;
   }
 };
@@ -68,7 +71,10 @@ TEST_CASE("templora sweep: runs every cell once, and never a finished one again"
   CHECK(std::set<std::string>(keys.begin(), keys.end()).size() == 4);
   CHECK(world.nll(keys[0]) != world.nll(keys[1]));
   // The same values, alone and without what a sweep adds: the same bits.
-  REQUIRE(world.run({"run", "config.json", "--out", "alone", "--set", "lora.rank=4", "--set", "lora.alpha=8", "--set", "train.epochs=2"}).code == 0);
+  REQUIRE(world
+              .run({"run", "config.json", "--out", "alone", "--set", "lora.rank=4", "--set", "lora.alpha=8", "--set",
+                    "train.epochs=2"})
+              .code == 0);
   CHECK(world.content("alone/nll/0-lora.f32") == world.content("cells/" + keys[3] + "/nll/0-lora.f32"));
   CHECK(world.content("alone/nll/0-base.f32") == world.content("cells/" + keys[3] + "/nll/0-base.f32"));
 
@@ -92,19 +98,23 @@ TEST_CASE("templora sweep: the base model's scores of a book are computed once, 
   for ([[maybe_unused]] const auto& entry : fs::directory_iterator(world.folder / "cells/base_scores")) ++files;
   CHECK(computed == 1);
   CHECK(files == 1);
-  CHECK(world.content("cells/" + world.keys()[0] + "/nll/0-base.f32") == world.content("cells/" + world.keys()[3] + "/nll/0-base.f32"));
+  CHECK(world.content("cells/" + world.keys()[0] + "/nll/0-base.f32") ==
+        world.content("cells/" + world.keys()[3] + "/nll/0-base.f32"));
   // A run that was stopped before the scores were known goes on with them.
   REQUIRE(world.run({"run", "config.json", "--out", "parts"}, {}, [&](pid_t child) {
             world.wait_for_chunks("parts", 4);
             ::kill(child, SIGTERM);
           }).code == 75);
-  REQUIRE(world.run({"run", "config.json", "--out", "parts", "--resume", "--set", "score.base_scores=cells/base_scores"}).code == 0);
+  REQUIRE(
+      world.run({"run", "config.json", "--out", "parts", "--resume", "--set", "score.base_scores=cells/base_scores"})
+          .code == 0);
   CHECK(world.content("parts/nll/0-base.f32") == world.content("cells/" + world.keys()[0] + "/nll/0-base.f32"));
 }
 
 TEST_CASE("templora sweep: a cell that fails leaves the others alone, says why, and may be tried again", "[cli]") {
   const SweepWorld world;
-  world.write_sweep({{"axes", {{"window.chunk_tokens", {16, 1000}}}}});  // the second is longer than the model's positions
+  world.write_sweep(
+      {{"axes", {{"window.chunk_tokens", {16, 1000}}}}});  // the second is longer than the model's positions
   const Ended ended = world.sweep({"--workers", "2"});
   INFO(ended.text);
   CHECK(ended.code == 2);
@@ -124,7 +134,8 @@ TEST_CASE("templora sweep: a cell that fails leaves the others alone, says why, 
   CHECK(world.content("cells/" + failed.at("key").get<std::string>() + ".log").size() > log.size());
 }
 
-TEST_CASE("templora sweep: stopped by SIGTERM, it saves its cells, ends with 75, and the same command goes on", "[cli]") {
+TEST_CASE("templora sweep: stopped by SIGTERM, it saves its cells, ends with 75, and the same command goes on",
+          "[cli]") {
   const SweepWorld world;
   const Ended stopped = world.run({"sweep", "sweep.json", "--out", "out", "--workers", "2"}, {}, [&](pid_t child) {
     const fs::path first = world.folder / "out/sweep.json";
@@ -139,7 +150,10 @@ TEST_CASE("templora sweep: stopped by SIGTERM, it saves its cells, ends with 75,
   CHECK(world.sweep({"--workers", "2"}).code == 0);
 }
 
-TEST_CASE("templora sweep: killed at random moments and restarted, every cell is there once with the bits of an undisturbed sweep", "[cli]") {
+TEST_CASE(
+    "templora sweep: killed at random moments and restarted, every cell is there once with the bits of an undisturbed "
+    "sweep",
+    "[cli]") {
   const SweepWorld world;
   world.write("short.txt", world.content("book.txt"));
   REQUIRE(world.sweep({"--workers", "2", "--cells", "whole"}, "sweep.json", "undisturbed").code == 0);
@@ -174,7 +188,7 @@ TEST_CASE("templora sweep: what a killed owner left of its claim on a done cell 
   for (int i = 0; i < 3; ++i) fs::create_directories(world.folder / ("cells/" + keys[std::size_t(i)] + ".claims"));
   // The first was killed between the claim's file and its folder, the others as below.
   world.write("cells/" + keys[1] + ".claims/new-0123.tmp-7-1", "{");        // killed while it wrote
-  fs::remove_all(world.folder / ("cells/" + keys[2]));                      // the same, of a cell that is still to be run
+  fs::remove_all(world.folder / ("cells/" + keys[2]));  // the same, of a cell that is still to be run
   world.write("cells/" + keys[2] + ".claims/new-0123", "{}");                // and before it took a number
   REQUIRE(world.sweep().code == 0);
   REQUIRE(world.tables(keys[2]) >= 1);
@@ -186,7 +200,8 @@ TEST_CASE("templora sweep: two of the same sweep share the work", "[cli]") {
   Ended second;
   const Ended first = world.run({"sweep", "sweep.json", "--out", "out"}, {}, [&](pid_t) {
     std::this_thread::sleep_for(std::chrono::milliseconds(300));
-    const std::string command = "cd '" + world.folder.path().string() + "' && '" TEMPLORA_BINARY_DIR "/templora' sweep sweep.json --out out > log2 2>&1";
+    const std::string command = "cd '" + world.folder.path().string() +
+                                "' && '" TEMPLORA_BINARY_DIR "/templora' sweep sweep.json --out out > log2 2>&1";
     second.code = WEXITSTATUS(std::system(command.c_str()));
   });
   INFO(first.text + world.content("log2"));

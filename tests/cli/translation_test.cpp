@@ -15,7 +15,9 @@ Json made_up_novel(int chunks) {
   Json records = Json::array(), before = Json::array(), last = Json::array();
   for (int c = 0; c < chunks; ++c) {
     Json pairs = Json::array();
-    for (int i = 0; i < 3; ++i) pairs.push_back(pair("zh " + std::to_string(c * 3 + i), "The voice of him that crieth, " + std::to_string(c) + "."));
+    for (int i = 0; i < 3; ++i)
+      pairs.push_back(
+          pair("zh " + std::to_string(c * 3 + i), "The voice of him that crieth, " + std::to_string(c) + "."));
     records.push_back({{"contexts", {{"k1", last}, {"k3", before}}}, {"inference", pairs}});
     for (const Json& one : pairs) before.push_back(one);
     last = pairs;
@@ -48,7 +50,8 @@ class NovelWorld : public World {
 
 // Results without times.
 std::string results(const World& world, const std::string& out) {
-  std::string text = world.content(out + "/pairs.jsonl") + world.content(out + "/table.md") + world.content(out + "/nll/1-lora.f32");
+  std::string text =
+      world.content(out + "/pairs.jsonl") + world.content(out + "/table.md") + world.content(out + "/nll/1-lora.f32");
   for (Json chunk : world.records(out + "/chunks.jsonl")) {
     chunk.erase("seconds");
     text += chunk.dump();
@@ -97,9 +100,11 @@ TEST_CASE("templora run: a translation's folder holds pairs, chunks and the tabl
   CHECK(summary.at("chunks")[3].at("chunk") == 0);
   CHECK(summary.at("chunks")[3].at("lora").at("bleu").is_number());
   CHECK(summary.at("weights_hash_before") == summary.at("weights_hash_after"));
-  CHECK(fs::file_size(world.folder / "out/nll/0-base.f32") + fs::file_size(world.folder / "out/nll/1-base.f32") == std::size_t(tokens) * 4);
+  CHECK(fs::file_size(world.folder / "out/nll/0-base.f32") + fs::file_size(world.folder / "out/nll/1-base.f32") ==
+        std::size_t(tokens) * 4);
   CHECK(ended.says("COMET"));
-  for (const char* phase : {"base_prefill", "base_score", "base_decode", "lora_prefill", "lora_score", "lora_decode", "train_forward", "train_backward"}) {
+  for (const char* phase : {"base_prefill", "base_score", "base_decode", "lora_prefill", "lora_score", "lora_decode",
+                            "train_forward", "train_backward"}) {
     INFO(phase);
     CHECK(summary.at("cost").at("phases").at(phase).at("flops_per_s").get<double>() > 0);
   }
@@ -174,7 +179,8 @@ TEST_CASE("bad input: novels", "[cli]") {
     for (int i = 0; i < 1500; ++i) words += "word ";
     records[1]["inference"][2] = pair(words, "");
     world.write("b.train", records.dump());
-    check_refused(world, Exit::bad_input, {"b.train: record 1: inference[2]: got a training text", "translation.window_tokens"});
+    check_refused(world, Exit::bad_input,
+                  {"b.train: record 1: inference[2]: got a training text", "translation.window_tokens"});
   }
   SECTION("a pattern that matches nothing") {
     world.write_translation({{"data/novels", {"*.eval"}}});
@@ -206,7 +212,8 @@ TEST_CASE("bad input: translation settings", "[cli]") {
   }
   SECTION("a damaged COMET folder") {
     fs::create_directory(world.folder / "comet");
-    for (const char* name : {"config.json", "model.safetensors", "sentencepiece.bpe.model"}) world.write(std::string("comet/") + name, "{}");
+    for (const char* name : {"config.json", "model.safetensors", "sentencepiece.bpe.model"})
+      world.write(std::string("comet/") + name, "{}");
     world.write_translation({{"translation/comet_model", "comet"}});
     check_refused(world, Exit::bad_input, {"comet"});
   }
@@ -247,7 +254,8 @@ TEST_CASE("templora run: COMET weights that are not there are said to be missing
   REQUIRE(ended.code == 0);
   CHECK(ended.says("no COMET"));
   CHECK(ended.says("no-such-folder"));
-  CHECK(Json::parse(world.content("out/summary.json")).at("comet_note").get<std::string>().find("no-such-folder") != std::string::npos);
+  CHECK(Json::parse(world.content("out/summary.json")).at("comet_note").get<std::string>().find("no-such-folder") !=
+        std::string::npos);
 }
 
 TEST_CASE("templora run: COMET weights that come later complete a finished run's table", "[cli]") {
@@ -255,7 +263,8 @@ TEST_CASE("templora run: COMET weights that come later complete a finished run's
   REQUIRE(world.run_config().code == 0);
   const std::string pairs = world.content("out/pairs.jsonl");
   const std::string weights = (fs::path(TEMPLORA_SOURCE_DIR) / "tests" / "goldens" / "comet" / "model").string();
-  const Ended judged = world.run({"run", "config.json", "--out", "out", "--resume", "--set", "translation.comet_model=" + weights});
+  const Ended judged =
+      world.run({"run", "config.json", "--out", "out", "--resume", "--set", "translation.comet_model=" + weights});
   INFO(judged.text);
   REQUIRE(judged.code == 0);
   CHECK(world.content("out/pairs.jsonl") == pairs);

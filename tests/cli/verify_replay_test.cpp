@@ -32,18 +32,24 @@ TEST_CASE("templora verify --replay: runs chunks again bit for bit and finds wha
   CHECK(fewer.says("got no such chunk"));
 }
 
-TEST_CASE("templora verify: controls' texts are looked at, and books of one name in many folders are no copies", "[cli]") {
+TEST_CASE("templora verify: controls' texts are looked at, and books of one name in many folders are no copies",
+          "[cli]") {
   const VerifyWorld world;
   fs::create_directories(world.folder / "texts/a");
   fs::create_directories(world.folder / "texts/b");
   world.write("texts/a/text.txt", world.content("book.txt"));
   world.write("texts/b/text.txt", world.content("other.txt"));
-  REQUIRE(world.make("same", {{"data.max_tokens", 250}, {"data.books", {"texts/*/text.txt"}}, {"control", "other_book"}}).code == 0);
+  REQUIRE(
+      world.make("same", {{"data.max_tokens", 250}, {"data.books", {"texts/*/text.txt"}}, {"control", "other_book"}})
+          .code == 0);
   const Ended namesakes = world.run({"verify", "same"});
   INFO(namesakes.text);
   CHECK(namesakes.code == 0);
 
-  const Changes controlled{{"data.max_tokens", 250}, {"data.books", {"book.txt"}}, {"data.control_books", {"other.txt"}}, {"control", "other_book"}};
+  const Changes controlled{{"data.max_tokens", 250},
+                           {"data.books", {"book.txt"}},
+                           {"data.control_books", {"other.txt"}},
+                           {"control", "other_book"}};
   REQUIRE(world.make("controlled", controlled).code == 0);
   CHECK(world.run({"verify", "controlled", "--replay", "2"}).says("ok control-text-file"));
   world.write("other.txt", "More. " + world.content("other.txt"));

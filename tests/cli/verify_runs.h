@@ -20,7 +20,7 @@ inline Changes operator+(Changes a, const Changes& b) {
   return a;
 }
 
-/// The program's world with a second book, a novel and a held-back text.
+/// The program's world with a second book, a novel and a held-out text.
 class VerifyWorld : public World {
  public:
   VerifyWorld() {
@@ -34,24 +34,34 @@ class VerifyWorld : public World {
     write("other.txt", other);
     std::filesystem::create_directory(folder / "more");
     write("more/book.txt", other);  // a book with another one's name
-    write("held.txt", "A lazy fox and a quick dog sat down together, and neither of them jumped over anything that day.\n");
+    write("held.txt",
+          "A lazy fox and a quick dog sat down together, and neither of them jumped over anything that day.\n");
     Json novel = Json::array(), before = Json::array();
     for (int c = 0; c < 3; ++c) {
       Json pairs = Json::array();
-      for (int i = 0; i < 2; ++i) pairs.push_back({{"zh", "zh " + std::to_string(2 * c + i)}, {"en", "The voice of fox " + std::to_string(c) + "."}});
+      for (int i = 0; i < 2; ++i)
+        pairs.push_back(
+            {{"zh", "zh " + std::to_string(2 * c + i)}, {"en", "The voice of fox " + std::to_string(c) + "."}});
       novel.push_back({{"contexts", {{"k1", before}, {"k3", before}}}, {"inference", pairs}});
       before = pairs;
     }
     write("a.train", novel.dump());
   }
 
-  /// Two books of 300 tokens, both controls, the modules kept.
+  /// Two books of 300 tokens, both controls, the adapters kept.
   static Changes books() {
-    return {{"data.books", {"book.txt", "other.txt"}}, {"data.max_tokens", 300}, {"control", {"other_book", "mixed_books"}},
-            {"data.control_books", {"book.txt", "other.txt", "held*.txt"}}, {"lora.save_final", true}};
+    return {{"data.books", {"book.txt", "other.txt"}},
+            {"data.max_tokens", 300},
+            {"control", {"other_book", "mixed_books"}},
+            {"data.control_books", {"book.txt", "other.txt", "held*.txt"}},
+            {"lora.save_final", true}};
   }
   static Changes generation() {
-    return {{"experiment", "generation"}, {"data", Json::object()}, {"generate.prompt", "The quick brown fox"}, {"generate.tokens", 150}, {"generate.temperature", 1.0}};
+    return {{"experiment", "generation"},
+            {"data", Json::object()},
+            {"generate.prompt", "The quick brown fox"},
+            {"generate.tokens", 150},
+            {"generate.temperature", 1.0}};
   }
   static Changes translation() {
     return {{"experiment", "translation"}, {"data", {{"novels", {"a.train"}}}}, {"translation", {{"prompt", "plain"}}},
@@ -67,8 +77,17 @@ class VerifyWorld : public World {
                       {"model", {{"tokenizer", "model"}, {"device", "cpu"}}},
                       {"data", {{"books", {"book.txt", "other.txt"}}, {"validation", {"held.txt"}}}},
                       {"pretrain",
-                       {{"layers", 1}, {"hidden", 16}, {"ffn", 16}, {"heads", 1}, {"sequence_tokens", 16}, {"batch_sequences", 4},
-                        {"micro_sequences", 4}, {"tokens", 12 * 64}, {"warmup_steps", 4}, {"save_every_steps", 5}, {"validate_every_steps", 4}}},
+                       {{"layers", 1},
+                        {"hidden", 16},
+                        {"ffn", 16},
+                        {"heads", 1},
+                        {"sequence_tokens", 16},
+                        {"batch_sequences", 4},
+                        {"micro_sequences", 4},
+                        {"tokens", 12 * 64},
+                        {"warmup_steps", 4},
+                        {"save_every_steps", 5},
+                        {"validate_every_steps", 4}}},
                       {"run", {{"threads", 1}}}};
     write("config.json", config.dump());
     return run_config(out);
@@ -83,7 +102,9 @@ class Folder {
   const fs::path& path() const { return path_; }
 
   std::string text(const std::string& name) const { return read_file(path_ / name); }
-  void write(const std::string& name, const std::string& content) const { std::ofstream(path_ / name, std::ios::binary) << content; }
+  void write(const std::string& name, const std::string& content) const {
+    std::ofstream(path_ / name, std::ios::binary) << content;
+  }
 
   void replace(const std::string& name, const std::string& from, const std::string& to) const {
     std::string content = text(name);
@@ -149,7 +170,8 @@ class Folder {
   std::string newest_state() const {
     int newest = -1;
     for (const fs::directory_entry& entry : fs::directory_iterator(path_ / "state"))
-      if (entry.path().extension() == ".json") newest = std::max(newest, std::stoi(entry.path().stem().string().substr(6)));
+      if (entry.path().extension() == ".json")
+        newest = std::max(newest, std::stoi(entry.path().stem().string().substr(6)));
     return "state/state-" + std::to_string(newest);
   }
   /// Changes a state and gives it the hash that fits, as no accident would.

@@ -24,7 +24,8 @@ TEST_CASE("layer_weights: softmax and sparsemax of known scalars", "[unit]") {
   CHECK(two[1] == Approx(0.3));
   CHECK(two[2] == 0.0);
   CHECK(layer_weights({4.0, 1.0, 0.0}, LayerTransformation::sparsemax) == std::vector<double>{1.0, 0.0, 0.0});
-  for (const double weight : layer_weights({7.0, 7.0, 7.0, 7.0}, LayerTransformation::sparsemax)) CHECK(weight == Approx(0.25));
+  for (const double weight : layer_weights({7.0, 7.0, 7.0, 7.0}, LayerTransformation::sparsemax))
+    CHECK(weight == Approx(0.25));
 }
 
 TEST_CASE("layer_weights: both kinds are non-negative, sum to 1 and ignore a common shift", "[unit]") {
@@ -46,7 +47,8 @@ TEST_CASE("layer_weights: both kinds are non-negative, sum to 1 and ignore a com
 }
 
 TEST_CASE("CometNet: padding does not reach a sentence's embedding", "[unit]") {
-  CometNet net = load_comet_net(goldens::folder() / "model", read_comet_config(goldens::folder() / "model/config.json"), at::kCPU);
+  CometNet net =
+      load_comet_net(goldens::folder() / "model", read_comet_config(goldens::folder() / "model/config.json"), at::kCPU);
   const at::NoGradGuard no_grad;
   const at::Tensor row = at::tensor({0, 17, 40, 9, 2}, at::TensorOptions(at::kLong)).unsqueeze(0);
   const at::Tensor alone = net->embed(row, at::full({1}, 5, at::TensorOptions(at::kLong)));
@@ -58,7 +60,8 @@ TEST_CASE("CometNet: padding does not reach a sentence's embedding", "[unit]") {
 }
 
 TEST_CASE("CometNet: a <pad> that the text spells out counts in the mean's divisor", "[unit]") {
-  CometNet net = load_comet_net(goldens::folder() / "model", read_comet_config(goldens::folder() / "model/config.json"), at::kCPU);
+  CometNet net =
+      load_comet_net(goldens::folder() / "model", read_comet_config(goldens::folder() / "model/config.json"), at::kCPU);
   const at::NoGradGuard no_grad;
   const at::Tensor row = at::tensor({0, 17, 1, 9, 2}, at::TensorOptions(at::kLong)).unsqueeze(0);
   const at::Tensor spelled = net->embed(row, at::full({1}, 5, at::TensorOptions(at::kLong)));

@@ -37,10 +37,12 @@ TEST_CASE("Comet: scores equal unbabel-comet's, empty and over-long segments inc
     fs::copy_file(goldens::folder() / ("config-" + name + ".json"), copy.file("config.json"),
                   fs::copy_options::overwrite_existing);
     const std::vector<double> scores = scores_of(copy.path(), segments);
-    const double difference = largest_difference(scores, goldens::json("scores-" + name + ".json").get<std::vector<double>>());
+    const double difference =
+        largest_difference(scores, goldens::json("scores-" + name + ".json").get<std::vector<double>>());
     INFO(name << ": largest difference of " << scores.size() << " scores: " << difference);
     CHECK(difference <= variant.at("tolerance").get<double>());
-    CHECK(comet_system_score(scores) == Approx(variant.at("mean").get<double>()).margin(variant.at("tolerance").get<double>()));
+    CHECK(comet_system_score(scores) ==
+          Approx(variant.at("mean").get<double>()).margin(variant.at("tolerance").get<double>()));
   }
 }
 

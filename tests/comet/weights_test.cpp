@@ -82,14 +82,16 @@ TEST_CASE("load_comet_net: half-precision weights give nearly the same scores", 
   rewrite(copy, [&](std::vector<TensorToWrite>& tensors) {
     for (TensorToWrite& tensor : tensors) {  // bfloat16 is the upper half of a float32
       std::vector<std::byte> half;
-      for (std::size_t i = 0; i < tensor.bytes.size(); i += 4) half.insert(half.end(), {tensor.bytes[i + 2], tensor.bytes[i + 3]});
+      for (std::size_t i = 0; i < tensor.bytes.size(); i += 4)
+        half.insert(half.end(), {tensor.bytes[i + 2], tensor.bytes[i + 3]});
       kept.push_back(std::move(half));
       tensor.type = StorageType::bf16;
     }
     for (std::size_t i = 0; i < tensors.size(); ++i) tensors[i].bytes = kept[i];
   });
   const std::vector<CometSegment> segments = goldens::segments();
-  const std::vector<double> exact = Comet(goldens::folder() / "model").scores(segments), near = Comet(copy.path()).scores(segments);
+  const std::vector<double> exact = Comet(goldens::folder() / "model").scores(segments),
+                            near = Comet(copy.path()).scores(segments);
   double sum = 0;
   for (std::size_t i = 0; i < exact.size(); ++i) sum += std::abs(exact[i] - near[i]);
   CHECK(sum > 0);

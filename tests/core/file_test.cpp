@@ -27,7 +27,9 @@ TEST_CASE("read_file: content comes back whole, NUL bytes and all", "[unit]") {
 TEST_CASE("read_file: what is not a regular file is refused by name", "[unit]") {
   const TempFolder folder;
   REQUIRE(::mkfifo((folder / "pipe").c_str(), 0600) == 0);
-  for (const auto& [path, part] : {std::pair{folder.path(), "folder"}, {folder / "absent", "No such file"}, {folder / "pipe", "pipe"},
+  for (const auto& [path, part] : {std::pair{folder.path(), "folder"},
+                                   {folder / "absent", "No such file"},
+                                   {folder / "pipe", "pipe"},
                                    {fs::path("/dev/null"), "device"}}) {
     const Thrown error = thrown_by([&] { read_file(path); });
     CHECK(error.code == Exit::bad_input);
@@ -166,12 +168,14 @@ TEST_CASE("MappedFile: bytes are those of the file, also after release and when 
 
 TEST_CASE("expand_globs: sorted within a pattern, patterns in order, no duplicates", "[unit]") {
   const TempFolder folder;
-  for (const char* name : {"b.txt", "a.txt", "c.md", ".hidden.txt", "x[1].txt"}) write_file_atomically(folder / name, "");
+  for (const char* name : {"b.txt", "a.txt", "c.md", ".hidden.txt", "x[1].txt"})
+    write_file_atomically(folder / name, "");
   fs::create_directories(folder / "sub1");
   write_file_atomically(folder / "sub1" / "d.txt", "");
   const auto names = [&](const std::vector<std::string>& patterns) {
     std::string out;
-    for (const fs::path& path : expand_globs(patterns, folder.path())) out += path.lexically_relative(folder.path()).string() + " ";
+    for (const fs::path& path : expand_globs(patterns, folder.path()))
+      out += path.lexically_relative(folder.path()).string() + " ";
     return out;
   };
   CHECK(names({"*.txt"}) == "a.txt b.txt x[1].txt ");

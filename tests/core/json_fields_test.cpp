@@ -11,7 +11,8 @@ using templora_test::thrown_by;
 namespace {
 
 const Json kModel = parse_json(
-    R"({"layers": 3, "theta": 1e4, "negative": -2.5, "bias": true, "kind": "llama", "none": null, "sizes": [4, 0], "half": 2.5})", "x");
+    R"({"layers": 3, "theta": 1e4, "negative": -2.5, "bias": true, "kind": "llama", "none": null, "sizes": [4, 0], "half": 2.5})",
+    "x");
 
 JsonFields fields_of(const Json& json) { return {json, "config.json", "is it a model?"}; }
 
@@ -42,12 +43,15 @@ TEST_CASE("JsonFields: each refusal names object, field, what was got and what w
     CHECK(error.code == Exit::bad_input);
     return error.message;
   };
-  CHECK(line([&] { fields.size("absent"); }) == "config.json: absent: got nothing, wanted an integer from 1 to 268435456; is it a model?");
-  CHECK(line([&] { fields.size("none"); }) == "config.json: none: got null, wanted an integer from 1 to 268435456; is it a model?");
+  CHECK(line([&] { fields.size("absent"); }) ==
+        "config.json: absent: got nothing, wanted an integer from 1 to 268435456; is it a model?");
+  CHECK(line([&] { fields.size("none"); }) ==
+        "config.json: none: got null, wanted an integer from 1 to 268435456; is it a model?");
   CHECK(line([&] { fields.at("absent"); }) == "config.json: absent: got nothing, wanted a value; is it a model?");
   CHECK(line([&] { fields.size("layers", {}, 4, 8); }) == "config.json: layers: got 3, wanted an integer from 4 to 8");
   CHECK(line([&] { fields.size("half"); }).find("half: got 2.5, wanted an integer") != std::string::npos);
-  CHECK(line([&] { fields.size_of("sizes", fields.raw("sizes").at(1)); }).find("sizes: got 0, wanted") != std::string::npos);
+  CHECK(line([&] { fields.size_of("sizes", fields.raw("sizes").at(1)); }).find("sizes: got 0, wanted") !=
+        std::string::npos);
   CHECK(line([&] { fields.number("kind"); }) == "config.json: kind: got \"llama\", wanted a finite number");
   CHECK(line([&] { fields.positive("negative"); }) == "config.json: negative: got -2.5, wanted a number above 0");
   CHECK(line([&] { fields.boolean("layers", true); }) == "config.json: layers: got 3, wanted true or false");

@@ -30,7 +30,8 @@ TEST_CASE("parse_json: values and the order of keys survive", "[unit]") {
 }
 
 TEST_CASE("parse_json: a key that stands twice is refused by name and line", "[unit]") {
-  const auto error = thrown_by([] { parse_json("{\"a\": {\"rank\": 1},\n \"b\": {\"rank\": 1, \"rank\": 2}}", "run.json", Exit::usage); });
+  const auto error = thrown_by(
+      [] { parse_json("{\"a\": {\"rank\": 1},\n \"b\": {\"rank\": 1, \"rank\": 2}}", "run.json", Exit::usage); });
   CHECK(error.code == Exit::usage);
   CHECK(error.says("run.json: line 2, column "));
   CHECK(error.says("\"rank\""));
@@ -50,7 +51,8 @@ TEST_CASE("parse_json: what is not strict JSON is refused with line and column",
   const auto refused = [](std::string_view text) { return thrown_by([&] { parse_json(text, "f.json"); }); };
   CHECK(refused("{\n  \"a\": 1,\n  oops}").says("f.json: line 3, column 3: "));
   CHECK(refused("{\n  \"a\": 1,\n  oops}").code == Exit::bad_input);
-  for (const std::string_view text : {"", " ", "{", "[1,]", "{\"a\":1,}", "1 2", "// c\n1", "NaN", "01", "'a'", "{a:1}", "[1", "tru", "1e999"}) {
+  for (const std::string_view text :
+       {"", " ", "{", "[1,]", "{\"a\":1,}", "1 2", "// c\n1", "NaN", "01", "'a'", "{a:1}", "[1", "tru", "1e999"}) {
     CAPTURE(text);
     CHECK(refused(text).says("f.json: line "));
   }
@@ -68,7 +70,8 @@ TEST_CASE("parse_json: what is not strict JSON is refused with line and column",
 TEST_CASE("parse_json: integers beyond 64 signed bits are refused, not rounded", "[unit]") {
   CHECK(parse_json("9223372036854775807", "x").get<std::int64_t>() == INT64_MAX);
   CHECK(parse_json("-9223372036854775808", "x").get<std::int64_t>() == INT64_MIN);
-  for (const std::string text : {"9223372036854775808", "18446744073709551616", "-9223372036854775809", "1000000000000000000000000"}) {
+  for (const std::string text :
+       {"9223372036854775808", "18446744073709551616", "-9223372036854775809", "1000000000000000000000000"}) {
     CHECK(thrown_by([&] { parse_json(text, "x"); }).says(text));
   }
   CHECK(parse_json("1e30", "x").is_number_float());

@@ -25,8 +25,12 @@ std::vector<std::int64_t> made_text(std::int64_t tokens) {
 }
 
 Config config_of(const std::vector<Override>& overrides) {
-  std::vector<Override> all{{"lora.rank", "4"}, {"lora.dropout", "0"}, {"window.chunk_tokens", "12"}, {"train.prefix_tokens", "12"},
-                            {"train.learning_rate", "0.01"}, {"cache.prefill_block_tokens", "5"}};
+  std::vector<Override> all{{"lora.rank", "4"},
+                            {"lora.dropout", "0"},
+                            {"window.chunk_tokens", "12"},
+                            {"train.prefix_tokens", "12"},
+                            {"train.learning_rate", "0.01"},
+                            {"cache.prefill_block_tokens", "5"}};
   all.insert(all.end(), overrides.begin(), overrides.end());
   return parse_config(R"({"model": {"path": "m"}, "data": {"books": ["b"]}})", "test", "/tmp", all).config;
 }
@@ -79,8 +83,9 @@ TEST_CASE("ContextCache: without updates every policy with a plain window scores
 
 TEST_CASE("ContextCache: refill grows from R by whole chunks until the next one would pass W", "[unit]") {
   Llama model = small_model();
-  const Scored scored =
-      score_all(*model, config_of({{"cache.policy", "refill"}, {"cache.refill_tokens", "10"}, {"cache.window_tokens", "50"}}), made_text(132));
+  const Scored scored = score_all(
+      *model, config_of({{"cache.policy", "refill"}, {"cache.refill_tokens", "10"}, {"cache.window_tokens", "50"}}),
+      made_text(132));
   // From the start 0, 12, 24, 36 (and 48 with the chunk); then 10, 22, 34 (46), and again.
   CHECK(scored.context == std::vector<std::int64_t>{0, 12, 24, 36, 10, 22, 34, 10, 22, 34, 10});
 }
@@ -88,13 +93,18 @@ TEST_CASE("ContextCache: refill grows from R by whole chunks until the next one 
 TEST_CASE("ContextCache: every_k rebuilds after k chunks, and last_n keeps its window full", "[unit]") {
   Llama model = small_model();
   const Scored every = score_all(
-      *model, config_of({{"cache.policy", "every_k"}, {"cache.rebuild_every_chunks", "2"}, {"window.context_tokens", "14"}}), made_text(96));
+      *model,
+      config_of({{"cache.policy", "every_k"}, {"cache.rebuild_every_chunks", "2"}, {"window.context_tokens", "14"}}),
+      made_text(96));
   CHECK(every.context == std::vector<std::int64_t>{0, 12, 14, 26, 14, 26, 14, 26});
   const Scored none = score_all(
-      *model, config_of({{"cache.policy", "every_k"}, {"cache.rebuild_every_chunks", "3"}, {"window.context_tokens", "0"}}), made_text(84));
+      *model,
+      config_of({{"cache.policy", "every_k"}, {"cache.rebuild_every_chunks", "3"}, {"window.context_tokens", "0"}}),
+      made_text(84));
   CHECK(none.context == std::vector<std::int64_t>{0, 12, 24, 0, 12, 24, 0});
   const Scored last = score_all(
-      *model, config_of({{"cache.policy", "last_n"}, {"cache.window_tokens", "40"}, {"cache.sink_tokens", "3"}}), made_text(84));
+      *model, config_of({{"cache.policy", "last_n"}, {"cache.window_tokens", "40"}, {"cache.sink_tokens", "3"}}),
+      made_text(84));
   CHECK(last.context == std::vector<std::int64_t>{0, 12, 24, 28, 28, 28, 28});
 }
 
@@ -112,7 +122,8 @@ TEST_CASE("ContextCache: nothing is stale while nothing was learnt, under every 
     for (const Chunk& chunk : chunks) {
       cache.open(text, chunk.first, chunk.count, chunk.first / kChunk);  // versions differ, weights do not
       cache.score(text, chunk, chunk.first / kChunk);
-      const auto staleness = cache.measure_staleness(text, chunks, std::size_t(chunk.first / kChunk), chunk.first / kChunk);
+      const auto staleness =
+          cache.measure_staleness(text, chunks, std::size_t(chunk.first / kChunk), chunk.first / kChunk);
       REQUIRE(staleness.has_value() == (chunk.first > 0));
       if (!staleness) continue;
       INFO(policy[0].value << " chunk at " << chunk.first);
@@ -125,8 +136,11 @@ TEST_CASE("ContextCache: nothing is stale while nothing was learnt, under every 
 
 TEST_CASE("TempLora: with kept keys the module sees what the base sees, and staleness is measured", "[unit]") {
   Llama model = small_model();
-  const Config config = config_of({{"cache.policy", "refill"}, {"cache.refill_tokens", "10"}, {"cache.window_tokens", "60"},
-                                   {"cache.measure_staleness", "true"}, {"cache.staleness_every_chunks", "3"}});
+  const Config config = config_of({{"cache.policy", "refill"},
+                                   {"cache.refill_tokens", "10"},
+                                   {"cache.window_tokens", "60"},
+                                   {"cache.measure_staleness", "true"},
+                                   {"cache.staleness_every_chunks", "3"}});
   Book book;
   book.name = "book";
   book.tokens = made_text(150);
@@ -137,8 +151,10 @@ TEST_CASE("TempLora: with kept keys the module sees what the base sees, and stal
     const ChunkRecord& record = result.record;
     REQUIRE(std::int64_t(result.base_nll.size()) == record.scored_tokens);
     CHECK(result.lora_nll.size() == result.base_nll.size());
-    const at::Tensor expected = uncached(*model, book.tokens, {record.first_token, record.tokens}, record.context_tokens);
-    for (std::size_t i = 0; i < result.base_nll.size(); ++i) CHECK(result.base_nll[i] == Approx(expected[std::int64_t(i)].item<float>()).margin(1e-4));
+    const at::Tensor expected =
+        uncached(*model, book.tokens, {record.first_token, record.tokens}, record.context_tokens);
+    for (std::size_t i = 0; i < result.base_nll.size(); ++i)
+      CHECK(result.base_nll[i] == Approx(expected[std::int64_t(i)].item<float>()).margin(1e-4));
     CHECK(record.staleness.has_value() == (record.chunk > 0 && record.chunk % 3 == 0));
     if (record.staleness && record.staleness->oldest_versions > 1) stale |= record.staleness->kl > 1e-6;
   }

@@ -27,49 +27,52 @@ Book made_book(std::int64_t index, std::int64_t tokens) {
 std::vector<Book> made_books() { return {made_book(0, 200), made_book(1, 100), made_book(2, 90), made_book(3, 240)}; }
 
 Config config_of(const std::vector<Override>& overrides = {}) {
-  std::vector<Override> all{{"lora.rank", "4"}, {"lora.dropout", "0"}, {"window.chunk_tokens", "24"}, {"train.prefix_tokens", "24"},
+  std::vector<Override> all{{"lora.rank", "4"},
+                            {"lora.dropout", "0"},
+                            {"window.chunk_tokens", "24"},
+                            {"train.prefix_tokens", "24"},
                             {"train.learning_rate", "0.01"}};
   all.insert(all.end(), overrides.begin(), overrides.end());
   return parse_config(R"({"model": {"path": "m"}, "data": {"books": ["b"]}})", "test", "/tmp", all).config;
 }
 
-ControlLessons both(const std::vector<Book>& books, std::int64_t index, std::int64_t chunk_tokens = 24) {
+ControlSegments both(const std::vector<Book>& books, std::int64_t index, std::int64_t chunk_tokens = 24) {
   const auto chunks = cut_chunks(std::int64_t(books[std::size_t(index)].tokens.size()), chunk_tokens, chunk_tokens);
-  ControlLessons lessons;
+  ControlSegments segments;
   for (const Control control : {Control::other_book, Control::mixed_books})
-    lessons[scorer_of(control)] = control_lessons(control, books, books[std::size_t(index)], index, chunks, 42);
-  return lessons;
+    segments[arm_of(control)] = control_segments(control, books, books[std::size_t(index)], index, chunks, 42);
+  return segments;
 }
 
 }  // namespace
 
 TEST_CASE("controls: other_book goes through the next book in order, then through the one after it", "[unit]") {
   const std::vector<Book> books = made_books();
-  const auto lessons = both(books, 0).at(Scorer::other_book);  // 8 chunks of 24 and one of 8
-  REQUIRE(lessons.size() == 9);
+  const auto segments = both(books, 0).at(Arm::other_book);  // 8 chunks of 24 and one of 8
+  REQUIRE(segments.size() == 9);
   for (std::size_t i = 0; i < 4; ++i) {
-    CHECK(lessons[i].book == &books[1]);  // 4 whole chunks in 100 tokens
-    CHECK(lessons[i].chunk.first == std::int64_t(24 * i));
+    CHECK(segments[i].book == &books[1]);  // 4 whole chunks in 100 tokens
+    CHECK(segments[i].chunk.first == std::int64_t(24 * i));
   }
-  CHECK(lessons[4].book == &books[2]);
-  CHECK(lessons[4].chunk.first == 0);
-  CHECK(lessons[8].chunk.count == 8);
-  CHECK(both(books, 3).at(Scorer::other_book)[0].book == &books[0]);  // the pairing is cyclic
+  CHECK(segments[4].book == &books[2]);
+  CHECK(segments[4].chunk.first == 0);
+  CHECK(segments[8].chunk.count == 8);
+  CHECK(both(books, 3).at(Arm::other_book)[0].book == &books[0]);  // the pairing is cyclic
 }
 
 TEST_CASE("controls: mixed_books draws from all other books, each chunk once, the same way every time", "[unit]") {
   const std::vector<Book> books = made_books();
-  const auto lessons = both(books, 0).at(Scorer::mixed_books);
-  const auto again = both(books, 0).at(Scorer::mixed_books);
+  const auto segments = both(books, 0).at(Arm::mixed_books);
+  const auto again = both(books, 0).at(Arm::mixed_books);
   std::set<std::pair<const Book*, std::int64_t>> drawn;
   std::set<const Book*> from;
-  for (std::size_t i = 0; i < lessons.size(); ++i) {
-    CHECK(lessons[i].book != &books[0]);
-    CHECK(lessons[i].chunk.first == again[i].chunk.first);
-    drawn.insert({lessons[i].book, lessons[i].chunk.first});
-    from.insert(lessons[i].book);
+  for (std::size_t i = 0; i < segments.size(); ++i) {
+    CHECK(segments[i].book != &books[0]);
+    CHECK(segments[i].chunk.first == again[i].chunk.first);
+    drawn.insert({segments[i].book, segments[i].chunk.first});
+    from.insert(segments[i].book);
   }
-  CHECK(drawn.size() == lessons.size());
+  CHECK(drawn.size() == segments.size());
   CHECK(from.size() > 1);
 }
 
@@ -80,13 +83,13 @@ TEST_CASE("controls: a text is no source for itself, and without another one the
   CHECK_THROWS_WITH(both(books, 0), Catch::Matchers::Contains("24 tokens"));
 }
 
-TEST_CASE("TempLora: a control's module is the one that its lesson's own book would have made", "[unit]") {
+TEST_CASE("TempLora: a control's module is the one that its segment's own book would have made", "[unit]") {
   Llama model = load_llama(goldens::folder("loop/model"), at::kFloat, at::kCPU);
   const Config config = config_of();
   const std::vector<Book> books = made_books();
   const std::string stem = (fs::temp_directory_path() / ("templora-control-" + std::to_string(::getpid()))).string();
-  const auto weights_after_two_chunks = [&](const Book& book, ControlLessons lessons, const std::string& module) {
-    TempLora document(*model, config, book, 0, std::move(lessons));
+  const auto weights_after_two_chunks = [&](const Book& book, ControlSegments segments, const std::string& module) {
+    TempLora document(*model, config, book, 0, std::move(segments));
     document.step();
     document.step();
     document.save_tensors_to(stem);
@@ -108,8 +111,8 @@ TEST_CASE("TempLora: controls change neither the base's NLLs nor the module's, b
     const ChunkResult a = plain.step(), b = controlled.step();
     CHECK(a.base_nll == b.base_nll);
     CHECK(a.lora_nll == b.lora_nll);
-    REQUIRE(b.control_nll.at(Scorer::mixed_books).size() == a.lora_nll.size());
-    if (b.record.chunk > 1) CHECK(b.control_nll.at(Scorer::mixed_books) != a.lora_nll);
+    REQUIRE(b.control_nll.at(Arm::mixed_books).size() == a.lora_nll.size());
+    if (b.record.chunk > 1) CHECK(b.control_nll.at(Arm::mixed_books) != a.lora_nll);
   }
 }
 
@@ -117,7 +120,8 @@ TEST_CASE("TempLora: a document with controls goes on bit for bit from a saved s
   Llama model = load_llama(goldens::folder("loop/model"), at::kFloat, at::kCPU);
   const Config config = config_of({{"lora.dropout", "0.1"}});
   const std::vector<Book> books = made_books();
-  const fs::path file = fs::temp_directory_path() / ("templora-controls-" + std::to_string(::getpid()) + ".safetensors");
+  const fs::path file =
+      fs::temp_directory_path() / ("templora-controls-" + std::to_string(::getpid()) + ".safetensors");
   TempLora whole(*model, config, books[3], 3, both(books, 3));
   Json state;
   for (int i = 0; i < 4; ++i) whole.step();

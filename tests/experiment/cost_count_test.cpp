@@ -6,7 +6,7 @@
 #include "experiment/generation.h"
 #include "experiment/sentence_batch.h"
 #include "experiment/temp_lora.h"
-#include "metrics/run_cost.h"
+#include "cost/run_cost.h"
 #include "model/load.h"
 #include "operation_counter.h"
 
@@ -20,7 +20,8 @@ struct Shape {
   LlamaConfig config;
 };
 
-LlamaConfig llama(std::int64_t layers, std::int64_t heads, std::int64_t kv_heads, std::int64_t head_dim, bool tied, bool bias) {
+LlamaConfig llama(std::int64_t layers, std::int64_t heads, std::int64_t kv_heads, std::int64_t head_dim, bool tied,
+                  bool bias) {
   LlamaConfig c;
   c.vocab_size = 96;
   c.hidden_size = 32;
@@ -56,8 +57,12 @@ Llama random_model(const LlamaConfig& config, at::ScalarType type = at::kFloat) 
   return model;
 }
 
-Config config_of(const std::vector<Override>& overrides, const std::string& experiment = R"("data": {"books": ["b"]})") {
-  std::vector<Override> all{{"window.chunk_tokens", "20"}, {"train.prefix_tokens", "30"}, {"lora.rank", "3"}, {"train.learning_rate", "0.001"}};
+Config config_of(const std::vector<Override>& overrides,
+                 const std::string& experiment = R"("data": {"books": ["b"]})") {
+  std::vector<Override> all{{"window.chunk_tokens", "20"},
+                            {"train.prefix_tokens", "30"},
+                            {"lora.rank", "3"},
+                            {"train.learning_rate", "0.001"}};
   all.insert(all.end(), overrides.begin(), overrides.end());
   return parse_config(R"({"model": {"path": "m"}, )" + experiment + "}", "test", "/tmp", all).config;
 }
@@ -103,7 +108,8 @@ TEST_CASE("Cost: predicted products are those that the dispatcher sees, phase by
       agree(counted(*model, config_of({{"score.adapter", "false"}}), book), cost.phases.at("score_base"));
     }
     SECTION(std::string("score, ") + shape.what) {
-      agree(counted(*model, config_of({{"score.base", "false"}, {"train.enabled", "false"}}), book), cost.phases.at("score"));
+      agree(counted(*model, config_of({{"score.base", "false"}, {"train.enabled", "false"}}), book),
+            cost.phases.at("score"));
     }
     SECTION(std::string("train_forward, train_backward, optimizer, ") + shape.what) {
       LoraAdapter adapter(*model, config.lora, 1);
@@ -119,8 +125,11 @@ TEST_CASE("Cost: predicted products are those that the dispatcher sees, phase by
       agree(parts.at("optimizer"), work.optimizer(config.train));
     }
     SECTION(std::string("prefill, recompute, decode, ") + shape.what) {
-      const Config writes = config_of({{"cache.policy", "refill"}, {"cache.refill_tokens", "12"}, {"cache.window_tokens", "60"},
-                                       {"cache.prefill_block_tokens", "16"}, {"score.base", "false"}},
+      const Config writes = config_of({{"cache.policy", "refill"},
+                                       {"cache.refill_tokens", "12"},
+                                       {"cache.window_tokens", "60"},
+                                       {"cache.prefill_block_tokens", "16"},
+                                       {"score.base", "false"}},
                                       R"("experiment": "generation", "generate": {"prompt": "p"})");
       const ModelWork work(sizes, writes.lora, writes.model.dtype);
       LoraAdapter adapter(*model, writes.lora, 1);
@@ -148,8 +157,8 @@ TEST_CASE("Cost: predicted products are those that the dispatcher sees, phase by
 TEST_CASE("Cost: whole documents under every kind of config compute what was predicted", "[unit]") {
   const std::vector<std::vector<Override>> variants{
       {},
-      {{"lora.dropout", "0"}},                                                  // the scored pass is the first step's
-      {{"lora.dropout", "0"}, {"window.context_tokens", "10"}},                 // only where both are clipped
+      {{"lora.dropout", "0"}},                                   // the scored pass is the first step's
+      {{"lora.dropout", "0"}, {"window.context_tokens", "10"}},  // only where both are clipped
       {{"train.epochs", "3"}, {"train.lag_chunks", "1"}},
       {{"lora.targets", R"(["q_proj"])"}},
       {{"lora.targets", R"(["down_proj"])"}},
@@ -161,15 +170,22 @@ TEST_CASE("Cost: whole documents under every kind of config compute what was pre
       {{"train.update_every_chunks", "2"}, {"lora.reset_every_tokens", "50"}},
       {{"train.optimizer", "rms"}, {"train.lag_chunks", "1"}},
       {{"window.context_tokens", "0"}, {"train.prefix_tokens", "0"}},
-      {{"cache.policy", "refill"}, {"cache.refill_tokens", "10"}, {"cache.window_tokens", "60"}, {"cache.measure_staleness", "true"},
+      {{"cache.policy", "refill"},
+       {"cache.refill_tokens", "10"},
+       {"cache.window_tokens", "60"},
+       {"cache.measure_staleness", "true"},
        {"cache.staleness_every_chunks", "2"}},
       {{"cache.policy", "every_k"}, {"cache.rebuild_every_chunks", "2"}, {"cache.prefill_block_tokens", "7"}},
-      {{"cache.policy", "last_n"}, {"cache.sink_tokens", "4"}, {"cache.measure_staleness", "true"}, {"cache.staleness_every_chunks", "3"}},
+      {{"cache.policy", "last_n"},
+       {"cache.sink_tokens", "4"},
+       {"cache.measure_staleness", "true"},
+       {"cache.staleness_every_chunks", "3"}},
       {{"model.dtype", "bfloat16"}, {"cache.policy", "last_n"}}};
   for (const int shape : {0, 1, 3}) {
     for (const auto& variant : variants) {
       const Config config = config_of(variant);
-      Llama model = random_model(kShapes[shape].config, config.model.dtype == Dtype::bfloat16 ? at::kBFloat16 : at::kFloat);
+      Llama model =
+          random_model(kShapes[shape].config, config.model.dtype == Dtype::bfloat16 ? at::kBFloat16 : at::kFloat);
       const Book book = made_book(127);
       INFO((variant.empty() ? "defaults" : variant[0].key + "=" + variant[0].value) << " " << kShapes[shape].what);
       agree(counted(*model, config, book), predicted(*model, config, book));
@@ -189,8 +205,11 @@ TEST_CASE("Cost: projections in one piece are counted as such", "[unit]") {
 }
 
 TEST_CASE("Cost: a generation computes what was predicted", "[unit]") {
-  const Config config = config_of({{"cache.policy", "refill"}, {"cache.refill_tokens", "10"}, {"cache.window_tokens", "60"},
-                                   {"generate.tokens", "90"}, {"generate.learn_prompt", "true"}},
+  const Config config = config_of({{"cache.policy", "refill"},
+                                   {"cache.refill_tokens", "10"},
+                                   {"cache.window_tokens", "60"},
+                                   {"generate.tokens", "90"},
+                                   {"generate.learn_prompt", "true"}},
                                   R"("experiment": "generation", "generate": {"prompt": "p"})");
   Llama model = random_model(kShapes[1].config);
   const std::vector<std::int64_t> prompt = made_book(31).tokens;
@@ -202,7 +221,8 @@ TEST_CASE("Cost: a generation computes what was predicted", "[unit]") {
 }
 
 TEST_CASE("Cost: a chunk of sentences computes what its records say", "[unit]") {
-  const Config config = config_of({{"generate.max_new_tokens", "6"}}, R"("experiment": "translation", "data": {"novels": ["n"]})");
+  const Config config =
+      config_of({{"generate.max_new_tokens", "6"}}, R"("experiment": "translation", "data": {"novels": ["n"]})");
   for (const Shape& shape : kShapes) {
     INFO(shape.what);
     Llama model = random_model(shape.config);
@@ -232,7 +252,8 @@ TEST_CASE("Cost: a chunk of sentences computes what its records say", "[unit]") 
     CHECK(pairs[0].lora_read_tokens == 39);
     CHECK(pairs[1].lora_read_tokens == 47 - 30 - 1);
     Work work;
-    for (const auto& [phase, part] : run_cost(pairs, {}, {}, config, shape_of(shape.config), {}).phases) work += part.work;
+    for (const auto& [phase, part] : run_cost(pairs, {}, {}, config, shape_of(shape.config), {}).phases)
+      work += part.work;
     agree(counted, work);
   }
 }

@@ -27,7 +27,9 @@ const Json& index_of() {
   return index;
 }
 
-Llama open(const std::string& name, at::ScalarType dtype) { return load_llama(goldens::folder("families/" + name), dtype, at::kCPU); }
+Llama open(const std::string& name, at::ScalarType dtype) {
+  return load_llama(goldens::folder("families/" + name), dtype, at::kCPU);
+}
 
 at::Tensor stored(const std::string& name, const std::string& tensor) {
   return goldens::tensor("families/" + name + "/expected.safetensors", tensor);
@@ -36,13 +38,18 @@ at::Tensor stored(const std::string& name, const std::string& tensor) {
 at::Tensor row_of(const Tokens& tokens) { return at::tensor(at::ArrayRef<std::int64_t>(tokens)).unsqueeze(0); }
 
 std::string targets_of(LlamaImpl& model) {
-  return model.config().layer(0).fused_names ? R"(["qkv_proj", "o_proj", "gate_up_proj", "down_proj"])"
-                                             : R"(["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"])";
+  return model.config().layer(0).fused_names
+             ? R"(["qkv_proj", "o_proj", "gate_up_proj", "down_proj"])"
+             : R"(["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"])";
 }
 
 Config config_of(LlamaImpl& model, std::vector<Override> overrides) {
-  overrides.insert(overrides.begin(), {{"lora.rank", "2"}, {"lora.alpha", "4"}, {"lora.dropout", "0"}, {"lora.targets", targets_of(model)},
-                                       {"window.chunk_tokens", "12"}, {"train.prefix_tokens", "20"}});
+  overrides.insert(overrides.begin(), {{"lora.rank", "2"},
+                                       {"lora.alpha", "4"},
+                                       {"lora.dropout", "0"},
+                                       {"lora.targets", targets_of(model)},
+                                       {"window.chunk_tokens", "12"},
+                                       {"train.prefix_tokens", "20"}});
   return parse_config(R"({"model": {"path": "m"}, "data": {"books": ["b"]}})", "test", "/tmp", overrides).config;
 }
 
@@ -69,7 +76,8 @@ TEST_CASE("families: logits, loss and every gradient equal transformers' and PEF
     }
     LoraAdapter adapter(*model, config_of(*model, {}).lora, 1);
     load_peft_folder(adapter, goldens::folder("families/" + name + "/adapter"));
-    const at::Tensor loss = token_nll(*model, ids.unsqueeze(0), index_of().at("labelled_tokens").get<std::int64_t>()).mean();
+    const at::Tensor loss =
+        token_nll(*model, ids.unsqueeze(0), index_of().at("labelled_tokens").get<std::int64_t>()).mean();
     loss.backward();
     CHECK(std::abs(loss.item<double>() - stored(name, "loss").item<double>()) <= tolerance);
     double largest = 0;
@@ -84,11 +92,13 @@ TEST_CASE("families: logits, loss and every gradient equal transformers' and PEF
   }
 }
 
-TEST_CASE("families: greedy texts equal transformers', step by step, in fixed steps and while the cache grows", "[parity]") {
+TEST_CASE("families: greedy texts equal transformers', step by step, in fixed steps and while the cache grows",
+          "[parity]") {
   for (const Json& variant : index_of().at("variants")) {
     const std::string name = variant.at("name");
     Llama model = open(name, at::kDouble);
-    const auto prompts = variant.at("prompts").get<std::vector<Tokens>>(), wanted = variant.at("texts").get<std::vector<Tokens>>();
+    const auto prompts = variant.at("prompts").get<std::vector<Tokens>>(),
+               wanted = variant.at("texts").get<std::vector<Tokens>>();
     for (const bool fixed : {false, true}) {
       DecodeOptions options;
       options.max_new_tokens = 20;
@@ -109,7 +119,8 @@ TEST_CASE("families: ten chunks of the loop equal transformers + PEFT", "[parity
     Llama model = open(name, at::kFloat);
     std::vector<Override> overrides{{"lora.init_from", goldens::folder("families/" + name + "/adapter").string()}};
     const Json settings = index_of().at("loop");
-    for (const auto& [key, value] : settings.items()) overrides.push_back({key, value.is_string() ? value.get<std::string>() : value.dump()});
+    for (const auto& [key, value] : settings.items())
+      overrides.push_back({key, value.is_string() ? value.get<std::string>() : value.dump()});
     Book book;
     book.name = name;
     book.tokens = variant.at("tokens").get<Tokens>();
@@ -165,11 +176,13 @@ TEST_CASE("families: cache policies score through a window as if nothing were ke
         INFO(name << " " << policy[0].value << " chunk at " << chunk.first);
         const std::int64_t context = cache.open(text, chunk.first, chunk.count, 0);
         const at::Tensor nll = cache.score(text, chunk, 0);
-        if (const auto staleness = cache.measure_staleness(text, chunks, std::size_t(chunk.first / 12), 0)) CHECK(std::abs(staleness->kl) < 1e-5);
+        if (const auto staleness = cache.measure_staleness(text, chunks, std::size_t(chunk.first / 12), 0))
+          CHECK(std::abs(staleness->kl) < 1e-5);
         if (policy[0].value == "last_n") continue;  // its slots move: no plain window sees the same
         const Window seen = window_of(chunk, context);
         const at::NoGradGuard no_grad;
-        const at::Tensor plain = token_nll(*model, row_of({text.begin() + seen.first, text.begin() + seen.first + seen.length}), seen.labelled);
+        const at::Tensor plain = token_nll(
+            *model, row_of({text.begin() + seen.first, text.begin() + seen.first + seen.length}), seen.labelled);
         CHECK(at::allclose(nll, plain.squeeze(0), 1e-4, 1e-4));
       }
     }
@@ -177,7 +190,8 @@ TEST_CASE("families: cache policies score through a window as if nothing were ke
 }
 
 TEST_CASE("families: slots that move are turned and seen by where they now are", "[unit]") {
-  // With one layer a slot's key does not depend on what was seen before it, so the moved cache is that of the kept tokens.
+  // With one layer a slot's key does not depend on what was seen before it, so the moved cache is that of the kept
+  // tokens.
   const at::NoGradGuard no_grad;
   const Tokens text = made_text(40);
   for (const char* name : {"mistral_window", "smollm3_window", "olmo3", "qwen3_window"}) {
@@ -194,7 +208,8 @@ TEST_CASE("families: slots that move are turned and seen by where they now are",
     fresh.append(*model, {{0, kept}}, Rows::none, 0);
     const Tokens next = made_text(7);
     INFO(name);
-    CHECK(goldens::largest_difference(moved.append(*model, {{0, next}}, Rows::all, 0), fresh.append(*model, {{0, next}}, Rows::all, 0)) < 1e-9);
+    CHECK(goldens::largest_difference(moved.append(*model, {{0, next}}, Rows::all, 0),
+                                      fresh.append(*model, {{0, next}}, Rows::all, 0)) < 1e-9);
   }
 }
 

@@ -17,9 +17,10 @@ namespace {
 const std::vector<std::int64_t> kPrompt{5, 17, 3, 42, 8, 29, 11};
 
 Config config_of(const std::vector<Override>& overrides = {}) {
-  std::vector<Override> all{{"experiment", "generation"},     {"generate.prompt", "x"},      {"generate.tokens", "60"},
-                            {"window.chunk_tokens", "16"},    {"train.prefix_tokens", "16"}, {"lora.rank", "4"},
-                            {"lora.alpha", "16"},             {"lora.dropout", "0.1"},       {"train.learning_rate", "0.02"}};
+  std::vector<Override> all{
+      {"experiment", "generation"},  {"generate.prompt", "x"},      {"generate.tokens", "60"},
+      {"window.chunk_tokens", "16"}, {"train.prefix_tokens", "16"}, {"lora.rank", "4"},
+      {"lora.alpha", "16"},          {"lora.dropout", "0.1"},       {"train.learning_rate", "0.02"}};
   all.insert(all.end(), overrides.begin(), overrides.end());
   return parse_config(R"({"model": {"path": "m"}})", "test", "/tmp", all).config;
 }
@@ -55,7 +56,8 @@ TEST_CASE("Generation: with learning off it is plain generation, token for token
   CHECK(text_of(write_all(*model, config_of({{"score.adapter", "false"}, {"window.context_tokens", "100"}}))) == plain);
 }
 
-TEST_CASE("Generation: learning changes what is written, from the second chunk on, and the model stays as it was", "[unit]") {
+TEST_CASE("Generation: learning changes what is written, from the second chunk on, and the model stays as it was",
+          "[unit]") {
   Llama model = small_model();
   const std::string hash = weights_hash(*model);
   const auto plain = write_all(*model, config_of({{"train.enabled", "false"}, {"generate.temperature", "1"}}));
@@ -72,8 +74,10 @@ TEST_CASE("Generation: parallelized is a serial run with a lag of one chunk, bit
   Llama model = small_model();
   at::set_num_threads(2);
   for (const char* temperature : {"0", "1"}) {
-    const auto serial = write_all(*model, config_of({{"train.lag_chunks", "1"}, {"generate.temperature", temperature}}));
-    const auto parallel = write_all(*model, config_of({{"generate.schedule", "parallelized"}, {"generate.temperature", temperature}}));
+    const auto serial =
+        write_all(*model, config_of({{"train.lag_chunks", "1"}, {"generate.temperature", temperature}}));
+    const auto parallel =
+        write_all(*model, config_of({{"generate.schedule", "parallelized"}, {"generate.temperature", temperature}}));
     REQUIRE(serial.size() == parallel.size());
     for (std::size_t i = 0; i < serial.size(); ++i) {
       CHECK(serial[i].tokens == parallel[i].tokens);
@@ -94,7 +98,8 @@ TEST_CASE("Generation: it goes on bit for bit from a saved state, with every sch
       {{"generate.schedule", "parallelized"}},
       {{"cache.policy", "refill"}, {"cache.refill_tokens", "8"}, {"cache.window_tokens", "64"}},
       {{"cache.policy", "last_n"}, {"cache.window_tokens", "40"}, {"cache.sink_tokens", "2"}}};
-  const fs::path file = fs::temp_directory_path() / ("templora-generation-" + std::to_string(::getpid()) + ".safetensors");
+  const fs::path file =
+      fs::temp_directory_path() / ("templora-generation-" + std::to_string(::getpid()) + ".safetensors");
   for (const auto& way : ways) {
     std::vector<Override> overrides{{"generate.temperature", "0.8"}, {"generate.top_k", "20"}};
     overrides.insert(overrides.end(), way.begin(), way.end());
@@ -142,7 +147,8 @@ TEST_CASE("Generation: a branch that learns at once first learns what the run be
 TEST_CASE("Generation: a damaged state is refused, whatever its numbers are", "[unit]") {
   Llama model = small_model();
   const fs::path file = fs::temp_directory_path() / ("templora-damaged-" + std::to_string(::getpid()) + ".safetensors");
-  const Config config = config_of({{"cache.policy", "refill"}, {"cache.refill_tokens", "8"}, {"cache.window_tokens", "64"}});
+  const Config config =
+      config_of({{"cache.policy", "refill"}, {"cache.refill_tokens", "8"}, {"cache.window_tokens", "64"}});
   Json state;
   {
     Generation first(*model, config, kPrompt, -1);
@@ -168,7 +174,8 @@ TEST_CASE("Generation: a learnt prompt is learnt once, and what is written diffe
   const auto chunks = write_all(*model, config_of({{"generate.learn_prompt", "true"}}));
   CHECK(chunks[0].record.adapter_version == 1);
   CHECK(chunks[0].record.chunk == 1);
-  const auto lagging = write_all(*model, config_of({{"generate.learn_prompt", "true"}, {"generate.schedule", "parallelized"}}));
+  const auto lagging =
+      write_all(*model, config_of({{"generate.learn_prompt", "true"}, {"generate.schedule", "parallelized"}}));
   CHECK(lagging[0].tokens == chunks[0].tokens);
   CHECK_FALSE(lagging[0].record.trained_chunk);  // the prompt's chunk was learnt before
 }
@@ -179,8 +186,11 @@ TEST_CASE("Generation: a prompt whose learning was cut off between two chunks go
   const fs::path file = fs::temp_directory_path() / ("templora-prompt-" + std::to_string(::getpid()) + ".safetensors");
   for (const char* schedule : {"cascaded", "parallelized"}) {
     INFO(schedule);
-    const Config config = config_of({{"generate.learn_prompt", "true"}, {"window.chunk_tokens", "3"}, {"generate.tokens", "9"},
-                                     {"generate.temperature", "1"}, {"generate.schedule", schedule}});
+    const Config config = config_of({{"generate.learn_prompt", "true"},
+                                     {"window.chunk_tokens", "3"},
+                                     {"generate.tokens", "9"},
+                                     {"generate.temperature", "1"},
+                                     {"generate.schedule", schedule}});
     const auto whole = write_all(*model, config);
     Json state;
     std::int64_t behind = 0;

@@ -19,7 +19,8 @@ class OperationCounter {
 
   OperationCounter() {
     gemm_ = attention_ = 0;
-    handle_ = at::addGlobalCallback(at::RecordFunctionCallback(&started, &ended).needsInputs(true).scopes({at::RecordScope::FUNCTION}));
+    handle_ = at::addGlobalCallback(
+        at::RecordFunctionCallback(&started, &ended).needsInputs(true).scopes({at::RecordScope::FUNCTION}));
   }
   ~OperationCounter() { at::removeCallback(handle_); }
   OperationCounter(const OperationCounter&) = delete;
@@ -39,7 +40,9 @@ class OperationCounter {
   static double product(const at::Tensor& a, const at::Tensor& b) {  // [.., m, k] by [.., k, n]
     return 2.0 * double(a.numel()) * double(b.size(-1));
   }
-  static double by_rows(const at::Tensor& x, const at::Tensor& weight) { return 2.0 * double(x.numel()) * double(weight.size(0)); }
+  static double by_rows(const at::Tensor& x, const at::Tensor& weight) {
+    return 2.0 * double(x.numel()) * double(weight.size(0));
+  }
 
   /// Of a masked product what the mask lets through; a causal one without a mask hides its upper triangle.
   static double pairs(const at::Tensor& q, const at::Tensor& k, bool causal, const c10::IValue& mask) {
@@ -52,17 +55,20 @@ class OperationCounter {
   static std::unique_ptr<at::ObserverContext> started(const at::RecordFunction& fn) {
     const std::string name = fn.name();
     const auto in = fn.inputs();
-    if (inside_attention_ > 0 && name != "aten::scaled_dot_product_attention") return nullptr;  // made of smaller products
+    if (inside_attention_ > 0 && name != "aten::scaled_dot_product_attention")
+      return nullptr;  // made of smaller products
     if (name == "aten::mm" || name == "aten::bmm")
       add(gemm_, product(in[0].toTensor(), in[1].toTensor()));
     else if (name == "aten::addmm" || name == "aten::addmm_" || name == "aten::baddbmm")
       add(gemm_, product(in[1].toTensor(), in[2].toTensor()));
-    else if (name == "templora::few_rows_linear" || name == "templora::few_rows_add")
+    else if (name == "templora::skinny_gemm" || name == "templora::skinny_gemm_add")
       add(gemm_, by_rows(in[0].toTensor(), in[1].toTensor()));
     else if (name == "templora::row_attention")
       add(attention_, 4.0 * double(in[0].toInt()) * double(in[1].toInt()));
-    else if (name == "aten::_scaled_dot_product_flash_attention_for_cpu_backward")  // five products where forward has two
-      add(attention_, 10.0 * pairs(in[1].toTensor(), in[2].toTensor(), in[7].toBool(), in[8]) * width(in[1].toTensor()));
+    else if (name ==
+             "aten::_scaled_dot_product_flash_attention_for_cpu_backward")  // five products where forward has two
+      add(attention_,
+          10.0 * pairs(in[1].toTensor(), in[2].toTensor(), in[7].toBool(), in[8]) * width(in[1].toTensor()));
     else if (name == "aten::scaled_dot_product_attention") {
       add(attention_, 4.0 * pairs(in[0].toTensor(), in[1].toTensor(), in[5].toBool(), in[3]) * width(in[0].toTensor()));
       ++inside_attention_;

@@ -24,11 +24,13 @@ TEST_CASE("The shipped model: transformers opens it with the same ids and logits
   const auto wanted_nll = wanted.at("nll").get<std::vector<double>>();
   REQUIRE(wanted_nll.size() == std::size_t(count));
   double largest = 0;
-  for (std::int64_t i = 0; i < count; ++i) largest = std::max(largest, std::abs(nll[i].item<double>() - wanted_nll[std::size_t(i)]));
+  for (std::int64_t i = 0; i < count; ++i)
+    largest = std::max(largest, std::abs(nll[i].item<double>() - wanted_nll[std::size_t(i)]));
   CHECK(largest < 2e-5);
   const at::Tensor row = model->logits(model->forward(tokens, count, 1)).view({-1});  // [vocab]
   REQUIRE(wanted.at("last_row").size() == 64);
-  for (const Json& one : wanted.at("last_row")) CHECK(std::abs(row[one.at(0).get<std::int64_t>()].item<double>() - one.at(1).get<double>()) < 2e-5);
+  for (const Json& one : wanted.at("last_row"))
+    CHECK(std::abs(row[one.at(0).get<std::int64_t>()].item<double>() - one.at(1).get<double>()) < 2e-5);
 }
 
 // As 0.1 recorded them: where one of these changes, no run of this model can be resumed or verified any more.

@@ -28,7 +28,8 @@ Book golden_book(const std::string& file, std::int64_t tokens) {
 Config config_of(const Json& settings, const std::string& group) {
   std::vector<Override> overrides{{"lora.rank", "4"}, {"lora.alpha", "16"}, {"lora.dropout", "0"},
                                   {"lora.init_from", goldens::folder(group + "/adapter").string()}};
-  for (const auto& [key, value] : settings.items()) overrides.push_back({key, value.is_string() ? value.get<std::string>() : value.dump()});
+  for (const auto& [key, value] : settings.items())
+    overrides.push_back({key, value.is_string() ? value.get<std::string>() : value.dump()});
   return parse_config(R"({"model": {"path": "m"}, "data": {"books": ["b"]}})", "test", "/tmp", overrides).config;
 }
 
@@ -44,7 +45,10 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
 }
 
 Config config_with(const Json& extra) {
-  Json settings{{"window.chunk_tokens", 24}, {"window.context_tokens", 40}, {"train.prefix_tokens", 40}, {"train.learning_rate", 0.005}};
+  Json settings{{"window.chunk_tokens", 24},
+                {"window.context_tokens", 40},
+                {"train.prefix_tokens", 40},
+                {"train.learning_rate", 0.005}};
   settings.update(extra);
   return config_of(settings, "loop");
 }
@@ -62,7 +66,11 @@ const std::vector<Json> kAblations{
     {{"train.steps_by_gap", true}, {"train.gap_context_tokens", 8}},
     {{"train.steps_by_gap", true}, {"train.gap_context_tokens", 8}, {"train.lag_chunks", 1}, {"train.warmup_steps", 9}},
     {{"train.optimizer", "sgd"}, {"train.learning_rate", 0.5}},
-    {{"train.optimizer", "sgd"}, {"train.learning_rate", 0.5}, {"train.decay_to_start", 0.05}, {"lora.reset_every_tokens", 72}, {"lora.init_from", nullptr}},
+    {{"train.optimizer", "sgd"},
+     {"train.learning_rate", 0.5},
+     {"train.decay_to_start", 0.05},
+     {"lora.reset_every_tokens", 72},
+     {"lora.init_from", nullptr}},
     {{"train.optimizer", "rms"}},
     {{"train.optimizer", "rms"}, {"train.decay_to_start", 0.05}, {"lora.init_from", nullptr}},
     {{"train.optimizer", "rms"}, {"train.moments", "reset"}}};
@@ -74,7 +82,8 @@ TEST_CASE("TempLora: every variant of the loop equals transformers + PEFT chunk 
   const Json index = goldens::json("loop/expected.json");  // a loop over part of a temporary would outlive it
   for (const Json& variant : index.at("variants")) {
     const Config config = config_of(variant.at("settings"), "loop");
-    const std::vector<ChunkResult> results = run(*model, config, golden_book("loop/tokens.safetensors", variant.at("tokens")));
+    const std::vector<ChunkResult> results =
+        run(*model, config, golden_book("loop/tokens.safetensors", variant.at("tokens")));
     const Json& chunks = variant.at("chunks");
     REQUIRE(results.size() == chunks.size());
     const double tolerance = variant.at("tolerance");
@@ -98,7 +107,7 @@ TEST_CASE("TempLora: every variant of the loop equals transformers + PEFT chunk 
         CHECK(std::abs(results[i].lora_nll[t] - wanted.at("lora_token_nll")[t].get<double>()) <= 10 * tolerance);
       moved = std::max(moved, std::abs(*got.lora_nll - *got.base_nll));
     }
-    CHECK(moved >= 0.05);  // a module that does nothing would agree too
+    CHECK(moved >= 0.05);  // an adapter that does nothing would agree too
   }
 }
 
@@ -108,7 +117,8 @@ TEST_CASE("TempLora: official fidelity trains and scores as the released code", 
   const Config config = config_of(golden.at("settings"), "official");
   CHECK(*config.window.first_chunk_tokens == 1024);
   for (const Json& document : golden.at("documents")) {
-    const std::vector<ChunkResult> results = run(*model, config, golden_book("official/tokens.safetensors", document.at("tokens")));
+    const std::vector<ChunkResult> results =
+        run(*model, config, golden_book("official/tokens.safetensors", document.at("tokens")));
     REQUIRE(results.size() == document.at("chunks").size());
     for (std::size_t i = 0; i < results.size(); ++i) {
       INFO(document.at("name") << " chunk " << i);
@@ -122,7 +132,8 @@ TEST_CASE("TempLora: the shared forward pass gives the loop without it", "[unit]
   // With dropout so small that no entry is ever dropped, the pass is not shared but computes the same.
   Llama model = load_llama(goldens::folder("loop/model"), at::kFloat, at::kCPU);
   const Book book = golden_book("loop/tokens.safetensors", 240);
-  const auto shared = run(*model, small_config(), book), apart = run(*model, small_config("lora.dropout", "1e-12"), book);
+  const auto shared = run(*model, small_config(), book),
+             apart = run(*model, small_config("lora.dropout", "1e-12"), book);
   REQUIRE(shared.back().record.shared_forward);
   REQUIRE_FALSE(apart.back().record.shared_forward);
   for (std::size_t i = 0; i < shared.size(); ++i)
@@ -147,7 +158,8 @@ TEST_CASE("TempLora: changing a token leaves every NLL before it bit-identical, 
       const Book book = golden_book("loop/tokens.safetensors", 120);
       const std::int64_t t = 77;  // inside the fourth chunk
       Book changed = book;
-      for (std::int64_t i = t; i < 120; ++i) changed.tokens[std::size_t(i)] = (changed.tokens[std::size_t(i)] + 31) % 256;
+      for (std::int64_t i = t; i < 120; ++i)
+        changed.tokens[std::size_t(i)] = (changed.tokens[std::size_t(i)] + 31) % 256;
       const auto before = run(*model, config, book), after = run(*model, config, changed);
       std::vector<float> a, b;
       for (const auto& r : before) a.insert(a.end(), r.lora_nll.begin(), r.lora_nll.end());
@@ -192,7 +204,8 @@ TEST_CASE("TempLora: a restored document goes on bit for bit", "[unit]") {
 
 TEST_CASE("TempLora: with update_every_chunks each module learns its chunks 0, k, 2k, ...", "[unit]") {
   Llama model = load_llama(goldens::folder("loop/model"), at::kFloat, at::kCPU);
-  const Config config = config_with({{"train.update_every_chunks", 3}, {"lora.reset_every_tokens", 120}});  // a fresh module at chunk 5
+  const Config config =
+      config_with({{"train.update_every_chunks", 3}, {"lora.reset_every_tokens", 120}});  // a fresh module at chunk 5
   std::int64_t version = 0;
   for (const ChunkResult& result : run(*model, config, golden_book("loop/tokens.safetensors", 240))) {
     const std::int64_t chunk = result.record.chunk;
@@ -245,7 +258,9 @@ TEST_CASE("TempLora: with steps_by_gap a record's own NLLs say how often a chunk
   }
   CHECK(made.size() > 1);
   // What stands behind the short context is what a plain pass of that length says, before anything was learnt.
-  const ChunkResult second = run(*model, config_with({{"train.steps_by_gap", true}, {"train.gap_context_tokens", 8}, {"train.learning_rate", 0}}), book)[1];
+  const ChunkResult second = run(
+      *model, config_with({{"train.steps_by_gap", true}, {"train.gap_context_tokens", 8}, {"train.learning_rate", 0}}),
+      book)[1];
   const ChunkResult plain = run(*model, config_with({{"window.context_tokens", 8}, {"train.enabled", false}}), book)[1];
   CHECK(*second.record.short_context_nll == Approx(*plain.record.lora_nll).epsilon(1e-6));
 }
@@ -257,18 +272,19 @@ TEST_CASE("TempLora: controls learn at the chunks at which the module does", "[u
   Book other = book;
   other.name = "other";
   std::reverse(other.tokens.begin(), other.tokens.end());
-  ControlLessons lessons;
-  for (const Chunk& chunk : cut_chunks(240, 24, 24)) lessons[Scorer::other_book].push_back({&other, chunk});
-  TempLora document(*model, config, book, 0, lessons);
+  ControlSegments segments;
+  for (const Chunk& chunk : cut_chunks(240, 24, 24)) segments[Arm::other_book].push_back({&other, chunk});
+  TempLora document(*model, config, book, 0, segments);
   while (document.next_chunk() < document.chunk_count()) {
     const ChunkRecord record = document.step().record;
-    CHECK(record.controls.at(Scorer::other_book).trained_book.empty() != record.trained_chunk.has_value());
+    CHECK(record.controls.at(Arm::other_book).trained_book.empty() != record.trained_chunk.has_value());
   }
 }
 
 TEST_CASE("TempLora: a labelled prefix keeps the scoring pass apart, but for the first chunk", "[unit]") {
   Llama model = load_llama(goldens::folder("loop/model"), at::kFloat, at::kCPU);
-  for (const ChunkResult& result : run(*model, small_config("train.label_prefix", "true"), golden_book("loop/tokens.safetensors", 120)))
+  for (const ChunkResult& result :
+       run(*model, small_config("train.label_prefix", "true"), golden_book("loop/tokens.safetensors", 120)))
     CHECK(result.record.shared_forward == (result.record.chunk == 0));
 }
 
@@ -292,7 +308,8 @@ TEST_CASE("TempLora: with a lag, no chunk is carried over a reset", "[unit]") {
 
 TEST_CASE("TempLora: after stop_after_tokens the module stays as it is", "[unit]") {
   Llama model = load_llama(goldens::folder("loop/model"), at::kFloat, at::kCPU);
-  const auto results = run(*model, small_config("train.stop_after_tokens", "100"), golden_book("loop/tokens.safetensors", 240));
+  const auto results =
+      run(*model, small_config("train.stop_after_tokens", "100"), golden_book("loop/tokens.safetensors", 240));
   for (const auto& result : results) {
     CHECK(result.record.train_loss.empty() == (result.record.first_token + result.record.tokens > 100));
     CHECK(result.record.adapter_version == std::min<std::int64_t>(result.record.chunk, 4));

@@ -9,7 +9,7 @@
 #include "catch.h"
 #include "core/utf8.h"
 #include "model/load.h"
-#include "run/config_fields.h"
+#include "config/config_fields.h"
 
 // Goldens come from scripts/reference/translation_goldens.py.
 
@@ -25,8 +25,10 @@ struct Setting {
 
   Setting(const Json& variant, const std::vector<Override>& more = {})
       : config(config_of(variant, more)),
-        tokenizer(fs::path(TEMPLORA_SOURCE_DIR) / "tests/text/goldens/tokenizers" / variant.at("tokenizer").get<std::string>()),
-        prompts(tokenizer, chat_template(enum_name(config.translation.prompt)), kTranslateIntoEnglish, variant.at("official")),
+        tokenizer(fs::path(TEMPLORA_SOURCE_DIR) / "tests/text/goldens/tokenizers" /
+                  variant.at("tokenizer").get<std::string>()),
+        prompts(tokenizer, chat_template(enum_name(config.translation.prompt)), kTranslateIntoEnglish,
+                variant.at("official")),
         novel(read_novel(goldens::folder("translation/novel.train"), std::string(enum_name(config.translation.context)),
                          config.data.max_chunks)) {}
 
@@ -38,10 +40,13 @@ struct Setting {
     for (const auto& [key, value] : settings.items()) {
       const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
       const bool translation = key == "context" || key == "history";
-      overrides.push_back({key.find('.') != std::string::npos ? key : (translation ? "translation." : "generate.") + key, text});
+      overrides.push_back(
+          {key.find('.') != std::string::npos ? key : (translation ? "translation." : "generate.") + key, text});
     }
     overrides.insert(overrides.end(), more.begin(), more.end());
-    return parse_config(R"({"experiment": "translation", "model": {"path": "m"}, "data": {"novels": ["n"]}})", "test", "/tmp", overrides).config;
+    return parse_config(R"({"experiment": "translation", "model": {"path": "m"}, "data": {"novels": ["n"]}})", "test",
+                        "/tmp", overrides)
+        .config;
   }
 };
 
@@ -81,7 +86,8 @@ void check_ids(const std::vector<std::int64_t>& ids, const Json& wanted) {
 
 }  // namespace
 
-TEST_CASE("NovelTranslation: every answer and reference score equals the released loop on transformers + PEFT", "[parity]") {
+TEST_CASE("NovelTranslation: every answer and reference score equals the released loop on transformers + PEFT",
+          "[parity]") {
   Llama model = open();
   const double tolerance = 1e-4;
   const Json expected = goldens::json("translation/expected.json");
@@ -113,11 +119,12 @@ TEST_CASE("NovelTranslation: every answer and reference score equals the release
         CHECK(std::abs(*pair.lora_nll - lora.at("nll").get<double>()) <= tolerance);
         check_ids(pair.base_ids, base);
         check_ids(pair.lora_ids, lora);
-        if (pair.base_ids == base.at("ids").get<std::vector<std::int64_t>>()) CHECK(*pair.base_text == base.at("text").get<std::string>());
+        if (pair.base_ids == base.at("ids").get<std::vector<std::int64_t>>())
+          CHECK(*pair.base_text == base.at("text").get<std::string>());
         moved = std::max(moved, std::abs(*pair.base_nll - *pair.lora_nll));
       }
     }
-    CHECK(moved >= 0.03);  // a module that does nothing would agree too
+    CHECK(moved >= 0.03);  // an adapter that does nothing would agree too
   }
 }
 
@@ -170,11 +177,13 @@ TEST_CASE("NovelTranslation: sentences translated at once are those translated o
     }
 }
 
-TEST_CASE("NovelTranslation: a mixture draws the reference or the own text by seed, for both translators alike", "[unit]") {
+TEST_CASE("NovelTranslation: a mixture draws the reference or the own text by seed, for both translators alike",
+          "[unit]") {
   Llama model = open();
   const auto draws = [&](const char* seed) {
     std::string drawn;
-    for (const TranslatedChunk& chunk : run(*model, Setting(variant_named("official_k1"), {{"translation.history", "0.5"}, {"seed", seed}})))
+    for (const TranslatedChunk& chunk :
+         run(*model, Setting(variant_named("official_k1"), {{"translation.history", "0.5"}, {"seed", seed}})))
       for (const PairRecord& pair : chunk.pairs) drawn += pair.reference_history ? 'r' : 'o';
     return drawn;
   };
@@ -188,27 +197,29 @@ TEST_CASE("NovelTranslation: a mixture draws the reference or the own text by se
 TEST_CASE("NovelTranslation: a history longer than the window is cut from the left and counted", "[unit]") {
   Llama model = open();
   const Setting setting(variant_named("corrected_k3"), {{"translation.window_tokens", "160"}});
-  std::int64_t cut = 0, lesson_cut = 0;
+  std::int64_t cut = 0, cut_pairs = 0;
   for (const TranslatedChunk& chunk : run(*model, setting)) {
     CHECK(chunk.lesson_tokens <= 160);
-    lesson_cut += chunk.lesson_cut_pairs;
+    cut_pairs += chunk.lesson_cut_pairs;
     for (const PairRecord& pair : chunk.pairs) {
       cut += pair.cut_pairs;
       CHECK(pair.lora_prompt_tokens + setting.config.generate.max_new_tokens <= 160);
     }
   }
   CHECK(cut > 0);
-  CHECK(lesson_cut > 0);
+  CHECK(cut_pairs > 0);
   const Setting narrow(variant_named("corrected_k3"), {{"translation.window_tokens", "30"}});
   CHECK_THROWS_AS(run(*model, narrow), Error);
   const Setting beyond(variant_named("corrected_k3"), {{"translation.window_tokens", "4000"}});
   CHECK_THROWS_AS(run(*model, beyond), Error);
 }
 
-TEST_CASE("NovelTranslation: stop strings end an answer and are cut off; one that is never met ends it at the length", "[unit]") {
+TEST_CASE("NovelTranslation: stop strings end an answer and are cut off; one that is never met ends it at the length",
+          "[unit]") {
   Llama model = open();
   const Json variant = variant_named("official_k1");
-  const std::vector<TranslatedChunk> free = run(*model, Setting(variant, {{"generate.stop", R"(["never in a thousand years"])"}}));
+  const std::vector<TranslatedChunk> free =
+      run(*model, Setting(variant, {{"generate.stop", R"(["never in a thousand years"])"}}));
   for (const PairRecord& pair : free[0].pairs) {
     CHECK_FALSE(pair.base_stopped);
     CHECK(pair.base_ids.size() == 24);
@@ -221,14 +232,16 @@ TEST_CASE("NovelTranslation: stop strings end an answer and are cut off; one tha
   for (const std::size_t length : {1, 3}) {
     const std::string stop = text.substr(starts[2], starts[2 + length] - starts[2]);
     INFO("stop " << stop);
-    const std::vector<TranslatedChunk> stopped = run(*model, Setting(variant, {{"generate.stop", Json::array({stop}).dump()}}));
+    const std::vector<TranslatedChunk> stopped =
+        run(*model, Setting(variant, {{"generate.stop", Json::array({stop}).dump()}}));
     CHECK(*stopped[0].pairs[0].base_text == strip(text.substr(0, text.find(stop))));
     CHECK(stopped[0].pairs[0].base_stopped);
     CHECK(stopped[0].pairs[0].base_ids.size() < 24);
   }
 }
 
-TEST_CASE("NovelTranslation: a stop that is one piece ends an answer by that piece and by one that contains it", "[unit]") {
+TEST_CASE("NovelTranslation: a stop that is one piece ends an answer by that piece and by one that contains it",
+          "[unit]") {
   Llama model = open();
   const Json variant = variant_named("official_k1");
   const std::vector<TranslatedChunk> free = run(*model, Setting(variant, {{"generate.stop", R"(["<|im_end|>"])"}}));
@@ -238,7 +251,7 @@ TEST_CASE("NovelTranslation: a stop that is one piece ends an answer by that pie
   REQUIRE(setting.prompts.line_ids("e") == std::vector<std::int64_t>{piece});
   const std::vector<TranslatedChunk> stopped = run(*model, setting);
   int by_piece = 0, by_other = 0;
-  // The base's answers do not depend on what the module learns meanwhile.
+  // The base's answers do not depend on what the adapter learns meanwhile.
   for (std::size_t c = 0; c < free.size(); ++c)
     for (std::size_t i = 0; i < free[c].pairs.size(); ++i) {
       const PairRecord &whole = free[c].pairs[i], &pair = stopped[c].pairs[i];
@@ -257,7 +270,7 @@ TEST_CASE("NovelTranslation: a stop that is one piece ends an answer by that pie
 TEST_CASE("NovelTranslation: a mark as a stop is met by its token", "[unit]") {
   Llama model = open();
   const Setting setting(variant_named("official_k1"), {{"generate.stop", R"(["<|im_end|>"])"}});
-  const std::int64_t mark = setting.tokenizer.mark_id("<|im_end|>");
+  const std::int64_t mark = setting.tokenizer.special_token_id("<|im_end|>");
   REQUIRE(mark >= 0);
   int met = 0;
   for (const TranslatedChunk& chunk : run(*model, setting))
@@ -270,11 +283,15 @@ TEST_CASE("NovelTranslation: a mark as a stop is met by its token", "[unit]") {
   CHECK(met > 0);
 }
 
-TEST_CASE("NovelTranslation: a sampled text depends on the seed and its pair, not on its batch or on who translates", "[unit]") {
+TEST_CASE("NovelTranslation: a sampled text depends on the seed and its pair, not on its batch or on who translates",
+          "[unit]") {
   Llama model = open();
   const auto sampled = [&](const char* batch, const char* seed) {
-    return run(*model, Setting(variant_named("official_k1"), {{"generate.temperature", "1"}, {"translation.batch_sentences", batch}, {"seed", seed},
-                                                              {"lora.init_from", "null"}, {"train.enabled", "false"}}));
+    return run(*model, Setting(variant_named("official_k1"), {{"generate.temperature", "1"},
+                                                              {"translation.batch_sentences", batch},
+                                                              {"seed", seed},
+                                                              {"lora.init_from", "null"},
+                                                              {"train.enabled", "false"}}));
   };
   const std::vector<TranslatedChunk> four = sampled("4", "1"), single = sampled("1", "1"), other = sampled("4", "2");
   bool seed_matters = false;
@@ -286,7 +303,7 @@ TEST_CASE("NovelTranslation: a sampled text depends on the seed and its pair, no
       CHECK(a.lora_ids == b.lora_ids);
       CHECK(a.base_text == b.base_text);
       CHECK(a.lora_text == b.lora_text);
-      CHECK(a.base_text == a.lora_text);  // a module that has learnt nothing
+      CHECK(a.base_text == a.lora_text);  // an adapter that has learnt nothing
       seed_matters |= a.base_text != other[c].pairs[i].base_text;
     }
   CHECK(seed_matters);

@@ -39,8 +39,10 @@ TEST_CASE("decode: greedy tokens equal transformers' generate, alone, batched an
     options.min_new_tokens = item.at("min_new_tokens").get<std::int64_t>();
     options.sampling.repetition_penalty = item.at("repetition_penalty").get<double>();
     options.stop_tokens = item.at("stop_tokens").get<Tokens>();
-    const auto prompts = item.at("prompts").get<std::vector<Tokens>>(), wanted = item.at("tokens").get<std::vector<Tokens>>();
-    const std::vector<Decoded> batched = decode_fresh(*model, prompts, options), growing = decode_fresh(*model, prompts, options, 2);
+    const auto prompts = item.at("prompts").get<std::vector<Tokens>>(),
+               wanted = item.at("tokens").get<std::vector<Tokens>>();
+    const std::vector<Decoded> batched = decode_fresh(*model, prompts, options),
+                               growing = decode_fresh(*model, prompts, options, 2);
     for (std::size_t i = 0; i < prompts.size(); ++i) {
       INFO(item.at("model") << ", penalty " << options.sampling.repetition_penalty << ", prompt " << i);
       CHECK(batched[i].tokens == wanted[i]);
@@ -66,7 +68,8 @@ TEST_CASE("decode: it goes on from a kept cache as if it had never stopped", "[u
       CHECK(cache.length(std::int64_t(i)) == std::int64_t(texts[i].size()) - 1);
     }
   }
-  for (std::size_t i = 0; i < 2; ++i) CHECK(small::part(texts[i], std::int64_t(prompts[i].size()), std::int64_t(texts[i].size())) == whole[i].tokens);
+  for (std::size_t i = 0; i < 2; ++i)
+    CHECK(small::part(texts[i], std::int64_t(prompts[i].size()), std::int64_t(texts[i].size())) == whole[i].tokens);
 }
 
 TEST_CASE("decode: stop tokens, stop tests and lengths end one sequence and not its neighbours", "[unit]") {
@@ -78,7 +81,9 @@ TEST_CASE("decode: stop tokens, stop tests and lengths end one sequence and not 
   DecodeOptions options = free;
   options.stop_tokens = {whole[0].tokens[7]};
   std::vector<Tokens> streamed(3);
-  options.on_token = [&](std::int64_t sequence, std::int64_t token) { streamed[std::size_t(sequence)].push_back(token); };
+  options.on_token = [&](std::int64_t sequence, std::int64_t token) {
+    streamed[std::size_t(sequence)].push_back(token);
+  };
   options.stop = [&](std::int64_t sequence, const Tokens& tokens) { return sequence == 1 && tokens.size() == 5; };
   const std::vector<Decoded> stopped = decode_fresh(*model, prompts, options);
   const auto first = std::find(whole[0].tokens.begin(), whole[0].tokens.end(), whole[0].tokens[7]);
@@ -114,7 +119,8 @@ TEST_CASE("decode: a sampled text depends on seed and stream, not on its neighbo
   options.sampling.min_p = 0.001;
   const std::vector<Tokens> prompts = {small::text(5), small::text(5), small::text(8, 1)};
   const auto first = decode_fresh(*model, prompts, options), again = decode_fresh(*model, prompts, options);
-  const auto fewer = decode_fresh(*model, {prompts[0], prompts[1]}, options), other = decode_fresh(*model, prompts, options, 200, 4);
+  const auto fewer = decode_fresh(*model, {prompts[0], prompts[1]}, options),
+             other = decode_fresh(*model, prompts, options, 200, 4);
   for (std::size_t i = 0; i < 3; ++i) CHECK(first[i].tokens == again[i].tokens);
   CHECK(first[1].tokens == fewer[1].tokens);
   CHECK(first[0].tokens != first[1].tokens);

@@ -41,7 +41,8 @@ TEST_CASE("KvCache: a text read in pieces gives what the whole text gives", "[un
   for (const auto& [dtype, tolerance] : {std::pair{at::kDouble, 1e-10}, {at::kFloat, 1e-5}, {at::kBFloat16, 0.1}}) {
     Llama model = small::model(dtype);
     const at::Tensor whole = small::plain_forward(*model, tokens);
-    for (const std::vector<std::int64_t>& cuts : {std::vector<std::int64_t>{60}, {1, 2, 3, 60}, {20, 25, 57, 58, 59, 60}, {30, 60}}) {
+    for (const std::vector<std::int64_t>& cuts :
+         {std::vector<std::int64_t>{60}, {1, 2, 3, 60}, {20, 25, 57, 58, 59, 60}, {30, 60}}) {
       KvCache cache(*model, {.capacity = 60, .block_tokens = 13});
       INFO("dtype " << int(dtype) << ", " << cuts.size() << " pieces");
       CHECK(small::difference(in_pieces(*model, cache, tokens, cuts), whole) <= tolerance);
@@ -64,7 +65,8 @@ TEST_CASE("KvCache: every kind of rope and of projection agrees with the plain p
     KvCache cache(*model, {.capacity = std::int64_t(tokens.size())});
     const std::int64_t count = std::int64_t(tokens.size());
     INFO(name);
-    CHECK(small::difference(in_pieces(*model, cache, tokens, {count / 2, count - 1, count}), small::plain_forward(*model, tokens)) <= 1e-10);
+    CHECK(small::difference(in_pieces(*model, cache, tokens, {count / 2, count - 1, count}),
+                            small::plain_forward(*model, tokens)) <= 1e-10);
   }
 }
 
@@ -86,7 +88,8 @@ TEST_CASE("KvCache: sequences of unequal lengths in one batch are what each is a
       KvCache alone(*model, {.capacity = 40});
       const double tolerance = dtype == at::kDouble ? 1e-10 : dtype == at::kFloat ? 1e-5 : 0.1;
       INFO("dtype " << int(dtype) << ", sequence " << s);
-      CHECK(small::difference(alone.append(*model, {{0, prompts[std::size_t(s)].tokens}}, Rows::last, 0)[0], last[s]) <= tolerance);
+      CHECK(small::difference(alone.append(*model, {{0, prompts[std::size_t(s)].tokens}}, Rows::last, 0)[0], last[s]) <=
+            tolerance);
       CHECK(small::difference(alone.append(*model, {{0, {s + 3}}}, Rows::last, 0)[0], step[s]) <= tolerance);
     }
   }
@@ -176,7 +179,7 @@ at::Tensor banded_forward(LlamaImpl& model, const Tokens& tokens, std::int64_t s
       const std::int64_t slots = std::int64_t(seen.size());
       const at::Tensor visible = all.index_select(0, small::tensor(seen));
       const at::Tensor q = turned(all.narrow(0, i, 1).narrow(1, 0, c.heads), slots - 1)[0];         // [heads, head_dim]
-      const at::Tensor k = turned(visible.narrow(1, c.heads, c.kv_heads), 0);                       // [slots, kv_heads, head_dim]
+      const at::Tensor k = turned(visible.narrow(1, c.heads, c.kv_heads), 0);  // [slots, kv_heads, head_dim]
       const at::Tensor v = visible.narrow(1, c.heads + c.kv_heads, c.kv_heads);
       std::vector<at::Tensor> heads;
       for (std::int64_t h = 0; h < c.heads; ++h) {
@@ -201,7 +204,8 @@ TEST_CASE("KvCache: last n with sinks equals a banded mask over keys rotated by 
   for (const std::int64_t sinks : {0, 3}) {
     const std::int64_t last = 7;
     const at::Tensor before_norm = banded_forward(*model, tokens, sinks, last);
-    const at::Tensor wanted = rms_norm(before_norm, model->named_parameters()["model.norm.weight"], model->config().rms_norm_eps);
+    const at::Tensor wanted =
+        rms_norm(before_norm, model->named_parameters()["model.norm.weight"], model->config().rms_norm_eps);
     KvCache cache(*model, {.capacity = 16, .movable = true});
     for (std::int64_t i = 0; i < 40; ++i) {
       cache.keep_last(0, sinks, last);

@@ -54,11 +54,13 @@ TEST_CASE("Sampling: tokens are drawn as often as their probabilities say, and n
 TEST_CASE("Sampling: probabilities that are NaN are an error of numerics, not a token", "[unit]") {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   const std::vector<double> uniform = {0.5};
-  const at::Tensor drawn = sample(at::tensor({0.5f, nan, 0.25f}, at::kFloat).unsqueeze(0), at::tensor(at::ArrayRef<double>(uniform)));
+  const at::Tensor drawn =
+      sample(at::tensor({0.5f, nan, 0.25f}, at::kFloat).unsqueeze(0), at::tensor(at::ArrayRef<double>(uniform)));
   REQUIRE(drawn[0].item<std::int64_t>() == 3);
   const at::Tensor rows = at::tensor({0.5f, nan, 0.25f, 0.5f, 0.75f, 0.75f, nan, nan, nan}, at::kFloat).view({3, 3});
   const at::Tensor greedy = likeliest(rows);
-  CHECK(small::Tokens{greedy[0].item<std::int64_t>(), greedy[1].item<std::int64_t>(), greedy[2].item<std::int64_t>()} == small::Tokens{3, 1, 3});
+  CHECK(small::Tokens{greedy[0].item<std::int64_t>(), greedy[1].item<std::int64_t>(), greedy[2].item<std::int64_t>()} ==
+        small::Tokens{3, 1, 3});
   const small::Tokens chosen = {1, 3}, good = {0, 2};
   CHECK_NOTHROW(check_chosen(good, 3));
   try {

@@ -13,7 +13,7 @@
 #include "experiment/temp_lora.h"
 #include "experiment/translation.h"
 #include "generate/decoder.h"
-#include "generate/fixed_step.h"
+#include "generate/static_decode_step.h"
 #include "model/load.h"
 
 using namespace templora;
@@ -51,13 +51,19 @@ std::vector<double> lora_nlls(const at::Device& device, at::ScalarType dtype, co
 }
 
 Config loop_config(const std::vector<Override>& overrides = {}) {
-  return parse_config(R"({"model": {"path": "m"}, "data": {"books": ["b"]}, "window": {"chunk_tokens": 24, "context_tokens": 40},
+  return parse_config(
+             R"({"model": {"path": "m"}, "data": {"books": ["b"]}, "window": {"chunk_tokens": 24, "context_tokens": 40},
                           "lora": {"rank": 4, "alpha": 16, "dropout": 0},
-                          "train": {"prefix_tokens": 40, "learning_rate": 0.005}})", "test", "/tmp", overrides).config;
+                          "train": {"prefix_tokens": 40, "learning_rate": 0.005}})",
+             "test", "/tmp", overrides)
+      .config;
 }
 
 std::vector<WrittenChunk> written(const at::Device& device, const std::vector<Override>& overrides) {
-  std::vector<Override> all{{"experiment", "generation"}, {"generate.prompt", "x"}, {"generate.tokens", "100"}, {"generate.temperature", "1"}};
+  std::vector<Override> all{{"experiment", "generation"},
+                            {"generate.prompt", "x"},
+                            {"generate.tokens", "100"},
+                            {"generate.temperature", "1"}};
   all.insert(all.end(), overrides.begin(), overrides.end());
   const Config config = loop_config(all);
   Llama model = load_llama(goldens::folder("loop/model"), at::kFloat, device);
@@ -72,7 +78,9 @@ std::vector<TranslatedChunk> translated(const at::Device& device) {
                                          "lora": {"rank": 4, "alpha": 16, "dropout": 0},
                                          "train": {"prefix_tokens": 60, "learning_rate": 0.005},
                                          "translation": {"prompt": "plain"},
-                                         "generate": {"max_new_tokens": 12, "repetition_penalty": 1.12}})", "test", "/tmp", {}).config;
+                                         "generate": {"max_new_tokens": 12, "repetition_penalty": 1.12}})",
+                                     "test", "/tmp", {})
+                            .config;
   const Tokenizer tokenizer(fs::path(TEMPLORA_SOURCE_DIR) / "tests/text/goldens/tokenizers/bare");
   const TranslationPrompts prompts(tokenizer, chat_template("plain"), kTranslateIntoEnglish, false);
   const Novel novel = read_novel(goldens::folder("translation/novel.train"), "k1", 3);
@@ -147,7 +155,7 @@ TEST_CASE("CUDA: a captured step goes on unharmed while the model computes other
     const at::NoGradGuard no_grad;
     Llama model = load_llama(goldens::folder("loop/model"), at::kFloat, device);
     KvCache cache(*model, {.sequences = 1, .capacity = 32});
-    FixedStep step(*model, cache, DecodeOptions{}, {FixedStep::Start{5, {5}}});
+    StaticDecodeStep step(*model, cache, DecodeOptions{}, {StaticDecodeStep::Start{5, {5}}});
     std::vector<std::int64_t> chosen;
     for (int i = 0; i < 24; ++i) {
       chosen.push_back(step.next(false, {}).front());
@@ -163,11 +171,15 @@ TEST_CASE("CUDA: kept keys and values give the CPU's numbers under every policy"
   if (!has_gpu()) return;
   at::globalContext().setAllowTF32CuBLAS(false);
   const std::vector<std::vector<Override>> ways{
-      {{"cache.policy", "refill"}, {"cache.refill_tokens", "30"}, {"cache.window_tokens", "100"}, {"train.lag_chunks", "1"}},
+      {{"cache.policy", "refill"},
+       {"cache.refill_tokens", "30"},
+       {"cache.window_tokens", "100"},
+       {"train.lag_chunks", "1"}},
       {{"cache.policy", "every_k"}, {"cache.rebuild_every_chunks", "2"}},
       {{"cache.policy", "last_n"}, {"cache.window_tokens", "70"}, {"cache.sink_tokens", "3"}}};
   for (const auto& way : ways) {
-    const std::vector<double> cpu = lora_nlls(at::kCPU, at::kFloat, loop_config(way)), gpu = lora_nlls(kGpu, at::kFloat, loop_config(way));
+    const std::vector<double> cpu = lora_nlls(at::kCPU, at::kFloat, loop_config(way)),
+                              gpu = lora_nlls(kGpu, at::kFloat, loop_config(way));
     INFO(way.front().value);
     for (std::size_t i = 0; i < cpu.size(); ++i) CHECK(std::abs(gpu[i] - cpu[i]) <= kNllTolerance);
   }
@@ -177,7 +189,9 @@ TEST_CASE("CUDA: learning on a second stream gives what a serial run with a lag 
   if (!has_gpu()) return;
   at::globalContext().setAllowTF32CuBLAS(false);
   const std::vector<std::vector<Override>> caches{
-      {}, {{"cache.policy", "last_n"}, {"cache.window_tokens", "70"}}, {{"cache.policy", "refill"}, {"cache.refill_tokens", "20"}, {"cache.window_tokens", "100"}}};
+      {},
+      {{"cache.policy", "last_n"}, {"cache.window_tokens", "70"}},
+      {{"cache.policy", "refill"}, {"cache.refill_tokens", "20"}, {"cache.window_tokens", "100"}}};
   for (const auto& cache : caches) {
     std::vector<Override> serial_way = cache, parallel_way = cache;
     serial_way.push_back({"train.lag_chunks", "1"});

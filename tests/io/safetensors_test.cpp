@@ -26,7 +26,8 @@ std::string file_of(const std::string& header, std::size_t data_bytes) {
   return out + header + std::string(data_bytes, '\x01');
 }
 
-std::string entry(const std::string& name, const std::string& dtype, const std::string& shape, const std::string& offsets) {
+std::string entry(const std::string& name, const std::string& dtype, const std::string& shape,
+                  const std::string& offsets) {
   return "\"" + name + R"(":{"dtype":)" + dtype + R"(,"shape":)" + shape + R"(,"data_offsets":)" + offsets + "}";
 }
 
@@ -43,11 +44,15 @@ Thrown refused(const std::string& content) {
 }
 
 /// A shard with one float32 tensor of 2 elements.
-std::string shard_with(const std::string& name) { return file_of("{" + entry(name, "\"F32\"", "[2]", "[0,8]") + "}", 8); }
+std::string shard_with(const std::string& name) {
+  return file_of("{" + entry(name, "\"F32\"", "[2]", "[0,8]") + "}", 8);
+}
 
 const std::string kIndex = "model.safetensors.index.json";
 
-std::span<const std::byte> bytes_of(const std::string& text) { return std::as_bytes(std::span(text.data(), text.size())); }
+std::span<const std::byte> bytes_of(const std::string& text) {
+  return std::as_bytes(std::span(text.data(), text.size()));
+}
 
 }  // namespace
 
@@ -115,7 +120,9 @@ TEST_CASE("SafetensorsFiles: a damaged start of a file is refused", "[unit]") {
   CHECK(refused(file_of("{\"a\":", 0)).says("line 1"));
   CHECK(refused(file_of("[1]", 0)).says("array"));
   CHECK(refused(file_of(std::string(100000, '['), 0)).says("64 levels"));
-  CHECK(refused(file_of("{" + entry("w", "\"F32\"", "[1]", "[0,4]") + "," + entry("w", "\"F32\"", "[1]", "[0,4]") + "}", 4)).says("\"w\""));
+  CHECK(refused(
+            file_of("{" + entry("w", "\"F32\"", "[1]", "[0,4]") + "," + entry("w", "\"F32\"", "[1]", "[0,4]") + "}", 4))
+            .says("\"w\""));
   CHECK(refused(file_of(R"({"__metadata__":{"step":3}})", 0)).says("__metadata__: step"));
   CHECK(refused(file_of(R"({"__metadata__":"x"})", 0)).says("__metadata__"));
   const Thrown pointer = refused("version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 9\n");
@@ -154,7 +161,8 @@ TEST_CASE("SafetensorsFiles: a damaged tensor is refused by name", "[unit]") {
   };
   for (const Damage& damage : damages) {
     CAPTURE(damage.dtype, damage.shape, damage.offsets);
-    const Thrown error = refused(file_of("{" + entry("model.norm.weight", damage.dtype, damage.shape, damage.offsets) + "}", 4));
+    const Thrown error =
+        refused(file_of("{" + entry("model.norm.weight", damage.dtype, damage.shape, damage.offsets) + "}", 4));
     CHECK(error.says(damage.part));
     CHECK((error.says(": model.norm.weight: ") || error.says("line 1")));
   }
@@ -193,7 +201,8 @@ TEST_CASE("SafetensorsFiles: shards are read together, through links as in a hub
   write_file_atomically(folder / "blobs" / "01", shard_with("a"));
   write_file_atomically(folder / "snapshots" / "2.safetensors", shard_with("b"));
   fs::create_symlink("../blobs/01", folder / "snapshots" / "1.safetensors");
-  write_file_atomically(folder / "snapshots" / kIndex, R"({"metadata":{"total_size":16},"weight_map":{"b":"2.safetensors","a":"1.safetensors"}})");
+  write_file_atomically(folder / "snapshots" / kIndex,
+                        R"({"metadata":{"total_size":16},"weight_map":{"b":"2.safetensors","a":"1.safetensors"}})");
   auto opened = SafetensorsFiles::open_folder(folder / "snapshots");
   const SafetensorsFiles files = std::move(opened);
   CHECK(files.tensors().size() == 2);
@@ -217,8 +226,8 @@ TEST_CASE("SafetensorsFiles: a folder whose index and shards disagree is refused
   CHECK(thrown_by([&] { SafetensorsFiles::open_folder(folder.path()); }).says("holds neither"));
   CHECK(thrown_by([&] { SafetensorsFiles::open_folder(folder / "absent"); }).says("is no folder"));
 
-  for (const std::string shard : {"../1.safetensors", "/etc/passwd", "sub/../../1.safetensors", "..", ".", "", "./", "sub/", "sub\\\\1",
-                                  "a\\u0000b"}) {
+  for (const std::string shard : {"../1.safetensors", "/etc/passwd", "sub/../../1.safetensors", "..", ".", "", "./",
+                                  "sub/", "sub\\\\1", "a\\u0000b"}) {
     CAPTURE(shard);
     const Thrown error = opening(R"({"weight_map":{"a":")" + shard + "\"}}");
     CHECK(error.says("in the same folder or below it"));
@@ -237,8 +246,10 @@ TEST_CASE("SafetensorsFiles: a folder whose index and shards disagree is refused
   const Thrown swapped = opening(R"({"weight_map":{"a":"2.safetensors","b":"1.safetensors"}})");
   CHECK(swapped.says("1.safetensors: a: "));
   CHECK(swapped.says("in 2.safetensors"));
-  CHECK(opening(R"({"weight_map":{"a":"1.safetensors","c":"2.safetensors"}})").says("2.safetensors: b: is not in the weight_map"));
-  CHECK(opening(R"({"weight_map":{"a":"1.safetensors","c":"copy.safetensors"}})").says("copy.safetensors: a: is in an earlier shard"));
+  CHECK(opening(R"({"weight_map":{"a":"1.safetensors","c":"2.safetensors"}})")
+            .says("2.safetensors: b: is not in the weight_map"));
+  CHECK(opening(R"({"weight_map":{"a":"1.safetensors","c":"copy.safetensors"}})")
+            .says("copy.safetensors: a: is in an earlier shard"));
 
   fs::create_symlink("nowhere", folder / "dangling.safetensors");
   CHECK(opening(R"({"weight_map":{"a":"dangling.safetensors"}})").says("dangling.safetensors: cannot be opened"));
@@ -252,7 +263,8 @@ TEST_CASE("SafetensorsFiles: an index as other programs write it", "[unit]") {
   write_file_atomically(folder / "1.safetensors", shard_with("a"));
   write_file_atomically(folder / "sub" / "2.safetensors", shard_with("b"));
   // "./", a subfolder, a key twice, numbers that nobody reads, and the head of a tied model, which is not stored.
-  write_file_atomically(folder / kIndex, R"({"metadata": {"total_size": 1000000000000000019884624838656, "x": NaN}, "weight_map":
+  write_file_atomically(folder / kIndex,
+                        R"({"metadata": {"total_size": 1000000000000000019884624838656, "x": NaN}, "weight_map":
       {"a": "other.safetensors", "a": "./1.safetensors", "b": "sub/./2.safetensors", "head": "1.safetensors"}})");
   const SafetensorsFiles files = SafetensorsFiles::open_folder(folder.path());
   CHECK(files.tensors().size() == 2);
@@ -274,13 +286,15 @@ TEST_CASE("SafetensorsFiles: a folder of pickles is told how to convert them", "
 }
 
 TEST_CASE("SafetensorsFiles: twenty thousand damaged headers are read or refused, nothing else", "[unit]") {
-  const std::string valid = file_of("{\"__metadata__\":{\"format\":\"pt\"}," + entry("a.weight", "\"F32\"", "[2,3]", "[0,24]") + "," +
-                                        entry("b", "\"BF16\"", "[]", "[24,26]") + "," + entry("c", "\"I64\"", "[0]", "[26,26]") + "}",
-                                    26);
+  const std::string valid =
+      file_of("{\"__metadata__\":{\"format\":\"pt\"}," + entry("a.weight", "\"F32\"", "[2,3]", "[0,24]") + "," +
+                  entry("b", "\"BF16\"", "[]", "[24,26]") + "," + entry("c", "\"I64\"", "[0]", "[26,26]") + "}",
+              26);
   std::mt19937 random(20240607);
   const auto below = [&](std::size_t bound) { return static_cast<std::size_t>(random() % bound); };
-  const std::string pieces[] = {"0", "9", "-", "[", "]", "{", "}", "\"", ",", ":", ".5", "e9", "\\", "99999999999", "F32", "null", "a.weight",
-                                std::string(1, '\0'), "\xff"};
+  const std::string pieces[] = {"0",   "9",  "-",  "[",  "]",           "{",   "}",    "\"",       ",",
+                                ":",   ".5", "e9", "\\", "99999999999", "F32", "null", "a.weight", std::string(1, '\0'),
+                                "\xff"};
   std::size_t opened = 0, refusals = 0, tensor_total = 0;
   for (int round = 0; round < 20000; ++round) {
     std::string content = valid;

@@ -119,7 +119,8 @@ TEST_CASE("LoraAdapter: an adapter folder of another kind is refused by name", "
   LoraConfig other_rank = lora_config();
   other_rank.rank = 8;
   LoraAdapter adapter(*model, other_rank, 1);
-  CHECK_THROWS_WITH(load_peft_folder(adapter, goldens::folder("lora/all_targets")), Catch::Matchers::Contains("lora.rank"));
+  CHECK_THROWS_WITH(load_peft_folder(adapter, goldens::folder("lora/all_targets")),
+                    Catch::Matchers::Contains("lora.rank"));
 }
 
 TEST_CASE("LoraAdapter: an adapter that belongs to a changed base is refused", "[unit]") {
@@ -153,7 +154,8 @@ TEST_CASE("LoraAdapter: weights that are not finite, and pickles, are refused by
   LoraAdapter adapter(*model, lora_config(), 1);
   const std::string damaged = "base_model.model.model.layers.1.mlp.up_proj.lora_B.weight";
   {
-    const SafetensorsFiles files = SafetensorsFiles::open_file(goldens::folder("lora/all_targets") / "adapter_model.safetensors");
+    const SafetensorsFiles files =
+        SafetensorsFiles::open_file(goldens::folder("lora/all_targets") / "adapter_model.safetensors");
     std::vector<std::pair<std::string, at::Tensor>> tensors;
     for (const auto& [name, span] : files.tensors()) {
       tensors.emplace_back(name, view_of(span).clone());
@@ -161,9 +163,11 @@ TEST_CASE("LoraAdapter: weights that are not finite, and pickles, are refused by
     }
     save_tensors(folder / "adapter_model.safetensors", tensors);
   }
-  CHECK_THROWS_WITH(load_peft_folder(adapter, folder), Catch::Matchers::Contains(damaged + ": got NaN") && !Catch::Matchers::Contains("rate"));
+  CHECK_THROWS_WITH(load_peft_folder(adapter, folder),
+                    Catch::Matchers::Contains(damaged + ": got NaN") && !Catch::Matchers::Contains("rate"));
   fs::rename(folder / "adapter_model.safetensors", folder / "adapter_model.bin");
-  CHECK_THROWS_WITH(load_peft_folder(adapter, folder), Catch::Matchers::Contains("adapter_model.bin") && Catch::Matchers::Contains("python3 -c"));
+  CHECK_THROWS_WITH(load_peft_folder(adapter, folder),
+                    Catch::Matchers::Contains("adapter_model.bin") && Catch::Matchers::Contains("python3 -c"));
   fs::remove_all(folder);
 }
 
@@ -171,7 +175,8 @@ TEST_CASE("LoraAdapter: a target that the model has not is refused, and the mode
   Llama model = golden_model();
   LoraConfig config = lora_config();
   config.targets = {"q_proj", "qkv_proj"};
-  CHECK_THROWS_WITH(LoraAdapter(*model, config, 1), Catch::Matchers::Contains("\"qkv_proj\"") && Catch::Matchers::Contains("k_proj, v_proj"));
+  CHECK_THROWS_WITH(LoraAdapter(*model, config, 1),
+                    Catch::Matchers::Contains("\"qkv_proj\"") && Catch::Matchers::Contains("k_proj, v_proj"));
 }
 
 TEST_CASE("other_base: an adapter's base goes by its last name", "[unit]") {
@@ -185,7 +190,8 @@ TEST_CASE("other_base: an adapter's base goes by its last name", "[unit]") {
   CHECK_FALSE(other("org/name", "/cache/models--org--name/snapshots/0123456789abcdef0123456789abcdef01234567"));
   CHECK_FALSE(other("", "models/x"));
   CHECK(other("org/name", "models/name-chat") == "org/name");
-  CHECK(other("org/other", "/cache/models--org--name/snapshots/0123456789abcdef0123456789abcdef01234567") == "org/other");
+  CHECK(other("org/other", "/cache/models--org--name/snapshots/0123456789abcdef0123456789abcdef01234567") ==
+        "org/other");
   fs::remove_all(folder);
 }
 

@@ -76,7 +76,8 @@ void compare_chrf(const Json& row, const Texts& hypotheses, const std::vector<Te
   ++found.scores;
 }
 
-void compare_others(const Json& one, const Texts& hypotheses, const std::vector<Texts>& references, Differences& found) {
+void compare_others(const Json& one, const Texts& hypotheses, const std::vector<Texts>& references,
+                    Differences& found) {
   if (one.contains("sentence")) {
     const Json& row = one.at("sentence");
     const auto at = row.at(0).get<std::size_t>();
@@ -116,7 +117,8 @@ TEST_CASE("BLEU and chrF: scores, counts and signatures are sacreBLEU's", "[pari
   }
   CHECK(cases.size() >= 150);
   if (live != nullptr) {
-    fmt::print("{} corpora, {} scores: largest difference of any number {:.3g}\n", cases.size(), all.scores, all.largest);
+    fmt::print("{} corpora, {} scores: largest difference of any number {:.3g}\n", cases.size(), all.scores,
+               all.largest);
   }
 }
 

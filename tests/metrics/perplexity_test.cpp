@@ -21,7 +21,9 @@ struct Made {
   }
 
   static double base(std::int64_t book, std::int64_t t) { return 2.0 + 0.5 * static_cast<double>((t * 7 + book) % 5); }
-  static double lora(std::int64_t book, std::int64_t t) { return base(book, t) - 0.01 * static_cast<double>(t * (1 + book)); }
+  static double lora(std::int64_t book, std::int64_t t) {
+    return base(book, t) - 0.01 * static_cast<double>(t * (1 + book));
+  }
 
   void book(std::int64_t index, const std::vector<std::int64_t>& chunk_sizes) {
     BookRecord record;
@@ -37,8 +39,8 @@ struct Made {
       chunk.tokens = size;
       chunk.scored_tokens = first == 0 ? size - 1 : size;
       for (std::int64_t t = first + size - chunk.scored_tokens; t < first + size; ++t) {
-        run.nll[index][Scorer::base].push_back(static_cast<float>(base(index, t)));
-        run.nll[index][Scorer::lora].push_back(static_cast<float>(lora(index, t)));
+        run.nll[index][Arm::base].push_back(static_cast<float>(base(index, t)));
+        run.nll[index][Arm::lora].push_back(static_cast<float>(lora(index, t)));
       }
       chunk.base_nll = chunk.lora_nll = 1;  // not what tables are made of
       run.chunks.push_back(chunk);
@@ -74,7 +76,8 @@ TEST_CASE("Perplexity: tokens, not chunks, are assigned to segments", "[unit]") 
   CHECK(*table.all[1].base->corpus == Approx(Made::ppl(Made::base, 0, 10, 15)));
   CHECK(*table.all[1].lora->corpus == Approx(Made::ppl(Made::lora, 0, 10, 15)).epsilon(1e-6));
   CHECK(*table.all[2].base->corpus == Approx(Made::ppl(Made::base, 0, 1, 15)));
-  const double parts = 3 * Made::ppl(Made::base, 0, 1, 4) + 4 * Made::ppl(Made::base, 0, 4, 8) + 2 * Made::ppl(Made::base, 0, 8, 10);
+  const double parts =
+      3 * Made::ppl(Made::base, 0, 1, 4) + 4 * Made::ppl(Made::base, 0, 4, 8) + 2 * Made::ppl(Made::base, 0, 8, 10);
   CHECK(*table.all[0].base->chunk_mean == Approx(parts / 9));
   const double whole = 3 * Made::ppl(Made::base, 0, 1, 4) + 4 * Made::ppl(Made::base, 0, 4, 8) +
                        4 * Made::ppl(Made::base, 0, 8, 12) + 3 * Made::ppl(Made::base, 0, 12, 15);
@@ -131,7 +134,7 @@ TEST_CASE("Perplexity: an empty segment has no numbers and nothing is divided by
 TEST_CASE("Perplexity: without the base there is no change, and the table stands", "[unit]") {
   Made made({0});
   made.book(0, {4, 4});
-  made.run.nll[0].erase(Scorer::base);
+  made.run.nll[0].erase(Arm::base);
   const PerplexityTable table = perplexity_table(made.run);
   CHECK(!table.all[0].base);
   CHECK(table.all[0].lora);
@@ -154,7 +157,8 @@ TEST_CASE("Perplexity: words and bytes of whole books, and books that count alik
   made.book(1, {4, 2});
   for (BookRecord& book : made.run.books) book.words = 5 - book.book_index, book.text_bytes = 30;
   const PerplexityTable table = perplexity_table(made.run);
-  const double first = 11 * std::log(Made::ppl(Made::base, 0, 1, 12)), second = 5 * std::log(Made::ppl(Made::base, 1, 1, 6));
+  const double first = 11 * std::log(Made::ppl(Made::base, 0, 1, 12)),
+               second = 5 * std::log(Made::ppl(Made::base, 1, 1, 6));
   const Perplexity& all = *table.all.back().base;
   CHECK(*all.book_mean == Approx((std::exp(first / 11) + std::exp(second / 5)) / 2));
   CHECK(*all.word_level == Approx(std::exp((first + second) / 9)));
@@ -173,9 +177,9 @@ TEST_CASE("Perplexity: tokens that no chunk scored count as the others' mean in 
   made.run.books[0].words = 5, made.run.books[0].text_bytes = 30;
   const double whole = *perplexity_table(made.run).all.back().base->bits_per_byte;
   for (ChunkRecord& chunk : made.run.chunks) chunk.scored_tokens = chunk.tokens - 1;  // L_X = 0
-  auto& nll = made.run.nll[0][Scorer::base];
+  auto& nll = made.run.nll[0][Arm::base];
   nll.erase(nll.begin() + 7), nll.erase(nll.begin() + 3);  // positions 8 and 4
-  made.run.nll[0].erase(Scorer::lora);
+  made.run.nll[0].erase(Arm::lora);
   double sum = 0;
   for (const float value : nll) sum += value;
   const Perplexity now = *perplexity_table(made.run).all.back().base;
@@ -226,7 +230,7 @@ TEST_CASE("Perplexity: what no double holds is no number, and a note says so", "
   made.book(0, {4, 4, 4});
   made.book(1, {4, 4, 4});
   for (BookRecord& book : made.run.books) book.words = 5, book.text_bytes = 30;
-  for (float& value : made.run.nll[1][Scorer::lora]) value = 800;
+  for (float& value : made.run.nll[1][Arm::lora]) value = 800;
   const PerplexityTable table = perplexity_table(made.run);
   const SegmentRow &all = table.all.back(), &hurt = table.books[1].second.back();
   CHECK(!hurt.lora->corpus);
@@ -252,7 +256,7 @@ TEST_CASE("Perplexity: a growing gain is told from a change of books by matched 
   made.book(2, {4, 4});  // ends in the first segment
   const PerplexityTable table = perplexity_table(made.run);
   CHECK(table.all[0].against_first_segment.empty());
-  const BookMean& grown = table.all[1].against_first_segment.at(Scorer::lora);
+  const BookMean& grown = table.all[1].against_first_segment.at(Arm::lora);
   CHECK(grown.books == 2);
   // lora's gain is 0.01 t (1 + book): on average 0.115 - 0.04 in book 0, twice that in book 1.
   CHECK(grown.mean == Approx(100 * (std::exp(-0.075 * 1.5) - 1)).epsilon(1e-4));
@@ -266,12 +270,12 @@ TEST_CASE("Perplexity: a book's own rows have intervals from moving blocks, and 
   made.book(0, std::vector<std::int64_t>(70, 4));
   made.book(1, {4, 4});
   const PerplexityTable table = perplexity_table(made.run);
-  const BlockMean& within = table.books[0].second.back().within_book.at(Scorer::lora);
+  const BlockMean& within = table.books[0].second.back().within_book.at(Arm::lora);
   CHECK(within.chunks == 70);
   CHECK(within.block_chunks == 16);
   CHECK(*within.low < within.mean);
   CHECK(within.mean == Approx(*table.books[0].second.back().change_corpus_percent).epsilon(1e-9));
-  CHECK(!table.books[1].second.back().within_book.at(Scorer::lora).low);
+  CHECK(!table.books[1].second.back().within_book.at(Arm::lora).low);
   CHECK(table.all.back().within_book.empty());
 }
 
@@ -308,8 +312,8 @@ TEST_CASE("Perplexity: the official number is what the released code's formulas 
     for (const Json& chunk : document.at("chunks")) sizes.push_back(chunk.at("tokens"));
     made.book(0, sizes);
     CHECK(made.run.books[0].tokens == document.at("tokens").get<std::int64_t>());
-    for (const auto& [scorer, name] : {std::pair{Scorer::base, "base_nll"}, std::pair{Scorer::lora, "lora_nll"}}) {
-      std::vector<float>& values = made.run.nll[0][scorer];
+    for (const auto& [arm, name] : {std::pair{Arm::base, "base_nll"}, std::pair{Arm::lora, "lora_nll"}}) {
+      std::vector<float>& values = made.run.nll[0][arm];
       values.clear();
       for (std::size_t c = 0; c < sizes.size(); ++c)  // only the mean of a chunk counts
         values.insert(values.end(), static_cast<std::size_t>(made.run.chunks[c].scored_tokens),

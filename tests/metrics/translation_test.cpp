@@ -25,8 +25,10 @@ PairRecord pair(std::int64_t novel, const std::string& en, std::int64_t tokens, 
 
 std::vector<PairRecord> some_pairs() {
   std::vector<PairRecord> pairs{
-      pair(0, "The gate was closed before the rain came down.", 10, 2.0, 1.0, "The gate closed.", "The gate was closed before the rain."),
-      pair(0, "He did not look back at the old bridge.", 30, 3.0, 2.5, "He looked.", "He did not look back at the old bridge."),
+      pair(0, "The gate was closed before the rain came down.", 10, 2.0, 1.0, "The gate closed.",
+           "The gate was closed before the rain."),
+      pair(0, "He did not look back at the old bridge.", 30, 3.0, 2.5, "He looked.",
+           "He did not look back at the old bridge."),
       pair(1, "Nobody answered the general that night.", 20, 4.0, 4.0, "None.", "Nobody answered the general.")};
   pairs[2].base_stopped = false;
   pairs[1].cut_pairs = 2;

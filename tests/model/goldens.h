@@ -11,7 +11,9 @@
 // Committed results of transformers and PEFT, made by scripts/make_goldens.py.
 namespace templora::goldens {
 
-inline fs::path folder(const std::string& name = "") { return fs::path(TEMPLORA_SOURCE_DIR) / "tests" / "goldens" / name; }
+inline fs::path folder(const std::string& name = "") {
+  return fs::path(TEMPLORA_SOURCE_DIR) / "tests" / "goldens" / name;
+}
 
 inline Json json(const std::string& name) { return parse_json(read_file(folder(name)), name); }
 

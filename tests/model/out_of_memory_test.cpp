@@ -27,8 +27,10 @@ bool runs_out_of_memory(Work&& work) {
 
 TEST_CASE("is_out_of_memory: what LibTorch throws where memory is exhausted", "[unit]") {
   CHECK(runs_out_of_memory([] { at::empty({std::int64_t(1) << 50}); }));
-  CHECK(runs_out_of_memory([] { at::empty({std::int64_t(1) << 40, std::int64_t(1) << 40}); }));  // bytes that no number holds
-  CHECK(runs_out_of_memory([] { TORCH_CHECK_WITH(OutOfMemoryError, false, "the device's allocator has nothing left"); }));
+  CHECK(runs_out_of_memory(
+      [] { at::empty({std::int64_t(1) << 40, std::int64_t(1) << 40}); }));  // bytes that no number holds
+  CHECK(
+      runs_out_of_memory([] { TORCH_CHECK_WITH(OutOfMemoryError, false, "the device's allocator has nothing left"); }));
   CHECK(runs_out_of_memory([] { TORCH_CHECK(false, "CUDA error: out of memory\nCUDA kernel errors might be"); }));
 }
 

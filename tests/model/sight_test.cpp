@@ -11,7 +11,8 @@ using namespace templora;
 
 TEST_CASE("causal_attention: blocks of a window equal one masked product, forward and backward", "[unit]") {
   const at::TensorOptions options(at::kDouble);
-  for (const auto& [seq, window] : {std::pair{1200, 300}, {1200, 1}, {700, 690}, {513, 512}, {40, 7}, {40, 40}, {40, 1000}}) {
+  for (const auto& [seq, window] :
+       {std::pair{1200, 300}, {1200, 1}, {700, 690}, {513, 512}, {40, 7}, {40, 40}, {40, 1000}}) {
     INFO(seq << " rows, window " << window);
     std::vector<at::Tensor> given, wanted;
     for (int i = 0; i < 3; ++i) {
@@ -25,7 +26,8 @@ TEST_CASE("causal_attention: blocks of a window equal one masked product, forwar
     (got * weights).sum().backward();
     (reference * weights).sum().backward();
     CHECK(goldens::largest_difference(got.detach(), reference.detach()) < 1e-12);
-    for (int i = 0; i < 3; ++i) CHECK(goldens::largest_difference(given[std::size_t(i)].grad(), wanted[std::size_t(i)].grad()) < 1e-11);
+    for (int i = 0; i < 3; ++i)
+      CHECK(goldens::largest_difference(given[std::size_t(i)].grad(), wanted[std::size_t(i)].grad()) < 1e-11);
   }
 }
 

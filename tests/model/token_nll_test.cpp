@@ -9,7 +9,7 @@
 
 #include "catch.h"
 #include "goldens.h"
-#include "run/model_shape.h"
+#include "config/model_shape.h"
 
 using namespace templora;
 
@@ -19,7 +19,8 @@ TEST_CASE("linear_nll: blocks of rows equal the whole, forward and backward", "[
   for (const auto& [dtype, tolerance] : {std::pair{at::kDouble, 1e-11}, {at::kFloat, 2e-5}}) {
     at::Tensor hidden = at::randn({kRows, 8}, at::TensorOptions(dtype)).requires_grad_();
     const at::Tensor plain = hidden.detach().clone().requires_grad_();
-    const at::Tensor weight = at::randn({kVocab, 8}, at::TensorOptions(dtype)), factors = at::randn({kRows}, at::TensorOptions(dtype));
+    const at::Tensor weight = at::randn({kVocab, 8}, at::TensorOptions(dtype)),
+                     factors = at::randn({kRows}, at::TensorOptions(dtype));
     const at::Tensor targets = at::randint(kVocab, {kRows}, at::kLong);
     const at::Tensor nll = linear_nll(hidden, weight, targets);
     const at::Tensor wanted = at::cross_entropy_loss(at::linear(plain, weight), targets, {}, at::Reduction::None);
@@ -40,7 +41,9 @@ TEST_CASE("linear_nll: the gradient of a mean has the bits that autograd over al
     const at::Tensor weight = at::randn({kVocab, 32}, at::TensorOptions(dtype));
     const at::Tensor targets = at::randint(kVocab, {kRows}, at::kLong);
     linear_nll(hidden, weight, targets).mean().backward();
-    at::cross_entropy_loss(at::linear(plain, weight).to(at::kFloat), targets, {}, at::Reduction::None).mean().backward();
+    at::cross_entropy_loss(at::linear(plain, weight).to(at::kFloat), targets, {}, at::Reduction::None)
+        .mean()
+        .backward();
     CHECK(at::equal(hidden.grad(), plain.grad()));
   }
 }

@@ -5,7 +5,7 @@
 
 #include "catch.h"
 #include "plan/cache_plan.h"
-#include "run/lengths.h"
+#include "config/lengths.h"
 
 using namespace templora;
 
@@ -27,7 +27,9 @@ class SightOracle {
           if (std::int64_t(seen_.size()) + chunk.count > window()) keep_last(c_.cache.refill_tokens, end);
           break;
         case CachePolicy::every_k: {
-          const std::int64_t most = *c_.window.context_tokens + c_.cache.rebuild_every_chunks * std::max(c_.window.chunk_tokens, *c_.window.first_chunk_tokens);
+          const std::int64_t most =
+              *c_.window.context_tokens +
+              c_.cache.rebuild_every_chunks * std::max(c_.window.chunk_tokens, *c_.window.first_chunk_tokens);
           if (chunks_ >= c_.cache.rebuild_every_chunks || std::int64_t(seen_.size()) + chunk.count > most)
             keep_last(*c_.window.context_tokens, end), chunks_ = 0;
           break;
@@ -47,7 +49,9 @@ class SightOracle {
   }
 
  private:
-  std::int64_t window() const { return c_.cache.window_tokens.value_or(*c_.window.context_tokens + c_.window.chunk_tokens); }
+  std::int64_t window() const {
+    return c_.cache.window_tokens.value_or(*c_.window.context_tokens + c_.window.chunk_tokens);
+  }
   void keep_last(std::int64_t tokens, std::int64_t end) {
     seen_.clear();
     for (std::int64_t t = std::max<std::int64_t>(0, end - tokens); t < end; ++t) seen_.push_back(t);
@@ -83,7 +87,9 @@ struct Slots {
 };
 
 Config random_config(std::mt19937& draw) {
-  const auto one_of = [&](std::initializer_list<std::int64_t> values) { return *(values.begin() + draw() % values.size()); };
+  const auto one_of = [&](std::initializer_list<std::int64_t> values) {
+    return *(values.begin() + draw() % values.size());
+  };
   Config c;
   c.experiment = ExperimentKind::perplexity;
   c.window.chunk_tokens = one_of({1, 3, 8, 10});
@@ -119,7 +125,8 @@ TEST_CASE("DocumentPlan: each chunk sees, scores and learns what a plain reading
       const PlannedChunk& got = plan[i];
       // Chunks follow each other without a gap, the first with a length of its own.
       REQUIRE(got.chunk.first == next);
-      REQUIRE(got.chunk.count == std::min(tokens - next, i == 0 ? *c.window.first_chunk_tokens : c.window.chunk_tokens));
+      REQUIRE(got.chunk.count ==
+              std::min(tokens - next, i == 0 ? *c.window.first_chunk_tokens : c.window.chunk_tokens));
       next += got.chunk.count;
       const auto behind = [&](std::int64_t context) { return std::min(context, got.chunk.first); };
       const auto labels = [&](std::int64_t context) { return got.chunk.count - (behind(context) == 0 ? 1 : 0); };
@@ -137,11 +144,11 @@ TEST_CASE("DocumentPlan: each chunk sees, scores and learns what a plain reading
       const std::int64_t learnt = i - c.train.lag_chunks;
       bool learns = c.train.enabled && learnt >= 0;
       if (learns) {
-        const PlannedChunk& lesson = plan[learnt];
-        if (c.train.stop_after_tokens && lesson.chunk.end() > c.train.stop_after_tokens) learns = false;
+        const PlannedChunk& segment = plan[learnt];
+        if (c.train.stop_after_tokens && segment.chunk.end() > c.train.stop_after_tokens) learns = false;
         if (adapters[std::size_t(learnt)] != adapter) learns = false;  // it is gone
         if (places[std::size_t(learnt)] % c.train.update_every_chunks) learns = false;
-        if (lesson.segment.labelled == 0) learns = false;
+        if (segment.segment.labelled == 0) learns = false;
       }
       REQUIRE(plan.learns_after(i) == (learns ? std::optional(learnt) : std::nullopt));
       const bool same_pass = learns && learnt == i && c.lora.dropout == 0 && c.cache.policy == CachePolicy::rebuild &&

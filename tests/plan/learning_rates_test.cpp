@@ -23,7 +23,8 @@ TEST_CASE("learning_rates: a warm-up in steps rises from the first step on, acro
   const TrainConfig config = config_of({}, 5);
   CHECK(learning_rates(config, 0, 0, config.epochs) == Rates{0.5 * (1.0 / 5), 0.5 * (2.0 / 5)});
   CHECK(learning_rates(config, 1, 2, config.epochs) == Rates{0.5 * (3.0 / 5), 0.5 * (4.0 / 5)});
-  CHECK(learning_rates(config, 2, 4, config.epochs) == Rates{0.5, 0.5});  // the fifth step has the whole rate, and all after it
+  CHECK(learning_rates(config, 2, 4, config.epochs) ==
+        Rates{0.5, 0.5});  // the fifth step has the whole rate, and all after it
   CHECK(learning_rates(config, 0, 400, config.epochs) == Rates{0.5, 0.5});  // the chunk does not count
 }
 
@@ -39,11 +40,13 @@ TEST_CASE("learning_rates: a warm-up in chunks is the released code's, which tra
 
 TEST_CASE("learning_rates: without a warm-up, or with one of nothing, every step has the whole rate", "[unit]") {
   for (const TrainConfig& config : {config_of({}, {}, 1), config_of(0, {}, 1), config_of({}, 0, 1)})
-    for (std::int64_t chunk = 0; chunk < 3; ++chunk) CHECK(learning_rates(config, chunk, chunk, config.epochs) == Rates{0.5});
+    for (std::int64_t chunk = 0; chunk < 3; ++chunk)
+      CHECK(learning_rates(config, chunk, chunk, config.epochs) == Rates{0.5});
 }
 
 TEST_CASE("learning_rates: a chunk that is worth more steps has a rate for each", "[unit]") {
-  CHECK(learning_rates(config_of({}, 5), 1, 1, 5) == Rates{0.5 * (2.0 / 5), 0.5 * (3.0 / 5), 0.5 * (4.0 / 5), 0.5, 0.5});
+  CHECK(learning_rates(config_of({}, 5), 1, 1, 5) ==
+        Rates{0.5 * (2.0 / 5), 0.5 * (3.0 / 5), 0.5 * (4.0 / 5), 0.5, 0.5});
 }
 
 TEST_CASE("pretraining_rate: up to the whole rate, and half a cosine down to its smallest share", "[unit]") {

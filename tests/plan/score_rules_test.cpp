@@ -22,7 +22,8 @@ TEST_CASE("is_hard: what cannot be judged yet is learnt", "[unit]") {
   CHECK_FALSE(is_hard(means, 4, 0.9, 2));
 }
 
-TEST_CASE("ScoreRules: steps follow what the context is worth to a chunk, within bounds, and a state brings them back", "[unit]") {
+TEST_CASE("ScoreRules: steps follow what the context is worth to a chunk, within bounds, and a state brings them back",
+          "[unit]") {
   Config config;
   config.train.epochs = 2;
   config.train.steps_by_gap = true;

@@ -7,7 +7,9 @@ using namespace templora;
 namespace {
 
 Config config_of(const std::vector<Override>& overrides) {
-  return parse_config(R"({"model": {"path": "m", "dtype": "bfloat16"}, "data": {"books": ["b"]}})", "test", "/tmp", overrides).config;
+  return parse_config(R"({"model": {"path": "m", "dtype": "bfloat16"}, "data": {"books": ["b"]}})", "test", "/tmp",
+                      overrides)
+      .config;
 }
 
 bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
@@ -24,12 +26,14 @@ RunCost three_chunks(const std::vector<Override>& more = {}) {
     chunk.chunk = i;
     chunk.tokens = 2048;
     if (i < 2) chunk.train_loss = {3.0, 2.9};
-    chunk.seconds = {{"score_base", 1}, {"score", 1}, {"train_forward", 2}, {"train_backward", 4}, {"optimizer", 0.5}, {"read", 0.5}};
+    chunk.seconds = {{"score_base", 1},     {"score", 1},       {"train_forward", 2},
+                     {"train_backward", 4}, {"optimizer", 0.5}, {"read", 0.5}};
     data.chunks.push_back(chunk);
   }
   PerplexityTable table;
   table.all.emplace_back().change_corpus_percent = -4.25;
-  return run_cost(data, table, config_of(all), named_model_shape("llama2-7b"), {2000000000, std::nullopt, {{"score", {1500000000, {}}}, {"optimizer", {0, 7000000}}}});
+  return run_cost(data, table, config_of(all), named_model_shape("llama2-7b"),
+                  {2000000000, std::nullopt, {{"score", {1500000000, {}}}, {"optimizer", {0, 7000000}}}});
 }
 
 }  // namespace
@@ -40,7 +44,8 @@ TEST_CASE("cost table: phases add up, and steps are those that were made", "[uni
   CHECK(cost.tokens == 6244);
   // Two chunks of 2048 rows behind no and one window of prefix; the third was not learnt.
   const ModelWork work(named_model_shape("llama2-7b"), LoraConfig{}, Dtype::bfloat16);
-  CHECK(cost.phases.at("train_backward").work.flops() == 2 * (work.backward(2048, 2047).flops() + work.backward(4096, 2048).flops()));
+  CHECK(cost.phases.at("train_backward").work.flops() ==
+        2 * (work.backward(2048, 2047).flops() + work.backward(4096, 2048).flops()));
   CHECK(*cost.phases.at("train_backward").flops_per_s() == cost.phases.at("train_backward").work.flops() / 12);
   CHECK_FALSE(cost.phases.at("read").flops_per_s());
   const std::string text = cost_markdown(cost);
@@ -77,7 +82,8 @@ TEST_CASE("cost table: base scores that were known already cost nothing", "[unit
   }
   const ModelShape shape = named_model_shape("llama2-7b");
   const RunCost cost = run_cost(data, {}, config_of({{"window.chunk_tokens", "2048"}}), shape, {});
-  CHECK(cost.phases.at("score_base").work.flops() == ModelWork(shape, {}, Dtype::bfloat16).forward(2048, 2047, false).flops());
+  CHECK(cost.phases.at("score_base").work.flops() ==
+        ModelWork(shape, {}, Dtype::bfloat16).forward(2048, 2047, false).flops());
 }
 
 TEST_CASE("cost table: the advice has this run's numbers, the paper's claims beside ours", "[unit]") {

@@ -89,9 +89,11 @@ TEST_CASE("figures: a shorter run's total stands at \"all\", not at a segment th
   shorter.context_tokens = 25;
   make_run(folder / "a", shorter);
   make_run(folder / "b", longer);
-  const Report report = make_report(read_report_runs({{folder / "a", "a", {}}, {folder / "b", "b", {}}}, {}, false), {});
+  const Report report =
+      make_report(read_report_runs({{folder / "a", "a", {}}, {folder / "b", "b", {}}}, {}, false), {});
   const std::string& svg = figure_of(report, "segments").svg;
-  CHECK(attributes(svg, "data-category") == std::vector<std::string>{"0-200", "200-400", "all", "0-200", "200-400", "400+", "all"});
+  CHECK(attributes(svg, "data-category") ==
+        std::vector<std::string>{"0-200", "200-400", "all", "0-200", "200-400", "400+", "all"});
 }
 
 TEST_CASE("figures: a heat map's cells are the runs' changes in summary.json", "[unit]") {
@@ -121,7 +123,7 @@ TEST_CASE("figures: the curve's marks are the mean over books of each bin, compu
   for (const std::size_t bin : {0, 1, 37, 59}) {
     double sum = 0;
     for (std::int64_t b = 0; b < made.books; ++b) {
-      const std::vector<float>& nll = run.nll.at(b).at(Scorer::lora);
+      const std::vector<float>& nll = run.nll.at(b).at(Arm::lora);
       double mean = 0;
       const std::size_t first = bin == 0 ? 0 : 100 * bin - 1, end = 100 * bin + 99;
       for (std::size_t i = first; i < end; ++i) mean += nll[i];
@@ -143,20 +145,23 @@ TEST_CASE("figures: with several seeds a curve is their mean, and its band that 
     make_run(folder / std::to_string(gain), made);
     bins.push_back(position_bins(read_run(folder / std::to_string(gain))));
   }
-  const auto one = position_curves(bins[0]), other = position_curves(bins[1]), both = position_curves({&bins[0], &bins[1]});
+  const auto one = position_curves(bins[0]), other = position_curves(bins[1]),
+             both = position_curves({&bins[0], &bins[1]});
   REQUIRE(both.size() == 2);
   for (const std::size_t bin : {0, 3, 5}) {
     const CurvePoint &a = one[1].points[bin], &b = other[1].points[bin], &mean = both[1].points[bin];
     CHECK(mean.ppl == Approx(std::sqrt(a.ppl * b.ppl)).epsilon(1e-12));
     CHECK(*mean.seed_sd == Approx(std::abs(a.ppl - b.ppl) / std::sqrt(2)));
     CHECK((*mean.low < mean.ppl && *mean.high > mean.ppl));
-    CHECK(*mean.high - *mean.low == Approx(*a.high - *a.low).epsilon(0.2));  // books differ as before; seeds do not count
+    CHECK(*mean.high - *mean.low ==
+          Approx(*a.high - *a.low).epsilon(0.2));  // books differ as before; seeds do not count
     CHECK(!a.seed_sd);
   }
 }
 
 TEST_CASE("figures: the Pareto front is what no other point beats", "[unit]") {
-  const std::vector<CostPoint> points{{"dear", 10, 1}, {"cheap", 1, 5}, {"beaten", 5, 6}, {"middle", 4, 2}, {"twin", 4, 2}, {"same cost, worse", 1, 7}};
+  const std::vector<CostPoint> points{{"dear", 10, 1},  {"cheap", 1, 5}, {"beaten", 5, 6},
+                                      {"middle", 4, 2}, {"twin", 4, 2},  {"same cost, worse", 1, 7}};
   CHECK(pareto_front(points) == std::vector<std::size_t>{1, 3, 4, 0});
   CHECK(pareto_front({}).empty());
   const std::string svg = cost_figure(points, "t", "cost", "quality");
@@ -175,8 +180,10 @@ TEST_CASE("figures: bars carry the seconds of each phase, for 1,000 tokens", "[u
 TEST_CASE("figures: nothing to draw, one point, equal points give pictures without NaN", "[unit]") {
   SweepSlice empty{"perplexity", {}, "a", "b", "change", {"1"}, {"2"}, {{Cell()}}};
   for (const std::string& svg :
-       {position_figure({}, "t"), category_figure({}, {}, "t", "x", "y"), cost_figure({}, "t", "x", "y"), cost_figure({{"a", 1, 2}, {"b", 1, 2}}, "t", "x", "y"),
-        bar_figure({}, "t", "x"), bar_figure({{"a", {{"p", 0.0}}}}, "t", "x"), heat_figure(empty), category_figure({"c"}, {{"s", {{0, 0, {}, {}, ""}}}}, "t", "x", "y")}) {
+       {position_figure({}, "t"), category_figure({}, {}, "t", "x", "y"), cost_figure({}, "t", "x", "y"),
+        cost_figure({{"a", 1, 2}, {"b", 1, 2}}, "t", "x", "y"), bar_figure({}, "t", "x"),
+        bar_figure({{"a", {{"p", 0.0}}}}, "t", "x"), heat_figure(empty),
+        category_figure({"c"}, {{"s", {{0, 0, {}, {}, ""}}}}, "t", "x", "y")}) {
     CHECK(!has(svg, "nan"));
     CHECK(!has(svg, "inf"));
     CHECK(well_formed(svg));
@@ -207,7 +214,8 @@ TEST_CASE("report_page: one file that needs nothing, well formed, every number w
   CHECK(!has(page, "src="));
   CHECK(!has(page, "url("));
   std::size_t links = 0;  // the name of SVG is the only address
-  for (std::size_t at = page.find("http"); at != std::string::npos; at = page.find("http", at + 1)) links += page.compare(at, 26, "http://www.w3.org/2000/svg") != 0;
+  for (std::size_t at = page.find("http"); at != std::string::npos; at = page.find("http", at + 1))
+    links += page.compare(at, 26, "http://www.w3.org/2000/svg") != 0;
   CHECK(links == 0);
   CHECK(has(page, "prefers-color-scheme:dark"));
   CHECK(has(page, "small &amp; &lt;fine&gt;"));

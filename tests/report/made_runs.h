@@ -6,7 +6,7 @@
 
 #include "../core/fixtures.h"
 #include "metrics/perplexity.h"
-#include "report/report_run.h"
+#include "report/run_summary.h"
 #include "run/run_folder.h"
 
 // Run folders as a perplexity run leaves them, with made-up numbers.
@@ -16,7 +16,7 @@ using namespace templora;
 
 struct MadeRun {
   std::int64_t chunk_tokens = 50, context_tokens = 50, seed = 42, books = 2, chunks = 12;
-  double gain = 0.1;  ///< nats that the module is better by
+  double gain = 0.1;  ///< nats that the adapter is better by
   std::vector<std::int64_t> edges{0, 200, 400};
   std::string config_hash = "0123456789ab";
   Json notes;
@@ -37,7 +37,12 @@ inline Json made_record(const MadeRun& made) {
               {"notes", made.notes}};
   return {{"templora_version", "0.1.0"},
           {"config", config},
-          {"identity", {{"config_hash", made.config_hash}, {"weights_hash", "feedfacefeedface"}, {"text_0_hash", "a"}, {"device", "cpu"}, {"threads", 1}}},
+          {"identity",
+           {{"config_hash", made.config_hash},
+            {"weights_hash", "feedfacefeedface"},
+            {"text_0_hash", "a"},
+            {"device", "cpu"},
+            {"threads", 1}}},
           {"processor", "a processor"}};
 }
 
@@ -62,7 +67,8 @@ inline void make_run(const fs::path& path, const MadeRun& made) {
       for (std::int64_t t = 0; t < chunk.scored_tokens; ++t) {
         const double at = static_cast<double>(c * made.chunk_tokens + t);
         base.push_back(static_cast<float>(3 + 0.2 * static_cast<double>(b) + 0.3 * std::sin(at / 17)));
-        lora.push_back(base.back() - static_cast<float>(made.gain * (1 - std::exp(-at / 200)) + 0.01 * std::sin(static_cast<double>(b) * 2.1)));
+        lora.push_back(base.back() - static_cast<float>(made.gain * (1 - std::exp(-at / 200)) +
+                                                        0.01 * std::sin(static_cast<double>(b) * 2.1)));
         base_sum += base.back();
         lora_sum += lora.back();
       }
@@ -73,8 +79,8 @@ inline void make_run(const fs::path& path, const MadeRun& made) {
       chunk.learning_rate = 0.001;
       chunk.trained_chunk = c;
       chunk.seconds = {{"score", 0.25}, {"train", 0.5}};
-      folder.append_nll(b, Scorer::base, base);
-      folder.append_nll(b, Scorer::lora, lora);
+      folder.append_nll(b, Arm::base, base);
+      folder.append_nll(b, Arm::lora, lora);
       folder.append_chunk(chunk);
     }
   }

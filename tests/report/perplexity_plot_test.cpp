@@ -23,8 +23,8 @@ RunData made_run(std::int64_t chunks, double lora_gain) {
     chunk.scored_tokens = c == 0 ? 49 : 50;
     for (std::int64_t t = 0; t < chunk.scored_tokens; ++t) {
       const double nll = 3.2 + 0.15 * std::sin(static_cast<double>(c) / 3) + 0.3 / (1 + static_cast<double>(c));
-      run.nll[0][Scorer::base].push_back(static_cast<float>(nll));
-      run.nll[0][Scorer::lora].push_back(static_cast<float>(nll - lora_gain * static_cast<double>(c)));
+      run.nll[0][Arm::base].push_back(static_cast<float>(nll));
+      run.nll[0][Arm::lora].push_back(static_cast<float>(nll - lora_gain * static_cast<double>(c)));
     }
     run.chunks.push_back(chunk);
   }
@@ -38,7 +38,8 @@ std::vector<double> heights(const std::string& svg, const std::string& name) {
   if (!std::regex_search(svg, found, std::regex("class=\"curve s[0-9] " + name + "\" d=\"([^\"]*)\""))) return out;
   const std::string path = found[1];
   const std::regex point("[ML]([0-9.]+) ([0-9.]+)");
-  for (std::sregex_iterator it(path.begin(), path.end(), point), end; it != end; ++it) out.push_back(std::stod((*it)[2]));
+  for (std::sregex_iterator it(path.begin(), path.end(), point), end; it != end; ++it)
+    out.push_back(std::stod((*it)[2]));
   return out;
 }
 
@@ -55,9 +56,9 @@ TEST_CASE("perplexity_svg: both curves have all bins, and the better one lies lo
   CHECK(svg.find("position in the book [tokens]") != std::string::npos);
 }
 
-TEST_CASE("perplexity_svg: one chunk, one scorer or nothing still gives a picture without NaN", "[unit]") {
+TEST_CASE("perplexity_svg: one chunk, one arm or nothing still gives a picture without NaN", "[unit]") {
   RunData one = made_run(1, 0);
-  one.nll[0].erase(Scorer::lora);
+  one.nll[0].erase(Arm::lora);
   for (const RunData& run : {one, RunData{}, made_run(2, 0)}) {
     const std::string svg = perplexity_svg(run);
     CHECK(svg.find("nan") == std::string::npos);
@@ -70,7 +71,7 @@ TEST_CASE("perplexity_svg: one chunk, one scorer or nothing still gives a pictur
 TEST_CASE("perplexity_svg: a control has a curve and a label of its own, and only then", "[unit]") {
   RunData run = made_run(6, 0.01);
   CHECK(perplexity_svg(run).find("class=\"curve s2 other_book\"") == std::string::npos);
-  run.nll[0][Scorer::other_book] = run.nll[0][Scorer::base];
+  run.nll[0][Arm::other_book] = run.nll[0][Arm::base];
   const std::string svg = perplexity_svg(run);
   CHECK(svg.find("class=\"curve s2 other_book\" d=") != std::string::npos);
   CHECK(svg.find(">other_book</text>") != std::string::npos);

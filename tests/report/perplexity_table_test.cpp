@@ -29,8 +29,8 @@ RunData made_run(const char* fidelity = "corrected") {
       chunk.tokens = 600;
       chunk.scored_tokens = c == 0 ? 599 : 600;
       for (std::int64_t t = 0; t < chunk.scored_tokens; ++t) {
-        run.nll[book][Scorer::base].push_back(3.0f + 0.001f * static_cast<float>((t * 37 + book) % 101));
-        run.nll[book][Scorer::lora].push_back(2.9f - 0.03f * static_cast<float>(c));
+        run.nll[book][Arm::base].push_back(3.0f + 0.001f * static_cast<float>((t * 37 + book) % 101));
+        run.nll[book][Arm::lora].push_back(2.9f - 0.03f * static_cast<float>(c));
       }
       record.tokens += 600;
       run.chunks.push_back(chunk);
@@ -99,7 +99,8 @@ TEST_CASE("perplexity_markdown: the table's numbers are those of the summary", "
   CHECK(line_of(markdown, "0-1K")[5][0] == '-');
 }
 
-TEST_CASE("perplexity_markdown: measures of whole texts and intervals within a book have tables of their own", "[unit]") {
+TEST_CASE("perplexity_markdown: measures of whole texts and intervals within a book have tables of their own",
+          "[unit]") {
   RunData run = made_run();
   for (BookRecord& book : run.books) book.words = book.tokens / 2, book.text_bytes = book.tokens * 4;
   const PerplexityTable table = perplexity_table(run);
@@ -121,8 +122,8 @@ TEST_CASE("perplexity_markdown: measures of whole texts and intervals within a b
     run.chunks.push_back(chunk);
     run.books[0].tokens += 600;
     for (int t = 0; t < 600; ++t) {
-      run.nll[0][Scorer::base].push_back(3.0f);
-      run.nll[0][Scorer::lora].push_back(2.5f + 0.01f * static_cast<float>(c % 7));
+      run.nll[0][Arm::base].push_back(3.0f);
+      run.nll[0][Arm::lora].push_back(2.5f + 0.01f * static_cast<float>(c % 7));
     }
   }
   const std::string longer = perplexity_markdown(perplexity_table(run), run.run);
@@ -141,7 +142,8 @@ TEST_CASE("perplexity_markdown: settings, books and texts without a possible gai
   }
   CHECK(markdown.find("- a\\|b.txt") == std::string::npos);
   const RunData corrected = made_run();
-  CHECK(perplexity_markdown(perplexity_table(corrected), corrected.run).find("released code prints") == std::string::npos);
+  CHECK(perplexity_markdown(perplexity_table(corrected), corrected.run).find("released code prints") ==
+        std::string::npos);
 }
 
 TEST_CASE("perplexity_markdown: a record without settings still gives a table", "[unit]") {
@@ -150,10 +152,11 @@ TEST_CASE("perplexity_markdown: a record without settings still gives a table", 
   CHECK(perplexity_markdown(PerplexityTable{}, nullptr).find("| segment |") != std::string::npos);
 }
 
-TEST_CASE("perplexity_markdown: controls and means over books have tables of their own, with the summary's numbers", "[unit]") {
+TEST_CASE("perplexity_markdown: controls and means over books have tables of their own, with the summary's numbers",
+          "[unit]") {
   RunData run = made_run();
   for (std::int64_t book = 0; book < 2; ++book)
-    for (const float nll : run.nll[book][Scorer::base]) run.nll[book][Scorer::other_book].push_back(nll + 0.01f);
+    for (const float nll : run.nll[book][Arm::base]) run.nll[book][Arm::other_book].push_back(nll + 0.01f);
   const PerplexityTable table = perplexity_table(run);
   const std::string text = perplexity_markdown(table, run.run);
   const std::string controls = text.substr(text.find("## Controls"));

@@ -35,7 +35,8 @@ const Cell& cell_of(const ReportTable& table, std::size_t row, const std::string
 std::vector<std::string> lines_of(const std::string& text) {
   std::vector<std::string> lines;
   std::size_t start = 0;
-  for (std::size_t end; (end = text.find('\n', start)) != std::string::npos; start = end + 1) lines.push_back(text.substr(start, end - start));
+  for (std::size_t end; (end = text.find('\n', start)) != std::string::npos; start = end + 1)
+    lines.push_back(text.substr(start, end - start));
   return lines;
 }
 
@@ -52,11 +53,15 @@ std::vector<RunSource> grid(const TempFolder& folder, std::int64_t seeds = 1) {
         made.context_tokens = context;
         made.seed = seed;
         made.chunks = 1200 / chunk;
-        made.gain = 0.001 * static_cast<double>(chunk) + 0.0001 * static_cast<double>(context) + 0.01 * static_cast<double>(seed);
+        made.gain = 0.001 * static_cast<double>(chunk) + 0.0001 * static_cast<double>(context) +
+                    0.01 * static_cast<double>(seed);
         const std::string name = std::to_string(chunk) + "-" + std::to_string(context) + "-" + std::to_string(seed);
         make_run(folder / name, made);
-        sources.push_back({folder / name, name,
-                           {{"window.chunk_tokens", std::to_string(chunk)}, {"window.context_tokens", std::to_string(context)}, {"seed", std::to_string(seed)}}});
+        sources.push_back({folder / name,
+                           name,
+                           {{"window.chunk_tokens", std::to_string(chunk)},
+                            {"window.context_tokens", std::to_string(context)},
+                            {"seed", std::to_string(seed)}}});
       }
   return sources;
 }
@@ -83,7 +88,8 @@ TEST_CASE("report: the table's numbers are those of summary.json, to the last di
     CHECK(cell_of(table, s, "base").books == 9);
     CHECK(has(csv, "," + fmt::format("{}", rows[s].at("lora").at("corpus").get<double>()) + ","));
   }
-  CHECK(*cell_of(table_of(report, "pg19_chunk_mean"), 0, "chunk_mean_base").value == rows[0].at("base").at("chunk_mean").get<double>());
+  CHECK(*cell_of(table_of(report, "pg19_chunk_mean"), 0, "chunk_mean_base").value ==
+        rows[0].at("base").at("chunk_mean").get<double>());
 }
 
 TEST_CASE("report: the paper's values stand beside ours, and what is unknown stays empty", "[unit]") {
@@ -91,7 +97,8 @@ TEST_CASE("report: the paper's values stand beside ours, and what is unknown sta
   MadeRun made;
   made.notes = {{"paper_version", {"v1", "v3"}},
                 {"paper_value", {{"0-200", {{"base", 5.5}, {"temp_lora", nullptr}}}}},
-                {"paper_change_percent_over_all_models", {{"v1", {{"0-200", -3.6}, {"mean", -1.0}}}, {"v3", {{"0-200", nullptr}, {"mean", -2.0}}}}}};
+                {"paper_change_percent_over_all_models",
+                 {{"v1", {{"0-200", -3.6}, {"mean", -1.0}}}, {"v3", {{"0-200", nullptr}, {"mean", -2.0}}}}}};
   make_run(folder / "a", made);
   const Report report = make_report(read_report_runs({{folder / "a", "a", {}}}, {}, false), {});
   const std::string markdown = report_markdown(report);
@@ -99,10 +106,12 @@ TEST_CASE("report: the paper's values stand beside ours, and what is unknown sta
   CHECK(has(markdown, "| – | – | -1.0 (v1); -2.0 (v3) | v1, v3 |"));
   CHECK(!has(markdown, "reproduced"));
   const auto lines = lines_of(report_csv(report));
-  const auto line = std::find_if(lines.begin(), lines.end(), [](const std::string& l) { return has(l, ",0-200,") && has(l, ",change_percent,"); });
+  const auto line = std::find_if(lines.begin(), lines.end(),
+                                 [](const std::string& l) { return has(l, ",0-200,") && has(l, ",change_percent,"); });
   REQUIRE(line != lines.end());
   CHECK(has(*line, ",-3.6,v1,v1=-3.6;v3=,a,0123456789ab"));
-  const auto lora = std::find_if(lines.begin(), lines.end(), [](const std::string& l) { return has(l, ",0-200,") && has(l, ",lora,"); });
+  const auto lora = std::find_if(lines.begin(), lines.end(),
+                                 [](const std::string& l) { return has(l, ",0-200,") && has(l, ",lora,"); });
   CHECK(has(*lora, ",,v1/v3,v1/v3=,a,0123456789ab"));
 }
 
@@ -151,9 +160,9 @@ TEST_CASE("report: the interval over books is that of each book's mean over the 
     for (std::size_t b = 0; b < 12; ++b) {
       const auto& nll = run.nll.at(static_cast<std::int64_t>(b));
       double difference = 0;
-      for (std::size_t t = 0; t < nll.at(Scorer::base).size(); ++t)
-        difference += double(nll.at(Scorer::lora)[t]) - double(nll.at(Scorer::base)[t]);
-      differences[b] += difference / static_cast<double>(nll.at(Scorer::base).size()) / 2;
+      for (std::size_t t = 0; t < nll.at(Arm::base).size(); ++t)
+        difference += double(nll.at(Arm::lora)[t]) - double(nll.at(Arm::base)[t]);
+      differences[b] += difference / static_cast<double>(nll.at(Arm::base).size()) / 2;
     }
     const Json all = summary_of(folder / name).at("all").back();
     seeds.push_back(all.at("over_books").at("lora").at("change_percent").get<double>());
@@ -170,11 +179,13 @@ TEST_CASE("report: the interval over books is that of each book's mean over the 
   CHECK(cell_of(table, 1, "growth_percent").method == "bootstrap-t");
   CHECK(cell_of(table, 1, "growth_percent").seed_sd.has_value());
 
-  const std::string low = fmt::format("{}", *cell.low), high = fmt::format("{}", *cell.high), sd = fmt::format("{}", *cell.seed_sd);
+  const std::string low = fmt::format("{}", *cell.low), high = fmt::format("{}", *cell.high),
+                    sd = fmt::format("{}", *cell.seed_sd);
   const std::string csv = report_csv(report);
   CHECK(has(csv, ",value,low,high,method,seed_sd,seeds,books,"));
   CHECK(has(csv, fmt::format(",{},{},bootstrap-t,{},2,12,", low, high, sd)));
-  const std::string people = fmt::format("{:+.2f} [{:+.2f}, {:+.2f}] ± {:.2g}", *cell.value, *cell.low, *cell.high, *cell.seed_sd);
+  const std::string people =
+      fmt::format("{:+.2f} [{:+.2f}, {:+.2f}] ± {:.2g}", *cell.value, *cell.low, *cell.high, *cell.seed_sd);
   CHECK(has(report_markdown(report), "| " + people + " |"));
   CHECK(has(report_latex(report), "$\\pm$"));
   CHECK(has(report_page(report), "<span class=\"interval\"> [" + people.substr(people.find('[') + 1) + "</span>"));
@@ -183,7 +194,8 @@ TEST_CASE("report: the interval over books is that of each book's mean over the 
   for (const Json& row : json.at("tables")[0].at("rows"))
     for (const Json& field : row) {
       if (!field.contains("low")) continue;
-      found |= field.value("seed_sd", 0.0) == *cell.seed_sd && field.value("low", 0.0) == *cell.low && field.value("seeds", 0) == 2;
+      found |= field.value("seed_sd", 0.0) == *cell.seed_sd && field.value("low", 0.0) == *cell.low &&
+               field.value("seeds", 0) == 2;
     }
   CHECK(found);
   for (const std::string& text : {report_markdown(report), report_latex(report), report_page(report)}) {
@@ -263,7 +275,7 @@ TEST_CASE("report: other segment edges are made the first run's, or those that a
   CHECK(read_report_runs(sources, {0, 100}, false)[0].table->all.size() == 3);
   auto of_sweep = sources;  // which has its own
   for (RunSource& source : of_sweep) source.edges = {0, 100, 200, 300};
-  for (const ReportRun& run : read_report_runs(of_sweep, {}, false)) CHECK(run.table->all.size() == 5);
+  for (const RunSummary& run : read_report_runs(of_sweep, {}, false)) CHECK(run.table->all.size() == 5);
   CHECK(read_report_runs(of_sweep, {0, 100}, false)[0].table->all.size() == 3);
 }
 
@@ -279,7 +291,8 @@ TEST_CASE("report: a sweep's table has an axis in the rows and one in the column
   REQUIRE(slice.cells.size() == 3);
   const Cell& cell = slice.cells[2][1];
   CHECK(cell.runs.size() == 2);
-  const double a = *runs[cell.runs[0]].table->all.back().change_corpus_percent, b = *runs[cell.runs[1]].table->all.back().change_corpus_percent;
+  const double a = *runs[cell.runs[0]].table->all.back().change_corpus_percent,
+               b = *runs[cell.runs[1]].table->all.back().change_corpus_percent;
   CHECK(*cell.value == Approx((a + b) / 2).epsilon(1e-14));
   CHECK(runs[cell.runs[0]].name == "200-100-1");
 
@@ -312,8 +325,9 @@ TEST_CASE("report: a run that is the cell of several combinations stands at each
   const auto source = [&](const char* name, const char* policy, const char* refill) {
     return RunSource{folder / name, name, {{"cache.policy", policy}, {"cache.refill_tokens", refill}}};
   };
-  const auto runs = read_report_runs({source("rebuild", "\"rebuild\"", "64"), source("rebuild", "\"rebuild\"", "128"), source("rebuild", "\"rebuild\"", "128"),
-                                      source("short", "\"refill\"", "64"), source("long", "\"refill\"", "128")},
+  const auto runs = read_report_runs({source("rebuild", "\"rebuild\"", "64"), source("rebuild", "\"rebuild\"", "128"),
+                                      source("rebuild", "\"rebuild\"", "128"), source("short", "\"refill\"", "64"),
+                                      source("long", "\"refill\"", "128")},
                                      {}, false);
   REQUIRE(runs.size() == 3);
   CHECK(runs[0].combinations.size() == 2);
@@ -389,7 +403,8 @@ TEST_CASE("report: axes and values that are not there are refused with the neare
 
 TEST_CASE("report: a folder that is no run, and damaged records, are errors of one line", "[unit]") {
   const TempFolder folder;
-  CHECK_THROWS_WITH(read_report_run({folder.path(), "x", {}}, {}, false), Catch::Matchers::Contains("no run.json in it"));
+  CHECK_THROWS_WITH(read_report_run({folder.path(), "x", {}}, {}, false),
+                    Catch::Matchers::Contains("no run.json in it"));
   make_run(folder / "a", {});
   write_file_atomically(folder / "a/nll/0-lora.f32", "12345678");
   CHECK_THROWS_AS(read_report_run({folder / "a", "a", {}}, {}, false), Error);
@@ -397,7 +412,8 @@ TEST_CASE("report: a folder that is no run, and damaged records, are errors of o
 
 TEST_CASE("report: text from outside is escaped in every format", "[unit]") {
   CHECK(latex_escaped("50% of a_b & \\x{1} ~^ <Δ>") ==
-        "50\\% of a\\_b \\& \\textbackslash{}x\\{1\\} \\textasciitilde{}\\textasciicircum{} \\ensuremath{<}$\\Delta$\\ensuremath{>}");
+        "50\\% of a\\_b \\& \\textbackslash{}x\\{1\\} \\textasciitilde{}\\textasciicircum{} "
+        "\\ensuremath{<}$\\Delta$\\ensuremath{>}");
   CHECK(latex_escaped("[\"q_proj\"]") == "{[}\"q\\_proj\"]");
   CHECK(csv_field("a,\"b\"") == "\"a,\"\"b\"\"\"");
   CHECK(csv_field("=1+2") == "'=1+2");
@@ -414,7 +430,8 @@ TEST_CASE("report: text from outside is escaped in every format", "[unit]") {
   const TempFolder folder;
   make_run(folder / "a", {});
   const Report report = make_report(read_report_runs({{folder / "a", "a_&b", {}}}, {}, false), {});
-  CHECK(has(report_latex(report), "small \\& \\ensuremath{<}fine\\ensuremath{>} & 50 & 100 & no & 0-200 & 2$\\dagger$ & 398"));
+  CHECK(has(report_latex(report),
+            "small \\& \\ensuremath{<}fine\\ensuremath{>} & 50 & 100 & no & 0-200 & 2$\\dagger$ & 398"));
   CHECK(has(report_latex(report), "\\toprule"));
   CHECK(has(report_markdown(report), "small & \\<fine>"));
 }
@@ -433,7 +450,8 @@ TEST_CASE("report: the CSV of chunks has a line a chunk with all its numbers, an
   half.finished = false;
   make_run(folder / "b", half);
   const std::vector<RunSource> both{{folder / "a", "a", {}}, {folder / "b", "b", {}}};
-  CHECK(lines_of(chunks_csv(read_report_runs(both, {}, false))).size() == 25);  // an unfinished run counts where it is asked for
+  CHECK(lines_of(chunks_csv(read_report_runs(both, {}, false))).size() ==
+        25);  // an unfinished run counts where it is asked for
   CHECK(lines_of(chunks_csv(read_report_runs(both, {}, true))).size() == 49);
 }
 
@@ -447,13 +465,15 @@ TEST_CASE("report: runs whose inputs differ are no seeds of one setting", "[unit
     const TempFolder folder;
     for (const char* run : {"a", "b", "c"}) make_run(folder / run, {});
     change_record(folder / "c", [&, &hash = hash](Json& record) { record["identity"][hash] = "another"; });
-    const auto runs = read_report_runs({{folder / "a", "a", {}}, {folder / "b", "b", {}}, {folder / "c", "c", {}}}, {}, false);
+    const auto runs =
+        read_report_runs({{folder / "a", "a", {}}, {folder / "b", "b", {}}, {folder / "c", "c", {}}}, {}, false);
     CHECK(group_runs(runs, "perplexity").size() == 2);
     CHECK(differing_keys(runs, {0, 1, 2}) == std::vector<std::string>{name});
   }
 }
 
-TEST_CASE("report: keys that an experiment does not use, and texts of controls that a run has not, are no settings", "[unit]") {
+TEST_CASE("report: keys that an experiment does not use, and texts of controls that a run has not, are no settings",
+          "[unit]") {
   const TempFolder folder;
   for (const char* run : {"a", "b"}) make_run(folder / run, {});
   change_record(folder / "b", [](Json& record) {
@@ -466,10 +486,12 @@ TEST_CASE("report: keys that an experiment does not use, and texts of controls t
   CHECK(group_runs(runs, "perplexity").size() == 1);
 }
 
-TEST_CASE("report: a model and an adapter are what was read of them, and their paths where that is not known", "[unit]") {
+TEST_CASE("report: a model and an adapter are what was read of them, and their paths where that is not known",
+          "[unit]") {
   const TempFolder folder;
   const auto groups = [&] {
-    return group_runs(read_report_runs({{folder / "a", "a", {}}, {folder / "b", "b", {}}}, {}, false), "perplexity").size();
+    return group_runs(read_report_runs({{folder / "a", "a", {}}, {folder / "b", "b", {}}}, {}, false), "perplexity")
+        .size();
   };
   for (const char* run : {"a", "b"}) {
     make_run(folder / run, {});
@@ -482,7 +504,8 @@ TEST_CASE("report: a model and an adapter are what was read of them, and their p
   CHECK(groups() == 1);
   for (const char* hash : {"init_from_hash", "weights_hash"}) {
     const std::string a = read_file(folder / "a/run.json"), b = read_file(folder / "b/run.json");
-    for (const char* run : {"a", "b"}) change_record(folder / run, [&](Json& record) { record["identity"].erase(hash); });
+    for (const char* run : {"a", "b"})
+      change_record(folder / run, [&](Json& record) { record["identity"].erase(hash); });
     INFO(hash);
     CHECK(groups() == 2);
     write_file_atomically(folder / "a/run.json", a);

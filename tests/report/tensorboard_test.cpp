@@ -96,7 +96,7 @@ TEST_CASE("crc32c: the check value of the Castagnoli polynomial, and the publish
 TEST_CASE("event_files: decoded again, they hold every chunk's and every step's numbers", "[unit]") {
   const TempFolder folder;
   make_run(folder / "a", {});
-  const ReportRun run = read_report_run({folder / "a", "a", {}}, {}, false);
+  const RunSummary run = read_report_run({folder / "a", "a", {}}, {}, false);
   const auto files = event_files(run);
   REQUIRE(files.size() == 2);
   CHECK(files[1].folder == "1-book_1.txt");
@@ -127,11 +127,12 @@ TEST_CASE("event_files: decoded again, they hold every chunk's and every step's 
   CHECK(events.back().wall - events[0].wall == Approx(12 * 0.75));
 }
 
-TEST_CASE("event_files: a pretraining run's steps and looks at held-back texts", "[unit]") {
+TEST_CASE("event_files: a pretraining run's steps and looks at held-out texts", "[unit]") {
   const TempFolder folder;
   fs::create_directories(folder / "p");
   write_file_atomically(folder / "p/run.json", R"({"config":{"experiment":"pretrain"},"identity":{}})");
-  write_file_atomically(folder / "p/steps.jsonl", R"({"step":1,"tokens":64,"loss":5.5,"learning_rate":0.1,"grad_norm":2,"seconds":1}
+  write_file_atomically(folder / "p/steps.jsonl",
+                        R"({"step":1,"tokens":64,"loss":5.5,"learning_rate":0.1,"grad_norm":2,"seconds":1}
 {"step":300,"tokens":128,"loss":5.25,"learning_rate":0.2,"grad_norm":1,"seconds":1}
 )");
   write_file_atomically(folder / "p/validation.jsonl", "{\"step\":300,\"nll\":4.5}\n");

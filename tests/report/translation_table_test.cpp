@@ -36,7 +36,9 @@ bool has(const std::string& text, const std::string& part) {
 }  // namespace
 
 TEST_CASE("translation_markdown: both sides, the change, signatures and what was left out", "[unit]") {
-  const Json run{{"config", {{"model", {{"path", "/m/Yi-6B-Chat"}}}, {"translation", {{"context", "k1"}, {"history", "reference"}}}}}};
+  const Json run{
+      {"config",
+       {{"model", {{"path", "/m/Yi-6B-Chat"}}}, {"translation", {{"context", "k1"}, {"history", "reference"}}}}}};
   const std::string text = translation_markdown(small_table(), run);
   has(text, "Model Yi-6B-Chat · context k1 · history reference");
   has(text, "| PPL of the reference | 8.000 | 6.000 | -25.0 |");

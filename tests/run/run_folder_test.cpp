@@ -46,13 +46,13 @@ TEST_CASE("RunFolder: what was appended is read back", "[unit]") {
   CHECK(run.books[1].book == "1.txt");
   REQUIRE(run.chunks.size() == kBooks * kChunks);
   CHECK(to_json(run.chunks[7]) == to_json(chunk_of(1, 1)));
-  CHECK(run.nll.at(1).at(Scorer::base).size() == kChunks * kTokens - 1);
-  CHECK(run.nll.at(0).at(Scorer::base)[4] == 3.0f);
-  CHECK(run.nll.at(1).at(Scorer::other_book).size() == kChunks * kTokens - 1);
-  CHECK_FALSE(run.nll.at(1).contains(Scorer::mixed_books));
-  CHECK(run.chunks.at(0).controls.at(Scorer::other_book).trained_book.empty());
-  CHECK(run.chunks.at(2).controls.at(Scorer::other_book).trained_book == "other.txt");
-  CHECK(run.chunks.at(2).controls.at(Scorer::other_book).trained_token == 2 * kTokens);
+  CHECK(run.nll.at(1).at(Arm::base).size() == kChunks * kTokens - 1);
+  CHECK(run.nll.at(0).at(Arm::base)[4] == 3.0f);
+  CHECK(run.nll.at(1).at(Arm::other_book).size() == kChunks * kTokens - 1);
+  CHECK_FALSE(run.nll.at(1).contains(Arm::mixed_books));
+  CHECK(run.chunks.at(0).controls.at(Arm::other_book).trained_book.empty());
+  CHECK(run.chunks.at(2).controls.at(Arm::other_book).trained_book == "other.txt");
+  CHECK(run.chunks.at(2).controls.at(Arm::other_book).trained_token == 2 * kTokens);
 }
 
 TEST_CASE("RunFolder: a folder with anything in it is not overwritten", "[unit]") {
@@ -149,7 +149,8 @@ TEST_CASE("RunFolder: where no saved state can be used, resuming is refused and 
   for (const auto& entry : fs::directory_iterator(state))
     if (entry.path().extension() == ".json") fs::resize_file(entry.path(), 30);
   const std::string before = read_file(scratch.path / "chunks.jsonl");
-  CHECK_THROWS_WITH(RunFolder::resume(scratch.path, record_of()), Catch::Matchers::Contains("none of the saved states"));
+  CHECK_THROWS_WITH(RunFolder::resume(scratch.path, record_of()),
+                    Catch::Matchers::Contains("none of the saved states"));
   CHECK(read_file(scratch.path / "chunks.jsonl") == before);
   CHECK(fs::exists(state / "state-1.safetensors"));
 }
@@ -220,14 +221,16 @@ TEST_CASE("RunFolder: a damaged or half-written state gives way to the one befor
   SECTION("tensors of a state that never got its JSON part") {
     std::ofstream(state / "state-2.safetensors") << "new";
     std::ofstream(state / "state-2.json.tmp-1-1") << "{";
-    for (const char* file : {"summary.json.tmp-1-1", "cost.md.tmp-1-1", "text.txt.tmp-1-1"}) std::ofstream(scratch.path / file) << "{";
+    for (const char* file : {"summary.json.tmp-1-1", "cost.md.tmp-1-1", "text.txt.tmp-1-1"})
+      std::ofstream(scratch.path / file) << "{";
     expected = 8;
   }
   RunFolder folder = RunFolder::resume(scratch.path, record_of());
   REQUIRE(folder.saved_state());
   CHECK(folder.saved_state()->at("next") == expected);
   CHECK(files_in(state) == (expected == 8 ? 4 : 2));
-  for (const char* file : {"summary.json.tmp-1-1", "cost.md.tmp-1-1", "text.txt.tmp-1-1"}) CHECK(!fs::exists(scratch.path / file));
+  for (const char* file : {"summary.json.tmp-1-1", "cost.md.tmp-1-1", "text.txt.tmp-1-1"})
+    CHECK(!fs::exists(scratch.path / file));
   save(folder, expected);
   CHECK(files_in(state) == 4);
 }
@@ -237,7 +240,7 @@ TEST_CASE("RunFolder: many books do not use up the file descriptors", "[unit]") 
   RunFolder folder = RunFolder::create(scratch.path, record_of());
   const float one[] = {1.0f};
   for (int round = 0; round < 2; ++round)
-    for (std::int64_t book = 0; book < 40; ++book) folder.append_nll(book, Scorer::base, one);
+    for (std::int64_t book = 0; book < 40; ++book) folder.append_nll(book, Arm::base, one);
   CHECK(std::distance(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator()) < 40);
   CHECK(fs::file_size(scratch.path / "nll/0-base.f32") == 8);
 }
@@ -259,8 +262,8 @@ TEST_CASE("RunFolder: killed at any moment it can be resumed, and nothing is los
     const pid_t child = ::fork();
     if (child == 0) {
       try {
-        RunFolder folder =
-            fs::exists(scratch.path) ? RunFolder::resume(scratch.path, record_of()) : RunFolder::create(scratch.path, record_of());
+        RunFolder folder = fs::exists(scratch.path) ? RunFolder::resume(scratch.path, record_of())
+                                                    : RunFolder::create(scratch.path, record_of());
         if (!folder.finished()) go_on(folder, kEnd, 2, true);
         ::_exit(0);
       } catch (const std::exception& error) {

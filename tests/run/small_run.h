@@ -38,7 +38,7 @@ inline ChunkRecord chunk_of(std::int64_t book, std::int64_t chunk) {
   r.lora_nll = 1.0;
   r.train_loss = {3.5, 3.25};
   r.trained_chunk = chunk;
-  r.controls[Scorer::other_book] = {1.5, chunk == 0 ? "" : "other.txt", chunk * kTokens};
+  r.controls[Arm::other_book] = {1.5, chunk == 0 ? "" : "other.txt", chunk * kTokens};
   r.seconds = {{"score", 0.5}, {"train", 1.5}};
   return r;
 }
@@ -54,9 +54,9 @@ inline void append(RunFolder& folder, std::int64_t book, std::int64_t chunk) {
   const ChunkRecord record = chunk_of(book, chunk);
   const std::vector<float> base(static_cast<std::size_t>(record.scored_tokens), static_cast<float>(*record.base_nll));
   const std::vector<float> lora(static_cast<std::size_t>(record.scored_tokens), 1.0f);
-  folder.append_nll(book, Scorer::base, base);
-  folder.append_nll(book, Scorer::lora, lora);
-  folder.append_nll(book, Scorer::other_book, std::vector<float>(lora.size(), 1.5f));
+  folder.append_nll(book, Arm::base, base);
+  folder.append_nll(book, Arm::lora, lora);
+  folder.append_nll(book, Arm::other_book, std::vector<float>(lora.size(), 1.5f));
   folder.append_chunk(record);
 }
 

@@ -23,7 +23,9 @@ Claimant stranger(const std::string& id) {
   return who;
 }
 
-std::optional<Claim> take_free(const fs::path& claims, const Claimant& who) { return Claim::take(claims, who, ClaimLook{}); }
+std::optional<Claim> take_free(const fs::path& claims, const Claimant& who) {
+  return Claim::take(claims, who, ClaimLook{});
+}
 
 }  // namespace
 
@@ -99,7 +101,8 @@ TEST_CASE("ClaimWatch: a process of this machine that was killed frees its cell 
   ::close(ready[1]);
 }
 
-TEST_CASE("ClaimWatch: a clock that jumps neither frees nor loses a cell; a counter that stands still for long does", "[unit]") {
+TEST_CASE("ClaimWatch: a clock that jumps neither frees nor loses a cell; a counter that stands still for long does",
+          "[unit]") {
   const TempFolder folder;
   const fs::path claims = folder / "cell.claims";
   auto far = take_free(claims, stranger("far"));

@@ -8,7 +8,9 @@ using namespace templora_test;
 
 namespace {
 
-std::vector<CellValues> cells_of(const SweepFiles& files, const Json& keys) { return expand(read_sweep_definition(files.sweep(keys))); }
+std::vector<CellValues> cells_of(const SweepFiles& files, const Json& keys) {
+  return expand(read_sweep_definition(files.sweep(keys)));
+}
 
 Thrown refused(const SweepFiles& files, const Json& keys) {
   const Thrown thrown = thrown_by([&] { cells_of(files, keys); });
@@ -29,14 +31,17 @@ TEST_CASE("SweepDefinition: axes are crossed, zipped keys move together, the las
   CHECK(cells[11] == CellValues{{"train.epochs", 2}, {"lora.rank", 8}, {"lora.alpha", 16}, {"seed", 3}});
 }
 
-TEST_CASE("SweepDefinition: set computes from swept, set, given and default keys, in any order; where filters on all", "[unit]") {
+TEST_CASE("SweepDefinition: set computes from swept, set, given and default keys, in any order; where filters on all",
+          "[unit]") {
   const SweepFiles files;
-  const auto cells = cells_of(files, {{"axes", {{"window.chunk_tokens", {16, 32, 64}}}},
-                                      {"set", {{"train.prefix_tokens", "window.context_tokens"},
-                                               {"window.context_tokens", "64 - window.chunk_tokens"},
-                                               {"lora.alpha", "2 * lora.rank"},
-                                               {"score.base", false}}},
-                                      {"where", {"window.context_tokens > 0", "train.prefix_tokens == window.context_tokens"}}});
+  const auto cells =
+      cells_of(files, {{"axes", {{"window.chunk_tokens", {16, 32, 64}}}},
+                       {"set",
+                        {{"train.prefix_tokens", "window.context_tokens"},
+                         {"window.context_tokens", "64 - window.chunk_tokens"},
+                         {"lora.alpha", "2 * lora.rank"},
+                         {"score.base", false}}},
+                       {"where", {"window.context_tokens > 0", "train.prefix_tokens == window.context_tokens"}}});
   REQUIRE(cells.size() == 2);
   const auto value = [&](std::size_t cell, const std::string& key) {
     for (const auto& [name, value] : cells[cell])
@@ -72,14 +77,17 @@ TEST_CASE("SweepDefinition: a key that is no field of a config is refused with t
   CHECK(refused(files, {{"where", {"window.chunk_token > 3"}}}).says("nearest known key is window.chunk_tokens"));
   CHECK(refused(files, {{"set", {{"lora.alpha", "lora.rnk"}}}}).says("nearest known key is lora.rank"));
   CHECK(refused(files, {{"axis", {{"train.epochs", {1}}}}}).says("axis: unknown key; the nearest known key is axes"));
-  CHECK(refused(files, {{"slurm", {{"partitoin", "a"}}}}).says("slurm.partitoin: unknown key; the nearest known key is partition"));
+  CHECK(refused(files, {{"slurm", {{"partitoin", "a"}}}})
+            .says("slurm.partitoin: unknown key; the nearest known key is partition"));
 }
 
 TEST_CASE("SweepDefinition: a key may be set in one place only", "[unit]") {
   const SweepFiles files;
-  CHECK(refused(files, {{"axes", {{"lora.rank", {4}}}}, {"set", {{"lora.rank", 8}}}}).says("set: lora.rank: is in axes too"));
+  CHECK(refused(files, {{"axes", {{"lora.rank", {4}}}}, {"set", {{"lora.rank", 8}}}})
+            .says("set: lora.rank: is in axes too"));
   CHECK(refused(files, {{"axes", {{"seed", {4}}}}, {"seeds", {1}}}).says("seeds: seed: is in axes too"));
-  CHECK(refused(files, {{"axes", {{"lora.rank", {4}}}}, {"zip", {{{"lora.rank", {4}}}}}}).says("zip[0]: lora.rank: is in axes too"));
+  CHECK(refused(files, {{"axes", {{"lora.rank", {4}}}}, {"zip", {{{"lora.rank", {4}}}}}})
+            .says("zip[0]: lora.rank: is in axes too"));
   CHECK(refused(files, {{"axes", {{"lora.rank", {4, 4}}}}}).says("stands twice"));
 }
 
@@ -106,9 +114,11 @@ TEST_CASE("SweepDefinition: expressions that cannot be read or computed are refu
   const SweepFiles files;
   CHECK(refused(files, {{"where", {"lora.rank >"}}}).says("where[0]: \"lora.rank >\", character 12: got the end"));
   CHECK(refused(files, {{"where", {"lora.rank"}}}).says("wanted true or false"));
-  CHECK(refused(files, {{"set", {{"lora.alpha", "lora.rank / 0"}}}}).says("set.lora.alpha: \"lora.rank / 0\", character 11: division by zero"));
+  CHECK(refused(files, {{"set", {{"lora.alpha", "lora.rank / 0"}}}})
+            .says("set.lora.alpha: \"lora.rank / 0\", character 11: division by zero"));
   CHECK(refused(files, {{"set", {{"lora.alpha", "lora.alpha + 1"}}}}).says("computed from itself"));
-  CHECK(refused(files, {{"set", {{"lora.alpha", "lora.rank"}, {"lora.rank", "lora.alpha"}}}}).says("computed from itself"));
+  CHECK(refused(files, {{"set", {{"lora.alpha", "lora.rank"}, {"lora.rank", "lora.alpha"}}}})
+            .says("computed from itself"));
   CHECK(refused(files, {{"base", "nowhere.json"}}).says("nowhere.json"));
   CHECK(refused(files, {{"base", 3}}).says("wanted a config"));
 }

@@ -69,7 +69,7 @@ TEST_CASE("Expression: a refusal shows the place and what is wrong", "[unit]") {
   CHECK(refused("window.context_tokens * 2").find("null") != std::string::npos);
   CHECK(refused("model.dtype == 3").find("two of a kind") != std::string::npos);
   CHECK(refused("1 && true").find("wanted true or false") != std::string::npos);
-  CHECK(refused(std::string(100, '(') + "1").find("levels") != std::string::npos);
+  CHECK(refused(std::string(100, '(').append("1")).find("levels") != std::string::npos);
   CHECK(refused(std::string(3000, '1')).find("3000 bytes") != std::string::npos);
   CHECK(refused("").find("got the end") != std::string::npos);
   CHECK(refused("1 + $").find("f: set.k: ") == 0);

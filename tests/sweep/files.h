@@ -14,7 +14,9 @@ using namespace templora;
 struct SweepFiles {
   SweepFiles() {
     fs::create_directories(folder / "model");
-    write("model/config.json", R"({"model_type": "llama", "vocab_size": 50, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+    write(
+        "model/config.json",
+        R"({"model_type": "llama", "vocab_size": 50, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
                                    "num_attention_heads": 2, "max_position_embeddings": 128})");
     write("model/model.safetensors", "weights");
     write("model/tokenizer.model", "pieces");
@@ -24,7 +26,9 @@ struct SweepFiles {
                             {"window", {{"chunk_tokens", 16}, {"context_tokens", 48}}},
                             {"train", {{"prefix_tokens", 48}}}}.dump());
   }
-  void write(const std::string& name, const std::string& content) const { std::ofstream(folder / name, std::ios::binary) << content; }
+  void write(const std::string& name, const std::string& content) const {
+    std::ofstream(folder / name, std::ios::binary) << content;
+  }
   /// A sweep file of this base and these further keys.
   fs::path sweep(Json keys, const std::string& name = "sweep.json") const {
     if (!keys.contains("base")) keys["base"] = "base.json";

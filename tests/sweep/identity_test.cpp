@@ -3,7 +3,7 @@
 
 #include "catch.h"
 #include "core/file.h"
-#include "run/config_inputs.h"
+#include "config/config_inputs.h"
 #include "sweep/definition.h"
 
 using namespace templora;
@@ -58,7 +58,8 @@ Json identities() {
 
 }  // namespace
 
-TEST_CASE("Identity: runs of shipped configs and cells of shipped sweeps are found by the hashes and keys of 0.1", "[unit]") {
+TEST_CASE("Identity: runs of shipped configs and cells of shipped sweeps are found by the hashes and keys of 0.1",
+          "[unit]") {
   const Json found = identities();
   Json wanted = fs::exists(kGoldens) ? parse_json(read_file(kGoldens), kGoldens.string()) : Json::object();
   const char* add = std::getenv("TEMPLORA_ADD_GOLDENS");
@@ -66,8 +67,11 @@ TEST_CASE("Identity: runs of shipped configs and cells of shipped sweeps are fou
   for (const char* kind : kKinds) {
     for (const auto& item : found.at(kind).items()) {
       INFO(kind << " " << item.key());
-      if (adding && !(wanted.contains(kind) && wanted.at(kind).contains(item.key()))) wanted[kind][item.key()] = item.value();
-      REQUIRE((wanted.contains(kind) && wanted.at(kind).contains(item.key())));  // a new config: TEMPLORA_ADD_GOLDENS=1 build/test_sweep Identity*
+      if (adding && !(wanted.contains(kind) && wanted.at(kind).contains(item.key())))
+        wanted[kind][item.key()] = item.value();
+      REQUIRE(
+          (wanted.contains(kind) &&
+           wanted.at(kind).contains(item.key())));  // a new config: TEMPLORA_ADD_GOLDENS=1 build/test_sweep Identity*
       CHECK(item.value().dump() == wanted.at(kind).at(item.key()).dump());
     }
   }

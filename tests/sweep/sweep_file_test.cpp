@@ -33,10 +33,14 @@ TEST_CASE("cell_key: follows settings and contents, not places and what changes 
   const std::string key = key_of(files);
   CHECK(key.size() == 20);
   CHECK(key_of(files) == key);
-  CHECK(key_of(files, {{"run.save_every_chunks", 7}, {"notes", 3}, {"score.base_scores", "'kept'"}, {"generate.tokens", 7}}) == key);
+  CHECK(key_of(files,
+               {{"run.save_every_chunks", 7}, {"notes", 3}, {"score.base_scores", "'kept'"}, {"generate.tokens", 7}}) ==
+        key);
   // Inputs of other experiments need not be there.
-  CHECK(key_of(files, {{"data.validation", Json::array({"gone/*.txt"})}, {"data.novels", Json::array({"gone.train"})}}) == key);
-  CHECK(key_of(files, {{"generate.prompt_file", "'gone.txt'"}, {"data.control_books", Json::array({"gone.txt"})}}) == key);
+  CHECK(key_of(files, {{"data.validation", Json::array({"gone/*.txt"})},
+                       {"data.novels", Json::array({"gone.train"})}}) == key);
+  CHECK(key_of(files, {{"generate.prompt_file", "'gone.txt'"}, {"data.control_books", Json::array({"gone.txt"})}}) ==
+        key);
   CHECK(key_of(files, {{"train.epochs", 5}}) != key);
   CHECK(key_of(files, {{"run.threads", 2}}) != key);
 
@@ -81,7 +85,8 @@ TEST_CASE("cell_key: a pretraining's length is part of it, though a run may be r
 
 TEST_CASE("cell_key: where segments begin has no part in it, nor in what a run is resumed by", "[unit]") {
   const SweepFiles files;
-  const SweepDefinition sweep = read_sweep_definition(files.sweep({{"axes", {{"score.segment_edges", {{0, 100}, {0, 50}}}}}}));
+  const SweepDefinition sweep =
+      read_sweep_definition(files.sweep({{"axes", {{"score.segment_edges", {{0, 100}, {0, 50}}}}}}));
   const LoadedConfig a = cell_config(sweep, expand(sweep)[0], 1), b = cell_config(sweep, expand(sweep)[1], 1);
   InputFiles inputs;
   CHECK(inputs.cell_key(a.config) == inputs.cell_key(b.config));
@@ -91,7 +96,8 @@ TEST_CASE("cell_key: where segments begin has no part in it, nor in what a run i
   CHECK(a.hash_of_0_1 != b.hash_of_0_1);
 }
 
-TEST_CASE("make_sweep: a cell that 0.1 has run is found under its key, and other edges find what is there now", "[unit]") {
+TEST_CASE("make_sweep: a cell that 0.1 has run is found under its key, and other edges find what is there now",
+          "[unit]") {
   const SweepFiles files;
   const auto made = [&](const Json& edges) {
     const SweepDefinition sweep = read_sweep_definition(files.sweep({{"set", {{"score.segment_edges", edges}}}}));
@@ -134,7 +140,8 @@ TEST_CASE("InputGuard: notices inputs that changed since the sweep was made, by 
   InputFiles inputs;
   inputs.hash_of(files.folder / "book.txt");
   InputGuard guard(inputs.to_json(), "inputs.json");
-  fs::last_write_time(files.folder / "book.txt", fs::file_time_type::clock::now() + std::chrono::hours(100));  // a clock that jumped
+  fs::last_write_time(files.folder / "book.txt",
+                      fs::file_time_type::clock::now() + std::chrono::hours(100));  // a clock that jumped
   guard.check();
   files.write("book.txt", "another");
   const Thrown thrown = thrown_by([&] { guard.check(); });
@@ -183,7 +190,8 @@ TEST_CASE("make_sweep: the same sweep goes on with its threads; another one in t
   CHECK(make_sweep(read_sweep_definition(files.sweep(kRanks)), files.folder / "out", "", 1).file.threads == 3);
   Json other = kRanks;
   other["axes"]["lora.rank"] = {4, 16};
-  const Thrown thrown = thrown_by([&] { make_sweep(read_sweep_definition(files.sweep(other)), files.folder / "out", "", 3); });
+  const Thrown thrown =
+      thrown_by([&] { make_sweep(read_sweep_definition(files.sweep(other)), files.folder / "out", "", 3); });
   CHECK(thrown.code == Exit::usage);
   CHECK(thrown.says("holds the sweep \"sweep\""));
   CHECK(thrown.says("axes differs"));
@@ -271,7 +279,8 @@ TEST_CASE("cell_status: waiting, failed and done; a retry puts a run aside that 
   clear_failure(cell.folder);
   CHECK(cell_status(cell).state == CellState::waiting);
   CHECK(fs::exists(cell.folder));
-  write_failure(cell.folder, {2, 0, "cell: cannot be resumed, threads is 2 now and was 1; resume under the same conditions"});
+  write_failure(cell.folder,
+                {2, 0, "cell: cannot be resumed, threads is 2 now and was 1; resume under the same conditions"});
   clear_failure(cell.folder);
   CHECK_FALSE(fs::exists(cell.folder));
   CHECK(fs::exists(files.folder / "cell.aside-1"));
@@ -309,15 +318,25 @@ TEST_CASE("last_line: the last line that is not blank", "[unit]") {
 TEST_CASE("slurm_script: says what the file says, once", "[unit]") {
   const SweepFiles files;
   Json keys = kRanks;
-  keys["slurm"] = {{"partition", "long"}, {"account", "us"}, {"gpus", 1}, {"time_limit", 90}, {"throttle", 4}, {"cpus", 2}, {"workers", 3},
-                   {"options", {"--constraint=big"}}, {"setup", {"module load gcc"}}};
+  keys["slurm"] = {{"partition", "long"},
+                   {"account", "us"},
+                   {"gpus", 1},
+                   {"time_limit", 90},
+                   {"throttle", 4},
+                   {"cpus", 2},
+                   {"workers", 3},
+                   {"options", {"--constraint=big"}},
+                   {"setup", {"module load gcc"}}};
   const NewSweep made = make_sweep(read_sweep_definition(files.sweep(keys)), files.folder / "it's", "", 1);
   const std::string script = slurm_script(made.file, "/opt/templora");
-  for (const char* part : {"#SBATCH --array=0-1%4\n", "#SBATCH --partition=long\n", "#SBATCH --account=us\n", "#SBATCH --gpus=1\n",
-                           "#SBATCH --time=90\n", "#SBATCH --cpus-per-task=2\n", "#SBATCH --signal=B:USR1@120\n", "#SBATCH --requeue\n",
-                           "#SBATCH --constraint=big\n", "\nmodule load gcc\n", "it'\\''s' --no-wait --workers 3 &"})
+  for (const char* part :
+       {"#SBATCH --array=0-1%4\n", "#SBATCH --partition=long\n", "#SBATCH --account=us\n", "#SBATCH --gpus=1\n",
+        "#SBATCH --time=90\n", "#SBATCH --cpus-per-task=2\n", "#SBATCH --signal=B:USR1@120\n", "#SBATCH --requeue\n",
+        "#SBATCH --constraint=big\n", "\nmodule load gcc\n", "it'\\''s' --no-wait --workers 3 &"})
     CHECK(script.find(part) != std::string::npos);
-  CHECK(thrown_by([&] { read_sweep_definition(files.sweep({{"slurm", {{"setup", {"a\nb"}}}}})); }).says("a text of one line"));
+  CHECK(thrown_by([&] {
+          read_sweep_definition(files.sweep({{"slurm", {{"setup", {"a\nb"}}}}}));
+        }).says("a text of one line"));
 }
 
 TEST_CASE("job_in_answer: the job's number in whatever words sbatch and its site have for it", "[unit]") {

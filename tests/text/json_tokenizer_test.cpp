@@ -163,13 +163,13 @@ TEST_CASE("JsonTokenizer: the template alone says whether BOS and EOS are added"
 
 TEST_CASE("JsonTokenizer: marks are added tokens only", "[unit]") {
   const Tokenizer qwen2(kTokenizers / "qwen2");
-  CHECK(qwen2.mark_id("<|im_start|>") == qwen2.token_id("<|im_start|>"));
-  CHECK(qwen2.mark_id("<|im_start|>") > 0);
+  CHECK(qwen2.special_token_id("<|im_start|>") == qwen2.token_id("<|im_start|>"));
+  CHECK(qwen2.special_token_id("<|im_start|>") > 0);
   CHECK(qwen2.token_id("\u0120the") > 0);
-  CHECK(qwen2.mark_id("\u0120the") == -1);
+  CHECK(qwen2.special_token_id("\u0120the") == -1);
   CHECK(qwen2.token_id("no such piece") == -1);
-  CHECK(qwen2.mark_id("<tool>") == qwen2.size() - 1);
-  CHECK(qwen2.decode({qwen2.mark_id("<|im_start|>"), qwen2.token_id("\u0120the")}, true) == " the");
+  CHECK(qwen2.special_token_id("<tool>") == qwen2.size() - 1);
+  CHECK(qwen2.decode({qwen2.special_token_id("<|im_start|>"), qwen2.token_id("\u0120the")}, true) == " the");
   CHECK(has(refusal([&] { qwen2.decode({100000}, false); }), "token id 100000"));
   CHECK(has(refusal([&] { qwen2.decode({-1}, false); }), "token id -1"));
   CHECK(has(refusal([&] { qwen2.decode({std::int64_t{1} << 33}, false); }), "token id 8589934592"));
@@ -206,7 +206,8 @@ TEST_CASE("JsonTokenizer: a stream shows a character with its last byte", "[unit
   }
 }
 
-TEST_CASE("TranslationPrompts: ChatML by a byte-level tokenizer is that text, and a sentence has its ids anywhere", "[unit]") {
+TEST_CASE("TranslationPrompts: ChatML by a byte-level tokenizer is that text, and a sentence has its ids anywhere",
+          "[unit]") {
   const Tokenizer tokenizer(kTokenizers / "qwen2");
   const TranslationPrompts prompts(tokenizer, chat_template("chatml"), kTranslateIntoEnglish, false);
   const std::vector<SentencePair> history{{"\u4f60\u597d", "Hello there."}};
@@ -214,9 +215,10 @@ TEST_CASE("TranslationPrompts: ChatML by a byte-level tokenizer is that text, an
   CHECK(tokenizer.decode(prompt.ids, false) ==
         "<|im_start|>user\n" + std::string(kTranslateIntoEnglish) +
             "\n\u4f60\u597d\n\u4e16\u754c<|im_end|>\n<|im_start|>assistant\nHello there.\n");
-  CHECK(prompt.ids.front() == tokenizer.mark_id("<|im_start|>"));
+  CHECK(prompt.ids.front() == tokenizer.special_token_id("<|im_start|>"));
   CHECK(prompts.reference("Hello there.") == prompts.line_ids("Hello there."));
-  CHECK(has(tokenizer.decode(prompts.lesson(history, 1, 1000).ids, false), "assistant\nHello there.<|im_end|>"));
+  CHECK(has(tokenizer.decode(prompts.training_segment(history, 1, 1000).ids, false),
+            "assistant\nHello there.<|im_end|>"));
 }
 
 TEST_CASE("JsonTokenizer: millions of equal letters, spaces and line ends are not too much", "[unit]") {

@@ -68,15 +68,20 @@ TEST_CASE("read_novel: what is wrong is named by file, record and field", "[unit
   check_refused(R"([[]])", {"record 0: got array, wanted an object"});
   const std::string first = R"([{"contexts": {"k1": []}, "inference": [{"zh": "a", "en": "b"}]}, )";
   check_refused(first + R"({"inference": []}])", {"record 1: contexts: got nothing"});
-  check_refused(first + R"({"contexts": {"k3": []}, "inference": [{"zh": "a", "en": "b"}]}])", {"record 1: contexts.k1: got nothing"});
+  check_refused(first + R"({"contexts": {"k3": []}, "inference": [{"zh": "a", "en": "b"}]}])",
+                {"record 1: contexts.k1: got nothing"});
   check_refused(first + R"({"contexts": {"k1": []}}])", {"record 1: inference: got nothing"});
   check_refused(first + R"({"contexts": {"k1": []}, "inference": []}])", {"record 1: inference: got no pair"});
-  check_refused(first + R"({"contexts": {"k1": []}, "inference": [{"zh": "a"}]}])", {"record 1: inference[0].en: got nothing"});
-  check_refused(first + R"({"contexts": {"k1": []}, "inference": [{"zh": null, "en": "b"}]}])", {"record 1: inference[0].zh: got null"});
-  check_refused(first + R"({"contexts": {"k1": []}, "inference": ["a"]}])", {"record 1: inference[0]: got string, wanted an object"});
+  check_refused(first + R"({"contexts": {"k1": []}, "inference": [{"zh": "a"}]}])",
+                {"record 1: inference[0].en: got nothing"});
+  check_refused(first + R"({"contexts": {"k1": []}, "inference": [{"zh": null, "en": "b"}]}])",
+                {"record 1: inference[0].zh: got null"});
+  check_refused(first + R"({"contexts": {"k1": []}, "inference": ["a"]}])",
+                {"record 1: inference[0]: got string, wanted an object"});
   // A context that is not used is checked too.
-  check_refused(first + R"({"contexts": {"k1": [], "k3": [{"zh": "a", "en": 7}]}, "inference": [{"zh": "a", "en": "b"}]}])",
-                {"record 1: contexts.k3[0].en: got number"});
+  check_refused(
+      first + R"({"contexts": {"k1": [], "k3": [{"zh": "a", "en": 7}]}, "inference": [{"zh": "a", "en": "b"}]}])",
+      {"record 1: contexts.k3[0].en: got number"});
   check_refused(R"([{"contexts": {"k1": []}, "contexts": {}, "inference": []}])", {"\"contexts\" stands twice"});
 }
 

@@ -24,7 +24,8 @@ Ids ids_of(const Tokenizer& tokenizer, const std::vector<std::string>& pieces) {
 
 }  // namespace
 
-TEST_CASE("StopStrings: a string is met by the piece that equals it, by one that contains it and across pieces", "[unit]") {
+TEST_CASE("StopStrings: a string is met by the piece that equals it, by one that contains it and across pieces",
+          "[unit]") {
   const Tokenizer tokenizer = tokenizer_named("no-prefix");
   const StopStrings letter(tokenizer, {"e"}, -1), two(tokenizer, {"never", "re"}, -1);
   CHECK(letter.met(ids_of(tokenizer, {"u", "e"}), 0));
@@ -70,10 +71,10 @@ TEST_CASE("Tokenizer: marks are special, added and control tokens, not pieces of
   const Tokenizer tokenizer = tokenizer_named("added-new");
   for (const char* mark : {"<|im_start|>", "<|im_end|>", "</s>", "<pad>"}) {
     INFO(mark);
-    CHECK(tokenizer.mark_id(mark) == tokenizer.token_id(mark));
-    CHECK(tokenizer.mark_id(mark) >= 0);
+    CHECK(tokenizer.special_token_id(mark) == tokenizer.token_id(mark));
+    CHECK(tokenizer.special_token_id(mark) >= 0);
   }
   CHECK(tokenizer.token_id("e") >= 0);
-  CHECK(tokenizer.mark_id("e") == -1);
-  CHECK(tokenizer.mark_id("no such token") == -1);
+  CHECK(tokenizer.special_token_id("e") == -1);
+  CHECK(tokenizer.special_token_id("no such token") == -1);
 }

@@ -12,7 +12,8 @@ std::filesystem::path tokenizer_folder() { return std::filesystem::path(TEMPLORA
 
 TEST_CASE("TextStream: the parts together are the text, spaces and characters spelled in bytes included", "[unit]") {
   const Tokenizer tokenizer(tokenizer_folder());
-  const std::string before = "It was a dark night;", text = " the rain fell, café ☂ 雨 and so on.\n\nA new paragraph, " + std::string(300, 'x') + " end";
+  const std::string before = "It was a dark night;",
+                    text = " the rain fell, café ☂ 雨 and so on.\n\nA new paragraph, " + std::string(300, 'x') + " end";
   std::string long_text = text;
   for (int i = 0; i < 200; ++i) long_text += i % 7 == 0 ? " a雨" : "雨";
 

@@ -164,23 +164,24 @@ TEST_CASE("Tokenizer: another class beside a lone tokenizer.model is refused, wi
 
 TEST_CASE("Tokenizer: what other programs write beside a tokenizer.model is read as they read it", "[unit]") {
   const std::string tokens = R"("added_tokens_decoder": {"460": {"content": "<a>"}, "461": {"content": "<b>"}})";
-  for (const std::string more : {R"("model_max_length": 1000000000000000019884624838656)", R"("x": NaN, "y": -Infinity)",
-                                 R"("extra_special_tokens": [])", R"("extra_special_tokens": ["<a>", "<b>"])",
-                                 R"("legacy": 7, "legacy": true)"}) {
+  for (const std::string more : {R"("model_max_length": 1000000000000000019884624838656)",
+                                 R"("x": NaN, "y": -Infinity)", R"("extra_special_tokens": [])",
+                                 R"("extra_special_tokens": ["<a>", "<b>"])", R"("legacy": 7, "legacy": true)"}) {
     CAPTURE(more);
     const ScratchFolder scratch;
     scratch.write("tokenizer.model", model_bytes());
     scratch.write("tokenizer_config.json", "{" + tokens + ", " + more + "}");
     const Tokenizer tokenizer(scratch.path());
     CHECK(tokenizer.size() == 462);
-    CHECK(tokenizer.mark_id("<b>") == 461);
+    CHECK(tokenizer.special_token_id("<b>") == 461);
   }
   const ScratchFolder scratch;
   scratch.write("tokenizer.model", model_bytes());
   scratch.write("tokenizer_config.json", R"({"extra_special_tokens": ["<a>", {"content": "<b>"}]})");
-  CHECK(Tokenizer(scratch.path()).mark_id("<b>") == 461);
+  CHECK(Tokenizer(scratch.path()).special_token_id("<b>") == 461);
   CHECK(has(refusal_of_config(R"({"extra_special_tokens": "<a>"})"), "extra_special_tokens: got \"<a>\""));
-  CHECK(has(refusal_of_config(R"({"added_tokens_decoder": {"460": {"content": "<a>", "lstrip": NaN}}})"), "lstrip: got nan"));
+  CHECK(has(refusal_of_config(R"({"added_tokens_decoder": {"460": {"content": "<a>", "lstrip": NaN}}})"),
+            "lstrip: got nan"));
   CHECK(has(refusal_of("added_tokens.json", R"({"<x>": 1000000000000000000000})"), "<x>: got 1e+21"));
 }
 

@@ -56,7 +56,7 @@ std::string refusal(const std::function<void()>& make) {
 
 }  // namespace
 
-TEST_CASE("TranslationPrompts: prompts, references and lessons have the ids of the released loop", "[parity]") {
+TEST_CASE("TranslationPrompts: prompts, references and segments have the ids of the released loop", "[parity]") {
   const Json expected = golden("expected.json");
   const std::vector<SentencePair> context = pairs_of(expected.at("context")), chunk = pairs_of(expected.at("chunk"));
   const std::vector<SentencePair> all = joined(context, chunk);
@@ -71,10 +71,11 @@ TEST_CASE("TranslationPrompts: prompts, references and lessons have the ids of t
       CAPTURE(i);
       CHECK(prompts.prompt(std::span(all).first(context.size() + i), chunk[i].zh, kAll).ids == item.value().get<Ids>());
     }
-    for (std::size_t i = 0; i < chunk.size(); ++i) CHECK(prompts.reference(chunk[i].en) == entry.at("references")[i].get<Ids>());
-    const TranslationLesson lesson = prompts.lesson(all, chunk.size(), kAll);
-    CHECK(lesson.ids == entry.at("lesson").get<Ids>());
-    CHECK(lesson.labelled == entry.at("labelled").get<std::int64_t>());
+    for (std::size_t i = 0; i < chunk.size(); ++i)
+      CHECK(prompts.reference(chunk[i].en) == entry.at("references")[i].get<Ids>());
+    const TranslationSegment segment = prompts.training_segment(all, chunk.size(), kAll);
+    CHECK(segment.ids == entry.at("lesson").get<Ids>());
+    CHECK(segment.labelled == entry.at("labelled").get<std::int64_t>());
   }
   CHECK(expected.at("cases").size() == 18);
 }
@@ -99,28 +100,29 @@ TEST_CASE("TranslationPrompts: Yi's ids of the shared novels are those of the re
         const Ids reference = prompts.reference(chunk.pairs[i].en);
         references.insert(references.end(), reference.begin(), reference.end());
       }
-      const TranslationLesson lesson = prompts.lesson(all, chunk.pairs.size(), kAll);
+      const TranslationSegment segment = prompts.training_segment(all, chunk.pairs.size(), kAll);
       CAPTURE(entry.at("novel").get<std::string>(), c);
       CHECK(fnv(made) == wanted.at("prompts").get<std::string>());
       CHECK(fnv(references) == wanted.at("references").get<std::string>());
-      CHECK(fnv(lesson.ids) == wanted.at("lesson").get<std::string>());
-      CHECK(lesson.labelled == wanted.at("labelled").get<std::int64_t>());
+      CHECK(fnv(segment.ids) == wanted.at("lesson").get<std::string>());
+      CHECK(segment.labelled == wanted.at("labelled").get<std::int64_t>());
     }
   }
 }
 
-TEST_CASE("TranslationPrompts: corrected ids of a sentence are the same in prompts, references and lessons", "[unit]") {
+TEST_CASE("TranslationPrompts: corrected ids of a sentence are the same in prompts, references and segments",
+          "[unit]") {
   const Tokenizer tokenizer(kTokenizers / "bare");
   const TranslationPrompts prompts(tokenizer, chat_template("plain"), kTranslateIntoEnglish, false);
   const std::vector<SentencePair> pairs{{"one", "The voice of him"}, {"two", " that crieth"}};
   const Ids reference = prompts.reference(pairs[1].en);
   Ids scored = prompts.prompt(std::span(pairs).first(1), pairs[1].zh, kAll).ids;
   scored.insert(scored.end(), reference.begin(), reference.end());
-  const TranslationLesson lesson = prompts.lesson(pairs, 1, kAll);
+  const TranslationSegment segment = prompts.training_segment(pairs, 1, kAll);
   // What is trained on is what was scored, and the tail.
-  REQUIRE(lesson.ids.size() >= scored.size());
-  CHECK(Ids(lesson.ids.begin(), lesson.ids.begin() + std::ptrdiff_t(scored.size())) == scored);
-  CHECK(lesson.labelled == std::int64_t(lesson.ids.size() - scored.size() + reference.size()));
+  REQUIRE(segment.ids.size() >= scored.size());
+  CHECK(Ids(segment.ids.begin(), segment.ids.begin() + std::ptrdiff_t(scored.size())) == scored);
+  CHECK(segment.labelled == std::int64_t(segment.ids.size() - scored.size() + reference.size()));
 }
 
 TEST_CASE("TranslationPrompts: what is longer than the window loses its oldest pairs, both sides", "[unit]") {
@@ -137,25 +139,29 @@ TEST_CASE("TranslationPrompts: what is longer than the window loses its oldest p
     CHECK(fitted.ids == prompts.prompt(std::span(pairs).subspan(cut), "last", kAll).ids);
     if (cut > 0) CHECK(prompts.prompt(pairs, "last", length_without(cut) + 1).cut_pairs == std::int64_t(cut));
   }
-  CHECK(refusal([&] { prompts.prompt(pairs, "last", length_without(9) - 1); }).find("translation.window_tokens") != std::string::npos);
+  CHECK(refusal([&] { prompts.prompt(pairs, "last", length_without(9) - 1); }).find("translation.window_tokens") !=
+        std::string::npos);
 
-  const TranslationLesson whole = prompts.lesson(pairs, 3, kAll);
-  const auto lesson_without = [&](std::size_t cut, std::size_t chunk) { return prompts.lesson(std::span(pairs).subspan(cut), chunk, kAll); };
-  CHECK(prompts.lesson(pairs, 3, std::int64_t(whole.ids.size())).cut_pairs == 0);
-  const TranslationLesson less = prompts.lesson(pairs, 3, std::int64_t(whole.ids.size()) - 1);
+  const TranslationSegment whole = prompts.training_segment(pairs, 3, kAll);
+  const auto segment_without = [&](std::size_t cut, std::size_t chunk) {
+    return prompts.training_segment(std::span(pairs).subspan(cut), chunk, kAll);
+  };
+  CHECK(prompts.training_segment(pairs, 3, std::int64_t(whole.ids.size())).cut_pairs == 0);
+  const TranslationSegment less = prompts.training_segment(pairs, 3, std::int64_t(whole.ids.size()) - 1);
   CHECK(less.cut_pairs == 1);
-  CHECK(less.ids == lesson_without(1, 3).ids);
+  CHECK(less.ids == segment_without(1, 3).ids);
   CHECK(less.labelled == whole.labelled);
-  const TranslationLesson least = prompts.lesson(pairs, 3, std::int64_t(lesson_without(8, 1).ids.size()));
+  const TranslationSegment least = prompts.training_segment(pairs, 3, std::int64_t(segment_without(8, 1).ids.size()));
   CHECK(least.cut_pairs == 8);
-  CHECK(least.labelled == lesson_without(8, 1).labelled);
-  CHECK_FALSE(refusal([&] { prompts.lesson(pairs, 3, 5); }).empty());
+  CHECK(least.labelled == segment_without(8, 1).labelled);
+  CHECK_FALSE(refusal([&] { prompts.training_segment(pairs, 3, 5); }).empty());
 }
 
 TEST_CASE("TranslationPrompts: a template whose marks the tokenizer does not know is refused by name", "[unit]") {
   const Tokenizer tokenizer(kTokenizers / "bare");
   for (const auto& [chat, mark] : {std::pair{"chatml", "<|im_start|>"}, std::pair{"llama3", "<|start_header_id|>"}}) {
-    const std::string what = refusal([&, chat = chat] { TranslationPrompts(tokenizer, chat_template(chat), "Translate.", true); });
+    const std::string what =
+        refusal([&, chat = chat] { TranslationPrompts(tokenizer, chat_template(chat), "Translate.", true); });
     INFO(what);
     CHECK(what.find(mark) != std::string::npos);
     CHECK(what.find("translation.prompt") != std::string::npos);
@@ -172,7 +178,8 @@ TEST_CASE("TranslationPrompts: a generated text loses its end mark and outer whi
   CHECK(prompts.line_ids("\n").size() == 1);
 }
 
-TEST_CASE("TranslationPrompts: a spelled-out mark keeps the spaces that the tokenizer writes before the end mark", "[unit]") {
+TEST_CASE("TranslationPrompts: a spelled-out mark keeps the spaces that the tokenizer writes before the end mark",
+          "[unit]") {
   const Tokenizer tokenizer(kTokenizers / "no-prefix");
   const TranslationPrompts prompts(tokenizer, chat_template("chatml"), kTranslateIntoEnglish, true);
   const std::int64_t start = tokenizer.token_id("<|im_start|>"), end = tokenizer.token_id("<|im_end|>");

@@ -15,7 +15,8 @@ using namespace templora::flat;
 
 namespace {
 
-/// Algorithm 2 of Loshchilov and Hutter 2019, line by line, in doubles; the decay's factor is the learning rate, as in torch.
+/// Algorithm 2 of Loshchilov and Hutter 2019, line by line, in doubles; the decay's factor is the learning rate, as in
+/// torch.
 struct Textbook {
   Values theta, m, v;
   int t = 0;
@@ -58,7 +59,8 @@ TEST_CASE("AdamW: steps are the textbook's, computed here in doubles", "[unit]")
       const double norm = adam.step(rate).item<double>(), wanted = book.step(gradient, rate, options);
       INFO("weight decay " << options.weight_decay << " clip " << options.clip_norm << " step " << t);
       CHECK(norm == Approx(wanted).epsilon(1e-5));  // before clipping
-      for (std::size_t i = 0; i < kStart.size(); ++i) CHECK(value(parameters, i) == Approx(book.theta[i]).epsilon(2e-5).margin(2e-5));
+      for (std::size_t i = 0; i < kStart.size(); ++i)
+        CHECK(value(parameters, i) == Approx(book.theta[i]).epsilon(2e-5).margin(2e-5));
       CHECK(parameters.grad.abs().max().item<double>() == 0);
       CHECK(adam.steps.item<double>() == t);
     }

@@ -93,8 +93,10 @@ TEST_CASE("Pretrainer: gradients are those of one graph, whatever the micro-batc
   const at::Tensor sequences = batch(7);
   set_threads(2);
   for (const bool tied : {true, false})
-    for (const auto& [dtype, workers, micro, tolerance] :
-         {std::tuple{at::kDouble, 1, 7, 1e-6}, {at::kDouble, 2, 2, 1e-6}, {at::kFloat, 2, 3, 1e-5}, {at::kBFloat16, 2, 2, 0.05}}) {
+    for (const auto& [dtype, workers, micro, tolerance] : {std::tuple{at::kDouble, 1, 7, 1e-6},
+                                                           {at::kDouble, 2, 2, 1e-6},
+                                                           {at::kFloat, 2, 3, 1e-5},
+                                                           {at::kBFloat16, 2, 2, 0.05}}) {
       INFO("tied " << tied << " workers " << workers << " micro " << micro);
       Pretrainer trainer(tiny(tied), dtype, at::kCPU, {workers, micro, {}}, 7, 0.2);
       const double loss = trainer.loss_and_gradient(sequences);
@@ -143,7 +145,8 @@ TEST_CASE("Pretrainer: gradients are finite differences of the loss, norms and e
 TEST_CASE("Pretrainer: only matrices decay", "[unit]") {
   AdamOptions with, without;
   with.weight_decay = 0.5;
-  Pretrainer a(tiny(true), at::kFloat, at::kCPU, {1, 4, with}, 7, 0.2), b(tiny(true), at::kFloat, at::kCPU, {1, 4, without}, 7, 0.2);
+  Pretrainer a(tiny(true), at::kFloat, at::kCPU, {1, 4, with}, 7, 0.2),
+      b(tiny(true), at::kFloat, at::kCPU, {1, 4, without}, 7, 0.2);
   a.step(batch(4), 0.01);
   b.step(batch(4), 0.01);
   for (const auto& [name, tensor] : a.model().storage_tensors()) {
@@ -166,7 +169,8 @@ TEST_CASE("Pretrainer: clipping bounds the gradient of all weights together and 
 TEST_CASE("Pretrainer: equal calls give equal bits, and its state goes on in another", "[unit]") {
   const int threads = int(set_threads(2));
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
-    Pretrainer a(tiny(true), dtype, at::kCPU, {threads, 2, {}}, 7, 0.2), b(tiny(true), dtype, at::kCPU, {threads, 2, {}}, 7, 0.2),
+    Pretrainer a(tiny(true), dtype, at::kCPU, {threads, 2, {}}, 7, 0.2),
+        b(tiny(true), dtype, at::kCPU, {threads, 2, {}}, 7, 0.2),
         c(tiny(true), dtype, at::kCPU, {threads, 2, {}}, 8, 0.2);
     const at::Tensor sequences = batch(8);
     for (int i = 0; i < 3; ++i) {

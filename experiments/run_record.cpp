@@ -1,0 +1,96 @@
+#include "run_record.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "core/check.h"
+#include "core/error.h"
+#include "core/file.h"
+#include "core/hash.h"
+#include "core/log.h"
+#include "lora/lora_adapter.h"
+#include "metrics/derived.h"
+#include "model/load.h"
+#include "report/cost_table.h"
+#include "report/markdown.h"
+#include "config/model_folder.h"
+
+namespace templora {
+
+Json run_record(const LoadedConfig& loaded, const Machine& machine, const std::string& weights,
+                const Tokenizer& tokenizer, const std::vector<std::string>& text_hashes,
+                const std::vector<std::string>& control_text_hashes) {
+  Json identity{{"config_hash", loaded.hash},
+                {"model_config_hash", hash_hex(read_file(fs::path(loaded.config.model.path) / "config.json"))},
+                {"weights_hash", weights},
+                {"tokenizer_hash", tokenizer.hash()}};
+  if (const auto& adapter = loaded.config.lora.init_from) {
+    identity["init_from_hash"] = hash_hex(read_file(peft_weights_file(*adapter)));
+    if (const auto base = other_base(*adapter, loaded.config.model.path))
+      log_line(fmt::format(
+          "lora.init_from: the adapter was made for \"{}\", and model.path is \"{}\"; its shapes may fit, but on other "
+          "weights than those it was trained on it means nothing",
+          printable(*base), printable(loaded.config.model.path, 1000)));
+  }
+  for (std::size_t i = 0; i < text_hashes.size(); ++i) identity[fmt::format("text_{}_hash", i)] = text_hashes[i];
+  for (std::size_t i = 0; i < control_text_hashes.size(); ++i)
+    identity[fmt::format("control_text_{}_hash", i)] = control_text_hashes[i];
+  identity.update(identity_of(machine));
+  Json record{{"templora_version", TEMPLORA_VERSION},
+              {"config", loaded.effective},
+              {"set_by_fidelity", loaded.set_by_fidelity},
+              {"identity", identity},
+              {"processor", machine.device_name}};
+  // Beside the identity: the hashes there say what the model is, this only where it came from.
+  if (const auto snapshot = snapshot_of(loaded.config.model.path))
+    record["model_repository"] = {{"name", snapshot->repository}, {"commit", snapshot->commit}};
+  return record;
+}
+
+void check_distinct_texts(const std::vector<fs::path>& paths, const std::vector<std::string>& hashes,
+                          const char* key, bool resumed) {
+  std::map<std::string, fs::path> first;
+  for (std::size_t i = 0; i < hashes.size(); ++i) {
+    const auto [there, is_new] = first.emplace(hashes[i], paths.at(i));
+    if (is_new) continue;
+    const std::string line =
+        fmt::format("{}: the same text as {}, wanted each text once in {}: it would count as two",
+                    printable(paths[i].string(), 1000), printable(there->second.string(), 1000), key);
+    if (!resumed) throw Error(Exit::bad_input, line + "; leave one out");
+    return log_line(line);
+  }
+}
+
+void check_ids(const std::vector<std::int64_t>& ids, const std::string& where, const LlamaConfig& model) {
+  const auto beyond = std::find_if(ids.begin(), ids.end(), [&](std::int64_t id) { return id >= model.vocab_size; });
+  if (beyond != ids.end())
+    throw Error(Exit::bad_input,
+                fmt::format("{}: token {} at position {} is beyond the model's vocabulary of {}; does the tokenizer "
+                            "belong to the model?",
+                            where, *beyond, beyond - ids.begin(), model.vocab_size));
+}
+
+void record_cost(const RunFolder& folder, const RunCost& cost, const MeasuredMemory& memory, Json& summary) {
+  summary["peak_rss_bytes"] = memory.peak_rss_bytes;
+  summary["cost"] = to_json(cost);
+  write_file_atomically(folder.path() / "cost.md", cost_markdown(cost));
+}
+
+Json unchanged_weights(LlamaImpl& model, const std::string& hash_before) {
+  const std::string hash_after = weights_hash(model);
+  TEMPLORA_CHECK(hash_after == hash_before, "the base model's weights changed during the run");
+  return Json{{"weights_hash_before", hash_before}, {"weights_hash_after", hash_after}};
+}
+
+void RunningTotals::add(const ChunkRecord& record) {
+  tokens_ += double(record.scored_tokens);
+  base_ += record.base_nll.value_or(0) * double(record.scored_tokens);
+  lora_ += record.lora_nll.value_or(0) * double(record.scored_tokens);
+  text_.clear();
+  if (record.base_nll) text_ += " base " + cell(perplexity_of(base_ / tokens_), "{:.2f}");
+  if (record.lora_nll) text_ += " lora " + cell(perplexity_of(lora_ / tokens_), "{:.2f}");
+}
+
+}  // namespace templora

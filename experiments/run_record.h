@@ -1,0 +1,51 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/json.h"
+#include "experiment/machine.h"
+#include "cost/run_cost.h"
+#include "config/config.h"
+#include "run/record.h"
+#include "run/run_folder.h"
+#include "text/tokenizer.h"
+
+namespace templora {
+
+// What experiments share: runs that score texts (books in perplexity, novels in translation), and what every run
+// records.
+
+/// run.json of such a run: its config and what decides its numbers.
+Json run_record(const LoadedConfig& loaded, const Machine& machine, const std::string& weights,
+                const Tokenizer& tokenizer, const std::vector<std::string>& text_hashes,
+                const std::vector<std::string>& control_text_hashes);
+
+/// Refuses a text that stands twice among the texts of `key`, whatever the files are called: it would count
+/// as two in every mean over texts. `hashes` are of the texts after normalising, one a path. Of a run that
+/// has begun (`resumed`) the log says so, and it goes on. Throws Error(bad_input).
+void check_distinct_texts(const std::vector<fs::path>& paths, const std::vector<std::string>& hashes,
+                          const char* key, bool resumed);
+
+/// Refuses tokens that the model has no embedding of; `where` stands in the error, bad_input.
+void check_ids(const std::vector<std::int64_t>& ids, const std::string& where, const LlamaConfig& model);
+
+/// What a finished run cost: cost.md in its folder, and "cost" and "peak_rss_bytes" in its summary.
+void record_cost(const RunFolder& folder, const RunCost& cost, const MeasuredMemory& memory, Json& summary);
+
+/// Hashes the base weights once more. → "weights_hash_before" and "weights_hash_after" for summary.json; another hash
+/// than at the start is a bug of ours.
+Json unchanged_weights(LlamaImpl& model, const std::string& hash_before);
+
+/// Running totals for the progress line.
+class RunningTotals {
+ public:
+  void add(const ChunkRecord& record);
+  const std::string& text() const { return text_; }
+
+ private:
+  double tokens_ = 0, base_ = 0, lora_ = 0;
+  std::string text_;
+};
+
+}  // namespace templora

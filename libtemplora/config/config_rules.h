@@ -1,0 +1,14 @@
+#pragma once
+
+#include "config/config_fields.h"
+
+namespace templora {
+
+/// window.first_chunk_tokens of the released code, which `fidelity: "official"` fills in.
+inline constexpr std::int64_t kOfficialFirstChunkTokens = 1024;
+
+/// What single fields cannot say: keys that exclude or need each other, and ones that an experiment would ignore.
+/// Throws Error(usage) naming the key and, by `source`, where it was set.
+void check_rules(const Config& config, const KeySource& source);
+
+}  // namespace templora

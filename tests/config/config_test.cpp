@@ -1,0 +1,386 @@
+#include "config/config_keys.h"
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "catch.h"
+
+using namespace templora;
+
+namespace {
+
+const std::string kMinimal = R"({"model": {"path": "m"}, "data": {"books": ["b/*.txt"]}})";
+
+LoadedConfig parse(const std::string& text, const std::vector<Override>& overrides = {}) {
+  return parse_config(text, "test.json", "/base", overrides);
+}
+
+LoadedConfig with(const std::vector<Override>& overrides) { return parse(kMinimal, overrides); }
+
+/// The message of the usage error that a config gives; fails where there is none.
+std::string refusal(const std::string& text, const std::vector<Override>& overrides = {}) {
+  try {
+    parse(text, overrides);
+  } catch (const Error& error) {
+    CHECK(error.exit_code() == Exit::usage);
+    CHECK(std::string(error.what()).find('\n') == std::string::npos);
+    return error.what();
+  }
+  FAIL("accepted: " << text);
+  return "";
+}
+
+std::string refused_set(const std::string& key, const std::string& value) { return refusal(kMinimal, {{key, value}}); }
+
+bool contains(const std::string& text, const std::string& part) {
+  INFO("text: " << text << "\nwanted in it: " << part);
+  CHECK(text.find(part) != std::string::npos);
+  return text.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("Config: the defaults are the corrected reading of the paper", "[unit]") {
+  const LoadedConfig loaded = parse(kMinimal);
+  CHECK(loaded.config.window.context_tokens == 3072);
+  CHECK(loaded.config.window.first_chunk_tokens == 1024);
+  CHECK(loaded.config.train.warmup_steps == 2);
+  CHECK(!loaded.config.train.warmup_chunks);
+  CHECK(loaded.set_by_fidelity.empty());
+  CHECK(loaded.effective.at("train").at("warmup_chunks").is_null());
+  CHECK(loaded.effective.at("window").at("context_tokens") == 3072);
+}
+
+TEST_CASE("Config: official fidelity sets what was not given and lists it", "[unit]") {
+  const LoadedConfig all =
+      with({{"fidelity", "official"}, {"window.chunk_tokens", "512"}, {"train.prefix_tokens", "700"}});
+  CHECK(all.set_by_fidelity ==
+        std::vector<std::string>{"train.warmup_chunks", "window.first_chunk_tokens", "window.context_tokens"});
+  CHECK(all.config.train.warmup_chunks == 2);
+  CHECK(!all.config.train.warmup_steps);
+  CHECK(all.config.window.first_chunk_tokens == 1024);
+  CHECK(all.config.window.context_tokens == 700);
+
+  const LoadedConfig some =
+      with({{"fidelity", "official"}, {"train.warmup_steps", "5"}, {"window.context_tokens", "0"}});
+  CHECK(some.set_by_fidelity == std::vector<std::string>{"window.first_chunk_tokens"});
+  CHECK(some.config.train.warmup_steps == 5);
+  CHECK(!some.config.train.warmup_chunks);
+  CHECK(some.config.window.context_tokens == 0);
+}
+
+TEST_CASE("Config: both warm-ups at once are refused", "[unit]") {
+  contains(refusal(kMinimal, {{"train.warmup_steps", "2"}, {"train.warmup_chunks", "2"}}), "warmup_chunks");
+}
+
+TEST_CASE("Config: the effective config holds every key and gives itself when read again", "[unit]") {
+  const LoadedConfig first =
+      with({{"fidelity", "official"}, {"train.learning_rate", "3e-5"}, {"model.tokenizer", "t"}});
+  const LoadedConfig again = parse(first.effective.dump());
+  CHECK(again.effective == first.effective);
+  std::size_t fields = 0;
+  TrainConfig train;
+  visit_fields(train, [&](auto&&...) { ++fields; });
+  CHECK(first.effective.at("train").size() == fields);
+  CHECK(first.effective.contains("notes"));
+}
+
+TEST_CASE("Config: an unknown key names the nearest known one", "[unit]") {
+  const std::string nested = refusal(R"({"model": {"path": "m"}, "data": {"books": ["b"]}, "lora": {"rnak": 3}})");
+  contains(nested, "test.json: lora.rnak");
+  contains(nested, "lora.rank");
+  contains(refusal(R"({"modle": {}})"), "model");
+  contains(refused_set("lora.learning_rate", "1"), "is train.learning_rate");
+  contains(refused_set("rank", "1"), "is lora.rank");
+  contains(refusal(R"({"train.epochs": 3})"), "nested");
+  contains(refused_set("train.epochz", "1"), "train.epochs");
+}
+
+TEST_CASE("Config: wrong types are refused by key, value and wanted type", "[unit]") {
+  for (const char* value : {"1.5", "true", "\"3\"", "null", "[1]", "three", "1e3", "99999999999999999999"}) {
+    INFO(value);
+    const std::string message = refused_set("train.epochs", value);
+    contains(message, "train.epochs");
+    contains(message, "an integer of at least 1 steps");
+  }
+  contains(refused_set("train.learning_rate", "true"), "got true, wanted a number");
+  contains(refused_set("data.strip", "1"), "true or false");
+  contains(refused_set("data.books", "a.txt"), "an array of strings");
+  contains(refused_set("data.books", "[3]"), "data.books[0]: got 3");
+  contains(refused_set("score.segment_edges", "[0, 1.5]"), "score.segment_edges[1]");
+  contains(refused_set("model", "3"), "wanted an object");
+  contains(refusal("[]"), "wanted one");
+  contains(refusal(R"({"model": {"path": 3}, "data": {"books": ["b"]}})"), "model.path: got 3, wanted a string");
+  contains(refusal(R"({"model": {"path": null}, "data": {"books": ["b"]}})"), "model.path: got null");
+}
+
+TEST_CASE("Config: numbers out of range are refused with the range", "[unit]") {
+  contains(refused_set("lora.dropout", "1"), "from 0 to 0.999");
+  contains(refused_set("train.adam_eps", "0"), "above 0 and at most 1");
+  contains(refused_set("train.lag_chunks", "2"), "from 0 to 1 chunks");
+  contains(refused_set("window.chunk_tokens", "0"), "window.chunk_tokens: got 0");
+  contains(refused_set("window.context_tokens", "-1"), "window.context_tokens");
+  contains(refused_set("window.chunk_tokens", "4611686018427387904"), "window.chunk_tokens");
+  contains(refused_set("lora.layers", "[-1]"), "lora.layers[0]");
+}
+
+TEST_CASE("Config: a float field takes an integer", "[unit]") {
+  CHECK(with({{"train.learning_rate", "1"}}).config.train.learning_rate == 1.0);
+}
+
+TEST_CASE("Config: enums go by name and the error lists the names", "[unit]") {
+  CHECK(with({{"model.dtype", "bfloat16"}}).config.model.dtype == Dtype::bfloat16);
+  CHECK(with({{"train.moments", "\"reset\""}}).config.train.moments == Moments::reset);
+  contains(refused_set("model.dtype", "float16"), "\"float32\", \"bfloat16\"");
+  contains(refused_set("fidelity", "3"), "\"corrected\", \"official\"");
+}
+
+TEST_CASE("Config: control takes a name or an array of names, and mixed_books wants its books", "[unit]") {
+  CHECK(with({{"control", "other_book"}}).config.control == std::vector{Control::other_book});
+  const auto both = with({{"control", R"(["mixed_books", "other_book"])"}, {"data.control_books", R"(["c.txt"])"}});
+  CHECK(both.config.control.size() == 2);
+  CHECK(both.effective.at("control") == Json({"mixed_books", "other_book"}));
+  CHECK(both.config.data.control_books[0] == "/base/c.txt");
+  contains(refused_set("control", "another_book"), "\"other_book\", \"mixed_books\"");
+  contains(refused_set("control", R"(["other_book", "other_book"])"), "twice");
+  contains(refused_set("control", "3"), "or an array of them");
+  contains(refused_set("control", "mixed_books"), "data.control_books");
+  contains(refusal(kMinimal, {{"control", "other_book"}, {"score.adapter", "false"}}), "score.adapter");
+}
+
+TEST_CASE("Config: a run without controls keeps its hash whatever control_books says", "[unit]") {
+  CHECK(with({{"data.control_books", R"(["c.txt"])"}}).hash == with({}).hash);
+  CHECK(with({{"control", "other_book"}}).hash != with({}).hash);
+}
+
+TEST_CASE("Config: keys given twice are refused", "[unit]") {
+  contains(refusal(R"({"seed": 1, "seed": 2})"), "seed");
+}
+
+TEST_CASE("Config: rules between keys are checked", "[unit]") {
+  contains(refusal(R"({"data": {"books": ["b"]}})"), "model.path");
+  contains(refusal(R"({"model": {"path": "m"}})"), "data.books");
+  contains(refused_set("data.books", "[]"), "data.books");
+  contains(refused_set("data.books", "[\"\"]"), "data.books[0]");
+  contains(refused_set("lora.targets", "[]"), "lora.targets");
+  contains(refused_set("lora.targets", R"(["q_proj", "q_proj"])"), "none twice");
+  contains(refused_set("lora.targets", R"(["lm_head"])"), "lm_head");
+  contains(refused_set("lora.layers", "[1, 1]"), "lora.layers");
+  contains(refused_set("lora.layers", "[]"), "lora.layers");
+  contains(refused_set("score.segment_edges", "[1, 2]"), "start at 0");
+  contains(refused_set("score.segment_edges", "[0, 2, 2]"), "increase");
+  contains(refused_set("score.segment_edges", "[]"), "score.segment_edges");
+  contains(refusal(kMinimal, {{"score.base", "false"}, {"score.adapter", "false"}}), "score.");
+  contains(refused_set("model.device", "gpu"), "cuda:N");
+  contains(refused_set("model.rope_scaling", "3"), "model.rope_scaling");
+  CHECK(with({{"model.device", "cuda:1"}}).config.model.device == "cuda:1");
+  CHECK(with({{"score.segment_edges", "[0]"}}).config.score.segment_edges == std::vector<std::int64_t>{0});
+}
+
+TEST_CASE("Config: --set parses JSON, takes the rest as text and makes sections", "[unit]") {
+  CHECK(with({{"model.path", "13"}}).config.model.path == "/base/13");
+  CHECK(with({{"model.path", "true"}}).config.model.path == "/base/true");
+  CHECK(with({{"model.path", "\"quoted\""}}).config.model.path == "/base/quoted");
+  CHECK(with({{"lora.init_from", "7"}}).config.lora.init_from == "/base/7");
+  CHECK(!with({{"lora.init_from", "x"}, {"lora.init_from", "null"}}).config.lora.init_from);
+  CHECK(with({{"lora.layers", "[0, 2]"}}).config.lora.layers == std::vector<std::int64_t>{0, 2});
+  CHECK(with({{"model.rope_scaling.factor", "4"}}).config.model.rope_scaling == Json({{"factor", 4}}));
+  CHECK(with({{"notes.paper_value", "null"}}).config.notes->contains("paper_value"));
+  contains(refused_set("train.epochs", "0"), "--set train.epochs=0");
+  contains(refused_set("train..epochs", "1"), "empty name");
+  contains(refused_set("", "1"), "empty name");
+  contains(refused_set("model.path.x", "1"), "model.path");
+}
+
+TEST_CASE("Config: relative paths are relative to the config's folder, also those of --set", "[unit]") {
+  const LoadedConfig loaded = parse(R"({"model": {"path": "../m/", "tokenizer": "/t/tokenizer.model"},
+    "data": {"books": ["b/*.txt", "/x/y.txt"]}, "lora": {"init_from": "./a"}})", {});
+  CHECK(loaded.config.model.path == "/m");
+  CHECK(loaded.config.model.tokenizer == "/t/tokenizer.model");
+  CHECK(loaded.config.data.books == std::vector<std::string>{"/base/b/*.txt", "/x/y.txt"});
+  CHECK(loaded.config.lora.init_from == "/base/a");
+  CHECK(loaded.effective.at("data").at("books")[0] == "/base/b/*.txt");
+
+  const auto folder = std::filesystem::temp_directory_path() / "templora-config-test";
+  std::filesystem::create_directories(folder);
+  std::ofstream(folder / "c.json") << kMinimal;
+  CHECK(load_config((folder / "c.json").string(), {}).config.model.path == (folder / "m").string());
+  std::filesystem::remove_all(folder);
+  CHECK_THROWS_AS(load_config((folder / "c.json").string(), {}), Error);
+}
+
+TEST_CASE("Config: the hash follows what is run, not where the checkout lies", "[unit]") {
+  const std::string hash = parse(kMinimal).hash;
+  CHECK(hash.size() == 12);
+  CHECK(parse_config(kMinimal, "other.json", "/elsewhere", {}).hash == hash);
+  CHECK(with({{"notes", "a remark"}}).hash == hash);
+  CHECK(with({{"run.save_every_chunks", "7"}}).hash == hash);
+  CHECK(with({{"train.warmup_steps", "2"}}).hash == hash);  // the default, written down
+  CHECK(with({{"seed", "43"}}).hash != hash);
+  CHECK(with({{"model.path", "n"}}).hash != hash);
+  CHECK(with({{"run.threads", "2"}}).hash != hash);
+}
+
+TEST_CASE("Config: keys of other experiments and of a cache that is not kept leave the hash alone", "[unit]") {
+  const std::string hash = parse(kMinimal).hash;
+  CHECK(hash == "ca638d8a23e5");  // as it was before these sections existed
+  CHECK(with({{"generate.temperature", "0.5"}}).hash == hash);
+  CHECK(with({{"cache.refill_tokens", "512"}}).hash == hash);
+  CHECK(with({{"cache.policy", "every_k"}}).hash != hash);
+}
+
+TEST_CASE("Config: cache policies that would reuse nothing are refused", "[unit]") {
+  const std::vector<Override> refill = {
+      {"cache.policy", "refill"}, {"window.chunk_tokens", "100"}, {"window.context_tokens", "700"}};
+  const auto refill_with = [&](const char* key, const char* value) {
+    std::vector<Override> all = refill;
+    all.push_back({key, value});
+    return all;
+  };
+  contains(refusal(kMinimal, refill_with("cache.refill_tokens", "601")),
+           "cache.refill_tokens: got 601, wanted at most");
+  CHECK(parse(kMinimal, refill_with("cache.refill_tokens", "600")).config.cache.refill_tokens == 600);
+  contains(refusal(kMinimal, refill_with("cache.window_tokens", "1223")), "cache.refill_tokens");
+  CHECK(parse(kMinimal, refill_with("cache.window_tokens", "1224")).config.cache.window_tokens == 1224);
+  contains(refusal(kMinimal, {{"cache.policy", "every_k"}, {"cache.rebuild_every_chunks", "1"}}), "at least 2");
+  contains(refusal(kMinimal, {{"cache.policy", "last_n"}, {"cache.window_tokens", "1028"}, {"cache.sink_tokens", "4"}}),
+           "cache.window_tokens");
+  contains(refusal(kMinimal, {{"generate.prompt", "a"}, {"generate.prompt_file", "b"}}), "remove one");
+  contains(refused_set("cache.sink_tokens", "4"), "cache.sink_tokens: got 4 beside cache.policy \"rebuild\", wanted 0");
+  contains(refusal(kMinimal, refill_with("cache.sink_tokens", "4")),
+           "cache.sink_tokens: got 4 beside cache.policy \"refill\"");
+  CHECK(with({{"cache.policy", "last_n"}, {"cache.sink_tokens", "4"}}).config.cache.sink_tokens == 4);
+  contains(refused_set("generate.min_new_tokens", "257"), "max_new_tokens = 256");
+  contains(refused_set("generate.schedule", "both"), "\"cascaded\", \"parallelized\"");
+}
+
+TEST_CASE("Config: schema and reference name every key", "[unit]") {
+  const Json schema = config_schema();
+  const LoadedConfig loaded = parse(kMinimal);
+  const std::string reference = config_reference();
+  CHECK(schema.at("$schema") == "https://json-schema.org/draft/2020-12/schema");
+  CHECK(schema.at("additionalProperties") == false);
+  CHECK(schema.at("required") == Json::array({"model"}));  // a generation has no data
+  for (const auto& section : loaded.effective.items()) {
+    INFO(section.key());
+    const Json& in_schema = schema.at("properties").at(section.key());
+    if (!section.value().is_object()) {
+      contains(reference, "| `" + section.key() + "` |");
+      continue;
+    }
+    CHECK(in_schema.at("additionalProperties") == false);
+    for (const auto& field : section.value().items()) {
+      INFO(field.key());
+      CHECK(in_schema.at("properties").contains(field.key()));
+      contains(reference, "| `" + section.key() + "." + field.key() + "` |");
+    }
+  }
+  CHECK(schema.at("properties").at("train").at("properties").at("adam_eps").at("exclusiveMinimum") == 0);
+  const Json& layers = schema.at("properties").at("lora").at("properties").at("layers");
+  CHECK(layers.at("anyOf")[0].at("type") == "array");
+  CHECK(layers.at("anyOf")[1].at("type") == "null");
+}
+
+TEST_CASE("Config: translation reads novels, and its history is a word or a probability", "[unit]") {
+  const std::string minimal =
+      R"({"experiment": "translation", "model": {"path": "m"}, "data": {"novels": ["n/*.train"]}})";
+  const LoadedConfig loaded = parse(minimal);
+  CHECK(loaded.config.data.novels == std::vector<std::string>{"/base/n/*.train"});
+  CHECK(loaded.config.translation.tokenization == Tokenization::corrected);
+  CHECK(loaded.effective.at("translation").at("history") == "reference");
+  const auto share = [&](const std::string& value) {
+    return parse(minimal, {{"translation.history", value}}).config.translation.history.reference_share;
+  };
+  CHECK(share("own") == 0);
+  CHECK(share("reference") == 1);
+  CHECK(share("0.25") == 0.25);
+  CHECK(share("\"0.25\"") == 0.25);
+  const LoadedConfig quarter = parse(minimal, {{"translation.history", "0.25"}});
+  CHECK(parse(quarter.effective.dump()).effective == quarter.effective);
+  CHECK(quarter.hash != loaded.hash);
+  for (const char* wrong : {"1.5", "-0.1", "never", "null", "[1]", "\"nan\""})
+    contains(refusal(minimal, {{"translation.history", wrong}}), "translation.history");
+
+  const LoadedConfig official = parse(minimal, {{"fidelity", "official"}});
+  CHECK(official.set_by_fidelity == std::vector<std::string>{"train.warmup_chunks", "translation.tokenization"});
+  CHECK(official.config.translation.tokenization == Tokenization::official);
+  contains(refusal(R"({"experiment": "translation", "model": {"path": "m"}})"), "data.novels");
+  contains(refusal(minimal, {{"train.lag_chunks", "1"}}), "train.lag_chunks");
+  contains(refusal(minimal, {{"cache.policy", "refill"}}),
+           "cache.policy: got \"refill\", wanted \"rebuild\": a translation");
+  contains(refusal(minimal, {{"cache.window_tokens", "512"}}), "cache.window_tokens: got 512, wanted null");
+  contains(refusal(minimal, {{"cache.measure_staleness", "true"}}), "cache.measure_staleness: got true");
+  contains(refused_set("data.books", "[]"), "data.books");
+  // Keys of the other experiments leave the hash alone.
+  CHECK(parse(minimal, {{"window.chunk_tokens", "7"}}).hash == loaded.hash);
+  CHECK(with({{"translation.context", "k3"}}).hash == parse(kMinimal).hash);
+}
+
+TEST_CASE("Config: a generation refuses what it does not know", "[unit]") {
+  const std::string written = R"({"experiment": "generation", "model": {"path": "m"}, "generate": {"prompt": "p"}})";
+  contains(refusal(written, {{"generate.min_new_tokens", "3"}}), "generate.min_new_tokens: got 3, wanted 0");
+  contains(refusal(written, {{"generate.max_new_tokens", "3000"}}),
+           "generate.max_new_tokens: got 3000, wanted 256: the length of a generation");
+  contains(refusal(written, {{"window.first_chunk_tokens", "512"}}), "window.first_chunk_tokens: got 512, wanted null");
+  const std::vector<Override> policy = {{"cache.policy", "every_k"}, {"cache.measure_staleness", "true"}};
+  contains(refusal(written, policy), "cache.measure_staleness: got true, wanted false");
+  contains(refusal(written, {{"lora.reset_every_tokens", "7"}}), "lora.reset_every_tokens");
+  contains(refusal(written, {{"control", "other_book"}}), "control");
+  contains(refusal(written, {{"train.prefix_tokens", "0"}}), "window.context_tokens: got 0");
+  contains(refusal(written, {{"window.context_tokens", "0"}, {"cache.policy", "every_k"}}),
+           "window.context_tokens: got 0");
+  CHECK(parse(written, {{"train.prefix_tokens", "0"}, {"window.context_tokens", "8"}}).config.train.prefix_tokens == 0);
+  // What is filled in is taken when it is read again.
+  for (const char* fidelity : {"corrected", "official"}) {
+    const LoadedConfig loaded = parse(written, {{"fidelity", fidelity}, {"window.chunk_tokens", "300"}});
+    CHECK(parse(loaded.effective.dump()).effective == loaded.effective);
+  }
+}
+
+TEST_CASE("Config: of two --set for one key, the later one counts and is named", "[unit]") {
+  CHECK(with({{"train.epochs", "2"}, {"train.epochs", "3"}}).config.train.epochs == 3);
+  contains(refusal(kMinimal, {{"train.epochs", "2"}, {"train.epochs", "-1"}}), "--set train.epochs=-1");
+}
+
+TEST_CASE("Config: rules of learning that contradict each other are refused", "[unit]") {
+  const auto both = [](const Override& a, const Override& b) { return refusal(kMinimal, {a, b}); };
+  contains(both({"train.optimizer", "sgd"}, {"train.weight_decay", "0.1"}),
+           "train.weight_decay: got 0.1 beside train.optimizer \"sgd\"");
+  contains(refused_set("train.decay_to_start", "0.1"),
+           "train.decay_to_start: got 0.1 beside train.optimizer \"adamw\"");
+  contains(both({"train.optimizer", "sgd"}, {"train.moments", "reset"}), "keeps no moments");
+  contains(both({"train.label_prefix", "true"}, {"train.prefix_tokens", "0"}), "no prefix to label");
+  contains(both({"train.hard_quantile", "0.5"}, {"train.enabled", "false"}), "train.hard_quantile: got a rule");
+  contains(both({"train.update_every_chunks", "2"}, {"train.enabled", "false"}),
+           "train.update_every_chunks: got a rule");
+  contains(refused_set("train.hard_quantile", "1"), "from 0 to 0.999999");
+  contains(both({"train.steps_by_gap", "true"}, {"train.gap_context_tokens", "3072"}),
+           "wanted less than window.context_tokens, 3072");
+  contains(refused_set("train.update_every_chunks", "0"), "a number from 1 to");
+  contains(refused_set("train.optimizer", "lion"), "\"adamw\", \"sgd\", \"rms\"");
+  const std::string written = R"({"experiment": "generation", "model": {"path": "m"}, "generate": {"prompt": "p"}})";
+  contains(refusal(written, {{"train.hard_quantile", "0.5"}}),
+           "train.hard_quantile: got 0.5, wanted 0.0: a generation does not know it (used by perplexity)");
+  contains(refusal(written, {{"train.label_prefix", "true"}}), "train.label_prefix");
+  CHECK(parse(written, {{"train.optimizer", "rms"}, {"train.decay_to_start", "0.01"}}).config.train.decay_to_start ==
+        0.01);
+}
+
+TEST_CASE("Config: an ablation's keys change a run's hash only where they change the run", "[unit]") {
+  const std::string plain = with({}).hash;
+  CHECK(with({{"train.rms_eps", "0.1"}}).hash == plain);
+  CHECK(with({{"train.hard_after_chunks", "3"}}).hash == plain);
+  CHECK(with({{"train.optimizer", "adamw"}}).hash == plain);
+  for (const Override& change : std::vector<Override>{{"train.optimizer", "sgd"},
+                                                      {"train.label_prefix", "true"},
+                                                      {"train.update_every_chunks", "2"},
+                                                      {"train.hard_quantile", "0.5"}})
+    CHECK(with({change}).hash != plain);
+  const auto rms = [](const Override& change) { return with({{"train.optimizer", "rms"}, change}).hash; };
+  CHECK(rms({"train.rms_eps", "0.1"}) != rms({"train.decay_to_start", "0"}));
+  CHECK(rms({"train.decay_to_start", "0.1"}) != rms({"train.decay_to_start", "0"}));
+  CHECK(rms({"train.adam_eps", "0.1"}) == rms({"train.decay_to_start", "0"}));
+  CHECK(with({{"train.hard_quantile", "0.5"}, {"train.hard_after_chunks", "3"}}).hash !=
+        with({{"train.hard_quantile", "0.5"}}).hash);
+}
