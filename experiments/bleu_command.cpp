@@ -12,7 +12,7 @@
 #include "core/json.h"
 #include "metrics/bleu.h"
 #include "metrics/chrf.h"
-#include "run/run_folder.h"
+#include "run/run_data.h"
 
 namespace templora {
 namespace {

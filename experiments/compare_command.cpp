@@ -6,7 +6,7 @@
 
 #include "commands.h"
 #include "report/compare.h"
-#include "run/run_folder.h"
+#include "run/run_data.h"
 
 namespace templora {
 namespace {

@@ -16,6 +16,7 @@
 #include "plan/cache_plan.h"
 #include "report/generation_table.h"
 #include "config/config_fields.h"
+#include "run/run_data.h"
 #include "run/run_folder.h"
 #include "text/stop_strings.h"
 #include "text/text_stream.h"

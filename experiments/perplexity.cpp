@@ -20,6 +20,7 @@
 #include "report/perplexity_table.h"
 #include "run/base_scores.h"
 #include "config/lengths.h"
+#include "run/run_data.h"
 #include "run/run_folder.h"
 #include "run_record.h"
 

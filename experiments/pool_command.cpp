@@ -10,6 +10,7 @@
 #include "report/perplexity_plot.h"
 #include "report/perplexity_table.h"
 #include "report/pool.h"
+#include "run/run_data.h"
 #include "run_arguments.h"
 
 namespace templora {

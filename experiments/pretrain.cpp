@@ -21,6 +21,7 @@
 #include "plan/learning_rates.h"
 #include "report/pretrain_table.h"
 #include "config/config_inputs.h"
+#include "run/run_data.h"
 #include "run/run_folder.h"
 #include "run/run_state.h"
 #include "run_record.h"

@@ -13,6 +13,7 @@
 #include "experiment/temp_lora.h"
 #include "model/load.h"
 #include "perplexity.h"
+#include "run/run_data.h"
 #include "run/run_folder.h"
 #include "run/run_state.h"
 #include "verify_inputs.h"

@@ -11,6 +11,7 @@
 #include "core/hash.h"
 #include "core/log.h"
 #include "lora/lora_adapter.h"
+#include "lora/peft_folder.h"
 #include "metrics/derived.h"
 #include "model/load.h"
 #include "report/cost_table.h"

@@ -15,6 +15,7 @@
 #include "model/load.h"
 #include "report/translation_table.h"
 #include "config/config_fields.h"
+#include "run/run_data.h"
 #include "run/run_folder.h"
 #include "run_record.h"
 

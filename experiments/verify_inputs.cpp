@@ -10,6 +10,8 @@
 #include "cost/run_cost.h"
 #include "cost/work.h"
 #include "model/load.h"
+#include "run/json_lines.h"
+#include "run/run_data.h"
 #include "verify/unverified_run.h"
 #include "config/config_fields.h"
 #include "run/run_folder.h"

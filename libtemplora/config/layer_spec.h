@@ -9,7 +9,7 @@ namespace templora {
 inline constexpr std::int64_t kNoWindow = std::int64_t{1} << 40;
 
 /// What one decoder layer does where the families differ; the default is Llama's. A family is data of this kind: model/
-/// computes it and metrics/ counts it, by the same description.
+/// computes it and cost/ counts it, by the same description.
 struct LayerSpec {
   enum class QkNorm {
     none,

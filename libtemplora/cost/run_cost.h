@@ -9,7 +9,7 @@
 #include "cost/cost_variants.h"
 #include "cost/measured_memory.h"
 #include "metrics/perplexity.h"
-#include "run/run_folder.h"
+#include "run/run_data.h"
 
 namespace templora {
 

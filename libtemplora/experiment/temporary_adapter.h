@@ -12,6 +12,7 @@
 #include "core/json.h"
 #include "io/safetensors.h"
 #include "lora/lora_adapter.h"
+#include "lora/peft_folder.h"
 #include "model/llama.h"
 #include "config/config.h"
 #include "train/chunk_trainer.h"

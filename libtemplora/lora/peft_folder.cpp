@@ -1,3 +1,5 @@
+#include "lora/peft_folder.h"
+
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/isfinite.h>
 #include <fmt/format.h>
@@ -5,7 +7,6 @@
 
 #include <set>
 
-#include "lora/lora_adapter.h"
 #include "model/tensors.h"
 #include "config/model_name.h"
 #include "run/run_state.h"

@@ -8,7 +8,7 @@
 
 #include "metrics/derived.h"
 #include "metrics/interval.h"
-#include "run/run_folder.h"
+#include "run/run_data.h"
 
 namespace templora {
 

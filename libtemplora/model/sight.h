@@ -9,7 +9,7 @@
 namespace templora {
 
 /// What is added to the scores of rows of queries: 0 where one sees the key, minus infinity elsewhere (sees(),
-/// run/layer_spec.h).
+/// config/layer_spec.h).
 /// slots: [rows] int64, the queries' own; the keys are those of slots first_key … first_key + keys - 1.
 /// → [rows, keys] of `options`.
 at::Tensor sight_mask(const at::Tensor& slots, std::int64_t first_key, std::int64_t keys, std::int64_t window,

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "metrics/interval.h"
-#include "run/run_folder.h"
+#include "run/run_data.h"
 
 namespace templora {
 

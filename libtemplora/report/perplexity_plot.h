@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "run/run_folder.h"
+#include "run/run_data.h"
 
 namespace templora {
 

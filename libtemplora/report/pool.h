@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "run/run_folder.h"
+#include "run/run_data.h"
 
 namespace templora {
 

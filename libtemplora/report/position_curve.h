@@ -5,7 +5,7 @@
 #include <optional>
 #include <vector>
 
-#include "run/run_folder.h"
+#include "run/run_data.h"
 
 namespace templora {
 

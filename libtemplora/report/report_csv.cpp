@@ -8,6 +8,7 @@
 
 #include "report/markdown.h"
 #include "report/report_formats.h"
+#include "run/json_lines.h"
 
 namespace templora {
 namespace {

@@ -8,6 +8,8 @@
 #include "metrics/derived.h"
 #include "config/config_fields.h"
 #include "config/model_name.h"
+#include "run/json_lines.h"
+#include "run/run_data.h"
 
 namespace templora {
 namespace {
@@ -121,24 +123,6 @@ std::map<std::string, double> phase_seconds(const Json& record) {
     for (const auto& [phase, spent] : found->items())
       if (spent.is_number()) seconds[phase] = spent.get<double>();
   return seconds;
-}
-
-void for_each_record(const fs::path& file, const std::function<void(const Json&)>& use) {
-  if (!fs::exists(file)) return;
-  const std::string text = read_file(file);
-  std::size_t start = 0;
-  std::int64_t line = 1;
-  for (std::size_t end; (end = text.find('\n', start)) != std::string::npos; start = end + 1, ++line) {
-    const std::string where = fmt::format("{}:{}", file.string(), line);
-    const Json record = parse_json(std::string_view(text).substr(start, end - start), where);
-    try {
-      use(record);
-    } catch (const nlohmann::json::exception&) {
-      throw Error(
-          Exit::bad_input,
-          fmt::format("{}: a field is missing or of the wrong type, wanted a record as templora writes it", where));
-    }
-  }
 }
 
 std::string RunSummary::experiment() const { return setting("experiment"); }

@@ -59,10 +59,6 @@ struct RunSummary {
 /// The number at a JSON pointer; none where there is another thing or nothing.
 std::optional<double> number_at(const Json& json, const std::string& pointer);
 
-/// Calls `use` for each whole line of a JSON-lines file; a last line without an end, as a stopped run may have, is
-/// passed over. Nothing happens where there is no such file. Throws Error(bad_input) naming file and line.
-void for_each_record(const fs::path& file, const std::function<void(const Json&)>& use);
-
 /// Seconds by phase of a line of chunks.jsonl or steps.jsonl; older steps have their whole only, as "step".
 std::map<std::string, double> phase_seconds(const Json& record);
 

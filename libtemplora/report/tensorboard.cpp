@@ -1,4 +1,5 @@
 #include "report/tensorboard.h"
+#include "run/json_lines.h"
 
 #include <fmt/format.h>
 #include <sys/stat.h>

@@ -1,9 +1,12 @@
+#include "run/run_data.h"
+
 #include <fmt/format.h>
 
 #include <cmath>
 #include <cstring>
 
-#include "run/run_folder.h"
+#include "core/error.h"
+#include "run/json_lines.h"
 
 namespace templora {
 namespace {
@@ -55,19 +58,6 @@ void check_follows(const ChunkRecord& chunk, const std::vector<const ChunkRecord
 }
 
 }  // namespace
-
-void read_jsonl(const fs::path& file, const std::function<void(const Json&, const std::string& where)>& use) {
-  const std::string text = read_file(file);
-  std::size_t start = 0;
-  for (std::int64_t line = 1; start < text.size(); ++line) {
-    const std::size_t end = text.find('\n', start);
-    const std::string where = fmt::format("{}:{}", file.string(), line);
-    if (end == std::string::npos)
-      throw Error(Exit::bad_input, fmt::format("{}: the last line has no end; resume the run first", where));
-    use(parse_json(std::string_view(text).substr(start, end - start), where), where);
-    start = end + 1;
-  }
-}
 
 std::vector<float> read_floats(const fs::path& path) {
   const std::string bytes = read_file(path);

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "core/hash.h"
+#include "run/json_lines.h"
 #include "verify/verify.h"
 #include "config/lengths.h"
 
@@ -22,18 +23,6 @@ std::vector<int> version_numbers(const std::string& version) {
 }
 
 bool is_temporary(const std::string& name) { return name.find(".tmp-") != std::string::npos; }
-
-/// The chunk records' own findings are about content; a line that is no record at all is one of syntax.
-template <class Use, class Read>
-void read_typed(const UnverifiedRun& run, const std::string& name, Read&& read, Verification& v, Use&& use) {
-  for (RecordLine& line : read_lines(run, name, v)) {
-    try {
-      use(read(line.json, line.where), line);
-    } catch (const Error& error) {
-      v.found("record-fields", error.what());
-    }
-  }
-}
 
 }  // namespace
 
@@ -56,7 +45,7 @@ std::int64_t UnverifiedRun::texts() const {
   return count;
 }
 
-UnverifiedRun read_run_image(const fs::path& folder, Verification& v) {
+UnverifiedRun read_unverified_run(const fs::path& folder, Verification& v) {
   UnverifiedRun image;
   image.folder = folder;
   if (!fs::is_directory(folder))
@@ -95,35 +84,30 @@ std::vector<RecordLine> read_lines(const UnverifiedRun& run, const std::string& 
   std::vector<RecordLine> lines;
   const fs::path path = run.folder / name;
   if (!fs::exists(path)) return lines;  // verify_files says so
-  const std::string text = read_file(path);
-  std::size_t start = 0;
-  for (std::int64_t number = 1; start < text.size(); ++number) {
-    const std::string where = fmt::format("{}:{}", name, number);
-    const std::size_t end = text.find('\n', start);
-    if (end == std::string::npos) {
-      v.expect(!run.finished, "record-syntax", where + ": the last line has no end");
-      break;
-    }
+  const std::string open = each_line(path, name, [&](std::string_view text, const std::string& where) {
     try {
-      Json json = parse_json(std::string_view(text).substr(start, end - start), where);
+      Json json = parse_json(text, where);
       if (!json.is_object()) throw Error(Exit::bad_input, where + ": got no object, wanted one");
       lines.push_back({std::move(json), where});
     } catch (const Error& error) {
       v.found("record-syntax", error.what());
     }
-    start = end + 1;
-  }
+  });
+  v.expect(open.empty() || !run.finished, "record-syntax", open + ": the last line has no end");
   return lines;
 }
 
 void read_records(UnverifiedRun& run, Verification& v) {
-  read_typed(run, "books.jsonl", book_record_from_json, v,
-             [&](BookRecord record, RecordLine&) { run.books.push_back(std::move(record)); });
-  read_typed(run, "chunks.jsonl", chunk_record_from_json, v, [&](ChunkRecord record, RecordLine& line) {
-    run.chunks.push_back(std::move(record));
-    run.chunk_json.push_back(std::move(line.json));
-    run.places.push_back(line.where);
-  });
+  run.books = read_as(run, "books.jsonl", book_record_from_json, v);
+  for (RecordLine& line : read_lines(run, "chunks.jsonl", v)) {
+    try {
+      run.chunks.push_back(chunk_record_from_json(line.json, line.where));
+      run.chunk_json.push_back(std::move(line.json));
+      run.places.push_back(line.where);
+    } catch (const Error& error) {
+      v.found("record-fields", error.what());
+    }
+  }
 }
 
 void verify_files(const UnverifiedRun& run, const KnownFiles& known, Verification& v) {

@@ -7,11 +7,12 @@
 #include <utility>
 #include <vector>
 
+#include "core/error.h"
 #include "core/file.h"
 #include "plan/document_plan.h"
 #include "verify/verification.h"
 #include "config/config.h"
-#include "run/run_folder.h"
+#include "run/run_data.h"
 
 // A run's folder as verification sees it: read without trust, each thing that cannot be read a finding.
 
@@ -43,10 +44,25 @@ struct UnverifiedRun {
 };
 
 /// run.json, the config, summary.json. Throws Error(bad_input): no run, or a later version.
-UnverifiedRun read_run_image(const fs::path& folder, Verification& v);
+UnverifiedRun read_unverified_run(const fs::path& folder, Verification& v);
 
 /// Lines of a record file; what is no JSON is a finding. An unfinished run's last line may have no end.
 std::vector<RecordLine> read_lines(const UnverifiedRun& run, const std::string& name, Verification& v);
+
+/// The records of a file, read by `read`; what it refuses is a finding.
+template <class Record>
+std::vector<Record> read_as(const UnverifiedRun& run, const std::string& name,
+                            Record (*read)(const Json&, const std::string&), Verification& v) {
+  std::vector<Record> records;
+  for (const RecordLine& line : read_lines(run, name, v)) {
+    try {
+      records.push_back(read(line.json, line.where));
+    } catch (const Error& error) {
+      v.found("record-fields", error.what());
+    }
+  }
+  return records;
+}
 
 /// books.jsonl and chunks.jsonl into the image.
 void read_records(UnverifiedRun& run, Verification& v);
@@ -58,19 +74,7 @@ struct KnownFiles {
 };
 void verify_files(const UnverifiedRun& run, const KnownFiles& known, Verification& v);
 
-// The parts of verify_run().
 void verify_config(UnverifiedRun& run, Verification& v);
-void verify_books(const UnverifiedRun& run, Verification& v);
-void verify_chunks(const UnverifiedRun& run, Verification& v);       ///< order, versions, training
-void verify_controls(const UnverifiedRun& run, Verification& v);
-void verify_nll(UnverifiedRun& run, Verification& v);                ///< reads nll/ into the image
-void verify_perplexity_tables(const UnverifiedRun& run, Verification& v);
-void verify_weights(const UnverifiedRun& run, Verification& v);
-void verify_states(const UnverifiedRun& run, Verification& v);
-void verify_adapters(const UnverifiedRun& run, std::size_t documents, Verification& v);
-void verify_translation(UnverifiedRun& run, Verification& v);
-void verify_generation(const UnverifiedRun& run, Verification& v);
-void verify_pretrain(const UnverifiedRun& run, Verification& v);
 
 /// Path of the first value of `wanted` that `got` does not have within a relative 1e-9, with both; "" if there is none.
 /// Keys that `got` has beyond those of `wanted` are not looked at.

@@ -1,6 +1,12 @@
 #include "verify/verify.h"
 
 #include "verify/unverified_run.h"
+#include "verify/verify_chunks.h"
+#include "verify/verify_generation.h"
+#include "verify/verify_pretrain.h"
+#include "verify/verify_state.h"
+#include "verify/verify_tables.h"
+#include "verify/verify_translation.h"
 
 namespace templora {
 namespace {
@@ -67,7 +73,7 @@ void verify_kind(UnverifiedRun& run, Verification& v) {
 
 Verification verify_run(const fs::path& folder) {
   Verification v;
-  UnverifiedRun run = read_run_image(folder, v);
+  UnverifiedRun run = read_unverified_run(folder, v);
   if (!run.finished)
     v.remark(
         "unfinished: there is no summary.json: what was recorded so far is checked; go on with templora run --resume");

@@ -1,4 +1,4 @@
-// Books and chunks: what follows what, what was seen, what was learnt when.
+#include "verify/verify_chunks.h"
 
 #include <fmt/format.h>
 #include <fnmatch.h>
@@ -12,7 +12,6 @@
 #include "plan/document_plan.h"
 #include "plan/learning_rates.h"
 #include "plan/score_rules.h"
-#include "verify/unverified_run.h"
 #include "config/lengths.h"
 
 namespace templora {

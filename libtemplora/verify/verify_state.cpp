@@ -1,4 +1,4 @@
-// What a run keeps to go on with, and the adapters that it leaves.
+#include "verify/verify_state.h"
 
 #include <fmt/format.h>
 
@@ -6,7 +6,6 @@
 #include <cmath>
 
 #include "plan/document_plan.h"
-#include "verify/unverified_run.h"
 #include "run/run_state.h"
 
 namespace templora {

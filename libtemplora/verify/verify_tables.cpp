@@ -1,4 +1,4 @@
-// Per-token NLLs, and the tables that follow from them.
+#include "verify/verify_tables.h"
 
 #include <fmt/format.h>
 
@@ -9,7 +9,7 @@
 #include "metrics/perplexity.h"
 #include "report/perplexity_plot.h"
 #include "report/perplexity_table.h"
-#include "verify/unverified_run.h"
+#include "run/run_data.h"
 
 namespace templora {
 namespace {

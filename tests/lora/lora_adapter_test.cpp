@@ -1,4 +1,5 @@
 #include "lora/lora_adapter.h"
+#include "lora/peft_folder.h"
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/equal.h>

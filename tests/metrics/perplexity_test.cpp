@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "catch.h"
+#include "run/run_data.h"
 
 using namespace templora;
 

@@ -1,6 +1,7 @@
 #include "report/cost_table.h"
 
 #include "catch.h"
+#include "run/run_data.h"
 
 using namespace templora;
 

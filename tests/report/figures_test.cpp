@@ -8,6 +8,7 @@
 #include "made_runs.h"
 #include "report/page.h"
 #include "report/svg.h"
+#include "run/run_data.h"
 
 using namespace templora;
 using namespace templora_test;

@@ -7,6 +7,7 @@
 #include "../core/fixtures.h"
 #include "metrics/perplexity.h"
 #include "report/run_summary.h"
+#include "run/run_data.h"
 #include "run/run_folder.h"
 
 // Run folders as a perplexity run leaves them, with made-up numbers.

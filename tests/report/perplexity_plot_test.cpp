@@ -4,6 +4,7 @@
 #include <regex>
 
 #include "catch.h"
+#include "run/run_data.h"
 
 using namespace templora;
 

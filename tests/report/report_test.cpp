@@ -12,6 +12,7 @@
 #include "report/run_groups.h"
 #include "report/svg.h"
 #include "report/sweep_slices.h"
+#include "run/run_data.h"
 
 using namespace templora;
 using namespace templora_test;

@@ -4,6 +4,7 @@
 
 #include "catch.h"
 #include "made_runs.h"
+#include "run/run_data.h"
 
 using namespace templora;
 using namespace templora_test;

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "catch.h"
+#include "run/run_data.h"
 #include "small_run.h"
 
 using namespace templora;

@@ -11,6 +11,7 @@
 
 #include "catch.h"
 #include "core/hash.h"
+#include "run/run_data.h"
 #include "small_run.h"
 
 using namespace templora;

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/file.h"
+#include "core/json.h"
+#include "run/record.h"
+
+namespace templora {
+
+/// A run's folder read back: everything that tables are made of.
+struct RunData {
+  Json run;  ///< run.json
+  std::vector<BookRecord> books;
+  std::vector<ChunkRecord> chunks;
+  /// [book_index][arm] -> NLL of each scored token, nats.
+  std::map<std::int64_t, std::map<Arm, std::vector<float>>> nll;
+};
+
+/// Throws Error(bad_input) naming file and line, and where the NLL files and chunk records disagree; a run
+/// that was stopped may have to be resumed first.
+RunData read_run(const fs::path& path);
+
+/// A file of raw float32 values, such as nll/0-lora.f32. Throws Error(bad_input) where its size is no multiple of 4.
+std::vector<float> read_floats(const fs::path& path);
+
+/// chunks.jsonl of a generation. Throws Error(bad_input) naming file and line.
+std::vector<GenerationRecord> read_generation(const fs::path& path);
+
+/// pairs.jsonl of a translation run. Throws Error(bad_input) naming file and line.
+std::vector<PairRecord> read_pairs(const fs::path& path);
+
+/// Seconds by phase of all of a pretraining's steps; older records know a step's whole only, as "step". Throws
+/// Error(bad_input) naming file and line.
+std::map<std::string, double> read_step_seconds(const fs::path& path);
+
+/// What each chunk of a translation run taught. Throws Error(bad_input) naming file and line.
+std::vector<SegmentRecord> read_segments(const fs::path& path);
+
+}  // namespace templora
