@@ -12,7 +12,8 @@ namespace {
 
 constexpr const char* kStyle = R"(
 :root{color-scheme:light dark}
-body{margin:0 auto;max-width:1180px;padding:1.2rem;background:#fff;color:#222;font:15px/1.5 system-ui,-apple-system,'Segoe UI','DejaVu Sans',sans-serif}
+body{margin:0 auto;max-width:1180px;padding:1.2rem;background:#fff;color:#222;)"
+                               R"(font:15px/1.5 system-ui,-apple-system,'Segoe UI','DejaVu Sans',sans-serif}
 h1{font-size:1.5rem;margin:.2rem 0 .6rem}h2{font-size:1.15rem;margin:2rem 0 .5rem}
 nav a{margin-right:1rem}a{color:#00558a}
 .remark{border-left:4px solid #c2500a;padding:.3rem .8rem;background:#fff4ec}
@@ -20,11 +21,16 @@ nav a{margin-right:1rem}a{color:#00558a}
 figure{margin:0;border:1px solid #ddd;border-radius:6px;padding:.6rem;min-width:0}
 .scroll{overflow-x:auto}figure svg{display:block;width:100%;height:auto}
 figcaption,.note,.sources{font-size:.85rem;color:#555;overflow-wrap:anywhere}
-table{border-collapse:collapse;font-size:.88rem}th,td{padding:.25rem .6rem;border-bottom:1px solid #e2e2e2;text-align:right;white-space:nowrap}
+table{border-collapse:collapse;font-size:.88rem}th,td{padding:.25rem .6rem;)"
+                               R"(border-bottom:1px solid #e2e2e2;text-align:right;white-space:nowrap}
 thead th{border-bottom:2px solid #888;vertical-align:bottom;white-space:normal;min-width:3.5rem}
-.key{text-align:left}td.long{white-space:normal;min-width:14rem;overflow-wrap:anywhere}td[title]{cursor:help;font-variant-numeric:tabular-nums}.interval{color:#555;font-size:.85em}
-@media (prefers-color-scheme:dark){body{background:#101215;color:#e4e4e4}a{color:#7cc0f5}figure{border-color:#33373d;background:#16181c}
-figcaption,.note,.sources,.interval{color:#aaa}th,td{border-color:#33373d}thead th{border-color:#888}.remark{background:#2b1d13;border-color:#f0965a}}
+.key{text-align:left}td.long{white-space:normal;min-width:14rem;overflow-wrap:anywhere})"
+                               R"(td[title]{cursor:help;font-variant-numeric:tabular-nums})"
+                               R"(.interval{color:#555;font-size:.85em}
+@media (prefers-color-scheme:dark){body{background:#101215;color:#e4e4e4}a{color:#7cc0f5})"
+                               R"(figure{border-color:#33373d;background:#16181c}
+figcaption,.note,.sources,.interval{color:#aaa}th,td{border-color:#33373d})"
+                               R"(thead th{border-color:#888}.remark{background:#2b1d13;border-color:#f0965a}}
 @media print{.scroll{overflow:visible}figure{break-inside:avoid}}
 )";
 
