@@ -107,7 +107,7 @@ function(templora_tests)
   if(TARGET templora_experiment)
     templora_thread_tests()
   endif()
-  foreach(check check_rooms check_tests)
+  foreach(check check_rooms check_tests check_lines)
     add_test(NAME ${check} COMMAND ${TEMPLORA_PYTHON} ${PROJECT_SOURCE_DIR}/scripts/${check}.py)
     set_tests_properties(${check} PROPERTIES LABELS unit)
   endforeach()
@@ -120,8 +120,8 @@ function(templora_tests)
   endforeach()
 endfunction()
 
-# test_threads of tests/threads/*.cpp, on demand (scripts/test threads): the rooms that two threads work in, compiled once
-# more under ThreadSanitizer, over the ordinary libraries of the others.
+# test_threads of tests/threads/*.cpp, on demand (scripts/test threads): the rooms that two threads work in, compiled
+# once more under ThreadSanitizer, over the ordinary libraries of the others.
 function(templora_thread_tests)
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/threads/*.cpp)
   foreach(room lora train generate model)
@@ -129,8 +129,8 @@ function(templora_thread_tests)
     list(APPEND sources ${files})
   endforeach()
   # Left out: functions without a state of their own, files, and what has no second thread.
-  set(left_out kernel ops token_nll skinny_gemm sight rope attention tensors clipping cross_entropy dynamic score static_decode_step
-    pretrainer peft load config)
+  set(left_out kernel ops token_nll skinny_gemm sight rope attention tensors clipping cross_entropy dynamic score
+    static_decode_step pretrainer peft load config)
   foreach(name ${left_out})
     list(FILTER sources EXCLUDE REGEX "/[^/]*${name}[^/]*\\.cpp$")
   endforeach()

@@ -5,9 +5,10 @@
 
 The first argument is the sweep's definition, whose notes.points name the points of its first `zip` group; the second is
 the folder that `templora sweep` made of it. Numbers come from the cells' summary.json: mean NLL over all scored tokens
-(the module's, or the base model's where there is no module) and perplexity. A rate at an end of those that were tried is
-marked with *: a better one may lie beyond. Tokens a second are scored ones over the time of the whole run; a run that took
-over the base model's scores from another has none (–). Cells that are not finished are counted below the table.
+(the module's, or the base model's where there is no module) and perplexity. A rate at an end of those that were tried
+is marked with *: a better one may lie beyond. Tokens a second are scored ones over the time of the whole run; a run
+that took over the base model's scores from another has none (–). Cells that are not finished are counted below the
+table.
 """
 import argparse
 import json
@@ -47,7 +48,8 @@ def main():
         values = cell["values"]
         found = [name for name, point in points.items() if all(values[key] == value for key, value in point.items())]
         if len(found) != 1:
-            sys.exit(f"ablation_table: {cell['folder']}: is {len(found)} of the points of {arguments.definition}, wanted one")
+            sys.exit(f"ablation_table: {cell['folder']}: is {len(found)} of the points of {arguments.definition}, "
+                     "wanted one")
         measured = result(arguments.sweep / cell["folder"])
         if measured:
             runs[found[0]].append((measured[0], values["train.learning_rate"], measured[1]))
@@ -65,7 +67,8 @@ def main():
         learns = points[name]["score.adapter"]
         shown = f"{rate:g}{'*' if rate in (rates[0], rates[-1]) else ''}" if learns else "–"
         change = "–" if reference is None else f"{nll - reference:+.4f}"
-        print(f"| {name} | {shown} | {len(rates) if learns else '–'} | {nll:.4f} | {change} | {math.exp(nll):.2f} | {tokens} |")
+        print(f"| {name} | {shown} | {len(rates) if learns else '–'} | {nll:.4f} | {change} | {math.exp(nll):.2f} | "
+              f"{tokens} |")
     if waiting:
         print(f"\n{waiting} cells are not finished.")
 

@@ -11,7 +11,8 @@ import sys
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LABELS = re.compile(r"\[(unit|parity|cli|slow|gpu)\]")
-CASE = re.compile(r'\b(TEST_CASE|SCENARIO|TEMPLATE_TEST_CASE)\(\s*((?:"(?:[^"\\]|\\.)*"\s*)+)(?:,\s*((?:"[^"]*"\s*)+))?')
+CASE = re.compile(r'\b(TEST_CASE|SCENARIO|TEMPLATE_TEST_CASE)\(\s*'
+                  r'((?:"(?:[^"\\]|\\.)*"\s*)+)(?:,\s*((?:"[^"]*"\s*)+))?')
 
 
 def main():

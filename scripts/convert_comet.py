@@ -28,15 +28,18 @@ import torch
 
 PIECES = "sentencepiece.bpe.model"
 DTYPES = {"float32": (torch.float32, "F32"), "float16": (torch.float16, "F16"), "bfloat16": (torch.bfloat16, "BF16")}
-ENCODER_DEFAULTS = {"hidden_act": "gelu", "position_embedding_type": "absolute", "pad_token_id": 1}  # XLMRobertaConfig's
+# XLMRobertaConfig's
+ENCODER_DEFAULTS = {"hidden_act": "gelu", "position_embedding_type": "absolute", "pad_token_id": 1}
 ENCODER_KEYS = ["model_type", "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers",
-                "num_attention_heads", "max_position_embeddings", "type_vocab_size", "layer_norm_eps", *ENCODER_DEFAULTS]
+                "num_attention_heads", "max_position_embeddings", "type_vocab_size", "layer_norm_eps",
+                *ENCODER_DEFAULTS]
 # Defaults of unbabel-comet 2.2.7's RegressionMetric for settings that an older checkpoint does not hold.
 METRIC_DEFAULTS = {"pool": "avg", "layer": "mix", "layer_norm": True, "layer_transformation": "softmax",
                    "hidden_sizes": [3072, 1024], "activations": "Tanh", "final_activation": None,
                    "encoder_model": "XLM-RoBERTa", "class_identifier": "regression_metric"}
 # In a checkpoint, but not part of the function: buffers of dropout and of positions, an unused pooler, metrics.
-LEFT_OUT = re.compile(r"layerwise_attention\.dropout_(mask|fill)$|\.position_ids$|\.token_type_ids$|^encoder\.model\.pooler\.|^(train|val)_metrics\.")
+LEFT_OUT = re.compile(r"layerwise_attention\.dropout_(mask|fill)$|\.position_ids$|\.token_type_ids$|"
+                      r"^encoder\.model\.pooler\.|^(train|val)_metrics\.")
 
 
 class Refused(Exception):
@@ -47,7 +50,8 @@ def read_json(path: Path) -> dict:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise Refused(f"{path}: cannot be read ({error.strerror}), wanted the encoder's; name its folder with --encoder")
+        raise Refused(f"{path}: cannot be read ({error.strerror}), wanted the encoder's; name its folder with "
+                      "--encoder")
     except ValueError as error:
         raise Refused(f"{path}: not valid JSON ({error})")
     if not isinstance(found, dict):
@@ -71,7 +75,8 @@ def load_checkpoint(path: Path) -> dict:
         raise Refused(f"{path}: no such file, wanted a checkpoint of unbabel-comet")
     except Exception as error:  # torch raises many kinds; whatever it is, nothing of the file was run
         reason = " ".join(str(error).split()).split(". ")[0][:160]
-        raise Refused(f"{path}: cannot be loaded as plain weights ({reason}); is it whole? A checkpoint with other objects in it "
+        raise Refused(f"{path}: cannot be loaded as plain weights ({reason}); is it whole? A checkpoint with other "
+                      "objects in it "
                       "has to be saved anew by unbabel-comet as {'state_dict': …, 'hyper_parameters': …}")
     if not isinstance(found, dict) or not isinstance(found.get("state_dict"), dict):
         raise Refused(f"{path}: has no state_dict, wanted a checkpoint of unbabel-comet")
@@ -93,7 +98,8 @@ def metric_settings(checkpoint: Path, hyper: dict) -> dict:
     settings["class_identifier"] = hparams_line(checkpoint, "class_identifier") or settings["class_identifier"]
     # unbabel-comet ≥ 2.2.4 computes a softmax where hparams.yaml says sparsemax_patch, and takes every name but
     # sparsemax for a softmax anyway.
-    if hparams_line(checkpoint, "layer_transformation") == "sparsemax_patch" or settings["layer_transformation"] != "sparsemax":
+    patched = hparams_line(checkpoint, "layer_transformation") == "sparsemax_patch"
+    if patched or settings["layer_transformation"] != "sparsemax":
         settings["layer_transformation"] = "softmax"
     for key in ["activations", "final_activation"]:
         settings[key] = settings[key].title() if isinstance(settings[key], str) else settings[key]
@@ -101,7 +107,8 @@ def metric_settings(checkpoint: Path, hyper: dict) -> dict:
               "layer_norm": False}
     for key, value in wanted.items():
         if settings[key] != value:
-            raise Refused(f"{checkpoint}: {key}: got {settings[key]!r}, wanted {value!r}: templora computes no other kind")
+            raise Refused(f"{checkpoint}: {key}: got {settings[key]!r}, wanted {value!r}: templora computes no other "
+                          "kind")
     del settings["encoder_model"]
     return settings
 
@@ -110,7 +117,8 @@ def encoder_settings(encoder: Path) -> dict:
     found = {**ENCODER_DEFAULTS, **read_json(encoder / "config.json")}
     absent = [key for key in ENCODER_KEYS if key not in found]
     if absent:
-        raise Refused(f"{encoder / 'config.json'}: {', '.join(absent)}: missing, wanted the config.json of an XLM-R encoder")
+        raise Refused(f"{encoder / 'config.json'}: {', '.join(absent)}: missing, wanted the config.json of an XLM-R "
+                      "encoder")
     return {key: found[key] for key in ENCODER_KEYS}
 
 

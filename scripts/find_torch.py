@@ -54,7 +54,8 @@ def other_pythons():
         program = shutil.which(name)
         if not program:
             continue
-        code = "import importlib.util as u; s = u.find_spec('torch'); print(s.submodule_search_locations[0] if s else '')"
+        code = ("import importlib.util as u; s = u.find_spec('torch'); "
+                "print(s.submodule_search_locations[0] if s else '')")
         done = subprocess.run([program, "-c", code], capture_output=True, text=True, check=False)
         if done.returncode == 0 and done.stdout.strip():
             yield done.stdout.strip()

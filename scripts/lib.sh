@@ -161,7 +161,8 @@ is_built() {
   shift
   [ -e "$stamp" ] && [ "$(< "$stamp")" = "$(build_key)" ] || return 1
   # Folders count too: a file that was removed makes its folder newer.
-  [ -z "$(cd "$root" && find "$@" -newer "$stamp" -not -name '*.pyc' -not -name __pycache__ -print -quit 2> /dev/null)" ]
+  [ -z "$(cd "$root" &&
+    find "$@" -newer "$stamp" -not -name '*.pyc' -not -name __pycache__ -print -quit 2> /dev/null)" ]
 }
 
 program_sources=(CMakeLists.txt cmake libtemplora experiments scripts/find_torch.py)

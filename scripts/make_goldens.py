@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Makes tests/goldens from transformers, PEFT and torch on small random models.
 
-    python scripts/make_goldens.py [model] [lora] [loop] [official] [decode] [prompts] [translation] [shipped] [bleu] [comet] [families]
+    python scripts/make_goldens.py [model] [lora] [loop] [official] [decode] [prompts] [translation] [shipped] \
+        [bleu] [comet] [families]
 
-Needs transformers 4.57, peft and torch (scripts/parity makes such an environment); `families` is made by transformers 5.24
-(scripts/reference_python.py --transformers 5) and only when it is named. All of it runs on one thread in float32 with eager
-attention. Layouts of the files: docs of each maker in scripts/reference.
-`bleu` and `comet` are made only when they are named: they also need sacrebleu 2.6.0, and unbabel-comet 2.2.7
-(docs/comet.md says how to install it).
+Needs transformers 4.57, peft and torch (scripts/parity makes such an environment); `families` is made by transformers
+5.24 (scripts/reference_python.py --transformers 5) and only when it is named. All of it runs on one thread in float32
+with eager attention. Layouts of the files: docs of each maker in scripts/reference. `bleu` and `comet` are made only
+when they are named: they also need sacrebleu 2.6.0, and unbabel-comet 2.2.7 (docs/comet.md says how to install it).
 """
 
 import json
@@ -31,7 +31,8 @@ def main() -> int:
         return 2
     wanted = "5.24." if kinds == ["families"] else "4.57."
     if not transformers.__version__.startswith(wanted):
-        print(f"make_goldens: transformers {transformers.__version__}, wanted {wanted}x for {' '.join(kinds)}", file=sys.stderr)
+        print(f"make_goldens: transformers {transformers.__version__}, wanted {wanted}x for {' '.join(kinds)}",
+              file=sys.stderr)
         return 2
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()

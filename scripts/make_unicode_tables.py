@@ -64,7 +64,8 @@ def main() -> int:
     categories = {name: regex.compile(rf"\p{{{letter}}}")
                   for name, letter in (("kPunctuation", "P"), ("kSymbols", "S"), ("kNumbers", "N"))}
     tables = {name: edges(pattern.match) for name, pattern in categories.items()}
-    # Alone before a sigma a character is looked through or it is not cased; after a letter it is cased or looked through.
+    # Alone before a sigma a character is looked through or it is not cased; after a letter it is cased or looked
+    # through.
     tables["kCased"] = edges(lambda char: ends_word(char))
     tables["kCaseIgnorable"] = edges(lambda char: ends_word("a" + char) and not ends_word(char))
     text = ["// Made by scripts/make_unicode_tables.py, not by hand: categories of the Python package regex",

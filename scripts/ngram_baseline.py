@@ -157,7 +157,8 @@ def main():
 
     validation = json.loads(Path(options.split).read_text())["data"]["validation"]
     names = [entry.rsplit("/", 1)[-1] for entry in validation]
-    print(f"\n| book | bytes | tokens | xz -9, bits/byte | {options.order}-gram, bits/byte |\n| --- | ---: | ---: | ---: | ---: |")
+    print(f"\n| book | bytes | tokens | xz -9, bits/byte | {options.order}-gram, bits/byte |\n| --- | ---: | ---: | "
+          "---: | ---: |")
     sums = np.zeros(4)
     for name in names:
         text = read_text(Path(options.books) / name)

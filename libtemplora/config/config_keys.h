@@ -136,7 +136,8 @@ void visit_fields(LoraConfig& c, Visitor&& v) {
         .of(kPerplexity)
         .refused_by(kGeneration | kTranslation)
         .hashed_for(kGeneration | kTranslation));
-  v("save_final", c.save_final, FieldInfo{"write each document's last adapter as a PEFT folder, adapters/<book index>"});
+  v("save_final", c.save_final,
+    FieldInfo{"write each document's last adapter as a PEFT folder, adapters/<book index>"});
 }
 
 template <class Visitor>
@@ -294,7 +295,8 @@ void visit_fields(GenerateConfig& c, Visitor&& v) {
         .hashed_for(kTranslation));
   v("snapshot_every_chunks", c.snapshot_every_chunks,
     FieldInfo{
-        "generation: keep what is needed to branch off there, snapshots/<chunk>, the adapter as a PEFT folder; 0: never",
+        "generation: keep what is needed to branch off there, snapshots/<chunk>, the adapter as a PEFT folder; "
+        "0: never",
         "chunks", 0}
         .of(kGeneration)
         .is(Role::bookkeeping));

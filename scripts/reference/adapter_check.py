@@ -17,7 +17,8 @@ def check_adapter(folder: Path, model_folder: Path) -> bool:
     config = json.loads((folder / "adapter_config.json").read_text())
     model = open_adapter(load_model(model_folder), folder)
     held = dict(lora_parameters(model))
-    wrong = [f"{name}: only in {'the file' if name in saved else 'PEFT'}" for name in sorted(saved.keys() ^ held.keys())]
+    wrong = [f"{name}: only in {'the file' if name in saved else 'PEFT'}"
+             for name in sorted(saved.keys() ^ held.keys())]
     wrong += [f"{name}: other values" for name in sorted(saved.keys() & held.keys())
               if saved[name].shape != held[name].shape or not torch.equal(saved[name].float(), held[name].detach())]
     ids = torch.randint(0, model.config.vocab_size, (1, 32), generator=torch.Generator().manual_seed(0))

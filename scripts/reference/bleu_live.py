@@ -38,7 +38,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "cases.json"
         write(path, cases)
-        done = subprocess.run([args.program, "[parity]"], env={**os.environ, "TEMPLORA_BLEU_CASES": str(path)}, check=False)
+        done = subprocess.run([args.program, "[parity]"], env={**os.environ, "TEMPLORA_BLEU_CASES": str(path)},
+                              check=False)
     return 1 if done.returncode else 0
 
 

@@ -48,7 +48,8 @@ ODD = [
     "emoji 🙂🙃 and 👩‍👩‍👧", "unknown ꙮ꙯ჯჰ letters", "ꙮ", "ꙮ中ꙮ", "zero\u200bwidth", "bell\u0007here", "soft\u00adhyphen",
     "<s>", "</s>", "<pad>", "<unk>", "<mask>", "before<pad>after", "a <mask> b", "a  <mask>  b", "x<s>y</s>z", " <s> ",
     "<pad><pad>", "<unk> is unknown", "< s >", "&lt;s&gt;", "<S>", "<s", "word <pad> word <pad> end", "中<mask>文",
-    "\u2028separator\u2029", "trailing space ", " leading space", "ALL CAPS", "x" * 70, "".join(pair[0] for pair in PAIRS[:20]), "ab " * 90,
+    "\u2028separator\u2029", "trailing space ", " leading space", "ALL CAPS", "x" * 70,
+    "".join(pair[0] for pair in PAIRS[:20]), "ab " * 90,
     "e\u0301e\u0301e\u0301", "한국어", "\ufeffmark",
 ]
 
@@ -56,7 +57,8 @@ ODD = [
 def normalization_rules() -> str:
     """A small part of what XLM-R's sentencepiece model does to characters (its full table has 240 KB)."""
     rules = {}
-    for code in [0x09, 0x0A, 0x0D, 0xA0, 0x200B, 0x2028, 0x2029, 0x202F, 0x205F, 0x3000, 0xFEFF, *range(0x2000, 0x200B)]:
+    for code in [0x09, 0x0A, 0x0D, 0xA0, 0x200B, 0x2028, 0x2029, 0x202F, 0x205F, 0x3000, 0xFEFF,
+                 *range(0x2000, 0x200B)]:
         rules[(code,)] = (0x20,)
     for code in [*range(0x01, 0x09), *range(0x0E, 0x20), 0x7F]:
         rules[(code,)] = ()
@@ -73,7 +75,8 @@ def normalization_rules() -> str:
         made = unicodedata.normalize("NFKC", chr(code) + "\uff9e")
         if len(made) == 1:
             rules[(code, 0xFF9E)] = (ord(made),)
-    lines = [" ".join(f"{c:X}" for c in key) + "\t" + " ".join(f"{c:X}" for c in value) for key, value in sorted(rules.items())]
+    lines = [" ".join(f"{c:X}" for c in key) + "\t" + " ".join(f"{c:X}" for c in value)
+             for key, value in sorted(rules.items())]
     return "\n".join(lines) + "\n"
 
 

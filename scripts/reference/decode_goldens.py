@@ -8,7 +8,8 @@ from transformers.generation import logits_process
 
 from .models import SMALL, load_model
 
-MODELS = ["llama2", "gqa", "head_dim", "tied", "attention_bias", "mlp_bias", "linear", "llama3", "yarn_mscale", "mistral"]
+MODELS = ["llama2", "gqa", "head_dim", "tied", "attention_bias", "mlp_bias", "linear", "llama3", "yarn_mscale",
+          "mistral"]
 LENGTHS = [3, 17, 30]
 PROCESSORS = [
     dict(temperature=0.7), dict(temperature=1.3, top_k=5), dict(top_p=0.8), dict(top_p=0.3), dict(min_p=0.1),

@@ -1,6 +1,7 @@
 """Compares greedy decoding with transformers' generate, token for token, on fresh random models.
 
-    PYTHONPATH=scripts python -m reference.decode_live [--prompts 200] [--seed N] [--bench build/bench_decode] [--model DIR ...] [--no-random]
+    PYTHONPATH=scripts python -m reference.decode_live [--prompts 200] [--seed N] [--bench build/bench_decode] \
+        [--model DIR ...] [--no-random]
 
 Half of the prompts of each model go in one batch of unequal lengths whose cache has to grow, half go alone; each
 with and without a repetition penalty, in float64 and in float32. In float64 every token has to be equal. In
@@ -87,7 +88,8 @@ def compare(name, folder, dtype, bench, count, seed):
                     allowed = dtype != "float64" and gap < TIE
                     ties += allowed
                     wrong += not allowed
-                    print(f"  {name}, {dtype}, penalty {penalty}: token {at} is {own[at]}, wanted {wanted[at]}; the two "
+                    print(f"  {name}, {dtype}, penalty {penalty}: token {at} is {own[at]}, wanted {wanted[at]}; the "
+                          "two "
                           f"best logits are {gap:.1e} apart{' (allowed)' if allowed else ''}")
     return tokens, equal, ties, wrong
 
@@ -97,7 +99,8 @@ def main():
     parser.add_argument("--prompts", type=int, default=200, help="of all models together (default 200)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--bench", type=Path, default=ROOT / "build" / "bench_decode")
-    parser.add_argument("--model", type=Path, action="append", default=[], help="a model folder, before the random ones")
+    parser.add_argument("--model", type=Path, action="append", default=[],
+                        help="a model folder, before the random ones")
     parser.add_argument("--no-random", action="store_true", help="the models of --model alone")
     args = parser.parse_args()
     if args.no_random and not args.model:
@@ -117,9 +120,11 @@ def main():
             save_model(random_model(args.seed + number, **{**COMMON, **settings}), folders[name])
         for name, folder in folders.items():
             for dtype in ("float64", "float32"):
-                tokens, equal, ties, wrong = compare(name, folder, dtype, args.bench, args.prompts // len(folders), args.seed)
+                tokens, equal, ties, wrong = compare(name, folder, dtype, args.bench, args.prompts // len(folders),
+                                                     args.seed)
                 failed += wrong
-                print(f"{name}, {dtype}: {tokens} tokens, {equal} texts equal, {ties} part at a near tie, {wrong} differ")
+                print(f"{name}, {dtype}: {tokens} tokens, {equal} texts equal, {ties} part at a near tie, {wrong} "
+                      "differ")
     return 1 if failed else 0
 
 

@@ -1,8 +1,9 @@
-"""Goldens of the model families and of config.json's contradictions, made by transformers 5: one small folder a variant.
+"""Goldens of the model families and of config.json's contradictions, made by transformers 5: one small folder a
+variant.
 
 root/<name>/: the model in bfloat16, adapter/ (PEFT), expected.safetensors (input_ids, logits, loss and grad.<PEFT name>
-with the adapter on), all in float32 after upcasting. index.json: greedy texts (float64) and ten chunks of the loop, which
-starts from the same adapter.
+with the adapter on), all in float32 after upcasting. index.json: greedy texts (float64) and ten chunks of the loop,
+which starts from the same adapter.
 """
 
 import shutil
@@ -25,13 +26,15 @@ TOKENS, LABELLED, RANK, ALPHA = 40, 20, 2, 4
 SMALL = dict(vocab_size=48, hidden_size=24, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
              num_key_value_heads=1, max_position_embeddings=128, initializer_range=0.15, tie_word_embeddings=False,
              bos_token_id=1, eos_token_id=2, pad_token_id=None)
-LOOP = {**DEFAULTS, "window.chunk_tokens": 12, "window.context_tokens": 20, "window.first_chunk_tokens": 12, "train.prefix_tokens": 20,
+LOOP = {**DEFAULTS, "window.chunk_tokens": 12, "window.context_tokens": 20, "window.first_chunk_tokens": 12,
+        "train.prefix_tokens": 20,
         "train.learning_rate": 1e-2}
 FUSED_TARGETS = ["qkv_proj", "o_proj", "gate_up_proj", "down_proj"]
 LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
           "original_max_position_embeddings": 32}
 YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32, "attention_factor": 1.1}
-BY_TYPE = {"full_attention": {**YARN, "rope_theta": 20000.0}, "sliding_attention": {"rope_type": "default", "rope_theta": 3000.0}}
+BY_TYPE = {"full_attention": {**YARN, "rope_theta": 20000.0},
+           "sliding_attention": {"rope_type": "default", "rope_theta": 3000.0}}
 
 # Each variant: model_type, settings of the config, keys that config.json then loses and gains.
 VARIANTS = {
@@ -49,8 +52,10 @@ VARIANTS = {
     "smollm3_window": dict(type="smollm3", drop=("layer_types", "tie_word_embeddings"), settings=dict(
         tie_word_embeddings=True, no_rope_layers=[1, 0], use_sliding_window=True, sliding_window=9, mlp_bias=True)),
     "olmo2": dict(type="olmo2", settings=dict(num_attention_heads=4, num_key_value_heads=2)),
-    "olmo3": dict(type="olmo3", settings=dict(num_hidden_layers=4, sliding_window=8, rope_parameters=BY_TYPE), drop=("layer_types",)),
-    "olmo3_rope_scaling": dict(type="olmo3", settings=dict(sliding_window=8, layer_types=["sliding_attention", "full_attention"]),
+    "olmo3": dict(type="olmo3", settings=dict(num_hidden_layers=4, sliding_window=8, rope_parameters=BY_TYPE),
+                  drop=("layer_types",)),
+    "olmo3_rope_scaling": dict(type="olmo3", settings=dict(sliding_window=8,
+                                                           layer_types=["sliding_attention", "full_attention"]),
                                drop=("rope_parameters",), add=dict(rope_theta=500000.0, rope_scaling=YARN)),
     "phi3": dict(type="phi3", settings=dict(num_attention_heads=4, num_key_value_heads=2)),
     "phi3_window": dict(type="phi3", settings=dict(sliding_window=7)),
@@ -114,9 +119,12 @@ def make(root: Path, seed: int) -> dict:
 
         prompts = [ids[:3].tolist(), ids[5:22].tolist()]
         texts = [greedy(load_model(folder, torch.float64), prompt, [], max_new_tokens=20) for prompt in prompts]
-        chunks, loop_rounding = loop_chunks(folder, phrase_stream(10 * LOOP["window.chunk_tokens"], SMALL["vocab_size"], seed + number, phrases=2))
-        entries.append({"name": name, "float32_rounding": finite(max(rounding, grad_rounding)), "loop_rounding": finite(loop_rounding),
+        chunks, loop_rounding = loop_chunks(folder, phrase_stream(10 * LOOP["window.chunk_tokens"], SMALL["vocab_size"],
+                                                                  seed + number, phrases=2))
+        entries.append({"name": name, "float32_rounding": finite(max(rounding, grad_rounding)),
+                        "loop_rounding": finite(loop_rounding),
                         "tolerance": 1e-5, "prompts": prompts, "texts": texts,
-                        "tokens": phrase_stream(10 * LOOP["window.chunk_tokens"], SMALL["vocab_size"], seed + number, phrases=2).tolist(),
+                        "tokens": phrase_stream(10 * LOOP["window.chunk_tokens"], SMALL["vocab_size"], seed + number,
+                                                phrases=2).tolist(),
                         "chunks": chunks})
     return {"rank": RANK, "alpha": ALPHA, "labelled_tokens": LABELLED, "loop": LOOP, "variants": entries}

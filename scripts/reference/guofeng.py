@@ -61,7 +61,8 @@ def translate(model, text: GuoFengText, record: dict, memory: list[dict], stops:
             continue
         prompt, reference = text.prompt(context + seen, pair["zh"]), text.reference(pair["en"])
         ids, gaps = generate(model, prompt, stops, settings)
-        answer = {"ids": ids, "text": text.clean(text.tokenizer.decode(ids)), "gaps": gaps, "prompt_tokens": len(prompt),
+        answer = {"ids": ids, "text": text.clean(text.tokenizer.decode(ids)), "gaps": gaps,
+                  "prompt_tokens": len(prompt),
                   "reference_tokens": len(reference), "nll": reference_nll(model, prompt, reference)}
         answers.append(answer)
         seen.append({"zh": pair["zh"], "en": answer["text"] if own else pair["en"]})

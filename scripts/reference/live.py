@@ -95,7 +95,8 @@ def compare(name: str, ours: dict, reference: list[dict], rounding: float, print
     apart = {key: worst([c[key] for c in chunks], [r[key] for r in reference]) for key in ("base_nll", "lora_nll")}
     layout = all(worst([c[key] for c in chunks], [r[key] for r in reference]) == 0
                  for key in ("first_token", "tokens") + (() if printed else ("scored_tokens", "adapter_version")))
-    losses = worst([loss for c in chunks for loss in c["train_loss"]], [loss for r in reference for loss in r["train_loss"]])
+    losses = worst([loss for c in chunks for loss in c["train_loss"]],
+                   [loss for r in reference for loss in r["train_loss"]])
     moved = max(abs(r["lora_nll"] - r["base_nll"]) for r in reference)
     good = layout and max(apart.values()) <= NLL_TOLERANCE and losses < TOKEN_TOLERANCE
     line = (f"{name:10} {len(reference):3} chunks  base {apart['base_nll']:.1e}  lora {apart['lora_nll']:.1e}  "

@@ -1,4 +1,5 @@
-"""Runs templora and the reference loop of transformers 5 and PEFT on a model folder and a book, and compares every chunk.
+"""Runs templora and the reference loop of transformers 5 and PEFT on a model folder and a book, and compares every
+chunk.
 
 Called by scripts/parity --book, which finds or makes the environment. Everything in float32. Token by token the base
 model's NLLs are compared too: they are its logits at the tokens of the book. Exit codes: 0 all within tolerance, 1 not,
@@ -46,7 +47,8 @@ def main() -> int:
                 "window.context_tokens": args.context_tokens, "train.prefix_tokens": args.context_tokens,
                 "train.learning_rate": args.learning_rate}
     print(f"{args.model.name}, {args.book.name}: {len(ids)} tokens, torch {torch.__version__}, transformers "
-          f"{transformers.__version__}, {args.threads} threads; tolerance of a chunk's mean NLL {NLL_TOLERANCE}", flush=True)
+          f"{transformers.__version__}, {args.threads} threads; tolerance of a chunk's mean NLL {NLL_TOLERANCE}",
+          flush=True)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         model = load_model(args.model)
@@ -54,8 +56,10 @@ def main() -> int:
         save_adapter(new_adapter(model, 1, RANK, ALPHA, targets), folder / "adapter", str(args.model.absolute()))
         config = nested({
             "experiment": "perplexity", "seed": 1, "model.path": str(args.model.absolute()), "model.dtype": "float32",
-            "model.device": "cpu", "data.books": [str(args.book.absolute())], "data.max_tokens": count, "lora.rank": RANK,
-            "lora.alpha": ALPHA, "lora.dropout": 0.0, "lora.targets": targets, "lora.init_from": str(folder / "adapter"),
+            "model.device": "cpu", "data.books": [str(args.book.absolute())], "data.max_tokens": count,
+            "lora.rank": RANK,
+            "lora.alpha": ALPHA, "lora.dropout": 0.0, "lora.targets": targets,
+            "lora.init_from": str(folder / "adapter"),
             "run.threads": args.threads, **settings})
         started = time.monotonic()
         ours = run_templora(args.templora.absolute(), folder, config)

@@ -81,16 +81,19 @@ def make_model(folder: Path, text: GuoFengText, records: list[dict], vocab: int,
 def run_templora(program: Path, folder: Path, name: str, config: dict) -> tuple[list[dict], dict, float]:
     (folder / f"{name}.json").write_text(json.dumps(config, indent=2) + "\n")
     began = time.monotonic()
-    done = subprocess.run([program, "run", folder / f"{name}.json", "--out", folder / f"run-{name}"], capture_output=True,
+    done = subprocess.run([program, "run", folder / f"{name}.json", "--out", folder / f"run-{name}"],
+                          capture_output=True,
                           text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"parity: {program.name} ended with {done.returncode}: {done.stderr.strip().splitlines()[-1:]}")
+        raise SystemExit(f"parity: {program.name} ended with {done.returncode}: "
+                         f"{done.stderr.strip().splitlines()[-1:]}")
     pairs = [json.loads(line) for line in (folder / f"run-{name}" / "pairs.jsonl").read_text().splitlines()]
     return pairs, json.loads((folder / f"run-{name}" / "summary.json").read_text()), time.monotonic() - began
 
 
 def scores_apart(summary: dict, answers: dict[str, list[tuple[str, str]]]) -> float:
-    """Largest difference of BLEU, chrF2 (0–100) and the released script's BLEU to sacrebleu's of the reference's texts."""
+    """Largest difference of BLEU, chrF2 (0–100) and the released script's BLEU to sacrebleu's of the reference's
+    texts."""
     try:
         import sacrebleu
     except ImportError:
@@ -100,7 +103,8 @@ def scores_apart(summary: dict, answers: dict[str, list[tuple[str, str]]]) -> fl
         hypotheses, references = [text for text, _ in texts], [[en for _, en in texts]]
         ours = summary["all"][who]
         bleu, chrf = sacrebleu.metrics.BLEU(), sacrebleu.metrics.CHRF()
-        plain = sacrebleu.metrics.BLEU(smooth_method="none").corpus_score(hypotheses, [[en.strip() for en in references[0]]])
+        plain = sacrebleu.metrics.BLEU(smooth_method="none").corpus_score(hypotheses,
+                                                                          [[en.strip() for en in references[0]]])
         worst = max(worst, abs(ours["bleu"] - bleu.corpus_score(hypotheses, references).score),
                     abs(ours["chrf2"] - chrf.corpus_score(hypotheses, references).score),
                     abs(100 * ours["released_bleu"] - plain.score))
@@ -119,7 +123,8 @@ def run_case(name: str, args, folder: Path, tokenizer, novels: list[tuple[str, l
         "data.novels": [str(path) for path in args.novels], "data.max_chunks": args.chunks,
         "translation.context": settings["context"], "translation.history": settings["history"],
         "translation.tokenization": "official" if official else "corrected",
-        "generate.max_new_tokens": settings["max_new_tokens"], "generate.repetition_penalty": settings["repetition_penalty"],
+        "generate.max_new_tokens": settings["max_new_tokens"],
+        "generate.repetition_penalty": settings["repetition_penalty"],
         "lora.rank": RANK, "lora.alpha": ALPHA, "lora.dropout": 0.0, "lora.init_from": str(folder / "adapter"),
         "run.threads": 1, **{key: value for key, value in settings.items() if key.startswith("train.")}})
     ours, summary, seconds = run_templora(args.templora, folder, name, config)
@@ -156,8 +161,9 @@ def run_case(name: str, args, folder: Path, tokenizer, novels: list[tuple[str, l
     scores = "not compared" if math.isnan(apart) else f"apart {apart:.1e}"
     good = worst <= NLL_TOLERANCE and wrong == 0 and not apart > SCORE_TOLERANCE
     verdict = "TOO FAR" if not good else "ok" if moved >= 0.03 else "PROVES NOTHING: the adapter moved too little"
-    print(f"{name:14} {same} of {same + ties + wrong} texts equal ({stopped} stopped), {ties} ties, {wrong} wrong  NLL {worst:.1e} "
-          f"(moved by {moved:.2f})  BLEU {summary['all']['base']['bleu']:.3f} / {summary['all']['lora']['bleu']:.3f}, scores "
+    print(f"{name:14} {same} of {same + ties + wrong} texts equal ({stopped} stopped), {ties} ties, {wrong} wrong  "
+          f"NLL {worst:.1e} (moved by {moved:.2f})  BLEU {summary['all']['base']['bleu']:.3f} / "
+          f"{summary['all']['lora']['bleu']:.3f}, scores "
           f"{scores}  {seconds:.0f} s, reference {reference_seconds:.0f} s  {verdict}", flush=True)
     return verdict == "ok"
 

@@ -88,7 +88,8 @@ def make(root: Path, seed: int) -> dict:
         if sum(abs(m) >= 0.05 for m in moved) < 6 or rounding > 2e-5:
             raise ValueError(f"loop {name}: moved {moved}, rounding {rounding:.1e}: a useless golden")
         variants.append({"name": name, "tokens": count, "settings": {**DEFAULTS, **changes},
-                         "float32_rounding": rounding, "tolerance": TOLERANCES.get(name, 1e-4), "chunks": rounded(rows)})
+                         "float32_rounding": rounding, "tolerance": TOLERANCES.get(name, 1e-4),
+                         "chunks": rounded(rows)})
     (root / "expected.json").write_text(
         "{\"variants\": [\n" + ",\n".join(json.dumps(v, separators=(",", ":")) for v in variants) + "\n]}\n")
     return {"model": "loop/model", "adapter": "loop/adapter", "rank": 4, "alpha": 16,

@@ -37,7 +37,8 @@ def make(root: Path, seed: int) -> dict:
     for number, (name, variant) in enumerate(ADAPTERS.items()):
         folder = root / name
         shutil.rmtree(folder, ignore_errors=True)
-        adapter = new_adapter(load_model(model_folder), seed + number, rank=4, alpha=8, b_std=0.15, **variant["adapter"])
+        adapter = new_adapter(load_model(model_folder), seed + number, rank=4, alpha=8, b_std=0.15,
+                              **variant["adapter"])
         save_adapter(adapter, folder, "../../model/gqa")
         ids = torch.randint(0, SMALL["vocab_size"], (TOKENS,), generator=torch.Generator().manual_seed(seed + number))
         labels = ids.clone()

@@ -1,4 +1,5 @@
-"""Made-up novels in GuoFeng's format: the same few names and phrases come again, so that an adapter has something to learn."""
+"""Made-up novels in GuoFeng's format: the same few names and phrases come again, so that an adapter has something to
+learn."""
 
 import random
 

@@ -9,7 +9,8 @@ from safetensors.torch import save_file
 from .models import SMALL, finite, logits_of, random_model, save_model, spread
 
 # Each variant: what it covers, settings of the config, lengths of the sequences, and hand edits of config.json.
-OLD_KEYS = ("head_dim", "rope_theta", "rope_scaling", "attention_bias", "mlp_bias", "attention_dropout", "pretraining_tp")
+OLD_KEYS = ("head_dim", "rope_theta", "rope_scaling", "attention_bias", "mlp_bias", "attention_dropout",
+            "pretraining_tp")
 LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
           "original_max_position_embeddings": 32}
 YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32}

@@ -18,7 +18,8 @@ MODEL = dict(vocab_size=256, hidden_size=32, intermediate_size=64, num_hidden_la
              num_key_value_heads=2, max_position_embeddings=1024, initializer_range=0.12)
 TOKENS, CHUNK, PREFIX, RATE = 4500, 512, 512, 3e-3
 LOOP = {"window.first_chunk_tokens": 1024, "window.chunk_tokens": CHUNK, "window.context_tokens": PREFIX,
-        "train.prefix_tokens": PREFIX, "train.learning_rate": RATE, "train.warmup_steps": None, "train.warmup_chunks": 2}
+        "train.prefix_tokens": PREFIX, "train.learning_rate": RATE, "train.warmup_steps": None,
+        "train.warmup_chunks": 2}
 DOCUMENTS = {"long": TOKENS, "three_chunks": 1700, "one_chunk": 1000, "below_chunk": 400}
 
 
@@ -38,7 +39,8 @@ def make(root: Path, seed: int) -> dict:
         rounding = max(abs(results[0][key] - results[1][key]) for key in ("base_ppl", "lora_ppl"))
         # The loop of temp_lora.py under the same settings is written independently: both must agree.
         loop = run_loop(open_adapter(load_model(root / "model"), root / "adapter"), tokens[:count], LOOP)
-        apart = max(abs(a.record()["lora_nll"] - b["lora_nll"]) for a, b in zip(loop, results[0]["chunks"], strict=True))
+        apart = max(abs(a.record()["lora_nll"] - b["lora_nll"])
+                    for a, b in zip(loop, results[0]["chunks"], strict=True))
         if apart > 1e-5:
             raise ValueError(f"official {name}: the two references are {apart:.1e} apart")
         if rounding > 2e-4:

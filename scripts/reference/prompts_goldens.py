@@ -52,7 +52,8 @@ def make_shared(root: Path) -> None:
                 chunks = []
                 for record in records:
                     made = streams(text, record["contexts"][context], record["inference"])
-                    chunks.append({"prompts": fnv(sum(made["prompts"], [])), "references": fnv(sum(made["references"], [])),
+                    chunks.append({"prompts": fnv(sum(made["prompts"], [])),
+                                   "references": fnv(sum(made["references"], [])),
                                    "lesson": fnv(made["lesson"]), "labelled": made["labelled"]})
                 entries.append({"novel": novel, "context": context, "official": official, "chunks": chunks})
     lines = ",\n".join(json.dumps(entry, separators=(",", ":")) for entry in entries)
@@ -73,7 +74,8 @@ def make(root: Path, seed: int) -> dict:
             cases.append({"tokenizer": folder, "template": template, "official": official, **made})
     lines = ",\n".join(json.dumps(case, separators=(",", ":")) for case in cases)
     (root / "expected.json").write_text(
-        "{\"context\": " + json.dumps(context) + ",\n\"chunk\": " + json.dumps(chunk) + ",\n\"cases\": [\n" + lines + "\n]}\n",
+        "{\"context\": " + json.dumps(context) + ",\n\"chunk\": " + json.dumps(chunk) + ",\n"
+        "\"cases\": [\n" + lines + "\n]}\n",
         encoding="utf-8")
     if (SHARED / "tokenizers" / "yi-6b-chat").exists():
         make_shared(root)

@@ -1,9 +1,9 @@
 """What the released code prints for one document, by its own formulas (dropout 0), on transformers and PEFT.
 
 Differences to temp_lora.py: windows with labels and the library's own loss; the first chunk has 1024 tokens
-whatever the chunk size is and yet weighs chunk_tokens; chunks are scored on the training window; the schedule is the library's
-constant one with warm-up, advanced once a chunk after its training, so that chunk 0 trains at rate 0; the printed
-number is the token-weighted mean of the chunks' perplexities.
+whatever the chunk size is and yet weighs chunk_tokens; chunks are scored on the training window; the schedule is the
+library's constant one with warm-up, advanced once a chunk after its training, so that chunk 0 trains at rate 0; the
+printed number is the token-weighted mean of the chunks' perplexities.
 """
 
 import math

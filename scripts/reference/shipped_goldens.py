@@ -15,11 +15,15 @@ from .models import load_model
 MODEL = Path(__file__).resolve().parents[2] / "models" / "small-6m"
 TEXT = """CHAPTER I. The Old House
 
-It was late in the evening of the 3rd of October, 1871, when the carriage stopped before the gate. "You are expected, sir,"
-said the servant -- an old man with a lantern -- "but nobody thought that you would come in such weather!" He led the way
-through the garden; the rain had not ceased since noon, and the path, which nobody had swept for years, was deep in leaves.
+It was late in the evening of the 3rd of October, 1871, when the carriage stopped before the gate. \
+"You are expected, sir,"
+said the servant -- an old man with a lantern -- "but nobody thought that you would come in such weather!" He led the \
+way
+through the garden; the rain had not ceased since noon, and the path, which nobody had swept for years, was deep in \
+leaves.
 
-“Café, naïve, œuvre,” read the visitor from a torn page upon the table; then he laughed. ½ of it was gone: 中文 stood below.\t(The end.)
+“Café, naïve, œuvre,” read the visitor from a torn page upon the table; then he laughed. ½ of it was gone: \
+中文 stood below.\t(The end.)
 """
 
 

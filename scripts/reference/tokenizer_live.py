@@ -158,7 +158,8 @@ def compare(program, folder, kinds, files, empty):
                 )
         megabytes = sum(len(piece.encode()) for piece in pieces) / 1e6
         print(
-            f"| {folder.name} | {kind} | {megabytes:.1f} | {sum(map(len, theirs)):,} | {wrong} of {len(pieces)} | {megabytes / seconds:.1f} "
+            f"| {folder.name} | {kind} | {megabytes:.1f} | {sum(map(len, theirs)):,} | {wrong} of {len(pieces)} | "
+            f"{megabytes / seconds:.1f} "
             f"| {megabytes / peer:.1f} |" + (f" {first}" if first else ""),
             flush=True,
         )
@@ -191,7 +192,8 @@ def main():
         lines = [line for pieces in kinds.values() for piece in pieces[:12] for line in piece.splitlines()]
         goldens.corpus = lambda: lines
         print(
-            "| tokenizer | text | MB | tokens | different pieces | templora MB/s | tokenizers MB/s |\n| --- | --- | ---: | ---: | ---: | ---: | ---: |"
+            "| tokenizer | text | MB | tokens | different pieces | templora MB/s | tokenizers MB/s |\n| --- | --- | "
+            "---: | ---: | ---: | ---: | ---: |"
         )
         if wanted != [""]:
             for family, tokenizer, config, _, _, change in goldens.families():

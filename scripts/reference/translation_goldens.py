@@ -1,4 +1,5 @@
-"""Goldens of the translation experiment: a small model, two made-up novels, and what the released loop makes of them."""
+"""Goldens of the translation experiment: a small model, two made-up novels, and what the released loop makes of
+them."""
 
 import json
 import shutil
@@ -73,9 +74,11 @@ def make(root: Path, seed: int) -> dict:
             raise ValueError(f"translation {name}: a useless golden")
         for answer in answers:
             answer["smallest_gap"] = min(answer.pop("gaps"))
-        variants.append({"name": name, "settings": {**SETTINGS, **changes}, "tokenizer": tokenizer, "template": template,
+        variants.append({"name": name, "settings": {**SETTINGS, **changes}, "tokenizer": tokenizer,
+                         "template": template,
                          "official": official, "chunks": rounded(chunks)})
     (root / "expected.json").write_text(
-        "{\"variants\": [\n" + ",\n".join(json.dumps(v, separators=(",", ":")) for v in variants) + "\n]}\n", encoding="utf-8")
+        "{\"variants\": [\n" + ",\n".join(json.dumps(v, separators=(",", ":")) for v in variants) + "\n]}\n",
+        encoding="utf-8")
     return {"model": "translation/model", "adapter": "translation/adapter", "rank": 4, "alpha": 16,
             "novel": "translation/novel.train", "tolerance": 1e-4}

@@ -107,7 +107,8 @@ def stop(case, program, command, here):
     """Starts the run and stops it by a signal once it has written case["stop"] records."""
     out = here / command.split("--out ")[1].split()[0]
     for _ in range(TRIES):
-        with subprocess.Popen([program, *placed(command).split(" ")], cwd=here, env=ENVIRONMENT, stdin=subprocess.DEVNULL,
+        with subprocess.Popen([program, *placed(command).split(" ")], cwd=here, env=ENVIRONMENT,
+                              stdin=subprocess.DEVNULL,
                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as child:
             while child.poll() is None and records(out) < case["stop"]:
                 time.sleep(0.001)

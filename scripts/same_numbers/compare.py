@@ -8,15 +8,18 @@ import struct
 
 # What may differ between two runs of one program: times, what memory the process took, and names of versions.
 # Keys of JSON objects, and columns of CSV files (seconds_score too):
-TIME_KEYS = {"seconds", "phase_seconds", "chunk_seconds", "flops_per_s", "flops_per_s_all", "peak_rss_bytes", "templora_version"}
+TIME_KEYS = {"seconds", "phase_seconds", "chunk_seconds", "flops_per_s", "flops_per_s_all", "peak_rss_bytes",
+             "templora_version"}
 # Rows of a CSV file with one number a line, by its column "measure":
 TIME_MEASURES = re.compile(r"seconds|(seconds|peak)_.*")
 # Columns of tables in pages; the phases are columns of `templora report`'s cost tables:
-PHASES = """score_base score score_controls train_forward train_backward train_controls optimizer read recompute_base recompute
- staleness prompts base_prefill base_score base_decode lora_prefill lora_score lora_decode comet gradient prefill decode""".split()
+PHASES = """score_base score score_controls train_forward train_backward train_controls optimizer read recompute_base
+ recompute staleness prompts base_prefill base_score base_decode lora_prefill lora_score lora_decode comet
+ gradient prefill decode""".split()
 TIME_COLUMNS = {"seconds", "share", "achieved GFLOP/s", "peak, resident", "s / 1K tokens", "peak memory [MB]", *PHASES}
 # Words of pages around such a number:
-TIME_WORDS = re.compile(r"[\d.e-]+ [nµm]?s a token|seconds from [\d.e-]+ to [\d.e-]+ \([^)]*\)|Peak of the process: [\d.]+ GB"
+TIME_WORDS = re.compile(r"[\d.e-]+ [nµm]?s a token|seconds from [\d.e-]+ to [\d.e-]+ \([^)]*\)|Peak of the process: "
+                        r"[\d.]+ GB"
                         r"|(?<=, )[\d.]+ s(?=;)")
 # Files that hold nothing but who works and when, and those that differ where a signal came in another moment:
 SKIPPED_FILES = re.compile(r"lock|.*\.log")
@@ -109,7 +112,8 @@ def page_lines(old, new):
     def compare(one, other):
         at = next((i for i, (a, b) in enumerate(zip(one, other)) if a != b), min(len(one), len(other)))
         begin = max(0, at - 20)
-        yield "", json.dumps(one[begin:at + 40], ensure_ascii=False), json.dumps(other[begin:at + 40], ensure_ascii=False)
+        yield "", json.dumps(one[begin:at + 40], ensure_ascii=False), json.dumps(other[begin:at + 40],
+                                                                                 ensure_ascii=False)
     plain = csv_without_times if old.split("\n", 1)[0].count(",") > 5 else without_times
     yield from by_line(plain(old), plain(new), compare)
 
@@ -128,7 +132,8 @@ def tensors(data):
     size = struct.unpack("<Q", data[:8])[0]
     header = json.loads(data[8:8 + size])
     header.pop("__metadata__", None)
-    return {name: (item["dtype"], item["shape"], data[8 + size + item["data_offsets"][0]:8 + size + item["data_offsets"][1]])
+    return {name: (item["dtype"], item["shape"],
+                   data[8 + size + item["data_offsets"][0]:8 + size + item["data_offsets"][1]])
             for name, item in header.items()}
 
 
@@ -144,8 +149,8 @@ def safetensors(old, new):
 
 
 def run_record(old, new):
-    """A run.json. Keys of the config that only the new program knows are no difference where config_hash is the same: it
-    is made of the keys that are not at their defaults. effective_hash, which is made of all, is then another one."""
+    """A run.json. Keys of the config that only the new program knows are no difference where config_hash is the same:
+    it is made of the keys that are not at their defaults. effective_hash, which is made of all, is then another one."""
     one, other = read_json(old), read_json(new)
     added = [place for place, left, _ in values(one["config"], other["config"]) if left == "nothing"]
     for place, left, right in values(one, other):

@@ -87,7 +87,8 @@ def make_model(folder, family, dtype="F32", **settings):
     text += b" " * (-len(text) % 8)
     (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + b"".join(blobs))
     config = {"model_type": family, "vocab_size": VOCAB, "hidden_size": HIDDEN, "intermediate_size": FFN,
-              "num_hidden_layers": LAYERS, "num_attention_heads": HEADS, "num_key_value_heads": 2 if family == "phi3" else 1,
+              "num_hidden_layers": LAYERS, "num_attention_heads": HEADS, "num_key_value_heads": 2 if family == "phi3"
+              else 1,
               "head_dim": HEAD_DIM, "max_position_embeddings": 1024, "rms_norm_eps": 1e-5, "hidden_act": "silu",
               "bos_token_id": 1, "eos_token_id": 2, "tie_word_embeddings": False, **settings}
     (folder / "config.json").write_text(json.dumps(config, indent=1))

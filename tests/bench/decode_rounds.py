@@ -63,7 +63,8 @@ def measure(shape, executable, python, rounds, threads, context, new):
             plan["read_bytes_per_s"] = summary([read["bytes_per_s"] for read in plan["read"]])
     wanted = WANTED + [(name.replace("llama.cpp", "templora"), name, 1) for name, _ in beside]
     ratios = [{"fast": fast, "slow": slow, "wanted": wanted,
-               **speedup(found[slow]["seconds_a_token"], found[fast]["seconds_a_token"])} for fast, slow, wanted in wanted]
+               **speedup(found[slow]["seconds_a_token"], found[fast]["seconds_a_token"])}
+              for fast, slow, wanted in wanted]
     return {"context": context, "new": new, "plans": found, "ratios": ratios, "facts": facts}
 
 
@@ -78,5 +79,6 @@ def report(record):
                      f"{100 * plan['share_of_read']['median']:.0f} %" if read else ""])
     lines = [f"Greedy decoding after {record['context']} tokens, {record['new']} new ones; "
              f"kernels {record['facts']['templora']['isa']}:", "",
-             markdown_table(["decoding", "tokens a second (min-max)", "plain read of the weights", "share reached"], rows), ""]
+             markdown_table(["decoding", "tokens a second (min-max)", "plain read of the weights", "share reached"],
+                            rows), ""]
     return "\n".join([*lines, ratio_table(record["ratios"])])

@@ -43,7 +43,8 @@ class Shape:
 #: Too small to measure anything, enough to see that a benchmark runs.
 QUICK = Shape(layers=2, hidden=128, ffn=256, heads=4, vocab=1000, rank=8, chunk=32, context=96)
 #: SmolLM2-135M with a window of 1K.
-SMOLLM2_135M = Shape(layers=30, hidden=576, ffn=1536, heads=9, vocab=49152, rank=64, chunk=512, context=512, kv_heads=3, tied=1)
+SMOLLM2_135M = Shape(layers=30, hidden=576, ffn=1536, heads=9, vocab=49152, rank=64, chunk=512, context=512, kv_heads=3,
+                     tied=1)
 #: Llama2-7B with the window of the paper's main setting.
 LLAMA2_7B = Shape(layers=32, hidden=4096, ffn=11008, heads=32, vocab=32000, rank=64, chunk=1024, context=3072)
 

@@ -99,7 +99,8 @@ def decode(server, vocab, batch, context, count):
     if batch != 1:
         return {"error": "this peer decodes one sequence"}
     prompt = [(i * 37 + 11) % (vocab - 300) + 300 for i in range(context)]
-    answer = server.handle_completions({"prompt": prompt, "n_predict": count + 1, "temperature": 0.0, "ignore_eos": True,
+    answer = server.handle_completions({"prompt": prompt, "n_predict": count + 1, "temperature": 0.0,
+                                        "ignore_eos": True,
                                         "cache_prompt": False, "samplers": ["top_k"], "top_k": 1})
     timings = (answer if isinstance(answer, dict) else json.loads(answer))["timings"]
     return {"seconds": timings["predicted_ms"] / 1000 / timings["predicted_n"] * count, "tokens": count}

@@ -26,8 +26,10 @@ class Side:
 
     def __init__(self, name, command, preload=None):
         environment = dict(os.environ)
-        if preload and any(mark in str(preload) for mark in " :"):  # where the loader would cut the name, and say so only
-            raise BenchError(f"{preload}: a path with a space or a colon cannot be preloaded; put the checkout elsewhere")
+        # where the loader would cut the name, and say so only
+        if preload and any(mark in str(preload) for mark in " :"):
+            raise BenchError(f"{preload}: a path with a space or a colon cannot be preloaded; put the checkout "
+                             "elsewhere")
         if preload:
             environment["LD_PRELOAD"] = str(preload)
         else:

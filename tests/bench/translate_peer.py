@@ -41,7 +41,8 @@ def make_chunk(args):
 
     pairs = range(args.context_pairs, args.context_pairs + args.sentences)
     everything = args.context_pairs + args.sentences
-    return ([(text(pair + 1, pair), piece(5000 + pair, args.pair_tokens)) for pair in pairs], text(everything, everything),
+    return ([(text(pair + 1, pair), piece(5000 + pair, args.pair_tokens)) for pair in pairs],
+            text(everything, everything),
             args.sentences * args.pair_tokens)
 
 
@@ -82,7 +83,8 @@ def chunk(args, model, optimizer, made):
 def main():
     args = random_peer.parse_arguments(__doc__, CHUNK)
     model = build_model(args)
-    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=RATE, weight_decay=0.0, fused=True)
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=RATE, weight_decay=0.0,
+                                  fused=True)
     made = make_chunk(args)
     random_peer.serve(args, "chunk", lambda *mode: chunk(args, model, optimizer, made))
 

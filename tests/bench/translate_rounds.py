@@ -7,7 +7,8 @@ PEER = ROOT / "tests" / "bench" / "translate_peer.py"
 SHAPE = ("layers", "hidden", "ffn", "heads", "vocab", "rank", "epochs")
 CHUNK = {"sentences": 8, "context-pairs": 16, "pair-tokens": 24, "new": 32}
 # (mode of bench_translate, what it adds to the one before)
-PARTS = [("alone", "kernels: sentence by sentence, as the peer works"), ("prefill", "+ a prompt is read once, not twice"),
+PARTS = [("alone", "kernels: sentence by sentence, as the peer works"),
+         ("prefill", "+ a prompt is read once, not twice"),
          ("batch", "+ all sentences at once"), ("shared", "+ the prompts' common beginning is read once")]
 WANTED = 10  # of the issue that asked for the translation experiment
 
@@ -52,10 +53,12 @@ def report(record):
         step, times = record["step"].get(name), record["times"].get(name)
         rows.append([says[name], f"{record['answers'][name]['median']:.2f}", f"{step['median']:.2f}" if step else "",
                      f"{record['train'][name]['median']:.2f}",
-                     f"{record['seconds'][name]['median']:.2f} ({record['seconds'][name]['min']:.2f}-{record['seconds'][name]['max']:.2f})",
+                     f"{record['seconds'][name]['median']:.2f} "
+                     f"({record['seconds'][name]['min']:.2f}-{record['seconds'][name]['max']:.2f})",
                      f"{times['median']:.2f} ({times['min']:.2f}-{times['max']:.2f})" if times else ""])
     chunk = record["chunk"]
-    lines = [f"A chunk of {chunk['sentences']} sentences behind {chunk['context-pairs']} pairs of context, {chunk['pair-tokens']} tokens a "
+    lines = [f"A chunk of {chunk['sentences']} sentences behind {chunk['context-pairs']} pairs of context, "
+             f"{chunk['pair-tokens']} tokens a "
              f"sentence, {chunk['new']} new tokens each, by base and module, then the training; seconds:", "",
              markdown_table(["translation", "answers", "times faster than the row above", "training", "chunk (min-max)",
                              "times faster than the peer (min-max)"], rows), "",

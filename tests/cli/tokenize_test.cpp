@@ -70,7 +70,8 @@ TEST_CASE("run: where there is a choice of tokenizers, one line says which was r
   CHECK_FALSE(world.run_config().says("tokenizer: "));
   fs::copy_file(kJson / "gpt2" / "tokenizer.json", world.folder / "model/tokenizer.json");
   world.write("model/tokenizer_config.json", R"({"tokenizer_class": "LLaMATokenizer", "added_tokens_decoder": {},
-                                                 "model_max_length": 1000000000000000019884624838656, "extra_special_tokens": []})");
+                                                 "model_max_length": 1000000000000000019884624838656,
+                                                 "extra_special_tokens": []})");
   const Ended slow = world.run_config("slow");
   CHECK(slow.code == 0);
   CHECK(slow.says("model/tokenizer.model (tokenizer_class LLaMATokenizer)\n"));

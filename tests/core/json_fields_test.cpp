@@ -11,7 +11,8 @@ using templora_test::thrown_by;
 namespace {
 
 const Json kModel = parse_json(
-    R"({"layers": 3, "theta": 1e4, "negative": -2.5, "bias": true, "kind": "llama", "none": null, "sizes": [4, 0], "half": 2.5})",
+    R"({"layers": 3, "theta": 1e4, "negative": -2.5, "bias": true, "kind": "llama", "none": null,
+        "sizes": [4, 0], "half": 2.5})",
     "x");
 
 JsonFields fields_of(const Json& json) { return {json, "config.json", "is it a model?"}; }

@@ -154,7 +154,8 @@ TEST_CASE("Cost: kept keys and values cost a rebuild now and then, not every chu
 TEST_CASE("Cost: a generation decodes each token once and learns each chunk", "[unit]") {
   const Config config =
       parse_config(R"({"experiment": "generation", "model": {"path": "m"}, "generate": {"prompt": "p"},
-    "window": {"chunk_tokens": 8}, "train": {"prefix_tokens": 16}, "lora": {"rank": 2}, "cache": {"policy": "last_n"}})",
+    "window": {"chunk_tokens": 8}, "train": {"prefix_tokens": 16}, "lora": {"rank": 2},
+    "cache": {"policy": "last_n"}})",
                    "test", "/tmp", {})
           .config;
   const CostPrediction cost = predict_cost(config, tiny(), {{24}, 5, {}, {}});

@@ -98,9 +98,11 @@ TEST_CASE("Llama: a written config.json says how positions are stretched", "[uni
       const char* scaling :
       {R"({"rope_type": "default"})", R"({"rope_type": "linear", "factor": 2.5})",
        R"({"rope_type": "dynamic", "factor": 2})", R"({"rope_type": "ntk", "factor": 4})",
-       R"({"rope_type": "yarn", "factor": 4, "original_max_position_embeddings": 32, "beta_fast": 6, "truncate": false})",
+       R"({"rope_type": "yarn", "factor": 4, "original_max_position_embeddings": 32, "beta_fast": 6,
+           "truncate": false})",
        R"({"rope_type": "yarn", "factor": 4, "attention_factor": 0.8})",
-       R"({"rope_type": "llama3", "factor": 8, "low_freq_factor": 1, "high_freq_factor": 4, "original_max_position_embeddings": 32})"}) {
+       R"({"rope_type": "llama3", "factor": 8, "low_freq_factor": 1, "high_freq_factor": 4,
+           "original_max_position_embeddings": 32})"}) {
     INFO(scaling);
     const LlamaConfig stretched = llama_config_from_json(config, "config.json", parse_json(scaling, "scaling"));
     const LlamaConfig again = llama_config_from_json(to_json(stretched, "float32"), "config.json");

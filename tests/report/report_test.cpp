@@ -365,7 +365,8 @@ TEST_CASE("report: a pretraining's steps are told by phase; older ones know thei
   const TempFolder folder;
   const Json record{{"config", {{"experiment", "pretrain"}}}, {"identity", {{"config_hash", "0123456789ab"}}}};
   const char* const steps[] = {
-      R"({"step": 1, "tokens": 64, "loss": 5.5, "learning_rate": 0.5, "grad_norm": 1.5, "seconds": 3.0, "phase_seconds": {"gradient": 2.0, "optimizer": 1.0}})",
+      R"({"step": 1, "tokens": 64, "loss": 5.5, "learning_rate": 0.5, "grad_norm": 1.5, "seconds": 3.0, )"
+      R"("phase_seconds": {"gradient": 2.0, "optimizer": 1.0}})",
       R"({"step": 1, "tokens": 64, "loss": 5.5, "learning_rate": 0.5, "grad_norm": 1.5, "seconds": 3.0})"};
   for (std::size_t i = 0; i < 2; ++i) {
     const fs::path run = folder / std::to_string(i);

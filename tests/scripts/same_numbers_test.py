@@ -25,7 +25,8 @@ class Compare(unittest.TestCase):
             return list(compare.differences(pathlib.Path(folder, "old"), pathlib.Path(folder, "new"), stopped))
 
     def test_a_number_is_compared_as_it_is_written(self):
-        self.assertEqual(self.files('{"a": {"b": [1, 2.0]}}', '{"a": {"b": [1, 2.5]}}', "x.json"), [("x.json a.b[1]", "2.0", "2.5")])
+        self.assertEqual(self.files('{"a": {"b": [1, 2.0]}}', '{"a": {"b": [1, 2.5]}}', "x.json"),
+                         [("x.json a.b[1]", "2.0", "2.5")])
         self.assertEqual(self.files('{"a": 1}\n{"a": 0.1}\n', '{"a": 1}\n{"a": 0.10000000000000001}\n', "x.jsonl"),
                          [("x.jsonl line 2 a", "0.1", "0.10000000000000001")])
         self.assertEqual(self.files('{"a": 1}', '{"a": 1, "c": null}', "x.json"), [("x.json c", "nothing", "null")])
@@ -33,12 +34,15 @@ class Compare(unittest.TestCase):
 
     def test_times_and_versions_are_left_out_but_nothing_beside_them(self):
         self.assertEqual(self.files('{"seconds": 1, "tokens": 2}', '{"seconds": 3, "tokens": 2}', "x.json"), [])
-        table = "| phase | seconds | GFLOP |\n| --- | ---: | ---: |\n| score | 0.5 | {} |\n\n| a | b |\n| - | - |\n| x | {} |\n"
+        table = ("| phase | seconds | GFLOP |\n| --- | ---: | ---: |\n| score | 0.5 | {} |\n\n"
+                 "| a | b |\n| - | - |\n| x | {} |\n")
         self.assertEqual(self.files(table.format(3, 1), table.replace("0.5", "0.7").format(3, 1), "cost.md"), [])
         self.assertEqual(len(self.files(table.format(3, 1), table.replace("0.5", "0.7").format(4, 2), "cost.md")), 2)
         numbers = "table,model,segment,x,y,measure,value\np,m,all,,,{},{}\n"
-        self.assertEqual(self.files(numbers.format("seconds", 1), numbers.format("seconds", 2), "printed-1-report.txt"), [])
-        self.assertEqual(len(self.files(numbers.format("base", 1), numbers.format("base", 2), "printed-1-report.txt")), 1)
+        self.assertEqual(self.files(numbers.format("seconds", 1), numbers.format("seconds", 2), "printed-1-report.txt"),
+                         [])
+        self.assertEqual(len(self.files(numbers.format("base", 1), numbers.format("base", 2), "printed-1-report.txt")),
+                         1)
 
     def test_floats_are_compared_by_their_bits(self):
         self.assertEqual(self.files(b"\0\0\x80\x3f" * 3, b"\0\0\x80\x3f" * 2 + b"\0\0\0\x40", "nll/0-lora.f32"),
@@ -47,10 +51,13 @@ class Compare(unittest.TestCase):
 
     def test_a_key_that_the_old_program_did_not_know_is_no_difference_in_a_config(self):
         record = '{"config": {%s}, "identity": {"config_hash": "%s"}, "effective_hash": "%s"}'
-        self.assertEqual(self.files(record % ('"a": 1', "x", "y"), record % ('"a": 1, "new": 2', "x", "z"), "run.json"), [])
-        self.assertEqual([place for place, *_ in self.files(record % ('"a": 1', "x", "y"), record % ('"a": 1, "new": 2', "w", "z"),
+        self.assertEqual(self.files(record % ('"a": 1', "x", "y"), record % ('"a": 1, "new": 2', "x", "z"), "run.json"),
+                         [])
+        self.assertEqual([place for place, *_ in self.files(record % ('"a": 1', "x", "y"),
+                                                            record % ('"a": 1, "new": 2', "w", "z"),
                                                             "run.json")], ["run.json identity.config_hash"])
-        self.assertEqual([place for place, *_ in self.files(record % ('"a": 1', "x", "y"), record % ('"a": 2', "x", "z"), "run.json")],
+        self.assertEqual([place for place, *_ in self.files(record % ('"a": 1', "x", "y"),
+                                                            record % ('"a": 2', "x", "z"), "run.json")],
                          ["run.json config.a", "run.json effective_hash"])
 
     def test_a_missing_file_is_named(self):

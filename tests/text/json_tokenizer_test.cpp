@@ -81,30 +81,54 @@ TEST_CASE("JsonTokenizer: malformed fields are refused by name, on one line", "[
            {"model: novelty: got 1", [](Json& j) { j["model"]["novelty"] = 1; }},
            {"normalizer: type: got \"NFKC\"", [](Json& j) { j["normalizer"] = {{"type", "NFKC"}}; }},
            {"normalizer.normalizers[1]: type: got \"Lowercase\"",
-            [](Json& j) { j["normalizer"] = Json::parse(R"({"type":"Sequence","normalizers":[{"type":"NFC"},{"type":"Lowercase"}]})"); }},
+            [](Json& j) {
+              j["normalizer"] = Json::parse(
+                  R"({"type":"Sequence","normalizers":[{"type":"NFC"},{"type":"Lowercase"}]})");
+            }},
            {"pre_tokenizer: type: got \"Whitespace\"", [](Json& j) { j["pre_tokenizer"] = {{"type", "Whitespace"}}; }},
            {"behind ByteLevel",
-            [](Json& j) { j["pre_tokenizer"] = Json::parse(R"({"type":"Sequence","pretokenizers":[{"type":"ByteLevel"},{"type":"Digits"}]})"); }},
+            [](Json& j) {
+              j["pre_tokenizer"] = Json::parse(
+                  R"({"type":"Sequence","pretokenizers":[{"type":"ByteLevel"},{"type":"Digits"}]})");
+            }},
            {"behavior: got \"Sideways\"",
-            [](Json& j) { j["pre_tokenizer"] = Json::parse(R"({"type":"Split","pattern":{"String":"a"},"behavior":"Sideways"})"); }},
+            [](Json& j) {
+              j["pre_tokenizer"] = Json::parse(R"({"type":"Split","pattern":{"String":"a"},"behavior":"Sideways"})");
+            }},
            {"pattern: String: got null",
-            [](Json& j) { j["pre_tokenizer"] = Json::parse(R"({"type":"Split","pattern":{},"behavior":"Isolated"})"); }},
+            [](Json& j) {
+              j["pre_tokenizer"] = Json::parse(R"({"type":"Split","pattern":{},"behavior":"Isolated"})");
+            }},
            {"[: in a class",
-            [](Json& j) { j["pre_tokenizer"] = Json::parse(R"({"type":"Split","pattern":{"Regex":"[[:alpha:]]"},"behavior":"Isolated"})"); }},
+            [](Json& j) {
+              j["pre_tokenizer"] = Json::parse(
+                  R"({"type":"Split","pattern":{"Regex":"[[:alpha:]]"},"behavior":"Isolated"})");
+            }},
            {"decoder: type: got \"CTC\"", [](Json& j) { j["decoder"] = {{"type", "CTC"}}; }},
            {"post_processor: type: got \"Odd\"", [](Json& j) { j["post_processor"] = {{"type", "Odd"}}; }},
-           {"single: got", [](Json& j) { j["post_processor"] = Json::parse(R"({"type":"TemplateProcessing","single":[],"special_tokens":{}})"); }},
+           {"single: got",
+            [](Json& j) {
+              j["post_processor"] = Json::parse(R"({"type":"TemplateProcessing","single":[],"special_tokens":{}})");
+            }},
            {"none for \"<x>\"",
-            [](Json& j) { j["post_processor"] = Json::parse(R"({"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"<x>"}},
-                                                               {"Sequence":{"id":"A"}}],"special_tokens":{}})"); }},
+            [](Json& j) {
+              j["post_processor"] = Json::parse(
+                  R"({"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"<x>"}},
+                      {"Sequence":{"id":"A"}}],"special_tokens":{}})");
+            }},
            {"the id 999999, which no token has",
-            [](Json& j) { j["post_processor"] = Json::parse(R"({"type":"BertProcessing","cls":["a",999999],"sep":["b",1]})"); }},
+            [](Json& j) {
+              j["post_processor"] = Json::parse(R"({"type":"BertProcessing","cls":["a",999999],"sep":["b",1]})");
+            }},
            {"added_tokens[0]: content", [](Json& j) { j["added_tokens"][0]["content"] = ""; }},
            {"added_tokens[0]: id: got \"0\"", [](Json& j) { j["added_tokens"][0]["id"] = "0"; }},
            {"got the id 7, but", [](Json& j) { j["added_tokens"][0]["id"] = 7; }},
            {"got the id 900, but as the tokenizer numbers its tokens it is 700",
             [](Json& j) { j["added_tokens"].push_back({{"id", 900}, {"content", "<new>"}}); }},
-           {"600 bytes long", [](Json& j) { j["added_tokens"].push_back({{"id", 700}, {"content", std::string(600, 'x')}}); }}}) {
+           {"600 bytes long",
+            [](Json& j) {
+              j["added_tokens"].push_back({{"id", 700}, {"content", std::string(600, 'x')}});
+            }}}) {
     CAPTURE(part);
     CHECK(has(refusal_of("gpt2", change), part));
   }
