@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Checks that no line of C++, Python, CMake or shell has more than 120 characters (of UTF-8, not bytes).
 
-Looked at is what git tracks, or, without git, what lies in the source folders. Goldens and files that say in their first
-lines that a script made them are left out. Prints one line per finding. `check_lines.py FOLDER` checks another tree.
+Looked at is what git tracks, or, without git, what lies in the source folders. Goldens and files that say in their
+first lines that a script made them are left out. Prints one line per finding. `check_lines.py FOLDER` checks another
+tree.
 """
 
 import os
