@@ -20,6 +20,7 @@
 #include "run/run_folder.h"
 #include "text/stop_strings.h"
 #include "text/text_stream.h"
+#include "run_loop.h"
 #include "run_record.h"
 
 namespace templora {
@@ -171,15 +172,11 @@ void run_generation(const LoadedConfig& loaded, const std::filesystem::path& pat
   if (snapshot) own.generate.learn_prompt = false;
   Generation generation(*model, own, prompt, tokenizer.eos_id());
   if (snapshot) restore_snapshot(generation, *snapshot, hash, tokenizer.hash());
-  RunFolder folder = resume ? RunFolder::resume(path, record, loaded.hash_of_0_1) : RunFolder::create(path, record);
+  RunFolder folder = open_run(loaded, path, record, resume);
   if (folder.finished()) {
-    log_line(fmt::format("{} is finished; its text:", path.string()));
-    show_result(read_file(path / "text.txt") + "\n");
-    return;
+    show_finished(folder, "text", "text.txt");
+    return show_result("\n");
   }
-  const auto save = [&] {
-    folder.save_state(generation.state(), [&](const fs::path& file) { generation.save_tensors_to(file); });
-  };
   if (folder.saved_state())
     generation.restore(*folder.saved_state(), folder.saved_tensors());
   else if (!snapshot && !own.generate.learn_prompt)
@@ -189,9 +186,7 @@ void run_generation(const LoadedConfig& loaded, const std::filesystem::path& pat
     std::int64_t learnt = 0;
     generation.learn_prompt([&](std::int64_t tokens) {
       progress.update(tokens, "of the prompt learnt");
-      const bool stop = stop_requested();
-      if (stop || ++learnt % config.run.save_every_chunks == 0) save();
-      if (stop) end_stopped(path);
+      between_chunks(folder, config, generation, ++learnt);
     });
   }
 
@@ -216,14 +211,10 @@ void run_generation(const LoadedConfig& loaded, const std::filesystem::path& pat
     const std::int64_t every = config.generate.snapshot_every_chunks;
     if (every > 0 && generation.next_chunk() % every == 0)
       write_snapshot(generation, path / "snapshots" / std::to_string(generation.next_chunk()), record);
-    if (stop_requested() && !generation.finished()) {
-      save();
-      end_stopped(path);
-    }
-    if (done % config.run.save_every_chunks == 0) save();
+    if (!generation.finished()) between_chunks(folder, config, generation, done);
   }
   std::fputs("\n", stdout);
-  save();
+  save_stream(folder, generation);
   if (config.lora.save_final) generation.save_adapter(path / "adapters" / "0");
   finish(folder, own, record, hash, *model, tokenizer, generation);
   log_line(fmt::format("the text, its chunks and their table are in {}", path.string()));

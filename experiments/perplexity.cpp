@@ -3,11 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 
 #include "commands.h"
-#include "core/log.h"
-#include "core/stop.h"
 #include "experiment/memory_peaks.h"
 #include "experiment/machine.h"
 #include "experiment/temp_lora.h"
@@ -22,6 +19,7 @@
 #include "config/lengths.h"
 #include "run/run_data.h"
 #include "run/run_folder.h"
+#include "run_loop.h"
 #include "run_record.h"
 
 namespace templora {
@@ -105,6 +103,60 @@ void finish(RunFolder& folder, const Config& config, const std::string& hash_bef
   show_result(markdown + "\n" + cost_markdown(cost));
 }
 
+// The books of a run as stream_documents() reads them.
+class BookStreams {
+ public:
+  BookStreams(LlamaImpl& model, const Config& config, const std::vector<Book>& books,
+              const std::vector<Book>& control_books, const std::optional<BaseScores>& kept_scores, RunFolder& folder)
+      : model_(model),
+        config_(config),
+        books_(books),
+        control_books_(control_books),
+        kept_scores_(kept_scores),
+        folder_(folder) {}
+
+  std::int64_t tokens(std::int64_t index) const { return std::int64_t(book(index).tokens.size()); }
+  BookRecord record(std::int64_t index) const { return book_record(config_, book(index), index); }
+
+  TempLora open(std::int64_t index) const {
+    return TempLora(model_, config_, book(index), index, run_segments(config_, books_, control_books_, index));
+  }
+
+  void begun(TempLora& stream, std::int64_t index) {
+    scores_known_ = false;
+    if (!kept_scores_) return;
+    auto nll = kept_scores_->find(book(index).text_hash, tokens(index), stream.base_nll_count());
+    if (!nll) return;
+    stream.use_base_nll(std::move(*nll));
+    scores_known_ = true;
+  }
+
+  std::optional<ChunkRecord> step(TempLora& stream, std::int64_t index) {
+    const ChunkResult result = stream.step();
+    if (config_.score.base) folder_.append_nll(index, Arm::base, result.base_nll);
+    if (config_.score.adapter) folder_.append_nll(index, Arm::lora, result.lora_nll);
+    for (const auto& [arm, nll] : result.control_nll) folder_.append_nll(index, arm, nll);
+    folder_.append_chunk(result.record);
+    return result.record;
+  }
+
+  void ended(std::int64_t index) const {
+    if (!kept_scores_ || scores_known_) return;
+    kept_scores_->keep(book(index).text_hash, tokens(index),
+                       read_floats(folder_.path() / "nll" / fmt::format("{}-base.f32", index)));
+  }
+
+ private:
+  const Book& book(std::int64_t index) const { return books_[std::size_t(index)]; }
+
+  LlamaImpl& model_;
+  const Config& config_;
+  const std::vector<Book>&books_, &control_books_;
+  const std::optional<BaseScores>& kept_scores_;
+  RunFolder& folder_;
+  bool scores_known_ = false;  // of the book that is read
+};
+
 }  // namespace
 
 void run_perplexity(const LoadedConfig& loaded, const std::filesystem::path& path, bool resume) {
@@ -127,61 +179,11 @@ void run_perplexity(const LoadedConfig& loaded, const std::filesystem::path& pat
   const Json record = run_record(loaded, machine, hash, tokenizer, text_hashes(books), text_hashes(control_books));
   // An adapter that cannot be made (a layer the model has not, a damaged init_from) is found before a folder is.
   if (config.score.adapter && !resume) TempLora(*model, config, books.front(), 0);
-  RunFolder folder = resume ? RunFolder::resume(path, record, loaded.hash_of_0_1) : RunFolder::create(path, record);
-  if (folder.finished()) {
-    log_line(fmt::format("{} is finished; its table:", path.string()));
-    show_result(read_file(path / "table.md"));
-    return;
-  }
-
-  std::int64_t total = 0, before = 0;
-  for (const Book& book : books) total += std::int64_t(book.tokens.size());
-  Progress progress(total);
+  RunFolder folder = open_run(loaded, path, record, resume);
+  if (folder.finished()) return show_finished(folder, "table", "table.md");
   const std::optional<BaseScores> kept_scores = base_scores(loaded, record);
-  const std::optional<Json> saved = folder.saved_state();
-  std::int64_t index = saved ? saved->at("book_index").get<std::int64_t>() : 0;
-  for (std::int64_t i = 0; i < index; ++i) before += std::int64_t(books[std::size_t(i)].tokens.size());
-
-  for (; index < std::int64_t(books.size()); ++index) {
-    const Book& book = books[std::size_t(index)];
-    TempLora document(*model, config, book, index, run_segments(config, books, control_books, index));
-    if (saved && saved->at("book_index") == index)
-      document.restore(*saved, folder.saved_tensors());
-    else
-      folder.append_book(book_record(config, book, index));
-    const auto save = [&] {
-      folder.save_state(document.state(), [&](const fs::path& file) { document.save_tensors_to(file); });
-    };
-    const std::int64_t book_tokens = std::int64_t(book.tokens.size());
-    bool scores_known = false;
-    if (kept_scores) {
-      if (auto nll = kept_scores->find(book.text_hash, book_tokens, document.base_nll_count())) {
-        document.use_base_nll(std::move(*nll));
-        scores_known = true;
-      }
-    }
-    RunningTotals running;
-    while (document.next_chunk() < document.chunk_count()) {
-      const ChunkResult result = document.step();
-      if (config.score.base) folder.append_nll(index, Arm::base, result.base_nll);
-      if (config.score.adapter) folder.append_nll(index, Arm::lora, result.lora_nll);
-      for (const auto& [arm, nll] : result.control_nll) folder.append_nll(index, arm, nll);
-      folder.append_chunk(result.record);
-      running.add(result.record);
-      progress.update(before + document.tokens_done(), fmt::format("{} chunk {}/{}{}", book.name, document.next_chunk(),
-                                                                   document.chunk_count(), running.text()));
-      if (stop_requested()) {
-        save();
-        end_stopped(path);
-      }
-      if (document.next_chunk() % config.run.save_every_chunks == 0) save();
-    }
-    save();
-    if (kept_scores && !scores_known)
-      kept_scores->keep(book.text_hash, book_tokens, read_floats(path / "nll" / fmt::format("{}-base.f32", index)));
-    if (config.lora.save_final) document.save_adapter(path / "adapters" / std::to_string(index));
-    before += book_tokens;
-  }
+  BookStreams streams(*model, config, books, control_books, kept_scores, folder);
+  stream_documents(streams, std::int64_t(books.size()), folder, config);
   finish(folder, config, hash, *model);
 }
 

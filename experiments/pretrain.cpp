@@ -24,6 +24,7 @@
 #include "run/run_data.h"
 #include "run/run_folder.h"
 #include "run/run_state.h"
+#include "run_loop.h"
 #include "run_record.h"
 #include "train/pretrainer.h"
 
@@ -173,11 +174,7 @@ class Training {
   }
 
   void run() {
-    if (folder_.finished()) {
-      log_line(fmt::format("{} is finished; its table:", folder_.path().string()));
-      show_result(read_file(folder_.path() / "table.md"));
-      return;
-    }
+    if (folder_.finished()) return show_finished(folder_, "table", "table.md");
     while (step_ < steps_) {
       take_step();
       const bool last = step_ == steps_;
@@ -203,7 +200,7 @@ class Training {
 
   RunFolder open_folder(const LoadedConfig& loaded, const fs::path& path, bool resume) const {
     const Json record = run_record(loaded, machine_, tokenizer_, corpora_, steps_);
-    return resume ? RunFolder::resume(path, record, loaded.hash_of_0_1) : RunFolder::create(path, record);
+    return open_run(loaded, path, record, resume);
   }
 
   // A finished training goes on where it is asked for more steps than it had.

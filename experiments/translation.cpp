@@ -17,6 +17,7 @@
 #include "config/config_fields.h"
 #include "run/run_data.h"
 #include "run/run_folder.h"
+#include "run_loop.h"
 #include "run_record.h"
 
 namespace templora {
@@ -199,14 +200,11 @@ void finish(RunFolder& folder, const Config& config, const std::string& hash_bef
 }
 
 // A finished run. Weights for COMET that were not there when it ended complete its table: no translation is made again.
-void show_finished(RunFolder& folder, const Config& config, const at::Device& device) {
+void show_finished_translation(RunFolder& folder, const Config& config, const at::Device& device) {
   Json summary = parse_json(read_file(folder.path() / "summary.json"), (folder.path() / "summary.json").string());
   const JsonFields fields(summary, (folder.path() / "summary.json").string());
-  if (fields.text("comet_note", "").empty() || !comet_note(config).empty()) {
-    log_line(fmt::format("{} is finished; its table:", folder.path().string()));
-    show_result(read_file(folder.path() / "table.md"));
-    return;
-  }
+  if (fields.text("comet_note", "").empty() || !comet_note(config).empty())
+    return show_finished(folder, "table", "table.md");
   log_line(fmt::format("{} is finished; its translations are judged by COMET:", folder.path().string()));
   const std::vector<PairRecord> pairs = read_pairs(folder.path());
   const TranslationTable table = scored_table(folder, pairs, config, device);
@@ -222,6 +220,51 @@ void report_cut(const TranslatedChunk& chunk) {
         "the training text; they were cut from the left",
         chunk.record.book, chunk.record.chunk, cut, chunk.pairs.size(), chunk.lesson_cut_pairs));
 }
+
+// The novels of a run as stream_documents() reads them.
+class NovelStreams {
+ public:
+  NovelStreams(LlamaImpl& model, const Config& config, const Tokenizer& tokenizer, const TranslationPrompts& prompts,
+               const std::vector<Source>& sources, RunFolder& folder)
+      : model_(model),
+        config_(config),
+        tokenizer_(tokenizer),
+        prompts_(prompts),
+        sources_(sources),
+        folder_(folder) {}
+
+  std::int64_t tokens(std::int64_t index) const { return source(index).record.tokens; }
+  const BookRecord& record(std::int64_t index) const { return source(index).record; }
+
+  NovelTranslation open(std::int64_t index) const {
+    return NovelTranslation(model_, config_, tokenizer_, prompts_, source(index).novel, index);
+  }
+
+  void begun(const NovelTranslation&, std::int64_t) const {}
+
+  std::optional<ChunkRecord> step(NovelTranslation& stream, std::int64_t index) const {
+    const std::optional<TranslatedChunk> chunk = stream.step(stop_requested);
+    if (!chunk) return std::nullopt;
+    if (config_.score.base) folder_.append_nll(index, Arm::base, chunk->base_nll);
+    if (config_.score.adapter) folder_.append_nll(index, Arm::lora, chunk->lora_nll);
+    for (const PairRecord& pair : chunk->pairs) folder_.append_line("pairs.jsonl", to_json(pair));
+    folder_.append_line("chunks.jsonl", chunk_line(*chunk));
+    report_cut(*chunk);
+    return chunk->record;
+  }
+
+  void ended(std::int64_t) const {}
+
+ private:
+  const Source& source(std::int64_t index) const { return sources_[std::size_t(index)]; }
+
+  LlamaImpl& model_;
+  const Config& config_;
+  const Tokenizer& tokenizer_;
+  const TranslationPrompts& prompts_;
+  const std::vector<Source>& sources_;
+  RunFolder& folder_;
+};
 
 }  // namespace
 
@@ -247,52 +290,10 @@ void run_translation(const LoadedConfig& loaded, const std::filesystem::path& pa
     log_line(note);
   else
     Comet(*config.translation.comet_model);  // a damaged folder is found now and not after days of translating
-  RunFolder folder = resume ? RunFolder::resume(path, record, loaded.hash_of_0_1) : RunFolder::create(path, record);
-  if (folder.finished()) {
-    show_finished(folder, config, machine.device);
-    return;
-  }
-
-  std::int64_t total = 0, done = 0;
-  for (const Source& source : sources) total += source.record.tokens;
-  Progress progress(total);
-  const std::optional<Json> saved = folder.saved_state();
-  std::int64_t index = saved ? saved->at("book_index").get<std::int64_t>() : 0;
-  for (std::int64_t i = 0; i < index; ++i) done += sources[std::size_t(i)].record.tokens;
-  if (saved) done += saved->at("first_token").get<std::int64_t>();
-
-  for (; index < std::int64_t(sources.size()); ++index) {
-    const Source& source = sources[std::size_t(index)];
-    NovelTranslation novel(*model, config, tokenizer, prompts, source.novel, index);
-    if (saved && saved->at("book_index") == index)
-      novel.restore(*saved, folder.saved_tensors());
-    else
-      folder.append_book(source.record);
-    const auto save = [&] {
-      folder.save_state(novel.state(), [&](const fs::path& file) { novel.save_tensors_to(file); });
-    };
-    RunningTotals running;
-    while (novel.next_chunk() < novel.chunk_count()) {
-      if (const std::optional<TranslatedChunk> chunk = novel.step(stop_requested)) {
-        if (config.score.base) folder.append_nll(index, Arm::base, chunk->base_nll);
-        if (config.score.adapter) folder.append_nll(index, Arm::lora, chunk->lora_nll);
-        for (const PairRecord& pair : chunk->pairs) folder.append_line("pairs.jsonl", to_json(pair));
-        folder.append_line("chunks.jsonl", chunk_line(*chunk));
-        report_cut(*chunk);
-        running.add(chunk->record);
-        done += chunk->record.tokens;
-        progress.update(done, fmt::format("{} chunk {}/{}{}", source.novel.name, novel.next_chunk(),
-                                          novel.chunk_count(), running.text()));
-      }
-      if (stop_requested()) {
-        save();
-        end_stopped(path);
-      }
-      if (novel.next_chunk() % config.run.save_every_chunks == 0) save();
-    }
-    save();
-    if (config.lora.save_final) novel.save_adapter(path / "adapters" / std::to_string(index));
-  }
+  RunFolder folder = open_run(loaded, path, record, resume);
+  if (folder.finished()) return show_finished_translation(folder, config, machine.device);
+  NovelStreams streams(*model, config, tokenizer, prompts, sources, folder);
+  stream_documents(streams, std::int64_t(sources.size()), folder, config);
   finish(folder, config, hash, *model);
 }
 

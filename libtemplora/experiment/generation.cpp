@@ -29,37 +29,31 @@ c10::Stream current_stream(const at::Device& device) {
   return c10::impl::VirtualGuardImpl(device.type()).getStream(device);
 }
 
-std::vector<double> host_values(const std::vector<at::Tensor>& scalars) {
-  if (scalars.empty()) return {};
-  const at::Tensor all = at::stack(scalars).to(at::kDouble).cpu();
-  return {all.const_data_ptr<double>(), all.const_data_ptr<double>() + all.numel()};
-}
-
 constexpr const char* kLoss = "the training loss";
 constexpr const char* kNorm = "the gradient's norm";
 
 }  // namespace
 
-/// The adapter that learns, in a graph of its own where it learns while another one writes.
-struct Generation::Module {
-  Module(LlamaImpl& model, const Config& config)
+/// The adapter that learns and, where it learns while another one writes, its own graph and that other one.
+struct Generation::Adapters {
+  Adapters(LlamaImpl& model, const Config& config)
       : second_graph(config.generate.schedule == Schedule::parallelized ? share_weights(model) : Llama(nullptr)),
         graph(second_graph ? *second_graph : model),
-        adapter(graph, config, std::uint64_t(config.seed)),
+        learning(graph, config, std::uint64_t(config.seed)),
         writer(second_graph ? std::make_unique<LoraAdapter>(model, config.lora, std::uint64_t(config.seed)) : nullptr) {
     publish();
   }
 
   /// Gives the writing graph the weights that were learnt so far, into the same memory.
   void publish() {
-    if (writer) writer->parameters().value.copy_(adapter.parameters().value);
-    published = adapter.version();
+    if (writer) writer->parameters().value.copy_(learning.parameters().value);
+    published = learning.version();
   }
 
   Llama second_graph;
   LlamaImpl& graph;
-  TemporaryAdapter adapter;
-  std::unique_ptr<LoraAdapter> writer;  // none: `adapter` writes itself
+  TemporaryAdapter learning;
+  std::unique_ptr<LoraAdapter> writer;  // none: `learning` writes itself
   std::int64_t published = 0;           // chunks learnt that the writer knows
 };
 
@@ -70,7 +64,7 @@ Generation::Generation(LlamaImpl& model, const Config& config, std::vector<std::
       prompt_tokens_(std::int64_t(text_.size())),
       end_token_(end_token),
       plan_(config, 0, prompt_tokens_),
-      module_(config.score.adapter ? std::make_unique<Module>(model, config) : nullptr),
+      adapters_(config.score.adapter ? std::make_unique<Adapters>(model, config) : nullptr),
       context_(model, config),
       streams_(std::uint64_t(config.seed), 1) {
   TEMPLORA_CHECK(!text_.empty(), "a text starts from at least one token");
@@ -80,14 +74,14 @@ Generation::Generation(LlamaImpl& model, const Config& config, std::vector<std::
 Generation::~Generation() = default;
 
 void Generation::learn_prompt(const std::function<void(std::int64_t)>& after_chunk) {
-  if (!module_ || !config_.train.enabled || std::int64_t(text_.size()) > prompt_tokens_) return;
+  if (!adapters_ || !config_.train.enabled || std::int64_t(text_.size()) > prompt_tokens_) return;
   if (plan_.size() == 0) plan_ = DocumentPlan(config_, 0, 0);
   while (plan_.end() < prompt_tokens_) {
     plan_.append(std::min(config_.window.chunk_tokens, prompt_tokens_ - plan_.end()));
     learn_now(plan_.size() - 1);
     if (after_chunk) after_chunk(plan_.end());
   }
-  module_->publish();
+  adapters_->publish();
 }
 
 at::Tensor Generation::tokens_of(const Window& window) const {
@@ -97,7 +91,7 @@ at::Tensor Generation::tokens_of(const Window& window) const {
 
 // Of the adapter that writes.
 std::int64_t Generation::version() const {
-  return !module_ ? 0 : module_->writer ? module_->published : module_->adapter.version();
+  return !adapters_ ? 0 : adapters_->writer ? adapters_->published : adapters_->learning.version();
 }
 
 // The life of a chunk.
@@ -110,11 +104,11 @@ WrittenChunk Generation::step() {
   GenerationRecord& record = result.record;
   record.chunk = index;
   record.first_token = first;
-  record.adapter_version = module_ ? module_->adapter.version() : 0;
+  record.adapter_version = adapters_ ? adapters_->learning.version() : 0;
 
   // See and write; parallelized, the chunk before this one is learnt meanwhile.
   PhaseTimer timer(model_.options().device());
-  const bool parallel = module_ && module_->writer;
+  const bool parallel = adapters_ && adapters_->writer;
   const std::int64_t wanted = std::min(config_.window.chunk_tokens, config_.generate.tokens - (first - prompt_tokens_));
   std::optional<Learnt> learnt;
   if (parallel) {
@@ -135,7 +129,7 @@ WrittenChunk Generation::step() {
   record.repeated_4grams = statistics.repeated_4grams;
   record.distinct.assign(std::begin(statistics.distinct), std::end(statistics.distinct));
   if (config_.score.base) record.base_nll = window_nll(index, false);
-  if (module_) record.lora_nll = window_nll(index, true);
+  if (adapters_) record.lora_nll = window_nll(index, true);
   timer.mark("score");
 
   // Learn, and record.
@@ -156,7 +150,7 @@ std::vector<std::int64_t> Generation::write_and_learn(std::int64_t tokens, std::
   std::exception_ptr learning_failure, writing_failure;
   const at::Device device = model_.options().device();
   std::optional<c10::Event> begun, ended;  // on a GPU: what learning waits for, and what waits for it
-  module_->publish();
+  adapters_->publish();
   if (!device.is_cpu()) begun.emplace(device.type()), ended.emplace(device.type());
   if (begun) begun->record(current_stream(device));
   std::thread learning([&, chunk = next_chunk() - 1] {
@@ -205,13 +199,13 @@ std::vector<std::int64_t> Generation::write(std::int64_t tokens, const OnPart& o
   } catch (const Error& error) {
     const std::string why =
         error.exit_code() == Exit::numerics
-            ? "; " + why_not_finite(model_, config_, !module_, version() * config_.train.epochs)
+            ? "; " + why_not_finite(model_, config_, !adapters_, version() * config_.train.epochs)
             : "";
     throw Error(error.exit_code(), fmt::format("chunk {}: {}{}", next_chunk(), error.what(), why));
   }
 }
 
-// Mean NLL of a written chunk behind its last context_tokens, in one pass without a cache.
+// Mean NLL of a written chunk after its last context_tokens, in one pass without a cache.
 std::optional<double> Generation::window_nll(std::int64_t chunk, bool with_adapter) {
   const Window& seen = plan_[chunk].seen;
   if (seen.labelled == 0) return {};
@@ -220,20 +214,21 @@ std::optional<double> Generation::window_nll(std::int64_t chunk, bool with_adapt
   if (!with_adapter) off.emplace(model_);
   const double nll = token_nll(model_, tokens_of(seen).unsqueeze(0), seen.labelled).mean().item<double>();
   if (!std::isfinite(nll))
-    refuse(nll, with_adapter ? "the module's NLL" : "the base model's NLL",
-           why_not_finite(model_, config_, !with_adapter, module_ ? module_->adapter.steps() : 0), chunk);
+    refuse(nll, with_adapter ? "the adapter's NLL" : "the base model's NLL",
+           why_not_finite(model_, config_, !with_adapter, adapters_ ? adapters_->learning.steps() : 0), chunk);
   return nll;
 }
 
 // The values of a training that was made just now, which have to be finite.
 std::vector<double> Generation::finite_values(const std::vector<at::Tensor>& scalars, const char* what,
                                               std::int64_t chunk) {
-  std::vector<double> values = host_values(scalars);
-  const std::int64_t before = module_->adapter.steps() - std::int64_t(values.size());
+  if (scalars.empty()) return {};
+  const std::vector<float> values = read_back(at::stack(scalars));
+  const std::int64_t before = adapters_->learning.steps() - std::int64_t(values.size());
   for (std::size_t i = 0; i < values.size(); ++i)
     if (!std::isfinite(values[i]))
       refuse(values[i], what, why_not_finite(model_, config_, false, before + std::int64_t(i)), chunk);
-  return values;
+  return {values.begin(), values.end()};
 }
 
 std::optional<Learnt> Generation::learn(std::int64_t index, const OnPart& on_part) {
@@ -241,7 +236,7 @@ std::optional<Learnt> Generation::learn(std::int64_t index, const OnPart& on_par
   learnt_ = index + 1;  // of this chunk nothing is left to do
   if (!plan_.may_learn(index, index)) return {};
   const PlannedChunk& planned = plan_[index];
-  return module_->adapter.learn(tokens_of(planned.segment), planned.segment.labelled, planned.place,
+  return adapters_->learning.learn(tokens_of(planned.segment), planned.segment.labelled, planned.place,
                                 config_.train.epochs, {}, on_part);
 }
 
@@ -263,15 +258,15 @@ Json Generation::state() const {
              {"finished", finished_},
              {"drawn", streams_.drawn()},
              {"cache", context_.state()}};
-  if (module_)
-    state["module"] = {{"version", module_->adapter.version()}, {"optimizer_steps", module_->adapter.steps()}};
+  if (adapters_)
+    state["module"] = {{"version", adapters_->learning.version()}, {"optimizer_steps", adapters_->learning.steps()}};
   return state;
 }
 
 void Generation::save_tensors_to(const fs::path& file) const {
   NamedTensors tensors;
   for (const auto& [name, tensor] : context_.tensors()) tensors.emplace_back("cache." + name, tensor);
-  if (module_) module_->adapter.add_state(tensors, "lora");
+  if (adapters_) adapters_->learning.add_state(tensors, "lora");
   save_tensors(file, tensors);
 }
 
@@ -306,15 +301,15 @@ void Generation::restore(const Json& state, const fs::path& file) {
   streams_.set_drawn(std::move(drawn));
   context_.restore(state.at("cache"), text_,
                    [&](const std::string& name) { return view_of(files.at("cache." + name)).clone(); });
-  if (!module_) return;
+  if (!adapters_) return;
   const Json& saved = state.at("module");
-  module_->adapter.restore(files, "lora", saved.at("version").get<std::int64_t>(),
+  adapters_->learning.restore(files, "lora", saved.at("version").get<std::int64_t>(),
                            saved.at("optimizer_steps").get<std::int64_t>());
-  module_->publish();
+  adapters_->publish();
 }
 
 void Generation::save_adapter(const fs::path& folder) const {
-  if (module_) module_->adapter.save_peft(folder);
+  if (adapters_) adapters_->learning.save_peft(folder);
 }
 
 }  // namespace templora

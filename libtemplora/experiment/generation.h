@@ -71,11 +71,11 @@ class Generation {
   void save_tensors_to(const fs::path& file) const;
   void restore(const Json& state, const fs::path& tensors);
 
-  /// Writes the module as it stands as a PEFT folder; nothing where there is none.
+  /// Writes the adapter as it stands as a PEFT folder; nothing where there is none.
   void save_adapter(const fs::path& folder) const;
 
  private:
-  struct Module;
+  struct Adapters;
 
   std::int64_t version() const;
   std::vector<std::int64_t> write(std::int64_t tokens, const OnPart& on_part);
@@ -92,7 +92,7 @@ class Generation {
   std::int64_t prompt_tokens_;
   std::int64_t end_token_;
   DocumentPlan plan_;  // of the chunks written so far, the prompt's own before them where those are learnt
-  std::unique_ptr<Module> module_;     // what learns; none where score.adapter is off
+  std::unique_ptr<Adapters> adapters_;  // none where score.adapter is off
   ContextCache context_;
   SamplingStreams streams_;
   RepetitionCounter repetition_;

@@ -25,9 +25,8 @@ std::string why_not_finite(LlamaImpl& model, const Config& config, bool base, st
   const std::string other_dtype = config.model.dtype == Dtype::bfloat16 ? ", or try model.dtype float32" : "";
   if (base)
     return fmt::format(
-        "the model's weights are finite and no module has a part in it: do its config.json and "
-        "model.rope_scaling fit "
-        "them? Look there{}",
+        "the model's weights are finite and no adapter has a part in it: do its config.json and "
+        "model.rope_scaling fit them? Look there{}",
         other_dtype);
   if (steps_before == 0)
     return fmt::format(

@@ -62,7 +62,7 @@ class TempLora {
   void save_tensors_to(const fs::path& file) const;
   void restore(const Json& state, const fs::path& tensors);
 
-  /// Writes the module as it stands as a PEFT folder.
+  /// Writes the adapter as it stands as a PEFT folder.
   void save_adapter(const fs::path& folder) const;
 
  private:

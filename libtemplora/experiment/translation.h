@@ -60,6 +60,7 @@ class NovelTranslation {
 
   std::int64_t chunk_count() const { return std::int64_t(novel_.chunks.size()); }
   std::int64_t next_chunk() const { return next_chunk_; }
+  std::int64_t tokens_done() const { return first_token_; }  ///< of the references
 
   /// Translates and scores the next chunk, then trains. `interrupted` is asked between tokens; once it says true
   /// before training, nothing is returned and the state is that before the chunk. Throws Error(numerics) naming novel
@@ -72,7 +73,7 @@ class NovelTranslation {
   void save_tensors_to(const fs::path& file) const;
   void restore(const Json& state, const fs::path& tensors);
 
-  /// Writes the module as it stands as a PEFT folder.
+  /// Writes the adapter as it stands as a PEFT folder.
   void save_adapter(const fs::path& folder) const;
 
  private:

@@ -17,8 +17,8 @@ class InputFiles {
   std::string hash_of(const fs::path& file);
 
   /// Hash of a cell: 20 hex digits of everything that decides its numbers and is known before it starts, the settings
-  /// and the contents of the model, tokenizer, texts and other inputs, wherever they lie (config/config_inputs.h). Throws
-  /// Error(bad_input) naming a file that is missing.
+  /// and the contents of the model, tokenizer, texts and other inputs, wherever they lie (config/config_inputs.h).
+  /// Throws Error(bad_input) naming a file that is missing.
   std::string cell_key(const Config& config, HashForm form = HashForm::present);
 
   /// Files seen so far: {path: {"bytes", "mtime_ns", "hash"}}.
