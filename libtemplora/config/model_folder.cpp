@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <vector>
 
+#include "core/data_manifest.h"
 #include "core/error.h"
 
 namespace templora {
@@ -16,8 +17,6 @@ constexpr std::size_t kLongestName = 96;      // of one part, as the hub has it
 constexpr std::size_t kLongestRevision = 200;
 constexpr std::size_t kFewestDigits = 7;      // of a commit that is not written out
 constexpr std::size_t kCommitDigits = 40;
-// What scripts/get-model makes in models/; a test compares them.
-constexpr std::string_view kMadeByScript[] = {"smollm2-135m", "qwen2.5-coder-0.5b"};
 
 bool is_name_byte(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
@@ -143,9 +142,7 @@ fs::path find_model(const std::string& text, const fs::path& base) {
 void require_model_folder(const fs::path& folder, const std::string& written) {
   if (fs::exists(folder / "config.json")) return;
   const std::string missing = fmt::format("{}: no such file", printable((folder / "config.json").string(), 1000));
-  const std::string name = folder.filename().string();
-  if (std::find(std::begin(kMadeByScript), std::end(kMadeByScript), name) != std::end(kMadeByScript))
-    throw Error(Exit::bad_input, fmt::format("{}; ./scripts/get-model {} makes this model's folder", missing, name));
+  if (const std::string command = how_to_get(folder); !command.empty()) throw Error(Exit::bad_input, missing + command);
   const std::optional<RepositoryName> hub = repository_name(written);
   if (hub && !fs::exists(folder)) {
     const std::string revision = hub->revision == "main" ? "" : " --revision " + hub->revision;

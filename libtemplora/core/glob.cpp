@@ -6,6 +6,7 @@
 #include <memory>
 #include <set>
 
+#include "core/data_manifest.h"
 #include "core/error.h"
 #include "core/file.h"
 
@@ -58,8 +59,8 @@ std::vector<fs::path> expand_globs(const std::vector<std::string>& patterns, con
       throw Error(
           Exit::bad_input,
           fmt::format(
-              "{}: got no file of that name or pattern under {}, wanted at least one; relative paths start there",
-              printable(pattern), printable(base.empty() ? "." : base.string(), 1000)));
+              "{}: got no file of that name or pattern under {}, wanted at least one; relative paths start there{}",
+              printable(pattern), printable(base.empty() ? "." : base.string(), 1000), how_to_get(base / pattern)));
     }
     for (const std::string& name : found) {
       const fs::path path = fs::path(name).lexically_normal();

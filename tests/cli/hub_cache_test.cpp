@@ -75,5 +75,5 @@ TEST_CASE("templora: a repository that is not there ends in one line with the co
 TEST_CASE("templora run: a model that get-model makes is named with that command where it is missing", "[cli]") {
   const World world;
   world.refuses({"run", "config.json", "--set", "model.path=models/smollm2-135m"}, 3,
-                "./scripts/get-model smollm2-135m makes this model's folder");
+                "./scripts/get-model smollm2-135m gets SmolLM2-135M");
 }
