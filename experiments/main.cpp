@@ -53,6 +53,7 @@ int main(int argc, char** argv) {
   add_status_command(line);
   add_report_command(line);
   add_tokenize_command(line);
+  add_data_command(line);
   add_bleu_command(line);
   try {
     return int(line.run(argc, argv) ? Exit::done : Exit::usage);
