@@ -88,6 +88,16 @@ void change_paths(Config& c, Change&& change, ChangePattern&& change_pattern) {
   });
 }
 
+/// Shipped configs name texts in a folder beside the checkout ("../../../shared/data/pg19/349.txt"). Where that is
+/// not there, the same place below the checkout is meant ("../../data/pg19/349.txt"), which scripts/get-data fills. The
+/// config's hash has the path as it is written, so it is the same either way.
+std::string beside_or_inside(const fs::path& base, const std::string& written) {
+  constexpr std::string_view kBeside = "../shared/data/", kInside = "data/";
+  const std::size_t at = written.rfind(kBeside);
+  if (at == written.npos || fs::exists(normal_path(base / written).parent_path())) return written;
+  return std::string(written).replace(at, kBeside.size(), kInside);
+}
+
 /// The paths that may also be the name of a repository in the local cache.
 std::vector<std::string*> model_folders(Config& c) {
   std::vector<std::string*> found;
@@ -185,8 +195,9 @@ LoadedConfig parse_config(const std::string& text, const std::string& where, con
   loaded.model_as_written = loaded.config.model.path;
   for (std::string* model : model_folders(loaded.config)) *model = find_model(*model, base).string();
   change_paths(
-      loaded.config, [&](std::string& path) { path = made_absolute(base, path); },
+      loaded.config, [&](std::string& path) { path = made_absolute(base, beside_or_inside(base, path)); },
       [&](std::string& pattern) {
+        pattern = beside_or_inside(base, pattern);
         // What exists by that very name is meant as it stands; else the folder's own brackets are no pattern.
         const std::string literal = made_absolute(base, pattern);
         pattern = fs::exists(literal) ? literal : made_absolute(glob_escaped(base.string()), pattern);

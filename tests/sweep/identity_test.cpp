@@ -3,6 +3,7 @@
 
 #include "catch.h"
 #include "core/file.h"
+#include "core/fixtures.h"
 #include "config/config_inputs.h"
 #include "sweep/definition.h"
 
@@ -16,11 +17,24 @@ const fs::path kGoldens = fs::path(TEMPLORA_SOURCE_DIR) / "tests/goldens/identit
 
 constexpr const char* kKinds[] = {"config", "sweep", "config_now", "sweep_now"};
 
+/// The shipped configs as on a machine of the founders: the texts of ../shared/data beside the tree, none in its data/
+/// (LoadedConfig::config looks for texts in both).
+struct Tree {
+  templora_test::TempFolder outer;
+  fs::path root = outer / "main";
+
+  Tree() {
+    for (const char* folder : {"main", "shared/data/pg19", "shared/data/pretrain", "shared/data/guofeng"})
+      fs::create_directories(outer / folder);
+    fs::copy(fs::path(TEMPLORA_SOURCE_DIR) / "configs", root / "configs", fs::copy_options::recursive);
+  }
+};
+
 /// The key of a config whose inputs are known by their place in the tree alone: no text or weight is needed.
-std::string key_of(const Config& config, HashForm form) {
-  const auto stub = [](const char* kind) {
-    return [kind](const std::string& path) {
-      return std::string(kind) + " " + fs::path(path).lexically_relative(TEMPLORA_SOURCE_DIR).generic_string();
+std::string key_of(const Config& config, const fs::path& root, HashForm form) {
+  const auto stub = [&root](const char* kind) {
+    return [kind, &root](const std::string& path) {
+      return std::string(kind) + " " + fs::path(path).lexically_relative(root).generic_string();
     };
   };
   return input_hash(config, {stub("model"), stub("tokenizer"), stub("texts"), stub("path")}, form).substr(0, 20);
@@ -31,7 +45,8 @@ std::string key_of(const Config& config, HashForm form) {
 Json identities() {
   Json found;
   for (const char* kind : kKinds) found[kind] = Json::object();
-  const fs::path configs = fs::path(TEMPLORA_SOURCE_DIR) / "configs";
+  const Tree tree;
+  const fs::path configs = tree.root / "configs";
   std::vector<fs::path> files;
   for (const auto& entry : fs::recursive_directory_iterator(configs))
     if (entry.path().extension() == ".json") files.push_back(entry.path());
@@ -42,14 +57,14 @@ Json identities() {
       const SweepDefinition sweep = read_sweep_definition(file);
       for (const CellValues& values : expand(sweep)) {
         const Config config = cell_config(sweep, values, 1).config;
-        found["sweep"][name].push_back(key_of(config, HashForm::of_0_1));
-        found["sweep_now"][name].push_back(key_of(config, HashForm::present));
+        found["sweep"][name].push_back(key_of(config, tree.root, HashForm::of_0_1));
+        found["sweep_now"][name].push_back(key_of(config, tree.root, HashForm::present));
       }
       if (found["sweep_now"][name] == found["sweep"][name]) found["sweep_now"].erase(name);
     } else {
       const LoadedConfig loaded = load_config(file.string(), {});
-      found["config"][name] = {loaded.hash_of_0_1, key_of(loaded.config, HashForm::of_0_1)};
-      found["config_now"][name] = {loaded.hash, key_of(loaded.config, HashForm::present)};
+      found["config"][name] = {loaded.hash_of_0_1, key_of(loaded.config, tree.root, HashForm::of_0_1)};
+      found["config_now"][name] = {loaded.hash, key_of(loaded.config, tree.root, HashForm::present)};
       if (found["config_now"][name] == found["config"][name]) found["config_now"].erase(name);
     }
   }
