@@ -7,6 +7,7 @@
 #include <numeric>
 #include <random>
 
+#include "core/data_manifest.h"
 #include "core/file.h"
 #include "core/hash.h"
 #include "core/log.h"
@@ -116,7 +117,8 @@ std::vector<fs::path> without(const std::vector<fs::path>& paths, const std::vec
   for (std::size_t i = 0; i < exclude.size(); ++i)
     if (!used[i])
       throw Error(Exit::usage,
-                  fmt::format("data.exclude: \"{}\" matches the name of no book; remove it", printable(exclude[i])));
+                  fmt::format("data.exclude: \"{}\" matches the name of no book; remove it{}", printable(exclude[i]),
+                              paths.empty() ? "" : how_to_get(paths.front().parent_path() / exclude[i])));
   return kept;
 }
 
