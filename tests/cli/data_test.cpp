@@ -1,8 +1,9 @@
+#include <sstream>
+
+#include "catch.h"
 #include "program.h"
 
-#include <map>
-#include <set>
-
+using namespace templora;
 using namespace templora_test;
 
 namespace {
@@ -83,7 +84,8 @@ TEST_CASE("templora data list: sets, and the files of one", "[cli]") {
 TEST_CASE("templora data: a name, folder or manifest that is none", "[cli]") {
   const World world;
   world.refuses({"data", "check", "pg18"}, 2, "such as pg19");  // of the checkout that the program was built in
-  world.refuses({"data", "check", "."}, 3, "without a file that the manifest names");
+  fs::create_directories(world.folder / "empty");
+  world.refuses({"data", "check", "empty"}, 3, "without a file that the manifest names");
   world.refuses({"data", "check", "--manifest", "none.json"}, 3, "none.json");
   world.write("bad.json", R"({"format": 1, "sets": [{"name": "b", "folder": "../b", "files": [{"name": "a"}]}]})");
   world.refuses({"data", "check", "--manifest", "bad.json"}, 3, "does not lead out");
