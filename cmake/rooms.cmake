@@ -111,6 +111,11 @@ function(templora_tests)
     add_test(NAME ${check} COMMAND ${TEMPLORA_PYTHON} ${PROJECT_SOURCE_DIR}/scripts/${check}.py)
     set_tests_properties(${check} PROPERTIES LABELS unit)
   endforeach()
+  if(TARGET templora)  # asked what commands and options it has
+    add_test(NAME check_docs COMMAND ${TEMPLORA_PYTHON} ${PROJECT_SOURCE_DIR}/scripts/check_docs.py
+      --program $<TARGET_FILE:templora> --readme-words 1200)
+    set_tests_properties(check_docs PROPERTIES LABELS cli)
+  endif()
   file(GLOB script_tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/scripts/*_test.py)
   foreach(test ${script_tests})
     get_filename_component(name ${test} NAME_WE)
