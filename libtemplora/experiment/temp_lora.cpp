@@ -27,13 +27,14 @@ class Attached {
 }  // namespace
 
 TempLora::TempLora(LlamaImpl& model, const Config& config, const Book& book, std::int64_t book_index,
-                   ControlSegments controls)
+                   ControlSegments controls, MakeOptimizer make)
     : model_(model),
       config_(config),
       book_(book),
       plan_(config, std::int64_t(book.tokens.size())),
       rules_(config),
       tokens_(ids_on(model.options().device(), book.tokens)),
+      make_optimizer_(std::move(make)),
       book_index_(book_index) {
   const bool keeps = config.cache.policy != CachePolicy::rebuild;
   if (keeps && config.score.base) base_cache_ = std::make_unique<ContextCache>(model, config);
@@ -54,7 +55,8 @@ TempLora::TempLora(LlamaImpl& model, const Config& config, const Book& book, std
 // All arms start with the same weights: what they differ in is what they learn.
 void TempLora::start_adapter(ScoredAdapter& scored, std::int64_t number) const {
   scored.adapter.reset();  // the old one goes before the new one takes its place
-  scored.adapter = std::make_unique<TemporaryAdapter>(model_, config_, adapter_seed(config_.seed, book_index_, number));
+  scored.adapter = std::make_unique<TemporaryAdapter>(model_, config_, adapter_seed(config_.seed, book_index_, number),
+                                                      make_optimizer_);
   scored.adapter->detach();
 }
 

@@ -38,10 +38,11 @@ struct ChunkResult {
 class TempLora {
  public:
   /// Starts document number `book_index` of a run. Same seed and index, same adapter, whatever ran before.
-  /// The book and the controls' books must outlive this object, and a control has a segment for each chunk.
+  /// The book and the controls' books must outlive this object, and a control has a segment for each chunk. `make`
+  /// gives each adapter its optimizer; one that `train.optimizer` does not name is another program's to record.
   /// Throws Error(usage / bad_input) as LoraAdapter and its loaders do.
   TempLora(LlamaImpl& model, const Config& config, const Book& book, std::int64_t book_index,
-           ControlSegments controls = {});
+           ControlSegments controls = {}, MakeOptimizer make = make_optimizer);
 
   std::int64_t chunk_count() const { return plan_.size(); }
   std::int64_t next_chunk() const { return next_chunk_; }
@@ -100,6 +101,7 @@ class TempLora {
   at::Tensor tokens_;  // [book tokens] int64 on the model's device
   std::vector<float> base_nll_;  // of the whole book, where they are known already
   std::unique_ptr<ContextCache> base_cache_;  // as ScoredAdapter::cache: the base sees the same tokens
+  MakeOptimizer make_optimizer_;
   std::vector<ScoredAdapter> scored_;  // the temporary adapter, then the controls; none where score.adapter is off
   std::int64_t book_index_ = 0;
   std::int64_t next_chunk_ = 0;

@@ -18,10 +18,11 @@ FlatParameters& with_first_weights(LoraAdapter& lora, const LoraConfig& config) 
 
 }  // namespace
 
-TemporaryAdapter::TemporaryAdapter(LlamaImpl& model, const Config& config, std::uint64_t seed)
+TemporaryAdapter::TemporaryAdapter(LlamaImpl& model, const Config& config, std::uint64_t seed,
+                                   const MakeOptimizer& make)
     : config_(config),
       lora_(model, config.lora, seed),
-      trainer_(model, with_first_weights(lora_, config.lora), config.train) {}
+      trainer_(model, with_first_weights(lora_, config.lora), config.train, make) {}
 
 Learnt TemporaryAdapter::learn(const at::Tensor& tokens, std::int64_t labelled, std::int64_t place, std::int64_t steps,
                                std::optional<ScoredChunk> first, const OnPart& on_part) {

@@ -33,7 +33,8 @@ class TemporaryAdapter {
  public:
   /// Attached, with PEFT's first weights by `seed`, or those of lora.init_from. Throws as LoraAdapter and its loader
   /// do.
-  TemporaryAdapter(LlamaImpl& model, const Config& config, std::uint64_t seed);
+  TemporaryAdapter(LlamaImpl& model, const Config& config, std::uint64_t seed,
+                   const MakeOptimizer& make = make_optimizer);
 
   /// Several adapters of one model take turns: only one is attached.
   void attach() { lora_.attach(); }

@@ -33,4 +33,8 @@ void AdamW::reset() {
   steps.zero_();
 }
 
+std::vector<std::pair<std::string, at::Tensor>> AdamW::state() const {
+  return {{"exp_avg", exp_avg}, {"exp_avg_sq", exp_avg_sq}, {"steps", steps}};
+}
+
 }  // namespace templora

@@ -2,7 +2,12 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "model/flat_parameters.h"
+#include "train/optimizer.h"
 
 namespace templora {
 
@@ -16,16 +21,17 @@ struct AdamOptions {
 };
 
 /// AdamW over one flat buffer, one fused pass a step.
-class AdamW {
+class AdamW : public Optimizer {
  public:
   AdamW(FlatParameters& parameters, const AdamOptions& options);
 
-  /// Clips the gradient's norm as torch's clip_grad_norm_ does, updates, and zeroes the gradient.
-  /// → the norm before clipping, a scalar left on the device: reading it is the caller's synchronisation.
-  at::Tensor step(double learning_rate);
+  /// Clips the gradient's norm as torch's clip_grad_norm_ does.
+  at::Tensor step(double learning_rate) override;
 
   /// Forgets both moments and the step count.
-  void reset();
+  void reset() override;
+
+  std::vector<std::pair<std::string, at::Tensor>> state() const override;
 
   /// What a resumed run needs: [numel] each, and the number of steps as a float32 scalar.
   at::Tensor exp_avg, exp_avg_sq, steps;

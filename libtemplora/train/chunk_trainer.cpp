@@ -7,8 +7,9 @@
 
 namespace templora {
 
-ChunkTrainer::ChunkTrainer(LlamaImpl& model, FlatParameters& parameters, const TrainConfig& config)
-    : model_(model), optimizer_(parameters, config) {}
+ChunkTrainer::ChunkTrainer(LlamaImpl& model, FlatParameters& parameters, const TrainConfig& config,
+                           const MakeOptimizer& make)
+    : model_(model), optimizer_(make(parameters, config)) {}
 
 ScoredChunk ChunkTrainer::forward(const at::Tensor& tokens, std::int64_t count) {
   const at::AutoGradMode with_graph(true);
@@ -32,7 +33,7 @@ ChunkUpdate ChunkTrainer::update(const at::Tensor& tokens, std::int64_t count,
     loss.backward();
     result.loss.push_back(loss.detach());
     ended("train_backward");
-    result.grad_norm.push_back(optimizer_.step(learning_rate));
+    result.grad_norm.push_back(optimizer_->step(learning_rate));
     ++steps_;
     ended("optimizer");
   }

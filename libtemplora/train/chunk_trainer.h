@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -32,7 +33,9 @@ using OnPart = std::function<void(const char* part)>;
 /// parameters are; whoever owns them sets dropout before calling.
 class ChunkTrainer {
  public:
-  ChunkTrainer(LlamaImpl& model, FlatParameters& parameters, const TrainConfig& config);
+  /// All arguments but `make`, which says how to step, outlive it.
+  ChunkTrainer(LlamaImpl& model, FlatParameters& parameters, const TrainConfig& config,
+               const MakeOptimizer& make = make_optimizer);
 
   /// Scores the last `count` of tokens ([seq] int64) with the graph kept: these NLLs are what a pass
   /// without gradients would give (to rounding where so few rows have kernels of their own, skinny_gemm.h), and
@@ -47,11 +50,11 @@ class ChunkTrainer {
   /// Optimizer steps made so far.
   std::int64_t steps() const { return steps_; }
   void set_steps(std::int64_t steps) { steps_ = steps; }  ///< of a resumed run
-  Optimizer& optimizer() { return optimizer_; }
+  Optimizer& optimizer() { return *optimizer_; }
 
  private:
   LlamaImpl& model_;
-  Optimizer optimizer_;
+  std::unique_ptr<Optimizer> optimizer_;
   std::int64_t steps_ = 0;
 };
 

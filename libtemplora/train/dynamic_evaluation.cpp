@@ -47,4 +47,11 @@ void DynamicEvaluation::reset() {
   steps.zero_();
 }
 
+std::vector<std::pair<std::string, at::Tensor>> DynamicEvaluation::state() const {
+  std::vector<std::pair<std::string, at::Tensor>> state;
+  if (square_sum.defined()) state = {{"square_sum", square_sum}, {"steps", steps}};
+  if (start.defined()) state.push_back({"start", start});
+  return state;
+}
+
 }  // namespace templora

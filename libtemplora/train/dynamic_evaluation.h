@@ -2,7 +2,12 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "model/flat_parameters.h"
+#include "train/optimizer.h"
 
 namespace templora {
 
@@ -24,16 +29,17 @@ struct DynamicEvaluationOptions {
 /// Krause et al. take m from a pass over the training set with the weights θ₀. A stream has no such set, and with
 /// B = 0 the gradient of A would be zero there; so m is the mean over the steps made so far, this one included: it
 /// needs nothing but what was read, and settles as the text goes on. mean(r) runs over all weights.
-class DynamicEvaluation {
+class DynamicEvaluation : public Optimizer {
  public:
   /// θ₀ is what `parameters` hold now.
   DynamicEvaluation(FlatParameters& parameters, const DynamicEvaluationOptions& options);
 
-  /// Clips, updates, and zeroes the gradient. → the norm before clipping, a scalar left on the device.
-  at::Tensor step(double learning_rate);
+  at::Tensor step(double learning_rate) override;
 
   /// Forgets the gradients' statistics. θ₀ stays.
-  void reset();
+  void reset() override;
+
+  std::vector<std::pair<std::string, at::Tensor>> state() const override;
 
   /// What a resumed run needs. square_sum: [numel] Σ g², steps: a float32 scalar, both undefined unless scaled;
   /// start: [numel] θ₀, undefined without a decay.

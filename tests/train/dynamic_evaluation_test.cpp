@@ -103,14 +103,14 @@ TEST_CASE("Optimizer: copied state goes on bit for bit, for every kind", "[unit]
     if (kind != OptimizerKind::adamw) config.decay_to_start = 0.05;
     const Values start{1, -2, 0.5, 0.25};
     FlatParameters a = parameters_of(start), b = parameters_of({0, 0, 0, 0});  // what it starts from is state, too
-    Optimizer first(a, config), second(b, config);
+    const auto first = make_optimizer(a, config), second = make_optimizer(b, config);
     std::mt19937 generator(9);
     const auto step = [&](Optimizer& optimizer, FlatParameters& parameters, const Values& gradient) {
       set_gradient(parameters, gradient);
       optimizer.step(0.01);
     };
-    for (int i = 0; i < 3; ++i) step(first, a, random_gradient(generator, 4));
-    const auto from = first.state(), to = second.state();
+    for (int i = 0; i < 3; ++i) step(*first, a, random_gradient(generator, 4));
+    const auto from = first->state(), to = second->state();
     REQUIRE(from.size() == to.size());
     for (std::size_t i = 0; i < from.size(); ++i) {
       CHECK(from[i].first == to[i].first);
@@ -120,8 +120,8 @@ TEST_CASE("Optimizer: copied state goes on bit for bit, for every kind", "[unit]
     b.value.copy_(a.value);
     for (int i = 0; i < 3; ++i) {
       const Values gradient = random_gradient(generator, 4);
-      step(first, a, gradient);
-      step(second, b, gradient);
+      step(*first, a, gradient);
+      step(*second, b, gradient);
     }
     INFO(int(kind));
     CHECK(at::equal(a.value, b.value));
