@@ -1,14 +1,17 @@
-# templora_flags: what every file of ours is compiled with.
+# templora_usage: what a file needs that includes our headers, ours or another project's. templora_flags: what else
+# every file of ours is compiled with, which no other project gets.
 
 set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
-set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
-set(CMAKE_CXX_FLAGS_RELEASE "-O2")
-set(CMAKE_CXX_FLAGS_DEBUG "-O0 -g")
+if(templora_alone)  # another project has its own
+  set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+  set(CMAKE_CXX_FLAGS_RELEASE "-O2")
+  set(CMAKE_CXX_FLAGS_DEBUG "-O0 -g")
+endif()
 
 # Warnings stop the build only with compilers they were tried with: a newer one knows new warnings.
-if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+if(templora_alone AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   set(werror_default ON)
 else()
   set(werror_default OFF)
@@ -16,35 +19,46 @@ endif()
 option(TEMPLORA_WERROR "Treat warnings in our own code as errors" ${werror_default})
 
 find_program(TEMPLORA_CCACHE ccache)
-if(TEMPLORA_CCACHE)
+mark_as_advanced(TEMPLORA_CCACHE)
+if(templora_alone AND TEMPLORA_CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER env CCACHE_SLOPPINESS=pch_defines,time_macros ${TEMPLORA_CCACHE})
   set(CMAKE_C_COMPILER_LAUNCHER ${TEMPLORA_CCACHE})
 endif()
 
-find_package(Threads REQUIRED)
+if(NOT TARGET Threads::Threads)
+  find_package(Threads REQUIRED)
+  set_target_properties(Threads::Threads PROPERTIES IMPORTED_GLOBAL TRUE)  # seen by a project that adds this one
+endif()
 
-add_library(templora_flags INTERFACE)
-target_include_directories(templora_flags INTERFACE ${PROJECT_SOURCE_DIR}/libtemplora)
+add_library(templora_usage INTERFACE)
+target_compile_features(templora_usage INTERFACE cxx_std_20)
+target_include_directories(templora_usage INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/libtemplora>)
 # Libraries collected by scripts/collect-deps come before the system's.
 set(TEMPLORA_DEPS ${PROJECT_SOURCE_DIR}/deps CACHE PATH "Folder filled by scripts/collect-deps")
 if(EXISTS ${TEMPLORA_DEPS}/include)
-  target_include_directories(templora_flags SYSTEM INTERFACE ${TEMPLORA_DEPS}/include)
+  target_include_directories(templora_usage SYSTEM INTERFACE $<BUILD_INTERFACE:${TEMPLORA_DEPS}/include>)
 endif()
-target_compile_definitions(templora_flags INTERFACE
-  FMT_HEADER_ONLY TEMPLORA_VERSION="${PROJECT_VERSION}"
-  NDEBUG)  # always: torch's classes have another layout without it, and our checks do not use it
+# Always: torch's classes have another layout without it, and our checks do not use it.
+target_compile_definitions(templora_usage INTERFACE NDEBUG)
+target_link_libraries(templora_usage INTERFACE Threads::Threads)
+
+add_library(templora_flags INTERFACE)
+target_compile_definitions(templora_flags INTERFACE FMT_HEADER_ONLY TEMPLORA_VERSION="${PROJECT_VERSION}")
 target_compile_options(templora_flags INTERFACE -Wall -Wextra $<$<BOOL:${TEMPLORA_WERROR}>:-Werror>)
-target_link_libraries(templora_flags INTERFACE Threads::Threads)
+target_link_libraries(templora_flags INTERFACE templora_usage)
 
 # One clear line for a missing header, instead of a page of compiler output.
 function(templora_require_header header debian_package)
-  find_path(found_${debian_package} ${header} HINTS ${TEMPLORA_DEPS}/include)
-  if(NOT found_${debian_package})
+  find_path(TEMPLORA_FOUND_${debian_package} ${header} HINTS ${TEMPLORA_DEPS}/include)
+  mark_as_advanced(TEMPLORA_FOUND_${debian_package})
+  if(NOT TEMPLORA_FOUND_${debian_package})
     message(FATAL_ERROR "${header}: not found; install ${debian_package}, or run scripts/templora, which does")
   endif()
 endfunction()
 templora_require_header(nlohmann/json.hpp nlohmann-json3-dev)
-templora_require_header(CLI/CLI.hpp libcli11-dev)
+if(TEMPLORA_PROGRAM)
+  templora_require_header(CLI/CLI.hpp libcli11-dev)
+endif()
 templora_require_header(fmt/format.h libfmt-dev)
 templora_require_header(xxhash.h libxxhash-dev)
 

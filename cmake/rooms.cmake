@@ -14,11 +14,14 @@ function(templora_room name)
   endif()
   if(NOT sources)
     add_library(${target} INTERFACE)
-    target_link_libraries(${target} INTERFACE ${room_DOORS} templora_flags $<$<BOOL:${room_TORCH}>:templora_torch>)
+    add_library(templora::${name} ALIAS ${target})
+    target_link_libraries(${target} INTERFACE ${room_DOORS} templora_usage $<$<BOOL:${room_TORCH}>:templora::torch>)
     return()
   endif()
   add_library(${target} STATIC ${sources})
-  target_link_libraries(${target} PUBLIC ${room_DOORS} templora_flags PRIVATE ${room_LIBRARIES})
+  add_library(templora::${name} ALIAS ${target})  # as an installed one is called
+  target_link_libraries(${target} PRIVATE $<BUILD_INTERFACE:templora_flags> ${room_LIBRARIES}
+    PUBLIC ${room_DOORS} templora_usage)
   if(room_TORCH)
     templora_use_torch(${target})
   else()
@@ -26,10 +29,21 @@ function(templora_room name)
   endif()
 endfunction()
 
+# templora::templora: all rooms, for programs of other projects. The MKL symbol has to sit in their executable itself,
+# so its source is compiled there.
+function(templora_library)
+  get_property(rooms GLOBAL PROPERTY templora_rooms)
+  list(TRANSFORM rooms PREPEND templora_)
+  add_library(templora_library INTERFACE)
+  add_library(templora::templora ALIAS templora_library)
+  target_link_libraries(templora_library INTERFACE ${rooms} templora_usage templora::torch)
+  target_sources(templora_library INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/cmake/mkl_symbol.cpp>)
+endfunction()
+
 # Links an executable with ROOMS, and with what a program that uses torch needs.
 function(templora_link_program target)
   list(TRANSFORM ARGN PREPEND templora_)
-  target_link_libraries(${target} PRIVATE ${ARGN} templora_flags)
+  target_link_libraries(${target} PRIVATE templora_flags ${ARGN})
   templora_use_torch(${target})
   target_link_libraries(${target} PRIVATE templora_mkl_symbol)
 endfunction()
@@ -48,7 +62,7 @@ endfunction()
 # test_<folder> of tests/<folder>/*_test.cpp, and bench_<name> of tests/bench/<name>.cpp (built on demand).
 # A folder named like a room is linked with that room and its doors, any other folder with all rooms.
 # Each Catch tag of [unit] [parity] [cli] [slow] [gpu] in a folder becomes one CTest test with that label.
-# Python tests of scripts, tests/scripts/*_test.py, are labelled cli.
+# Python tests, tests/scripts/*_test.py, are labelled cli, or slow where their docstring says "Label: slow".
 function(templora_tests)
   find_path(catch2_v2 catch2/catch.hpp HINTS ${TEMPLORA_DEPS}/include)
   add_library(templora_catch_main STATIC EXCLUDE_FROM_ALL ${PROJECT_SOURCE_DIR}/tests/catch_main.cpp)
@@ -121,7 +135,12 @@ function(templora_tests)
     get_filename_component(name ${test} NAME_WE)
     add_test(NAME scripts.${name}
       COMMAND ${TEMPLORA_PYTHON} ${PROJECT_SOURCE_DIR}/tests/scripts/run.py ${PROJECT_BINARY_DIR} ${test})
-    set_tests_properties(scripts.${name} PROPERTIES LABELS cli)
+    file(STRINGS ${test} slow REGEX "Label: slow" LIMIT_COUNT 1)
+    if(slow)
+      set_tests_properties(scripts.${name} PROPERTIES LABELS slow RUN_SERIAL ON TIMEOUT 1800)
+    else()
+      set_tests_properties(scripts.${name} PROPERTIES LABELS cli)
+    endif()
   endforeach()
 endfunction()
 
@@ -148,7 +167,7 @@ function(templora_thread_tests)
   target_include_directories(test_threads PRIVATE ${PROJECT_SOURCE_DIR}/tests)
   target_compile_options(test_threads PRIVATE -fsanitize=thread -g -O1 -Wno-tsan -fpch-preprocess)
   target_link_options(test_threads PRIVATE -fsanitize=thread)
-  target_link_libraries(test_threads PRIVATE templora_catch_main templora_experiment templora_flags templora_torch
+  target_link_libraries(test_threads PRIVATE templora_catch_main templora_experiment templora_flags templora::torch
     templora_mkl_symbol)
   get_target_property(headers templora_pch PRECOMPILE_HEADERS)
   target_precompile_headers(test_threads PRIVATE ${headers})

@@ -11,7 +11,7 @@ import re
 import sys
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-ROOM_LINE = re.compile(r"^templora_room\((\w+)( TORCH)?(?: DOORS ([\w ]+?))?(?: LIBRARIES [\w ]+)?\)", re.MULTILINE)
+ROOM_LINE = re.compile(r"^templora_room\((\w+)( TORCH)?(?: DOORS ([\w ]+?))?(?: LIBRARIES [\w: ]+)?\)", re.MULTILINE)
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 TORCH_HEADERS = re.compile(r"^(torch|ATen|c10|caffe2)/")
 SENTENCEPIECE = re.compile(r"^(sentencepiece_\w+|sentencepiece|builtin_pb)(\.pb)?(\.h|/)")
