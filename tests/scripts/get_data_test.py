@@ -8,6 +8,7 @@ import io
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -54,6 +55,7 @@ class Host(http.server.BaseHTTPRequestHandler):
         pass
 
 
+@unittest.skipUnless(shutil.which("curl"), "curl is not installed")
 class GetData(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
