@@ -227,12 +227,13 @@ class GetData(unittest.TestCase):
         """A set of a hub, and an `hf` that brings `brought` and notes how it was called."""
         self.sets({"name": "m", "what": "", "folder": "models/m", "licence": "", "get": "",
                    "hub": {"repository": "org/m", "revision": "abc"},
-                   "files": [{"name": "config.json"}, {"name": "sub/w.bin", "sha256": sha256(content)}]})
+                   "files": [{"name": "config.json"}, {"name": "sub/w.bin", "sha256": sha256(content)},
+                             {"name": "*.txt"}]})
         tools = self.root / "tools"
         tools.mkdir(exist_ok=True)
         (tools / "hf").write_text(f"""#!{sys.executable}
 import pathlib, sys
-pathlib.Path({str(self.root / 'called')!r}).write_text(" ".join(sys.argv[1:]))
+print(*sys.argv[1:], file=open({str(self.root / 'called')!r}, "a"))
 folder = pathlib.Path(sys.argv[sys.argv.index("--local-dir") + 1])
 for name, content in {brought!r}.items():
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -242,12 +243,13 @@ for name, content in {brought!r}.items():
         return self.get("m", PATH=f"{tools}:{os.environ['PATH']}")
 
     def test_a_model_comes_by_hf_and_is_checked(self):
-        done = self.model(b"weights", {"config.json": b"{}", "sub/w.bin": b"weights", ".cache/x": b""})
+        done = self.model(b"weights", {"config.json": b"{}", "sub/w.bin": b"weights", ".cache/x": b"", "a.txt": b"a"})
         self.assertEqual(done.returncode, 0, done.stderr)
-        called = (self.root / "called").read_text()
-        self.assertTrue(called.startswith("download org/m --revision abc --local-dir "), called)
-        self.assertTrue(called.endswith("--include config.json --include sub/w.bin"), called)
+        where = f"--revision abc --local-dir {self.root / 'models/.m.part'}"
+        self.assertEqual((self.root / "called").read_text(), f"download org/m config.json sub/w.bin {where}\n"
+                                                             f"download org/m --include *.txt {where}\n")
         self.assertEqual(self.names("models"), ["m"])
+        self.assertEqual(self.names("models/m"), ["a.txt", "config.json", "sub"])
         self.assertEqual((self.root / "models/m/sub/w.bin").read_bytes(), b"weights")
 
     def test_other_weights_get_no_name(self):
