@@ -182,7 +182,7 @@ std::map<Arm, BlockMean> within_book(const BookSums& book, std::size_t row) {
 /// predicts. Where chunks begin without context, their first tokens were not scored and stand in at the mean
 /// of the others.
 double unscored_share(const BookSums& book, const Sums& scored, int version) {
-  if (version < kTableVersion) return 1;
+  if (version < kVersionOfUnscoredTokens) return 1;
   return static_cast<double>(book.book_tokens - 1) / static_cast<double>(scored.tokens);
 }
 
@@ -201,7 +201,7 @@ std::optional<Perplexity> perplexity_over(const std::vector<const BookSums*>& bo
     of_books += std::exp(own.mean());
     ++counted;
     complete = complete && book->words > 0 && book->text_bytes > 0;
-    spaced = spaced && (version < kTableVersion || book->has_word_spaces());
+    spaced = spaced && (version < kVersionOfUnscoredTokens || book->has_word_spaces());
     words += static_cast<double>(book->words);
     bytes += static_cast<double>(book->text_bytes);
     whole_nll += own.nll * unscored_share(*book, own, version);
@@ -368,7 +368,7 @@ PerplexityTable perplexity_table(const RunData& run, int version) {
     table.official_base = official(books, Arm::base);
     table.official_lora = official(books, Arm::lora);
   }
-  if (version >= kTableVersion) table.notes = notes_on(table, books);
+  if (version >= kVersionOfUnscoredTokens) table.notes = notes_on(table, books);
   return table;
 }
 

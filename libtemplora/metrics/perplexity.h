@@ -76,8 +76,9 @@ struct PerplexityTable {
 
 /// Of the tables' form and numbers, in summary.json. Version 2, of templora 0.1, divided the NLL of the
 /// scored tokens by all words and bytes of a text, whether or not all tokens were scored, and told words by
-/// white space in every text.
-inline constexpr int kTableVersion = 3, kFirstTableVersion = 2;
+/// white space in every text. Versions before 4 printed segments that no book reaches; their numbers are the same.
+inline constexpr int kTableVersion = 4, kFirstTableVersion = 2;
+inline constexpr int kVersionOfUnscoredTokens = 3, kVersionWithoutEmptySegments = 4;
 
 /// Computes the table from a run's per-token NLLs alone, by the formulas of `version`. Tokens, not chunks,
 /// are assigned to segments: a chunk across an edge counts on both sides with the tokens that lie there.

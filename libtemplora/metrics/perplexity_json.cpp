@@ -75,7 +75,7 @@ Json to_json(const PerplexityTable& table) {
             {"no_gain_possible", table.no_gain_possible},
             {"official_base", optional_json(table.official_base)},
             {"official_lora", optional_json(table.official_lora)}};
-  if (table.version >= kTableVersion) json["notes"] = table.notes;
+  if (table.version >= kVersionOfUnscoredTokens) json["notes"] = table.notes;
   return json;
 }
 

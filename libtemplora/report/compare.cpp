@@ -119,9 +119,10 @@ void append_keys(const char* heading, const std::vector<KeyDifference>& keys, co
     out += "Nothing differs.\n\n";
     return;
   }
-  out += fmt::format("| key | {} | {} |\n| --- | --- | --- |\n", escaped(first), escaped(second));
+  out += fmt::format("| key | {} | {} |\n| --- | --- | --- |\n", as_written(first), as_written(second));
   for (const KeyDifference& key : keys)
-    out += fmt::format("| {} | {} | {} |\n", escaped(key.key), escaped(shown(key.first)), escaped(shown(key.second)));
+    out += fmt::format("| {} | {} | {} |\n", as_written(key.key), as_written(shown(key.first)),
+                       as_written(shown(key.second)));
   out += "\n";
 }
 
@@ -185,7 +186,7 @@ RunComparison compare_runs(const RunData& first, const RunData& second, const st
 
 std::string comparison_text(const RunComparison& comparison, const std::string& first_name,
                             const std::string& second_name) {
-  std::string out = fmt::format("# {} against {}\n\n", escaped(second_name), escaped(first_name));
+  std::string out = fmt::format("# {} against {}\n\n", as_written(second_name), as_written(first_name));
   append_keys("Config", comparison.config, first_name, second_name, out);
   append_keys("Identity", comparison.identity, first_name, second_name, out);
   out +=
@@ -211,7 +212,7 @@ std::string comparison_text(const RunComparison& comparison, const std::string& 
       const std::string ends =
           book.within.low ? fmt::format(" [{}, {}]", percent(*book.within.low), percent(*book.within.high))
                           : "";
-      out += fmt::format("| {} | {} | {} | {}{} |\n", title(shift.name), escaped(book.book),
+      out += fmt::format("| {} | {} | {} | {}{} |\n", title(shift.name), as_written(book.book),
                          grouped(book.tokens), percent(book.within.mean), ends);
     }
   return out;

@@ -2,10 +2,34 @@
 
 #include <fmt/format.h>
 
+#include <cctype>
 #include <cmath>
 #include <string_view>
 
 namespace templora {
+namespace {
+
+/// Every character that Markdown may take for markup marked by a backslash, with `words` all but underscores inside a
+/// word, which it takes as they are.
+std::string marked(const std::string& text, std::size_t max_bytes, bool words) {
+  const std::string shown = printable(text, max_bytes);
+  const auto in_word = [&](std::size_t i) {
+    return i < shown.size() && (std::isalnum(static_cast<unsigned char>(shown[i])) || shown[i] == '_');
+  };
+  std::string out;
+  for (std::size_t i = 0; i < shown.size(); ++i) {
+    const char c = shown[i];
+    const bool link = c == ']' && i + 1 < shown.size() &&
+                      shown[i + 1] == '(';  // intervals have brackets too, and stay as they are
+    const bool block = i == 0 && (c == '#' || c == '>');                        // behind the "- " of a list
+    const bool inside = words && c == '_' && i > 0 && in_word(i - 1) && in_word(i + 1);
+    if (!inside && (link || block || std::string_view("|`*_<~\\").find(c) != std::string_view::npos)) out += '\\';
+    out += c;
+  }
+  return out;
+}
+
+}  // namespace
 
 std::string cell(const std::optional<double>& value, const char* format) {
   return value && std::isfinite(*value) ? fmt::format(fmt::runtime(format), *value) : kDash;
@@ -18,19 +42,9 @@ std::string grouped(std::int64_t n) {
   return digits;
 }
 
-std::string escaped(const std::string& text, std::size_t max_bytes) {
-  const std::string shown = printable(text, max_bytes);
-  std::string out;
-  for (std::size_t i = 0; i < shown.size(); ++i) {
-    const char c = shown[i];
-    const bool link = c == ']' && i + 1 < shown.size() &&
-                      shown[i + 1] == '(';  // intervals have brackets too, and stay as they are
-    const bool block = i == 0 && (c == '#' || c == '>');                        // behind the "- " of a list
-    if (link || block || std::string_view("|`*_<~\\").find(c) != std::string_view::npos) out += '\\';
-    out += c;
-  }
-  return out;
-}
+std::string escaped(const std::string& text, std::size_t max_bytes) { return marked(text, max_bytes, false); }
+
+std::string as_written(const std::string& text, std::size_t max_bytes) { return marked(text, max_bytes, true); }
 
 std::string setting(const Json& config, const char* section, const char* name) {
   const auto in = config.is_object() ? config.find(section) : config.end();

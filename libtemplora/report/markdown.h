@@ -26,6 +26,10 @@ inline constexpr std::size_t kLongText = 100000;
 /// what is longer than `max_bytes` ends in "...".
 std::string escaped(const std::string& text, std::size_t max_bytes = 200);
 
+/// The same, but underscores inside a word stay, which no Markdown takes for markup: a key can be copied from a
+/// terminal.
+std::string as_written(const std::string& text, std::size_t max_bytes = 200);
+
 /// A setting as it stands in a run's effective config; a dash where the record lacks it.
 std::string setting(const Json& config, const char* section, const char* name);
 

@@ -30,6 +30,14 @@ std::string header(const Json& config) {
       fidelity != config.end() && fidelity->is_string() ? escaped(fidelity->get<std::string>()) : kDash);
 }
 
+/// The rows that a table prints: segments that no book reaches are left out.
+std::vector<SegmentRow> printed_rows(const PerplexityTable& table) {
+  std::vector<SegmentRow> rows = table.all;
+  if (table.version >= kVersionWithoutEmptySegments)
+    std::erase_if(rows, [](const SegmentRow& row) { return row.tokens == 0 && row.label != "all"; });
+  return rows;
+}
+
 void append_all(const std::vector<SegmentRow>& rows, std::string& out) {
   const std::string first = rows.empty() ? "" : rows.front().label;
   out += fmt::format(
@@ -186,7 +194,8 @@ std::string perplexity_markdown(const PerplexityTable& table, const Json& run_re
   const Json config = found == run_record.end() ? Json() : *found;
   std::string out = "# Perplexity with and without Temp-LoRA\n\n";
   out += header(config);
-  append_all(table.all, out);
+  const std::vector<SegmentRow> rows = printed_rows(table);
+  append_all(rows, out);
   if (table.official_base || table.official_lora)
     out += fmt::format("\nAs the released code prints it: base {}, Temp-LoRA {}.\n",
                        cell(table.official_base, "{:.3f}"), cell(table.official_lora, "{:.3f}"));
@@ -195,8 +204,8 @@ std::string perplexity_markdown(const PerplexityTable& table, const Json& run_re
     out += fmt::format("\n† fewer than {} books: no basis for other books.\n", kFewBooks);
   if (!table.all.empty() && (table.all.back().base || table.all.back().lora)) append_measures(table.all.back(), out);
   for (const std::string& note : table.notes) out += fmt::format("\n{}\n", escaped(note, kLongText));
-  if (!table.all.empty() && !table.all.back().controls.empty()) append_controls(table.all, out);
-  if (table.books.size() > 1 && !learners_of(table.all).empty()) append_over_books(table.all, out);
+  if (!table.all.empty() && !table.all.back().controls.empty()) append_controls(rows, out);
+  if (table.books.size() > 1 && !learners_of(table.all).empty()) append_over_books(rows, out);
   if (!table.books.empty()) {
     out += "\n## Each book\n\n";
     append_books(table, out);
@@ -220,7 +229,7 @@ std::string perplexity_markdown(const PerplexityTable& table, const Json& run_re
       "books that reach the row's segment: it tells a growing gain from a change of books. Word-level PPL is exp(ΣNLL "
       "/ words), "
       "bits per byte is ΣNLL / ln 2 / bytes, both of the whole texts";
-  if (table.version >= kTableVersion) out += ", where tokens that were not scored count as the others' mean";
+  if (table.version >= kVersionOfUnscoredTokens) out += ", where tokens that were not scored count as the others' mean";
   out += ". Every token was scored before anything was trained on it.\n";
   return out;
 }

@@ -58,14 +58,32 @@ std::vector<CheckLine> Verification::lines() const {
   return lines;
 }
 
-std::string Verification::text() const {
+std::string Verification::verdict(const std::string& folder) const {
+  std::size_t passed = 0, unmade = 0, named = 0;
+  std::string names;
+  for (const std::string& name : order_) {
+    const Entry& e = entries_.at(name);
+    if (!e.findings.empty())
+      names += named++ < kMostShown ? (names.empty() ? "" : ", ") + name : "";
+    else
+      ++(e.why_not.empty() ? passed : unmade);
+  }
+  const std::string rest = fmt::format("{} check{} passed{}", passed, passed == 1 ? "" : "s",
+                                       unmade > 0 ? fmt::format(", {} could not be made", unmade) : "");
+  if (sound()) return fmt::format("{} is sound: {}", printable(folder), rest);
+  if (named > kMostShown) names += fmt::format(" and {} more checks", named - kMostShown);
+  return fmt::format("{} is not sound: {} finding{} in {}; {}", printable(folder), findings_, findings_ == 1 ? "" : "s",
+                     names, rest);
+}
+
+std::string Verification::text(bool all) const {
   std::string out;
   for (const std::string& remark : remarks_) out += remark + "\n";
   for (const CheckLine& line : lines()) {
     if (line.outcome == Outcome::found)
       out += fmt::format("{}: {}\n", line.name, line.detail);
     else if (line.outcome == Outcome::ok)
-      out += fmt::format("ok {}\n", line.name);
+      out += all ? fmt::format("ok {}\n", line.name) : "";
     else
       out += fmt::format("not checked {}: {}\n", line.name, line.detail);
   }

@@ -37,8 +37,10 @@ class Verification {
   bool sound(const std::string& name) const;
   std::vector<CheckLine> lines() const;
 
-  /// "name: detail" a finding, "ok name" and "not checked name: why", a line each.
-  std::string text() const;
+  /// "name: detail" a finding and "not checked name: why", a line each, with `all` also "ok name".
+  std::string text(bool all) const;
+  /// "runs/a is sound: 32 checks passed, 1 could not be made", or how many findings of which checks there are.
+  std::string verdict(const std::string& folder) const;
   Json json() const;
 
  private:

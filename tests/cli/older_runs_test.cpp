@@ -53,7 +53,7 @@ TEST_CASE("templora verify: a run of templora 0.1 is checked by the formulas tha
   summary["table_version"] = 2;
   summary.erase("notes");
   out.write("summary.json", summary.dump());
-  const Ended verified = world.run({"verify", "out"});
+  const Ended verified = world.run({"verify", "out", "--all"});
   INFO(verified.text);
   CHECK(verified.says("ok summary-table"));
   CHECK(verified.says("table-text: table.md"));  // which is the later version's

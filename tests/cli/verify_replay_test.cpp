@@ -7,7 +7,7 @@ using namespace templora_test;
 TEST_CASE("templora verify --replay: runs chunks again bit for bit and finds what no table shows", "[cli]") {
   const VerifyWorld world;
   REQUIRE(world.make("out", {{"data.max_tokens", 250}, {"data.books", {"book.txt", "other.txt"}}}).code == 0);
-  const Ended honest = world.run({"verify", "out", "--replay", "4"});
+  const Ended honest = world.run({"verify", "out", "--replay", "4", "--all"});
   INFO(honest.text);
   CHECK(honest.code == 0);
   CHECK(honest.says("ok replay-nll"));
@@ -51,7 +51,7 @@ TEST_CASE("templora verify: controls' texts are looked at, and books of one name
                            {"data.control_books", {"other.txt"}},
                            {"control", "other_book"}};
   REQUIRE(world.make("controlled", controlled).code == 0);
-  CHECK(world.run({"verify", "controlled", "--replay", "2"}).says("ok control-text-file"));
+  CHECK(world.run({"verify", "controlled", "--replay", "2", "--all"}).says("ok control-text-file"));
   world.write("other.txt", "More. " + world.content("other.txt"));
   const Ended changed = world.run({"verify", "controlled", "--replay", "2"});
   INFO(changed.text);

@@ -289,10 +289,14 @@ TEST_CASE("templora verify: finds more than fifty kinds of damage, and none in h
   for (const auto& [name, ended] : made) {
     INFO(name << ": " << ended.text);
     REQUIRE(ended.code == 0);
-    const Ended verified = world.run({"verify", name});
+    const Ended verified = world.run({"verify", name, "--all"});
     INFO(verified.text);
     CHECK(verified.code == 0);
     CHECK(verified.says("\nok cost\n"));
+    const Ended shorter = world.run({"verify", name});
+    CHECK(!shorter.says("ok "));
+    CHECK(shorter.says(std::string(name) + " is sound: "));
+    CHECK(shorter.text.find(" is sound: ") > shorter.text.rfind('\n', shorter.text.size() - 2));
     CHECK(findings_of(world.folder / name).empty());
   }
   fs::copy(world.folder / "novel", world.folder / "older", fs::copy_options::recursive);
@@ -326,6 +330,7 @@ TEST_CASE(
   const Ended damaged = world.run({"verify", "out"});
   CHECK(damaged.code == 3);
   CHECK(damaged.says("adapter-version: chunks.jsonl:3: got version 7, wanted 2"));
+  CHECK(damaged.says("templora: out is not sound: 1 finding in adapter-version; "));
   CHECK(damaged.lines() == 1);
   const Ended json = world.run({"verify", "out", "--json"});
   CHECK(json.code == 3);
@@ -401,7 +406,7 @@ TEST_CASE("templora verify: honest runs of all options pass, also resumed and un
     INFO(made.text);
     REQUIRE(made.code == 0);
     const Verification v = verify_run(world.folder / name);
-    INFO(v.text());
+    INFO(v.text(true));
     CHECK(v.sound());
   }
   CHECK(world.run({"verify", "namesakes"}).code == 0);  // the texts are there, each under its own path
@@ -453,7 +458,7 @@ TEST_CASE("templora compare: says what differs, on the tokens that both runs sco
   const Ended text = world.run({"compare", "a", "b"});
   INFO(text.text);
   CHECK(text.code == 0);
-  CHECK(text.says("| train.learning\\_rate | 0.003 | 0.001 |"));
+  CHECK(text.says("| train.learning_rate | 0.003 | 0.001 |"));
   CHECK(text.says("2 books are too few"));
   const Ended printed = world.run({"compare", "a", "b", "--json"});
   const Json json = Json::parse(printed.text);
