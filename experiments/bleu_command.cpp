@@ -12,6 +12,7 @@
 #include "core/json.h"
 #include "metrics/bleu.h"
 #include "metrics/chrf.h"
+#include "metrics/paired_test.h"
 #include "run/run_data.h"
 
 namespace templora {
@@ -20,13 +21,14 @@ namespace {
 constexpr int kLongest = 64;  // n-grams; memory grows with their length
 
 struct Arguments {
-  std::string hypotheses;
+  std::string hypotheses, baseline;
   std::vector<std::string> references;
   std::vector<std::string> metrics{"bleu", "chrf"};
   std::string tokenizer = "13a", smoothing = "exp";
   BleuOptions bleu;
   ChrfOptions chrf;
-  bool lowercase = false, sentences = false, json = false;
+  PairedTestOptions paired_options;
+  bool lowercase = false, sentences = false, json = false, paired = false;
   int digits = 1;
 };
 
@@ -51,20 +53,20 @@ std::vector<std::string> lines_of(const std::string& file) {
   return lines;
 }
 
-Translations read_files(const Arguments& arguments) {
+Translations read_files(const Arguments& arguments, const std::string& file_of_hypotheses) {
   if (arguments.references.empty())
     throw Error(
         Exit::usage,
         fmt::format("{}: got no references beside it, wanted a file of references, a line each, or a translation "
                     "run's folder alone",
-                    arguments.hypotheses));
-  Translations all{"", lines_of(arguments.hypotheses), {}};
+                    file_of_hypotheses));
+  Translations all{"", lines_of(file_of_hypotheses), {}};
   all.references.resize(all.hypotheses.size());
   for (const std::string& file : arguments.references) {
     const std::vector<std::string> lines = lines_of(file);
     if (lines.size() != all.hypotheses.size())
       throw Error(Exit::bad_input, fmt::format("{}: got {} lines, wanted {} as in {}: one for each translation", file,
-                                               lines.size(), all.hypotheses.size(), arguments.hypotheses));
+                                               lines.size(), all.hypotheses.size(), file_of_hypotheses));
     for (std::size_t i = 0; i < lines.size(); ++i) all.references[i].push_back(lines[i]);
   }
   return all;
@@ -137,16 +139,67 @@ void print_scores(const Arguments& arguments, const Translations& system) {
   }
 }
 
+/// The paired tests of two systems, the first as the baseline.
+void print_tests(const Arguments& arguments, const Translations& first, const Translations& second) {
+  for (const std::string& metric : arguments.metrics) {
+    const bool of_bleu = metric == "bleu";
+    const auto segments = [&](const Translations& system) {
+      return of_bleu ? bleu_segments(system.hypotheses, system.references, arguments.bleu)
+                     : chrf_segments(system.hypotheses, system.references, arguments.chrf);
+    };
+    const PairedTest test = paired_test(segments(first), segments(second), arguments.paired_options);
+    const std::string name = of_bleu ? "BLEU" : "chrF";
+    if (arguments.json)
+      print_out(dump_json(Json{{"name", name},
+                               {"baseline", first.name},
+                               {"system", second.name},
+                               {"difference", test.second - test.first},
+                               {"bootstrap_p", test.bootstrap_p},
+                               {"randomization_p", test.randomization_p},
+                               {"resamples", arguments.paired_options.resamples},
+                               {"trials", arguments.paired_options.trials}},
+                          "bleu") +
+                "\n");
+    else
+      print_out(fmt::format(
+          "{} against {}: {} {:+.{}f}, p = {:.4f} (paired bootstrap, {} draws), p = {:.4f} (approximate "
+          "randomisation, {} trials)\n",
+          second.name, first.name, name, test.second - test.first, arguments.digits + 1, test.bootstrap_p,
+          arguments.paired_options.resamples, test.randomization_p, arguments.paired_options.trials));
+  }
+}
+
+/// The systems to score, the baseline first.
+std::vector<Translations> read_systems(const Arguments& arguments) {
+  if (fs::is_directory(arguments.hypotheses)) {
+    if (!arguments.baseline.empty())
+      throw Error(Exit::usage, "--baseline: got a run's folder beside it, which has its own; wanted --paired");
+    return read_run_pairs(arguments);
+  }
+  std::vector<Translations> systems;
+  for (const std::string& file : {arguments.baseline, arguments.hypotheses}) {
+    if (file.empty()) continue;
+    systems.push_back(read_files(arguments, file));
+    if (!arguments.baseline.empty()) systems.back().name = file;
+  }
+  return systems;
+}
+
 void bleu(Arguments arguments) {
   arguments.bleu.tokenizer = bleu_tokenizer_named(arguments.tokenizer);
   arguments.bleu.smoothing = bleu_smoothing_named(arguments.smoothing);
   arguments.bleu.effective_order = arguments.sentences;
   arguments.bleu.lowercase = arguments.chrf.lowercase = arguments.lowercase;
-  if (fs::is_directory(arguments.hypotheses)) {
-    for (const Translations& system : read_run_pairs(arguments)) print_scores(arguments, system);
-  } else {
-    print_scores(arguments, read_files(arguments));
-  }
+  arguments.paired |= !arguments.baseline.empty();
+  if (arguments.paired && arguments.sentences)
+    throw Error(Exit::usage, "--sentence-level: got it beside a paired test, which is of whole corpora");
+  const std::vector<Translations> systems = read_systems(arguments);
+  if (arguments.paired && systems.size() != 2)
+    throw Error(Exit::usage,
+                fmt::format("--paired: got one system in {}, wanted base and Temp-LoRA, or --baseline FILE",
+                            arguments.hypotheses));
+  for (const Translations& system : systems) print_scores(arguments, system);
+  if (arguments.paired) print_tests(arguments, systems[0], systems[1]);
 }
 
 }  // namespace
@@ -174,6 +227,12 @@ void add_bleu_command(CommandLine& line) {
   command.flag("--lowercase", a.lowercase, "compare both sides in small letters");
   command.flag("--sentence-level", a.sentences,
                "a score for each line; BLEU leaves out orders that are too long for it");
+  command.option("--baseline", a.baseline, "file of another system's translations, for paired tests against it");
+  command.flag("--paired", a.paired, "paired tests of a run's Temp-LoRA against its base");
+  command.option("--paired-resamples", a.paired_options.resamples, "draws of the bootstrap; default 1000")
+      .between(1, 1000000);
+  command.option("--paired-trials", a.paired_options.trials, "trials of the randomisation; default 10000")
+      .between(1, 1000000);
   command.option("-w,--width", a.digits, "decimals").between(0, 15);
   command.flag("--json", a.json, "one JSON object a line: name, score, signature");
   command.action([arguments] { bleu(*arguments); });

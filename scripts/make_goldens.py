@@ -2,12 +2,12 @@
 """Makes tests/goldens from transformers, PEFT and torch on small random models.
 
     python scripts/make_goldens.py [model] [lora] [loop] [official] [decode] [prompts] [translation] [shipped] \
-        [bleu] [comet] [families]
+        [bleu] [paired] [comet] [families]
 
 Needs transformers 4.57, peft and torch (scripts/parity makes such an environment); `families` is made by transformers
 5.24 (scripts/reference_python.py --transformers 5) and only when it is named. All of it runs on one thread in float32
-with eager attention. Layouts of the files: docs of each maker in scripts/reference. `bleu` and `comet` are made only
-when they are named: they also need sacrebleu 2.6.0, and unbabel-comet 2.2.7 (docs/comet.md says how to install it).
+with eager attention. Layouts of the files: docs of each maker in scripts/reference. `bleu`, `paired` and `comet` are
+made only when they are named: they also need sacrebleu 2.6.0, and unbabel-comet 2.2.7 (docs/comet.md says how to install it).
 """
 
 import json
@@ -21,7 +21,7 @@ import transformers
 
 SEED = 20240121
 KINDS = ["model", "lora", "loop", "official", "decode", "prompts", "translation", "shipped"]
-ON_REQUEST = ["bleu", "comet", "families"]
+ON_REQUEST = ["bleu", "paired", "comet", "families"]
 
 
 def main() -> int:

@@ -158,4 +158,17 @@ std::vector<PairRecord> read_pairs(const fs::path& path) {
   return pairs;
 }
 
+std::vector<CometRecord> read_comet(const fs::path& path, std::size_t pairs) {
+  std::vector<CometRecord> comet;
+  const fs::path file = path / "comet.jsonl";
+  if (!fs::exists(file)) return comet;
+  read_jsonl(file, [&](const Json& json, const std::string& where) {
+    comet.push_back(comet_record_from_json(json, where));
+  });
+  if (comet.size() != pairs)
+    throw Error(Exit::bad_input, fmt::format("{}: got {} lines, wanted {}, one a pair", file.string(), comet.size(),
+                                             pairs));
+  return comet;
+}
+
 }  // namespace templora

@@ -33,6 +33,10 @@ std::vector<GenerationRecord> read_generation(const fs::path& path);
 /// pairs.jsonl of a translation run. Throws Error(bad_input) naming file and line.
 std::vector<PairRecord> read_pairs(const fs::path& path);
 
+/// comet.jsonl of a translation run, one record a pair; empty where it has none. Throws Error(bad_input) naming file
+/// and line, and where they are not as many as `pairs`.
+std::vector<CometRecord> read_comet(const fs::path& path, std::size_t pairs);
+
 /// Seconds by phase of all of a pretraining's steps; older records know a step's whole only, as "step". Throws
 /// Error(bad_input) naming file and line.
 std::map<std::string, double> read_step_seconds(const fs::path& path);

@@ -114,4 +114,41 @@ TEST_CASE("templora bleu: a translation run's folder is scored with other words"
   CHECK(ended.says(" = 100.0 "));
   CHECK(ended.says("lora: BLEU|"));
   world.refuses({"bleu", "run", "run/pairs.jsonl"}, 2, "got references beside a run's folder");
+
+  const Ended tests = world.run({"bleu", "run", "--paired", "--paired-trials", "99"});
+  INFO(tests.text);
+  CHECK(tests.code == 0);
+  CHECK(tests.says("lora against base: BLEU -"));
+  CHECK(tests.says("lora against base: chrF -"));
+  CHECK(tests.says("p = 1.0000 (approximate randomisation, 99 trials)"));  // one pair: exchanged or not, it is the same
+  world.refuses({"bleu", "run", "--baseline", "run/pairs.jsonl"}, 2, "wanted --paired");
+  pair.lora_text.reset();
+  world.write("run/pairs.jsonl", to_json(pair).dump() + "\n");
+  world.refuses({"bleu", "run", "--paired"}, 2, "got one system in run");
+}
+
+TEST_CASE("templora bleu: two files of translations are tested against each other", "[cli]") {
+  const World world;
+  std::vector<std::string> references, good, bad;
+  for (int i = 0; i < 30; ++i) {
+    const std::string n = std::to_string(i);
+    references.push_back("the cat number " + n + " sat on the old mat");
+    good.push_back("the cat number " + n + " sat on a old mat");
+    bad.push_back("a cat number " + n + " sat at one old rug");
+  }
+  write_lines(world, "ref", references);
+  write_lines(world, "good", good);
+  write_lines(world, "bad", bad);
+  const Ended ended = world.run({"bleu", "good", "ref", "--baseline", "bad", "-m", "bleu", "--json"});
+  INFO(ended.text);
+  REQUIRE(ended.code == 0);
+  const Json test = Json::parse(ended.text.substr(ended.text.rfind("{")));
+  CHECK(test.at("baseline") == "bad");
+  CHECK(test.at("difference").get<double>() > 5);
+  CHECK(test.at("bootstrap_p").get<double>() < 0.01);
+  CHECK(test.at("randomization_p").get<double>() < 0.01);
+  world.refuses({"bleu", "good", "ref", "--paired"}, 2, "or --baseline FILE");
+  world.refuses({"bleu", "good", "ref", "--baseline", "bad", "--sentence-level"}, 2, "--sentence-level");
+  write_lines(world, "short", {"one"});
+  world.refuses({"bleu", "good", "ref", "--baseline", "short"}, 3, "got 30 lines, wanted 1 as in short");
 }

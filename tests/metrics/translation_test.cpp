@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "catch.h"
+#include "metrics/translation_tests.h"
 
 using namespace templora;
 
@@ -115,4 +116,28 @@ TEST_CASE("translation_table: one side alone, and a novel of which nothing was t
   CHECK(nothing.all.pairs == 0);
   CHECK_FALSE(nothing.all.base.has_value());
   CHECK(to_json(nothing).at("all").at("base").is_null());
+}
+
+TEST_CASE("translation_tests: of the pairs that both translated, with each novel's own difference", "[unit]") {
+  std::vector<PairRecord> pairs = some_pairs();
+  const std::vector<TranslationTest> tests = translation_tests(pairs, some_scores());
+  REQUIRE(tests.size() == 3);
+  const TranslationTable table = translation_table(pairs, some_scores());
+  for (const TranslationTest& test : tests) {
+    CHECK(test.pairs == 3);
+    CHECK(test.over_novels.books == 2);
+    CHECK(!test.over_novels.low);  // two novels say nothing about others
+  }
+  CHECK(tests[0].score == "bleu");
+  CHECK(tests[0].test.first == Approx(table.all.base->bleu.score));
+  CHECK(tests[0].test.second == Approx(table.all.lora->bleu.score));
+  double mean = 0;
+  for (const TranslationRow& novel : table.novels) mean += (novel.lora->chrf.score - novel.base->chrf.score) / 2;
+  CHECK(tests[1].over_novels.mean == Approx(mean));
+  CHECK(tests[2].test.second - tests[2].test.first == Approx(0.1));
+  CHECK(tests[2].over_novels.mean == Approx(0.1));
+  pairs[1].lora_text.reset();  // which the table still counts for the base
+  CHECK(translation_tests(pairs, {})[0].pairs == 2);
+  for (PairRecord& pair : pairs) pair.base_text.reset();
+  CHECK(translation_tests(pairs, {}).empty());
 }
