@@ -4,6 +4,7 @@
 
 #include "catch.h"
 #include "run/run_data.h"
+#include "run/token_ids.h"
 #include "small_run.h"
 
 using namespace templora;
@@ -70,4 +71,22 @@ TEST_CASE("read_run: records that disagree are refused by file", "[unit]") {
     std::ofstream(scratch.path / "chunks.jsonl") << json.dump() << "\n";
     has(refused(), "adapter_version: missing");
   }
+}
+
+TEST_CASE("token ids: those of the scored tokens, in the order of their NLLs, are read back", "[unit]") {
+  const Scratch scratch;
+  fs::create_directories(scratch.path / "nll");
+  ChunkRecord first, second, other;
+  first.tokens = 3, first.scored_tokens = 2;
+  second.first_token = 3, second.tokens = second.scored_tokens = 2;
+  other.book_index = 1, other.tokens = other.scored_tokens = 9;
+  const std::vector<std::int64_t> tokens{1, 20, 300, 4000, 50000};
+  const std::vector<std::int32_t> ids = scored_ids({first, other, second}, 0, tokens);
+  CHECK(ids == std::vector<std::int32_t>{20, 300, 4000, 50000});
+  write_token_ids(scratch.path, 0, ids);
+  CHECK(read_token_ids(scratch.path, 0) == ids);
+  CHECK_THROWS_WITH(scored_ids({other}, 1, tokens), Catch::Matchers::Contains("chunk 0 ends at token 9, wanted 5"));
+  CHECK_THROWS_AS(read_token_ids(scratch.path, 1), Error);
+  write_file_atomically(scratch.path / "nll/0-tokens.i32", "12345");
+  CHECK_THROWS_WITH(read_token_ids(scratch.path, 0), Catch::Matchers::Contains("got 5 bytes, wanted a multiple of 4"));
 }
