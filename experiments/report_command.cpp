@@ -11,12 +11,17 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "core/log.h"
+#include "pdf_figures.h"
+#include "experiment/machine.h"
 #include "report/page.h"
 #include "report/report.h"
 #include "report/report_formats.h"
 #include "report/svg.h"
 #include "report/tensorboard.h"
 #include "run_arguments.h"
+#include "text/text_stream.h"
+#include "text/tokenizer.h"
+#include "verify/verify.h"
 
 namespace templora {
 namespace {
@@ -33,6 +38,10 @@ struct ReportArguments {
 std::vector<std::string> write_folder(const ReportArguments& arguments, const Report& report) {
   const fs::path out = arguments.out;
   std::vector<std::string> written;
+  if (arguments.format == "pdf") {
+    make_folder(out);
+    return write_pdf_figures(report.figures, arguments.out);
+  }
   if (arguments.format == "svg") {
     make_folder(out);
     for (const Figure& figure : report.figures) {
@@ -55,16 +64,31 @@ std::vector<std::string> write_folder(const ReportArguments& arguments, const Re
   return written;
 }
 
+/// Text of a run's tokens by its own tokenizer; of none where that is no longer there.
+TokenTexts texts_of(const RunSummary& run) {
+  try {
+    const auto tokenizer =
+        std::make_shared<Tokenizer>(open_tokenizer(read_recorded_config(run.record.at("config")).config.model));
+    const auto stream = std::make_shared<TextStream>(*tokenizer, std::vector<std::int64_t>());
+    return [tokenizer, stream](std::int32_t id) { return stream->add(id); };
+  } catch (const Error& error) {
+    log_line(fmt::format("{}: its tokens stand without their text: {}", run.name, error.what()));
+    return [](std::int32_t) { return std::string(); };
+  }
+}
+
 std::string text_of(const std::string& format, const Report& report) {
   if (format == "md") return report_markdown(report);
-  if (format == "csv") return report_csv(report);
+  if (format == "csv") return tidy_csv(report.runs);
+  if (format == "cells") return cells_csv(report);
+  if (format == "tokens") return tokens_csv(report.runs, texts_of);
   if (format == "chunks") return chunks_csv(report.runs);
   if (format == "latex") return report_latex(report);
   return report_page(report);
 }
 
 void report(const ReportArguments& arguments) {
-  const bool folder = arguments.format == "tensorboard" || arguments.format == "svg";
+  const bool folder = arguments.format == "tensorboard" || arguments.format == "svg" || arguments.format == "pdf";
   if (folder && arguments.out.empty())
     throw Error(Exit::usage, fmt::format("--format {}: wanted a folder too: --out DIR", arguments.format));
   for (std::size_t i = 0; i < arguments.edges.size(); ++i)
@@ -98,10 +122,12 @@ void add_report_command(CommandLine& line) {
   command.option("runs", arguments->folders, "run folders and sweep folders").required();
   command
       .option("--format", arguments->format,
-              "md, csv (one line a number), chunks (CSV, one line a chunk), latex, html, svg or tensorboard (both "
-              "want --out DIR)")
-      .one_of({"md", "csv", "chunks", "latex", "html", "svg", "tensorboard"});
-  command.option("--out", arguments->out, "file to write (a folder for svg and tensorboard); default: standard output");
+              "md, csv (tidy: a line for each run, book, segment and measure), cells (CSV, a line for each number of "
+              "the tables), chunks (CSV, a line a chunk), tokens (CSV, a line a token; wants score.keep_tokens), latex, "
+              "html, svg, pdf (the figures, for LaTeX) or tensorboard (these three want --out DIR)")
+      .one_of({"md", "csv", "cells", "chunks", "tokens", "latex", "html", "svg", "pdf", "tensorboard"});
+  command.option("--out", arguments->out,
+                 "file to write (a folder for svg, pdf and tensorboard); default: standard output");
   command.option("--rows", arguments->options.rows,
                  "sweep tables: config key of the rows; default: the axis with most values");
   command.option("--columns", arguments->options.columns, "sweep tables: config key of the columns");

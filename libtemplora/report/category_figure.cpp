@@ -9,15 +9,15 @@
 namespace templora {
 namespace {
 
-constexpr double kWidth = 760, kLeft = 72, kRight = 20, kPlotHeight = 300, kLegendLine = 20;
+constexpr double kWidth = kFigureWidth, kLeft = 58, kRight = 16, kPlotHeight = 280, kLegendLine = 20;
 
 /// Where each legend entry stands, wrapped into lines.
 Points legend_places(const std::vector<CategorySeries>& series, double top) {
   Points places;
-  double x = kLeft, y = top;
+  double x = 16, y = top;
   for (const CategorySeries& s : series) {
     const double width = 44 + text_width(s.name);
-    if (x > kLeft && x + width > kWidth - kRight) x = kLeft, y += kLegendLine;
+    if (x > 16 && x + width > kWidth - kRight) x = 16, y += kLegendLine;
     places.emplace_back(x, y);
     x += width;
   }
@@ -27,22 +27,24 @@ Points legend_places(const std::vector<CategorySeries>& series, double top) {
 }  // namespace
 
 std::string category_figure(const std::vector<std::string>& categories, const std::vector<CategorySeries>& series,
-                            const std::string& title, const std::string& x_name, const std::string& y_name) {
+                            const std::string& title, const std::string& x_name, const std::string& y_name,
+                            const Caption& caption) {
   double low = 0, high = 0;
   for (const CategorySeries& s : series)
     for (const CategoryPoint& p : s.points) {
       low = std::min({low, p.value, p.low.value_or(p.value)});
       high = std::max({high, p.value, p.high.value_or(p.value)});
     }
-  const Points places = legend_places(series, 44);
-  const double top = (places.empty() ? 44 : places.back().second) + 20, bottom = top + kPlotHeight;
-  Svg svg(kWidth, bottom + 58, title);
+  const double head = head_height(caption, kWidth) + 14;
+  const Points places = legend_places(series, head);
+  const double top = (places.empty() ? head : places.back().second) + 44, bottom = top + kPlotHeight;
+  Svg svg(kWidth, bottom + 56, title, caption);
   const Scale y = nice_scale(low, high, bottom, top, 6);
   for (const double v : ticks(y, 6)) {
     svg.line(kLeft, y(v), kWidth - kRight, y(v), v == 0 ? "axis" : "grid");
     svg.text(kLeft - 8, y(v) + 4, tick_text(v), "end");
   }
-  svg.text(20, (top + bottom) / 2, y_name, "middle", "", -90);
+  svg.text(16, top - 14, y_name);
   svg.text((kLeft + kWidth - kRight) / 2, bottom + 44, x_name, "middle");
   const double slot = (kWidth - kRight - kLeft) / static_cast<double>(std::max<std::size_t>(1, categories.size()));
   const double step = slot * 0.8 / static_cast<double>(std::max<std::size_t>(1, series.size()));

@@ -10,9 +10,9 @@
 namespace templora {
 namespace {
 
-constexpr double kWidth = 760, kHeight = 440, kLeft = 72, kRight = 28, kTop = 48, kBottom = 58;
-constexpr double kBarHeight = 22, kBarGap = 12;
-constexpr std::size_t kLongestName = 34;
+constexpr double kWidth = kFigureWidth, kPlotHeight = 300, kLeft = 62, kRight = 20, kBottom = 56;
+constexpr double kBarHeight = 18, kBarStep = 46;
+constexpr std::size_t kLongestName = 34, kLongestLine = 60;
 
 std::string shortened(const std::string& text, std::size_t most) {
   std::size_t count = 0;
@@ -47,7 +47,8 @@ std::vector<std::size_t> pareto_front(const std::vector<CostPoint>& points) {
 }
 
 std::string cost_figure(const std::vector<CostPoint>& points, const std::string& title, const std::string& cost_name,
-                        const std::string& quality_name) {
+                        const std::string& quality_name, const Caption& caption) {
+  const double top = head_height(caption, kWidth) + 58, height = top + kPlotHeight + kBottom;
   double least = INFINITY, most = -INFINITY, low = INFINITY, high = -INFINITY;
   for (const CostPoint& p : points) {
     least = std::min(least, p.cost), most = std::max(most, p.cost);
@@ -56,9 +57,9 @@ std::string cost_figure(const std::vector<CostPoint>& points, const std::string&
   const bool log = least > 0 && most / least > 8;
   const Scale x = nice_scale(log ? least : std::min(0.0, least), most, kLeft, kWidth - kRight, 7, log);
   const double margin = std::isfinite(high - low) ? 0.06 * (high - low) : 0;
-  const Scale y = nice_scale(low - margin, high + margin, kHeight - kBottom, kTop, 6);
-  Svg svg(kWidth, kHeight, title);
-  svg.axes(x, y, cost_name + (log ? ", logarithmic" : ""), quality_name, false);
+  const Scale y = nice_scale(low - margin, high + margin, height - kBottom, top, 6);
+  Svg svg(kWidth, height, title, caption);
+  svg.axes(x, y, cost_name + (log ? ", logarithmic" : ""), quality_name, false, true);
   const std::vector<std::size_t> front = pareto_front(points);
   Points line;
   for (const std::size_t i : front) line.emplace_back(x(points[i].cost), y(points[i].quality));
@@ -87,7 +88,7 @@ std::string cost_figure(const std::vector<CostPoint>& points, const std::string&
                                      {at - width / 2, -24.0}}) {
       const Box box{left, level + down - 11, left + width, level + down + 3};
       const bool inside =
-          box.left > kLeft && box.right < kWidth - 4 && box.top > kTop - 8 && box.bottom < kHeight - kBottom;
+          box.left > kLeft && box.right < kWidth - 4 && box.top > top - 8 && box.bottom < height - kBottom;
       if (!inside || std::any_of(taken.begin(), taken.end(), [&](const Box& other) { return overlap(box, other); }))
         continue;
       svg.text(left, level + down, name, "start", "small");
@@ -95,14 +96,15 @@ std::string cost_figure(const std::vector<CostPoint>& points, const std::string&
       break;
     }
   }
-  svg.sample(kWidth - 170, 22, 2);
-  svg.text(kWidth - 144, 26, "Pareto front", "start", "small");
+  svg.sample(16, top - 44, 2);
+  svg.text(42, top - 40, "Pareto front: no other is both cheaper and better", "start", "small");
   return svg.inline_text();
 }
 
-std::string bar_figure(const std::vector<StackedBar>& bars, const std::string& title, const std::string& x_name) {
+std::string bar_figure(const std::vector<StackedBar>& bars, const std::string& title, const std::string& x_name,
+                       const Caption& caption) {
   std::vector<std::string> parts;
-  double most = 0, names = 40;
+  double most = 0;
   for (const StackedBar& bar : bars) {
     double sum = 0;
     for (const auto& [part, value] : bar.parts) {
@@ -110,26 +112,30 @@ std::string bar_figure(const std::vector<StackedBar>& bars, const std::string& t
       if (std::find(parts.begin(), parts.end(), part) == parts.end()) parts.push_back(part);
     }
     most = std::max(most, sum);
-    names = std::max(names, text_width(shortened(bar.name, kLongestName)));
   }
-  const double left = names + 24, top = 68;
-  const double bottom = top + static_cast<double>(bars.size()) * (kBarHeight + kBarGap);
-  Svg svg(kWidth, bottom + 58, title);
-  const Scale x = nice_scale(0, most, left, kWidth - kRight - 30, 6);
+  Points legend;
+  double place = 16, line = head_height(caption, kWidth) + 4;
+  for (const std::string& part : parts) {
+    const double width = 34 + text_width(part);
+    if (place > 16 && place + width > kWidth - 16) place = 16, line += 20;
+    legend.emplace_back(place, line);
+    place += width;
+  }
+  const double left = 16, top = line + 34, bottom = top + static_cast<double>(bars.size()) * kBarStep;
+  Svg svg(kWidth, bottom + 56, title, caption);
+  const Scale x = nice_scale(0, most, left, kWidth - 60, 6);
   for (const double v : ticks(x, 6)) {
     svg.line(x(v), top - 6, x(v), bottom, "grid");
     svg.text(x(v), bottom + 18, tick_text(v), "middle");
   }
-  svg.text((left + kWidth - kRight) / 2, bottom + 42, x_name, "middle");
-  double legend = 16;
+  svg.text((left + kWidth) / 2, bottom + 42, x_name, "middle");
   for (std::size_t k = 0; k < parts.size(); ++k) {
-    svg.box(legend, 38, 14, 12, fmt::format("class=\"f{}\"", k % kSeriesColours), "", "");
-    svg.text(legend + 20, 49, parts[k]);
-    legend += 44 + text_width(parts[k]);
+    svg.box(legend[k].first, legend[k].second, 14, 12, fmt::format("class=\"f{}\"", k % kSeriesColours), "", "");
+    svg.text(legend[k].first + 20, legend[k].second + 11, parts[k]);
   }
   for (std::size_t b = 0; b < bars.size(); ++b) {
-    const double y = top + static_cast<double>(b) * (kBarHeight + kBarGap);
-    svg.text(left - 8, y + kBarHeight / 2 + 4, shortened(bars[b].name, kLongestName), "end");
+    const double name = top + static_cast<double>(b) * kBarStep + 10, y = name + 6;
+    svg.text(left, name, shortened(bars[b].name, kLongestLine), "start", "small");
     double sum = 0;
     for (const auto& [part, value] : bars[b].parts) {
       const auto k = static_cast<std::size_t>(std::find(parts.begin(), parts.end(), part) - parts.begin());
@@ -138,7 +144,7 @@ std::string bar_figure(const std::vector<StackedBar>& bars, const std::string& t
               fmt::format("{}, {}: {}", bars[b].name, part, value));
       sum += value;
     }
-    svg.text(x(sum) + 5, y + kBarHeight / 2 + 4, fmt::format("{:.3g}", sum), "start", "small");
+    svg.text(x(sum) + 5, y + kBarHeight / 2 + 5, fmt::format("{:.3g}", sum), "start", "small");
   }
   return svg.inline_text();
 }

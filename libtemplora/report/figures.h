@@ -7,6 +7,7 @@
 
 #include "report/position_curve.h"
 #include "report/report.h"
+#include "report/svg.h"
 #include "report/sweep_slices.h"
 
 namespace templora {
@@ -14,8 +15,23 @@ namespace templora {
 // Each draws plain numbers; values stand in data attributes and titles of the marks with full precision. All are
 // inline SVG; stand_alone() makes a file of one. Nothing to draw still gives a picture.
 
-/// Perplexity against position: a line for each arm, the interval of its change as a band.
+/// Perplexity against position: a line for each arm, the interval of its change as a band. As a run's folder has it.
 std::string position_figure(const std::vector<PositionCurve>& curves, const std::string& title);
+/// The same for a report.
+std::string position_figure(const std::vector<PositionCurve>& curves, const std::string& title, const Caption& caption);
+
+/// Change of perplexity by position of one setting, in percent.
+struct ChangeSeries {
+  std::string name;
+  std::vector<CurvePoint> points;  ///< whose ppl, low and high are changes in percent
+  bool named = true;               ///< else a thin grey line
+};
+
+/// Temp-LoRA against the base in each bin that both have: 100 · (ppl / base's ppl − 1), with its interval.
+std::vector<CurvePoint> change_points(const std::vector<PositionCurve>& curves);
+
+/// Change against position, all series in one picture; intervals as bands where few are named.
+std::string change_figure(const std::vector<ChangeSeries>& series, const std::string& title, const Caption& caption);
 
 /// A value with its interval, in one of the figure's categories.
 struct CategoryPoint {
@@ -32,10 +48,11 @@ struct CategorySeries {
 
 /// Values by category, the series side by side, with whiskers.
 std::string category_figure(const std::vector<std::string>& categories, const std::vector<CategorySeries>& series,
-                            const std::string& title, const std::string& x_name, const std::string& y_name);
+                            const std::string& title, const std::string& x_name, const std::string& y_name,
+                            const Caption& caption = {});
 
 /// A slice of a sweep as a map of coloured cells with their numbers. Throws Error(usage) for a single axis.
-std::string heat_figure(const SweepSlice& slice);
+std::string heat_figure(const SweepSlice& slice, const Caption& caption = {});
 
 struct CostPoint {
   std::string name;
@@ -49,7 +66,7 @@ std::vector<std::size_t> pareto_front(const std::vector<CostPoint>& points);
 
 /// Cost against quality, the front marked and named.
 std::string cost_figure(const std::vector<CostPoint>& points, const std::string& title, const std::string& cost_name,
-                        const std::string& quality_name);
+                        const std::string& quality_name, const Caption& caption = {});
 
 /// Named parts of a whole.
 struct StackedBar {
@@ -58,7 +75,11 @@ struct StackedBar {
 };
 
 /// Horizontal bars of parts, in the order of the parts' first appearance.
-std::string bar_figure(const std::vector<StackedBar>& bars, const std::string& title, const std::string& x_name);
+std::string bar_figure(const std::vector<StackedBar>& bars, const std::string& title, const std::string& x_name,
+                       const Caption& caption = {});
+
+/// Width of the figures of a report: their text is readable where a telephone shows them as wide as its screen.
+inline constexpr double kFigureWidth = 520;
 
 /// All figures of a report.
 std::vector<Figure> report_figures(const std::vector<RunSummary>& runs, const std::vector<SweepSlice>& slices);

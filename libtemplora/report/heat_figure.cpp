@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 
 #include "report/figures.h"
@@ -10,7 +11,7 @@
 namespace templora {
 namespace {
 
-constexpr double kLeft = 100, kTop = 78, kCellHeight = 46, kRight = 24, kBottom = 96;
+constexpr double kLeastLeft = 56, kMostLeft = 180, kCellHeight = 44, kRight = 16, kBottom = 92;
 
 struct Rgb {
   double r, g, b;
@@ -35,18 +36,25 @@ std::string fill(double t) {
 
 }  // namespace
 
-std::string heat_figure(const SweepSlice& slice) {
+std::string heat_figure(const SweepSlice& slice, const Caption& caption) {
   if (slice.column_key.empty()) throw Error(Exit::usage, "heat map: got one axis, wanted two");
   double low = INFINITY, high = -INFINITY;
   for (const auto& row : slice.cells)
     for (const Cell& cell : row)
       if (cell.value) low = std::min(low, *cell.value), high = std::max(high, *cell.value);
-  const double cell_width = std::clamp(640.0 / static_cast<double>(slice.columns.size()), 64.0, 110.0);
-  const double right = kLeft + cell_width * static_cast<double>(slice.columns.size());
-  const double bottom = kTop + kCellHeight * static_cast<double>(slice.rows.size());
+  const std::string row_name = short_name(slice.row_key), column_name = short_name(slice.column_key);
+  double names = text_width(row_name) + 12;
+  for (const std::string& row : slice.rows) names = std::max(names, text_width(row) + 24);
+  const double left = std::clamp(names, kLeastLeft, kMostLeft);
+  const double cell_width =
+      std::clamp((kFigureWidth - left - kRight) / static_cast<double>(slice.columns.size()), 58.0, 96.0);
+  const double right = left + cell_width * static_cast<double>(slice.columns.size());
+  const double width = std::max(right + kRight, 420.0), top = head_height(caption, width) + 56;
+  const double bottom = top + kCellHeight * static_cast<double>(slice.rows.size());
   std::string title = measure_title(slice.value);
+  title[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(title[0])));
   for (const auto& [key, value] : slice.fixed) title += fmt::format(", {} {}", short_name(key), value);
-  Svg svg(std::max(right + kRight, 420.0), bottom + kBottom, title);
+  Svg svg(width, bottom + kBottom, title, caption);
   // Good is dark: a lower value for all but those where more is better.
   const bool more_is_better =
       slice.value.find("bleu") != std::string::npos || slice.value.find("comet") != std::string::npos;
@@ -54,19 +62,19 @@ std::string heat_figure(const SweepSlice& slice) {
     const double t = high > low ? (v - low) / (high - low) : 0.5;
     return more_is_better ? 1 - t : t;
   };
-  svg.text((kLeft + right) / 2, kTop - 28, short_name(slice.column_key), "middle");
-  svg.text(20, (kTop + bottom) / 2, short_name(slice.row_key), "middle", "", -90);
+  svg.text((left + right) / 2, top - 28, column_name, "middle");
+  svg.text(left - 8, top - 8, row_name, "end");
   for (std::size_t c = 0; c < slice.columns.size(); ++c)
-    svg.text(kLeft + (static_cast<double>(c) + 0.5) * cell_width, kTop - 8, slice.columns[c], "middle");
+    svg.text(left + (static_cast<double>(c) + 0.5) * cell_width, top - 8, slice.columns[c], "middle");
   for (std::size_t r = 0; r < slice.rows.size(); ++r) {
-    const double y = kTop + static_cast<double>(r) * kCellHeight;
-    svg.text(kLeft - 8, y + kCellHeight / 2 + 4, slice.rows[r], "end");
+    const double y = top + static_cast<double>(r) * kCellHeight;
+    svg.text(left - 8, y + kCellHeight / 2 + 4, slice.rows[r], "end");
     for (std::size_t c = 0; c < slice.columns.size(); ++c) {
-      const double x = kLeft + static_cast<double>(c) * cell_width;
+      const double x = left + static_cast<double>(c) * cell_width;
       const Cell& cell = slice.cells[r][c];
       const std::string at = data("row", slice.rows[r]) + data("column", slice.columns[c]);
-      const std::string where = fmt::format("{} {}, {} {}: ", short_name(slice.row_key), slice.rows[r],
-                                            short_name(slice.column_key), slice.columns[c]);
+      const std::string where = fmt::format("{} {}, {} {}: ", row_name, slice.rows[r],
+                                            column_name, slice.columns[c]);
       if (!cell.value) {
         svg.box(x + 1, y + 1, cell_width - 2, kCellHeight - 2, "class=\"none\"", at, where + "no finished run");
         continue;
@@ -86,14 +94,14 @@ std::string heat_figure(const SweepSlice& slice) {
   }
   if (!std::isfinite(low)) return svg.inline_text();
   constexpr int kSteps = 48;
-  const double bar = std::min(240.0, right - kLeft);
+  const double bar = std::min(240.0, right - left);
   for (int i = 0; i < kSteps; ++i)
-    svg.box(kLeft + bar * i / kSteps, bottom + 24, bar / kSteps + 0.6, 12,
+    svg.box(left + bar * i / kSteps, bottom + 24, bar / kSteps + 0.6, 12,
             fill(more_is_better ? 1 - (i + 0.5) / kSteps : (i + 0.5) / kSteps), "", "");
   const auto name = [&](double v) { return fmt::format(fmt::runtime(measure_format(slice.value)), v); };
-  svg.text(kLeft, bottom + 54, name(low), "start", "small");
-  svg.text(kLeft + bar, bottom + 54, name(high), "end", "small");
-  svg.text(kLeft, bottom + 76, more_is_better ? "dark: high, better" : "dark: low, better", "start", "small dim");
+  svg.text(left, bottom + 54, name(low), "start", "small");
+  svg.text(left + bar, bottom + 54, name(high), "end", "small");
+  svg.text(left, bottom + 76, more_is_better ? "dark: high, better" : "dark: low, better", "start", "small dim");
   return svg.inline_text();
 }
 

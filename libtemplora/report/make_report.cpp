@@ -48,6 +48,10 @@ Report make_report(std::vector<RunSummary> runs, const ReportOptions& options) {
   Report report;
   report.runs = std::move(runs);
   add_remarks(report);
+  std::vector<std::size_t> all;
+  for (std::size_t i = 0; i < report.runs.size(); ++i) all.push_back(i);
+  report.subject = common_settings(report.runs, all);
+  report.answers = report_answers(report.runs);
   append(perplexity_tables(report.runs), report.tables);
   append(translation_tables(report.runs), report.tables);
   append(other_tables(report.runs), report.tables);

@@ -35,7 +35,7 @@ constexpr const char* kCorpusNote =
     "book's change is its "
     "mean over them. Growth is the difference from the first segment's change, of the books that are in both. † fewer "
     "than 3 books say "
-    "nothing about others. The paper's change is over all models where it gives none for this one; – is unknown.";
+    "nothing about others. The paper's change is over all models where it gives none for this one.";
 
 constexpr const char* kChunkMeanNote =
     "Σ(exp(mean NLL of a chunk) · tokens) / Σtokens, which is what the released code prints and never smaller than the "
@@ -99,8 +99,10 @@ class Builder {
           Column::of("change %", prefix + "change_percent", "{:+.2f}")})
       table_.columns.push_back(column);
     if (corpus_) {
-      table_.columns.push_back(Column::of("mean change over books %", "mean_change_percent", "{:+.2f}"));
-      table_.columns.push_back(Column::of("growth since the first segment %", "growth_percent", "{:+.2f}"));
+      table_.columns.push_back(
+          Column::mean_over("books", "mean change over books %", "mean_change_percent", "{:+.2f}"));
+      table_.columns.push_back(
+          Column::mean_over("books", "growth since the first segment %", "growth_percent", "{:+.2f}"));
       table_.columns.push_back(
           Column::of("first segment's change %, same books", "first_segment_change_percent", "{:+.2f}"));
       for (const Arm control : controls_)
@@ -108,8 +110,10 @@ class Builder {
                                             fmt::format("{}_change_percent", arm_name(control)), "{:+.2f}"));
     }
     for (const char* head : {"paper base PPL", "paper Temp-LoRA PPL", "paper change %", "paper version"})
-      table_.columns.push_back(Column::remark(head));
+      table_.columns.push_back(Column::of_paper(head));
     for (const RunGroup& group : groups_) add_group(group);
+    leave_out_unknown_paper(table_);
+    table_.aside = !corpus_;
     return std::move(table_);
   }
 
@@ -225,6 +229,7 @@ ReportTable scales_table(const std::vector<RunSummary>& runs, const std::vector<
       table.columns.push_back(
           Column::of(fmt::format("{}, {}", scale.head, side == sides[0].first ? "base" : "Temp-LoRA"),
                      fmt::format("{}_{}", side, scale.name), scale.format));
+  table.aside = true;
   for (const RunGroup& group : groups) {
     const SegmentRow& all = runs[group.runs.front()].table->all.back();
     std::vector<Cell> row{Cell::of(runs[group.runs.front()].model()), Cell::of(group.label),

@@ -112,7 +112,7 @@ std::vector<PositionCurve> position_curves(const std::vector<const PositionBins*
       const std::optional<double> ppl = perplexity_of(mean_of(books));
       if (!ppl) continue;  // beyond every axis
       point.ppl = *ppl;
-      point.seed_sd = seed_deviation(here, books);
+      if (arm != Arm::base) point.seed_sd = seed_deviation(here, books);  // which no seed changes
       point.books = static_cast<std::int64_t>(books.size());
       for (const auto& [book, mean] : books) point.tokens += first.at(book).tokens;
       if (arm != Arm::base && !base.empty()) add_interval(books, means_of(base), point);

@@ -10,8 +10,6 @@
 namespace templora {
 namespace {
 
-constexpr double kWidth = 760, kHeight = 420, kLeft = 72, kRight = 132, kTop = 48, kBottom = 58;
-
 std::size_t series_of(Arm arm) { return static_cast<std::size_t>(arm); }
 
 std::string name_of(Arm arm) { return arm == Arm::lora ? "Temp-LoRA" : arm_name(arm); }
@@ -46,9 +44,15 @@ void draw_marks(Svg& svg, const PositionCurve& curve, const Scale& x, const Scal
   }
 }
 
-}  // namespace
+/// Where the frame of a picture lies.
+struct Look {
+  double width, height, left, right, top, bottom;  // margins in
+  bool upright;                                    // y's name above the axis
+};
 
-std::string position_figure(const std::vector<PositionCurve>& curves, const std::string& title) {
+constexpr Look kOfRun{760, 420, 72, 132, 48, 58, false};
+
+std::string drawn(const std::vector<PositionCurve>& curves, const Look& look, Svg svg) {
   double end = 1, low = INFINITY, high = -INFINITY;
   std::int64_t bin_tokens = 1;
   for (const PositionCurve& curve : curves)
@@ -58,24 +62,36 @@ std::string position_figure(const std::vector<PositionCurve>& curves, const std:
       low = std::min({low, p.ppl, p.low.value_or(p.ppl)});
       high = std::max({high, p.ppl, p.high.value_or(p.ppl)});
     }
-  const Scale x{0, end, kLeft, kWidth - kRight, false};
-  const Scale y = nice_scale(low, high, kHeight - kBottom, kTop, 6);
-  Svg svg(kWidth, kHeight, title);
+  const Scale x{0, end, look.left, look.width - look.right, false};
+  const Scale y = nice_scale(low, high, look.height - look.bottom, look.top, 6);
   svg.axes(x, y, fmt::format("position in the book [tokens], bins of {}", grouped(bin_tokens)), "perplexity per token",
-           true);
+           true, look.upright);
   for (const PositionCurve& curve : curves) draw_curve(svg, curve, x, y);
   std::vector<double> ends;
   for (const PositionCurve& curve : curves) {
     draw_marks(svg, curve, x, y);
     ends.push_back(curve.points.empty() ? y.to : y(curve.points.back().ppl));
   }
-  ends = spread(ends, 17, kTop + 6, kHeight - kBottom - 4);
+  ends = spread(ends, 17, look.top + 6, look.height - look.bottom - 4);
   for (std::size_t i = 0; i < curves.size(); ++i) {
     if (curves[i].points.empty()) continue;
-    svg.sample(kWidth - kRight + 8, ends[i], series_of(curves[i].arm));
-    svg.text(kWidth - kRight + 33, ends[i] + 4, name_of(curves[i].arm));
+    svg.sample(look.width - look.right + 8, ends[i], series_of(curves[i].arm));
+    svg.text(look.width - look.right + 33, ends[i] + 4, name_of(curves[i].arm));
   }
   return svg.inline_text();
+}
+
+}  // namespace
+
+std::string position_figure(const std::vector<PositionCurve>& curves, const std::string& title) {
+  return drawn(curves, kOfRun, Svg(kOfRun.width, kOfRun.height, title));
+}
+
+std::string position_figure(const std::vector<PositionCurve>& curves, const std::string& title,
+                            const Caption& caption) {
+  const double top = head_height(caption, kFigureWidth) + 34;
+  const Look look{kFigureWidth, top + 340, 58, 134, top, 56, true};
+  return drawn(curves, look, Svg(look.width, look.height, title, caption));
 }
 
 }  // namespace templora

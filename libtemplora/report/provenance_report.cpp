@@ -103,6 +103,7 @@ std::vector<ReportTable> differences(const std::vector<RunSummary>& runs) {
 std::vector<ReportTable> provenance_tables(const std::vector<RunSummary>& runs) {
   std::vector<ReportTable> tables{runs_table(runs)};
   for (ReportTable& table : differences(runs)) tables.push_back(std::move(table));
+  for (ReportTable& table : tables) table.aside = true;
   return tables;
 }
 

@@ -25,6 +25,8 @@ struct Figure {
 /// Everything that a report says, before a format is chosen.
 struct Report {
   std::vector<RunSummary> runs;
+  std::string subject;               ///< models, and what the runs have in common: "small-6m, L_X 256, rank 64"
+  std::vector<std::string> answers;  ///< what came out, one sentence an experiment; empty where no run has numbers
   std::vector<ReportTable> tables;
   std::vector<Figure> figures;
   std::vector<std::string> remarks;  ///< what was left out and why, one sentence each
@@ -33,6 +35,9 @@ struct Report {
 /// Makes the tables and figures of runs of any experiments, each in its own tables. Throws Error(usage) for axes or
 /// values that these runs do not have, naming the nearest.
 Report make_report(std::vector<RunSummary> runs, const ReportOptions& options);
+
+/// What came out of the runs, one sentence for perplexities and one for translations: the best setting's change.
+std::vector<std::string> report_answers(const std::vector<RunSummary>& runs);
 
 // The tables, by what they are made of; each is empty where no run fits.
 std::vector<ReportTable> perplexity_tables(const std::vector<RunSummary>& runs);

@@ -92,12 +92,12 @@ std::string csv_field(const std::string& raw) {
   return out + '"';
 }
 
-std::string report_csv(const Report& report) {
+std::string cells_csv(const Report& report) {
   const std::vector<std::string> names = setting_names(report.tables);
   std::string out = "table";
   for (const std::string& name : names) out += "," + csv_field(name);
   out +=
-      ",measure,value,low,high,method,seed_sd,seeds,books,tokens,paper_value,paper_version,paper_all,runs,config_"
+      ",measure,value,low,high,method,over,seed_sd,seeds,books,tokens,paper_value,paper_version,paper_all,runs,config_"
       "hashes\n";
   for (const ReportTable& table : report.tables) {
     if (names_runs(table)) continue;
@@ -119,8 +119,9 @@ std::string report_csv(const Report& report) {
           hashes += (hashes.empty() ? "" : ";") + report.runs[i].config_hash();
         }
         out += fmt::format(
-            ",{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n", csv_field(column.name), number(cell.value),
-            number(cell.low), number(cell.high), csv_field(cell.method), number(cell.seed_sd),
+            ",{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n", csv_field(column.name), number(cell.value),
+            number(cell.low), number(cell.high), csv_field(cell.method), cell.low ? csv_field(column.over) : "",
+            number(cell.seed_sd),
             cell.seeds > 0 ? std::to_string(cell.seeds) : "", cell.books > 0 ? std::to_string(cell.books) : "",
             cell.tokens > 0 ? std::to_string(cell.tokens) : "", number(paper.value), csv_field(paper.version),
             csv_field(all_versions(cell.paper)), csv_field(runs), csv_field(hashes));

@@ -59,42 +59,70 @@ std::vector<RunGroup> best_of(const std::vector<RunSummary>& runs, const std::ve
   return best;
 }
 
+std::string books_of(std::int64_t books) { return books == 1 ? "the book" : fmt::format("{} books", books); }
+
+std::vector<std::size_t> runs_of(const std::vector<RunGroup>& groups) {
+  std::vector<std::size_t> all;
+  for (const RunGroup& group : groups) all.insert(all.end(), group.runs.begin(), group.runs.end());
+  return all;
+}
+
+std::vector<PositionCurve> curves_of(const std::vector<RunSummary>& runs, const RunGroup& group) {
+  std::vector<const PositionBins*> seeds;
+  for (const std::size_t r : group.runs) seeds.push_back(&*runs[r].bins);
+  return position_curves(seeds);
+}
+
+/// Relative change by position, all settings in one picture; those with the best change have names.
+void add_changes(const std::vector<RunSummary>& runs, const std::vector<RunGroup>& groups,
+                 std::vector<Figure>& figures) {
+  std::string left_out;
+  const std::vector<RunGroup> best = best_of(runs, groups, kMostSeries, left_out);
+  std::vector<ChangeSeries> series;
+  bool interval = false;
+  for (const RunGroup& group : groups) {
+    const bool named = std::any_of(best.begin(), best.end(), [&](const RunGroup& b) { return b.runs == group.runs; });
+    ChangeSeries one{group_name(runs, group), change_points(curves_of(runs, group)), named};
+    for (const CurvePoint& p : one.points) interval |= p.low.has_value();
+    if (!one.points.empty()) series.push_back(std::move(one));
+  }
+  if (series.empty()) return;
+  const std::string title = "Change of perplexity by position";
+  std::string marks = "100 · (Temp-LoRA's perplexity / the base's − 1) in each bin of positions; below 0 is better.";
+  if (interval && series.size() <= 3) marks += " Bands: 95 % interval over books.";
+  if (series.size() > best.size())
+    marks += fmt::format(" The {} settings with the best change of {} have names.", best.size(), series.size());
+  const std::string settings = common_settings(runs, runs_of(groups));
+  figures.push_back({"changes", title, "", change_figure(series, title, {settings, marks})});
+}
+
 void add_positions(const std::vector<RunSummary>& runs, const std::vector<RunGroup>& groups,
                    std::vector<Figure>& figures) {
   std::string left_out;
   const std::vector<RunGroup> shown = best_of(runs, groups, kMostPositionFigures, left_out);
   for (std::size_t i = 0; i < shown.size(); ++i) {
-    std::vector<const PositionBins*> seeds;
-    for (const std::size_t r : shown[i].runs) seeds.push_back(&*runs[r].bins);
-    const std::vector<PositionCurve> curves = position_curves(seeds);
+    const std::vector<PositionCurve> curves = curves_of(runs, shown[i]);
     if (curves.empty()) continue;
     const std::int64_t books = runs[shown[i].runs.front()].table->all.back().books;
-    const std::string title = fmt::format("Perplexity by position: {}", group_name(runs, shown[i]));
     bool band = false;
     for (const PositionCurve& curve : curves)
       for (const CurvePoint& p : curve.points) band |= p.low.has_value();
-    figures.push_back(
-        {fmt::format("position_{}", i + 1), title,
-         fmt::format("{}exp(mean over {} of the mean NLL in each bin{}). {} From {}.{}",
-                     shown[i].label.empty() ? "" : shown[i].label + ": ",
-                     books == 1 ? "the book" : fmt::format("{} books", books), over_seeds(shown[i]),
-                     band ? "Bands: 95 % interval over books of the paired change, on the base's line."
-                     : books < kFewestBooks ? "No interval: fewer than 6 books."
-                                            : "No interval: one side was not scored, or nearly all books are equal.",
-                     run_names(runs, shown[i]), left_out),
-         position_figure(curves, title)});
+    const std::string marks =
+        band ? "Bands: 95 % interval over books of the paired change, on the base's line."
+        : books < kFewestBooks ? "No interval: fewer than 6 books."
+                               : "No interval: one side was not scored, or nearly all books are equal.";
+    const std::string title = "Perplexity by position";
+    figures.push_back({fmt::format("position_{}", i + 1), title,
+                       fmt::format("exp(mean over {} of the mean NLL in each bin{}). From {}.{}", books_of(books),
+                                   over_seeds(shown[i]), run_names(runs, shown[i]), left_out),
+                       position_figure(curves, title, {common_settings(runs, shown[i].runs, shown[i].label), marks})});
   }
 }
 
 void add_segments(const std::vector<RunSummary>& runs, const std::vector<RunGroup>& groups,
                   std::vector<Figure>& figures) {
-  std::string note =
-      "Mean over books of the change of PPL against the base; below 0 Temp-LoRA is better. Whiskers: 95 % interval "
-      "over books, where there are at least 6; "
-      "else none.";
+  std::string note;
   const std::vector<RunGroup> shown = best_of(runs, groups, kMostSeries, note);
-  if (std::any_of(shown.begin(), shown.end(), [](const RunGroup& group) { return group.runs.size() > 1; }))
-    note += " With several seeds a book's change is its mean over them.";
   const auto has_change = [](const SegmentRow& row) { return row.over_books.contains(Arm::lora); };
   std::vector<std::string> categories;  // of all runs, before any point takes its place among them; "all" is the last
   for (const RunGroup& group : shown)
@@ -105,12 +133,14 @@ void add_segments(const std::vector<RunSummary>& runs, const std::vector<RunGrou
   categories.push_back("all");
   std::vector<CategorySeries> series;
   std::string names;
+  bool whiskers = false;
   for (const RunGroup& group : shown) {
     const std::vector<SegmentRow>& rows = runs[group.runs.front()].table->all;
     CategorySeries one{group_name(runs, group), {}};
     for (std::size_t s = 0; s < rows.size(); ++s) {
       const Cell change = book_cell(runs, group.runs, s, Arm::lora);
       if (!change.value) continue;
+      whiskers |= change.low.has_value();
       const auto category = std::find(categories.begin(), categories.end(), rows[s].label);
       one.points.push_back({static_cast<std::size_t>(category - categories.begin()), *change.value, change.low,
                             change.high, fmt::format("{} books, {} tokens", rows[s].books, grouped(rows[s].tokens)),
@@ -118,12 +148,17 @@ void add_segments(const std::vector<RunSummary>& runs, const std::vector<RunGrou
     }
     if (one.points.empty()) continue;
     series.push_back(std::move(one));
-    names += fmt::format("{}{}", names.empty() ? " From " : "; ", run_names(runs, group));
+    names += fmt::format("{}{}", names.empty() ? "From " : "; ", run_names(runs, group));
   }
   if (series.empty()) return;
+  std::string marks = "Mean over books of the change of PPL against the base; below 0 Temp-LoRA is better.";
+  marks += whiskers ? " Whiskers: 95 % interval over books." : " No interval: fewer than 6 books.";
+  if (std::any_of(shown.begin(), shown.end(), [](const RunGroup& group) { return group.runs.size() > 1; }))
+    marks += " With several seeds a book's change is its mean over them.";
   const std::string title = "Change of perplexity by segment";
-  figures.push_back({"segments", title, note + names + ".",
-                     category_figure(categories, series, title, "segment of the book [tokens]", "change of PPL [%]")});
+  figures.push_back({"segments", title, names + "." + note,
+                     category_figure(categories, series, title, "segment of the book [tokens]", "change of PPL [%]",
+                                     {common_settings(runs, runs_of(shown)), marks})});
 }
 
 void add_cost(const std::vector<RunSummary>& runs, const std::vector<RunGroup>& groups, const std::string& experiment,
@@ -150,31 +185,53 @@ void add_cost(const std::vector<RunSummary>& runs, const std::vector<RunGroup>& 
     if (points.size() < 2) continue;
     const std::string title =
         fmt::format("Cost against quality{}", experiment == "perplexity" ? "" : ": " + experiment);
-    figures.push_back({fmt::format("cost_{}_{}", experiment, ++number), title,
-                       "Each point is one setting on the same texts; on the front no other is both cheaper and better.",
+    figures.push_back({fmt::format("cost_{}_{}", experiment, ++number), title, "",
                        cost_figure(points, title, flops ? "GFLOP a token" : "seconds for 1,000 tokens, as measured",
-                                   "Temp-LoRA PPL")});
+                                   "Temp-LoRA PPL",
+                                   {common_settings(runs, runs_of(groups)),
+                                    "Each point is one setting on the same texts."})});
   }
 }
 
 void add_phases(const std::vector<RunSummary>& runs, const std::vector<RunGroup>& groups, const std::string& experiment,
                 std::vector<Figure>& figures) {
   std::vector<StackedBar> bars;
+  // What one of them computed for the others is no cost of its setting.
+  const bool taken_over = base_is_shared(runs, runs_of(groups));
   for (const RunGroup& group : groups) {
     if (bars.size() == kMostBars) break;
     const RunSummary& run = runs[group.runs.front()];
     if (run.tokens == 0 || run.seconds.empty()) continue;
     StackedBar bar{group_name(runs, group), {}};
     for (const auto& [phase, spent] : run.seconds)
-      bar.parts.emplace_back(phase, 1000 * spent / static_cast<double>(run.tokens));
+      if (!taken_over || phase != kBasePhase)
+        bar.parts.emplace_back(phase, 1000 * spent / static_cast<double>(run.tokens));
     bars.push_back(std::move(bar));
   }
   if (bars.empty()) return;
   const std::string title = fmt::format("Time by phase{}", experiment == "perplexity" ? "" : ": " + experiment);
+  std::string marks =
+      "Wall seconds as measured, on a machine that may have had other work. The first seed of each setting.";
+  if (taken_over) marks += " Without scoring the base model, which one run did for others.";
   figures.push_back(
-      {"phases_" + experiment, title,
-       "Wall seconds as measured, on a machine that may have had other work. The first seed of each setting.",
-       bar_figure(bars, title, "seconds for 1,000 tokens")});
+      {"phases_" + experiment, title, "",
+       bar_figure(bars, title, "seconds for 1,000 tokens", {common_settings(runs, runs_of(groups)), marks})});
+}
+
+Caption heat_caption(const std::vector<RunSummary>& runs, const SweepSlice& slice) {
+  std::vector<std::size_t> among;
+  bool missing = false;
+  std::int64_t seeds = 0;
+  for (const auto& row : slice.cells)
+    for (const Cell& cell : row) {
+      among.insert(among.end(), cell.runs.begin(), cell.runs.end());
+      missing |= !cell.value;
+      seeds = std::max(seeds, cell.seeds);
+    }
+  std::string marks = slice.value == "change" ? "Temp-LoRA against the base on all tokens; below 0 is better." : "";
+  if (seeds > 1) marks += fmt::format(" Mean of {} seeds.", seeds);
+  if (missing) marks += " Dashed: not run, or not finished.";
+  return {common_settings(runs, among), marks};
 }
 
 }  // namespace
@@ -182,15 +239,16 @@ void add_phases(const std::vector<RunSummary>& runs, const std::vector<RunGroup>
 std::vector<Figure> report_figures(const std::vector<RunSummary>& runs, const std::vector<SweepSlice>& slices) {
   std::vector<Figure> figures;
   const std::vector<RunGroup> groups = perplexity_groups(runs);
-  add_positions(runs, groups, figures);
-  add_segments(runs, groups, figures);
   for (std::size_t i = 0; i < slices.size() && i < kMostHeatMaps; ++i) {
     if (slices[i].column_key.empty() || (slices[i].rows.size() < 2 && slices[i].columns.size() < 2)) continue;
     const std::string title = fmt::format("{} by {} and {}", measure_title(slices[i].value),
                                           short_name(slices[i].row_key), short_name(slices[i].column_key));
     figures.push_back(
-        {fmt::format("heat_{}", i + 1), title, "Dashed: not run, or not finished.", heat_figure(slices[i])});
+        {fmt::format("heat_{}", i + 1), title, "", heat_figure(slices[i], heat_caption(runs, slices[i]))});
   }
+  add_changes(runs, groups, figures);
+  add_segments(runs, groups, figures);
+  add_positions(runs, groups, figures);
   for (const char* experiment : kExperiments) {
     const std::vector<RunGroup> of = group_runs(runs, experiment);
     add_cost(runs, of, experiment, figures);

@@ -11,13 +11,6 @@ namespace {
 
 constexpr std::size_t kMostNamed = 12;  // runs that a footer names one by one
 
-std::string latex_cell(const std::string& text) {
-  // Numbers get a real minus sign.
-  const bool number =
-      text.size() > 1 && text[0] == '-' && text.find_first_not_of("0123456789.,e+", 1) == std::string::npos;
-  return number ? "$" + text + "$" : latex_escaped(text);
-}
-
 Json cell_json(const Cell& cell) {
   Json json = Json::object();
   if (!cell.text.empty()) json["text"] = cell.text;
@@ -49,77 +42,29 @@ std::string sources_line(const Report& report, const ReportTable& table) {
 }
 
 std::string report_markdown(const Report& report) {
-  std::string out = "# Temp-LoRA report\n";
-  for (const std::string& remark : report.remarks) out += "\n> " + escaped(remark, kLongText) + "\n";
+  std::string out = fmt::format("# Temp-LoRA report{}{}\n", report.subject.empty() ? "" : ": ",
+                                as_written(report.subject));
+  for (const std::string& answer : report.answers) out += fmt::format("\n**{}**\n", as_written(answer, kLongText));
+  for (const std::string& remark : report.remarks) out += "\n> " + as_written(remark, kLongText) + "\n";
   for (const ReportTable& table : report.tables) {
-    out += fmt::format("\n## {}\n\n|", escaped(table.title));
+    const Presented shape = presented(table);
+    out += fmt::format("\n## {}\n\n", as_written(table.title));
+    if (!shape.above.empty()) out += as_written(above_text(shape), kLongText) + "\n\n";
+    out += "|";
     std::string line = "|";
-    for (const Column& column : table.columns) {
-      out += fmt::format(" {} |", escaped(column.head));
-      line += column.key ? " --- |" : " ---: |";
+    for (const std::size_t c : shape.columns) {
+      out += fmt::format(" {} |", as_written(head_of(table, c)));
+      line += table.columns[c].key ? " --- |" : " ---: |";
     }
     out += "\n" + line + "\n";
     for (const auto& row : table.rows) {
       out += "|";
-      for (std::size_t c = 0; c < row.size(); ++c)
-        out += fmt::format(" {} |", escaped(shown(row[c], table.columns[c])));
+      for (const std::size_t c : shape.columns)
+        out += fmt::format(" {} |", as_written(shown(row[c], table.columns[c])));
       out += "\n";
     }
     if (!table.note.empty()) out += fmt::format("\n{}\n", table.note);
-    if (!names_runs(table)) out += fmt::format("\nFrom {}.\n", escaped(sources_line(report, table), kLongText));
-  }
-  return out;
-}
-
-std::string latex_escaped(const std::string& raw) {
-  const std::string text = printable(raw, kLongText);
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    const auto starts = [&](const char* symbol) {
-      return text.compare(i, std::char_traits<char>::length(symbol), symbol) == 0;
-    };
-    if (c == '\\') out += "\\textbackslash{}";
-    else if (c == '[' || c == '*') out += fmt::format("{{{}}}", c);  // behind a line's end they would belong to it
-    else if (c == '~') out += "\\textasciitilde{}";
-    else if (c == '^') out += "\\textasciicircum{}";
-    else if (c == '<' || c == '>' || c == '|')
-      out += fmt::format("\\ensuremath{{{}}}", c == '|' ? "\\vert" : std::string(1, c));
-    else if (std::string_view("&%$#_{}").find(c) != std::string_view::npos) out += fmt::format("\\{}", c);
-    else if (starts("Δ")) out += "$\\Delta$", i += 1;
-    else if (starts("Σ")) out += "$\\Sigma$", i += 1;
-    else if (starts("·")) out += "$\\cdot$", i += 1;
-    else if (starts("±")) out += "$\\pm$", i += 1;
-    else if (starts("×")) out += "$\\times$", i += 1;
-    else if (starts("–")) out += "--", i += 2;
-    else if (starts("†")) out += "$\\dagger$", i += 2;
-    else if (starts("…")) out += "\\dots{}", i += 2;
-    else out += c;
-  }
-  return out;
-}
-
-std::string report_latex(const Report& report) {
-  std::string out = "% Needs \\usepackage{booktabs} and, for wide tables, \\usepackage{graphicx}.\n";
-  for (const std::string& remark : report.remarks) out += "% " + printable(remark, 1000) + "\n";
-  for (const ReportTable& table : report.tables) {
-    std::string layout;
-    for (const Column& column : table.columns) layout += column.key ? 'l' : 'r';
-    out += fmt::format(
-        "\n% {}: from "
-        "{}\n\\begin{{table}}\n\\centering\n\\resizebox{{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}}{{!}}{"
-        "{%\n\\begin{{tabular}}{{{}}}\n\\toprule\n",
-        table.id, printable(sources_line(report, table), 4000), layout);
-    for (std::size_t c = 0; c < table.columns.size(); ++c)
-      out += fmt::format("{}{}", c ? " & " : "", latex_escaped(table.columns[c].head));
-    out += " \\\\\n\\midrule\n";
-    for (const auto& row : table.rows) {
-      for (std::size_t c = 0; c < row.size(); ++c)
-        out += fmt::format("{}{}", c ? " & " : "", latex_cell(shown(row[c], table.columns[c])));
-      out += " \\\\\n";
-    }
-    out += fmt::format("\\bottomrule\n\\end{{tabular}}}}\n\\caption{{{}. {}}}\n\\label{{tab:{}}}\n\\end{{table}}\n",
-                       latex_escaped(table.title), latex_escaped(table.note), table.id);
+    if (!names_runs(table)) out += fmt::format("\nFrom {}.\n", as_written(sources_line(report, table), kLongText));
   }
   return out;
 }
@@ -144,6 +89,7 @@ Json report_json(const Report& report) {
     Json columns = Json::array(), rows = Json::array();
     for (const Column& column : table.columns) {
       columns.push_back({{"head", column.head}, {"name", column.name}, {"setting", column.key}});
+      if (!column.over.empty()) columns.back()["interval"] = "95 % over " + column.over;
       for (const auto& [key, value] : column.keys) columns.back()["keys"][key] = value;
     }
     for (const auto& row : table.rows) {
@@ -155,7 +101,11 @@ Json report_json(const Report& report) {
         {{"id", table.id}, {"title", table.title}, {"columns", columns}, {"rows", rows}, {"note", table.note}});
     for (const auto& [key, value] : table.keys) tables.back()["keys"][key] = value;
   }
-  return {{"runs", runs}, {"tables", tables}, {"remarks", report.remarks}};
+  return {{"subject", report.subject},
+          {"answers", report.answers},
+          {"runs", runs},
+          {"tables", tables},
+          {"remarks", report.remarks}};
 }
 
 }  // namespace templora

@@ -46,16 +46,22 @@ struct Column {
   std::string format = "{}";   ///< of fmt's, for values
   bool key = false;            ///< a setting
   Keys keys;
+  std::string over = {};       ///< what its intervals are over: "books", "novels"
+  bool paper = false;          ///< a remark that says what the paper has
 
   static Column setting(std::string head, std::string name) {
-    return {std::move(head), std::move(name), "{}", true, {}};
+    return {std::move(head), std::move(name), "{}", true, {}, {}, false};
   }
   static Column remark(std::string head, std::string format = "{}") {
-    return {std::move(head), "", std::move(format), false, {}};
+    return {std::move(head), "", std::move(format), false, {}, {}, false};
   }
   static Column of(std::string head, std::string measure, std::string format) {
-    return {std::move(head), std::move(measure), std::move(format), false, {}};
+    return {std::move(head), std::move(measure), std::move(format), false, {}, {}, false};
   }
+  static Column mean_over(std::string what, std::string head, std::string measure, std::string format) {
+    return {std::move(head), std::move(measure), std::move(format), false, {}, std::move(what), false};
+  }
+  static Column of_paper(std::string head) { return {std::move(head), "", "{}", false, {}, {}, true}; }
 };
 
 struct ReportTable {
@@ -65,7 +71,25 @@ struct ReportTable {
   Keys keys;          ///< settings that hold for the whole table
   std::vector<Column> columns;
   std::vector<std::vector<Cell>> rows;
+  bool aside = false;  ///< what few readers ask for first: a page folds it
 };
+
+/// A table as people read it: what is the same in all rows stands once above it.
+struct Presented {
+  Keys above;                        ///< heads and texts of settings and remarks that all rows share
+  std::vector<std::size_t> columns;  ///< indices of those that are left, in order; at least one
+};
+Presented presented(const ReportTable& table);
+
+/// What stands above a table: "model small-6m · W 512"; empty where nothing does.
+std::string above_text(const Presented& shown);
+
+/// A column's head, with what its intervals are of where it has any: "mean change % [95 % over books]".
+std::string head_of(const ReportTable& table, std::size_t column);
+
+/// Takes out the columns of what the paper says where that is unknown in all rows; one sentence of the note says which
+/// they are, where the runs name the paper's versions.
+void leave_out_unknown_paper(ReportTable& table);
 
 /// A cell as people read it: its text, or its value in its own or the column's format with "[low, high]" behind it, and
 /// "± 0.012" where its seeds differ.

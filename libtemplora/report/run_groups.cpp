@@ -147,6 +147,32 @@ std::vector<std::string> differing_keys(const std::vector<RunSummary>& runs, con
   return kept;
 }
 
+std::string common_settings(const std::vector<RunSummary>& runs, const std::vector<std::size_t>& among,
+                            const std::string& more) {
+  if (among.empty()) return "";
+  const RunSummary& first = runs[among.front()];
+  std::string out;
+  const auto add = [&](const std::string& part) { out += (out.empty() ? "" : ", ") + part; };
+  for (const char* const key : kLeading) {
+    const std::string value = value_of(first, key), name = short_name(key);
+    const bool same = std::all_of(among.begin(), among.end(),
+                                  [&](std::size_t i) { return value_of(runs[i], key) == value; });
+    const bool of_model = std::string_view(key) == "model.path";
+    if (of_model && same) add(value);
+    if (of_model && !more.empty()) add(more);
+    if (of_model || !same || value.empty() || value == "rebuild") continue;
+    const std::string part = fmt::format("{} {}", name, value);
+    if (more != part && !more.starts_with(part + ",") && !more.ends_with(", " + part) &&
+        more.find(", " + part + ",") == std::string::npos)
+      add(part);
+  }
+  return out;
+}
+
+bool base_is_shared(const std::vector<RunSummary>& runs, const std::vector<std::size_t>& among) {
+  return std::any_of(among.begin(), among.end(), [&](std::size_t i) { return runs[i].base_taken_over; });
+}
+
 std::vector<RunGroup> group_runs(const std::vector<RunSummary>& runs, const std::string& experiment) {
   std::map<std::map<std::string, std::string>, std::vector<std::size_t>> by_settings;
   std::vector<std::size_t> all;
@@ -200,7 +226,7 @@ Cell mean_cell(const std::vector<RunSummary>& runs, const std::vector<std::size_
   if (among.empty()) return cell;
   cell.value = finite(std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size()));
   if (!cell.value) return cell;
-  cell.seed_sd = standard_deviation(values);
+  if (const auto deviation = standard_deviation(values); deviation && *deviation > 0) cell.seed_sd = deviation;
   cell.seeds = static_cast<std::int64_t>(values.size());
   return cell;
 }

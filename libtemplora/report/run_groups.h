@@ -37,6 +37,16 @@ std::string short_name(const std::string& key);
 /// (the same values, run by run) are left out, and so are paths where hashes tell.
 std::vector<std::string> differing_keys(const std::vector<RunSummary>& runs, const std::vector<std::size_t>& among);
 
+/// The model and what these runs have in common of the settings that a reader asks for first, "small-6m, L_X 256, rank
+/// 64"; with `more`, which says some of them already ("Δ 256, rank 64"), behind the model.
+std::string common_settings(const std::vector<RunSummary>& runs, const std::vector<std::size_t>& among,
+                            const std::string& more = "");
+
+/// The phase in which the base model scores, and whether some of these runs took its scores over from another run: then
+/// their times compare without it only.
+inline constexpr const char* kBasePhase = "score_base";
+bool base_is_shared(const std::vector<RunSummary>& runs, const std::vector<std::size_t>& among);
+
 /// W: the most tokens that the model sees at once when it scores; "" where the config has no windows.
 std::string window_tokens(const RunSummary& run);
 

@@ -198,6 +198,10 @@ RunSummary read_report_run(const RunSource& source, const std::vector<std::int64
     }
     read_seconds(run);
     if (run.experiment() == "perplexity") read_perplexity(run, edges);
+    if (run.experiment() == "translation" && run.finished) {
+      const std::vector<PairRecord> pairs = read_pairs(run.folder);
+      run.tests = translation_tests(pairs, read_comet(run.folder, pairs.size()));
+    }
     read_measures(run);
   } catch (const Error& error) {
     if (run.finished) throw;

@@ -11,6 +11,7 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "metrics/perplexity.h"
+#include "metrics/translation_tests.h"
 #include "report/position_curve.h"
 
 namespace templora {
@@ -42,6 +43,7 @@ struct RunSummary {
   std::set<std::string> read;                   ///< keys of inputs among them where such a hash says what was read
   std::optional<PerplexityTable> table;         ///< perplexity runs, with the report's segment edges
   std::optional<PositionBins> bins;             ///< perplexity runs
+  std::vector<TranslationTest> tests;           ///< finished translations, base against Temp-LoRA
   std::map<std::string, double> seconds;        ///< phase -> s, all chunks
   bool base_taken_over = false;  ///< base scores came from another run, whose time is not among the seconds
   std::int64_t tokens = 0;                      ///< processed, all books

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <sstream>
 
 #include "report/markdown.h"
 
@@ -36,6 +37,12 @@ std::string fitting(const std::string& title, double width) {
   for (std::size_t i = 0; i < title.size(); ++i)
     if ((static_cast<unsigned char>(title[i]) & 0xC0) != 0x80 && ++count > most) return title.substr(0, i) + "…";
   return title;
+}
+
+constexpr double kTitleHeight = 34, kSmallLine = 18, kSmallSize = 0.9;
+
+std::vector<std::string> small_lines(const std::string& text, double width) {
+  return wrapped(text, (width - 32) / kSmallSize);
 }
 
 /// A marker around the origin: circle, square, triangle, diamond, triangle downwards, cross, plus.
@@ -140,6 +147,22 @@ double text_width(const std::string& text) {
   return width;
 }
 
+std::vector<std::string> wrapped(const std::string& text, double width) {
+  std::vector<std::string> lines;
+  std::istringstream words(text);
+  for (std::string word; words >> word;) {
+    if (lines.empty() || text_width(lines.back() + " " + word) > width)
+      lines.push_back(word);
+    else
+      lines.back() += " " + word;
+  }
+  return lines;
+}
+
+double head_height(const Caption& caption, double width) {
+  return kTitleHeight + kSmallLine * static_cast<double>(small_lines(caption.settings, width).size());
+}
+
 std::vector<double> spread(std::vector<double> wanted, double gap, double low, double high) {
   std::vector<std::size_t> order(wanted.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
@@ -179,6 +202,19 @@ std::string data(const char* name, const std::string& value) {
 }
 
 Svg::Svg(double width, double height, const std::string& title) : width_(width), height_(height), title_(title) {}
+
+Svg::Svg(double width, double height, const std::string& title, const Caption& caption)
+    : width_(width), height_(height), title_(title), caption_(caption) {
+  double y = kTitleHeight + kSmallLine - 3;
+  for (const std::string& line : small_lines(caption.settings, width)) {
+    text(16, y, line, "start", "small dim");
+    y += kSmallLine;
+  }
+  for (const std::string& line : small_lines(caption.marks, width)) {
+    height_ += kSmallLine;
+    text(16, height_ - 8, line, "start", "small dim");
+  }
+}
 
 void Svg::text(double x, double y, const std::string& text, const char* anchor, const char* style, double rotate) {
   body_ += fmt::format("<text x=\"{0:.1f}\" y=\"{1:.1f}\"{2}{3}{4}>{5}</text>\n", x, y,
@@ -227,7 +263,8 @@ void Svg::sample(double x, double y, std::size_t series) {
   mark(x + 10, y, 3.5, series, "", "");
 }
 
-void Svg::axes(const Scale& x, const Scale& y, const std::string& x_name, const std::string& y_name, bool x_positions) {
+void Svg::axes(const Scale& x, const Scale& y, const std::string& x_name, const std::string& y_name, bool x_positions,
+               bool upright) {
   for (const double v : ticks(y, 6)) {
     line(x.from, y(v), x.to, y(v), "grid");
     text(x.from - 8, y(v) + 5, tick_text(v), "end");
@@ -238,7 +275,10 @@ void Svg::axes(const Scale& x, const Scale& y, const std::string& x_name, const 
   }
   line(x.from, y.from, x.to, y.from, "axis");
   text((x.from + x.to) / 2, y.from + 43, x_name, "middle");
-  text(20, (y.from + y.to) / 2, y_name, "middle", "", -90);
+  if (upright)
+    text(16, y.to - 14, y_name);
+  else
+    text(20, (y.from + y.to) / 2, y_name, "middle", "", -90);
 }
 
 std::string Svg::inline_text() const {

@@ -50,10 +50,24 @@ using Points = std::vector<std::pair<double, double>>;
 std::string data(const char* name, double value);
 std::string data(const char* name, const std::string& value);
 
+/// Words of a figure beside its title: what a file that stands alone has to say.
+struct Caption {
+  std::string settings;  ///< under the title: "small-6m, Δ 256, rank 64"
+  std::string marks;     ///< below the picture: "Band: 95 % interval over 8 books."
+};
+
+/// Where a picture with a title and these settings begins.
+double head_height(const Caption& caption, double width);
+
+/// Text in lines of at most `width` user units, cut at spaces.
+std::vector<std::string> wrapped(const std::string& text, double width);
+
 /// A picture that grows by its pieces. Coordinates are in user units, y down; `series` picks colour and marker.
 class Svg {
  public:
   Svg(double width, double height, const std::string& title);
+  /// With the caption's words; `height` is without those below. What is drawn begins under head_height().
+  Svg(double width, double height, const std::string& title, const Caption& caption);
   void text(double x, double y, const std::string& text, const char* anchor = "start", const char* style = "",
             double rotate = 0);
   void line(double x1, double y1, double x2, double y2, const std::string& style);
@@ -66,14 +80,16 @@ class Svg {
            const std::string& title);
   /// A short line with a marker, as in a legend.
   void sample(double x, double y, std::size_t series);
-  /// Grid, ticks and names of both axes of a frame.
-  void axes(const Scale& x, const Scale& y, const std::string& x_name, const std::string& y_name, bool x_positions);
+  /// Grid, ticks and names of both axes of a frame; `upright` writes that of y above the axis instead of along it.
+  void axes(const Scale& x, const Scale& y, const std::string& x_name, const std::string& y_name, bool x_positions,
+            bool upright = false);
   /// To stand in a page that has chart_style().
   std::string inline_text() const;
 
  private:
   double width_, height_;
   std::string title_, body_;
+  Caption caption_;
 };
 
 /// A figure's text as a file of its own, with its colours.

@@ -20,7 +20,7 @@ TEST_CASE("templora run: a model of a hub's cache is called by its repository's 
   world.write_config({{"model.path", snapshot.string()}, {"data.max_tokens", 100}});
   REQUIRE(world.run_config().code == 0);
   CHECK(world.content("out/table.md").find("Model demo/tiny ·") != std::string::npos);
-  CHECK(world.run({"report", "out"}).says("| demo/tiny |"));
+  CHECK(world.run({"report", "out"}).says("model demo/tiny"));
   CHECK(world.run({"verify", "out"}).code == 0);
   // A table of templora 0.1 has the commit.
   std::string table = world.content("out/table.md");

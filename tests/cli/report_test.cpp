@@ -32,13 +32,27 @@ TEST_CASE("templora report: a sweep's and a run's tables, pages and event files,
       for (const Json& cell : row) found |= cell.at("value") == summary.at("all").back().at("lora").at("corpus");
   CHECK(found);
 
-  for (const char* format : {"csv", "chunks", "latex", "html"}) {
+  for (const char* format : {"csv", "cells", "chunks", "latex", "html"}) {
     INFO(format);
     CHECK(world.run({"report", "sweep", "--format", format, "--out", "report"}).code == 0);
     CHECK(world.content("report").size() > 500);
   }
   CHECK(world.run({"report", first, "--format", "svg", "--out", "figures"}).code == 0);
   CHECK(world.content("figures/position_1.svg").find("<style>") != std::string::npos);
+  const Ended pdf = world.run({"report", first, "--format", "pdf", "--out", "print"});
+  INFO(pdf.text);
+  if (pdf.says("not found")) {  // librsvg2-bin is wanted for this format only
+    CHECK(pdf.code == 4);
+    CHECK(pdf.lines() == 1);
+  } else {
+    CHECK(pdf.code == 0);
+    CHECK(world.content("print/position_1.pdf").starts_with("%PDF-"));
+    CHECK(!fs::exists(world.folder / "print/position_1.pdf.svg"));
+  }
+  const Ended missing = world.run({"report", first, "--format", "pdf", "--out", "none"},
+                                  [] { ::setenv("PATH", "/nowhere", 1); });
+  CHECK(missing.code == 4);
+  CHECK(missing.says("rsvg-convert: not found, --format pdf wants it; install librsvg2-bin"));
   CHECK(world.run({"report", "sweep", "--format", "tensorboard", "--out", "events"}).code == 0);
   CHECK(fs::file_size(world.folder / ("events/1-" + fs::path(first).filename().string() +
                                       "/0-book.txt/events.out.tfevents.0.templora")) > 1000);
@@ -47,6 +61,8 @@ TEST_CASE("templora report: a sweep's and a run's tables, pages and event files,
   world.refuses({"report", "nowhere"}, 3, "no such folder");
   world.refuses({"report", "sweep", "--rows", "train.lerning_rate"}, 2, "the nearest is train.learning_rate");
   world.refuses({"report", "sweep", "--format", "tensorboard"}, 2, "--out DIR");
+  world.refuses({"report", "sweep", "--format", "pdf"}, 2, "--out DIR");
+  world.refuses({"report", "sweep", "--format", "tokens"}, 3, "wanted score.keep_tokens true");
   world.refuses({"report", "sweep", "--edges", "5,1"}, 2, "--edges");
   world.refuses({"report", "sweep", "--format", "html", "--out", "nowhere/report.html"}, 4, "nowhere/report.html");
 }
