@@ -19,6 +19,7 @@
 #include "config/lengths.h"
 #include "run/run_data.h"
 #include "run/run_folder.h"
+#include "run/token_ids.h"
 #include "run_loop.h"
 #include "run_record.h"
 
@@ -84,9 +85,13 @@ std::optional<BaseScores> base_scores(const LoadedConfig& loaded, const Json& re
                     record.at("processor").get<std::string>());
 }
 
-void finish(RunFolder& folder, const Config& config, const std::string& hash_before, LlamaImpl& model) {
+void finish(RunFolder& folder, const Config& config, const std::vector<Book>& books, const std::string& hash_before,
+            LlamaImpl& model) {
   const Json weights = unchanged_weights(model, hash_before);
   const RunData data = read_run(folder.path());
+  // All at the end: a resumed run has them whole, whatever its config said before.
+  for (std::size_t i = 0; config.score.keep_tokens && i < books.size(); ++i)
+    write_token_ids(folder.path(), std::int64_t(i), scored_ids(data.chunks, std::int64_t(i), books[i].tokens));
   const PerplexityTable table = perplexity_table(data);
   double seconds = 0;
   for (const ChunkRecord& chunk : data.chunks)
@@ -184,7 +189,7 @@ void run_perplexity(const LoadedConfig& loaded, const std::filesystem::path& pat
   const std::optional<BaseScores> kept_scores = base_scores(loaded, record);
   BookStreams streams(*model, config, books, control_books, kept_scores, folder);
   stream_documents(streams, std::int64_t(books.size()), folder, config);
-  finish(folder, config, hash, *model);
+  finish(folder, config, books, hash, *model);
 }
 
 }  // namespace templora

@@ -12,6 +12,7 @@
 #include "model/load.h"
 #include "run/json_lines.h"
 #include "run/run_data.h"
+#include "run/token_ids.h"
 #include "verify/unverified_run.h"
 #include "config/config_fields.h"
 #include "run/run_folder.h"
@@ -64,6 +65,21 @@ fs::path path_of(const std::vector<fs::path>& paths, const BookRecord& record) {
   return record.book;
 }
 
+/// score.keep_tokens: the kept ids are the text's.
+void verify_ids(const fs::path& folder, const BookRecord& record, const Book& book, Verification& v) {
+  if (!fs::exists(folder / token_ids_name(record.book_index))) return;
+  std::vector<ChunkRecord> chunks;
+  try {
+    read_jsonl(folder / "chunks.jsonl", [&](const Json& json, const std::string& where) {
+      chunks.push_back(chunk_record_from_json(json, where));
+    });
+  } catch (const Error&) {  // found by the checks of the folder
+    return;
+  }
+  v.expect(read_token_ids(folder, record.book_index) == scored_ids(chunks, record.book_index, book.tokens), "token-ids",
+           fmt::format("{}: got other ids than those of {}", token_ids_name(record.book_index), record.book));
+}
+
 void verify_books(const std::string& folder, const Config& config, Verification& v) {
   v.check({"text-file", "text-tokens"});
   std::vector<BookRecord> records;
@@ -107,6 +123,7 @@ void verify_books(const std::string& folder, const Config& config, Verification&
           "text-tokens",
           fmt::format("{}: got {} tokens, {} words, {} bytes, wanted {}, {}, {} as in books.jsonl", path.string(),
                       book.tokens.size(), book.words, book.text_bytes, record.tokens, record.words, record.text_bytes));
+      verify_ids(folder, record, book, v);
     } catch (const Error& error) {
       v.found("text-file", error.what());
     }

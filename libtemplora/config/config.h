@@ -56,6 +56,7 @@ struct ScoreConfig {
   bool adapter = true;
   std::vector<std::int64_t> segment_edges = {0, 100000, 200000, 300000, 400000, 500000};
   std::optional<std::string> base_scores;
+  bool keep_tokens = false;
 };
 
 /// What a translator sees as the English of earlier sentences: the reference with this probability, else what it

@@ -92,6 +92,10 @@ void visit_fields(ScoreConfig& c, Visitor&& v) {
         "them; null: none. Changes no number"}
         .of(kPerplexity)
         .kept_in_folder());
+  v("keep_tokens", c.keep_tokens,
+    FieldInfo{"perplexity: keep the id of each scored token beside its NLLs, nll/<book index>-tokens.i32"}
+        .of(kPerplexity)
+        .is(Role::bookkeeping));
 }
 
 template <class Visitor>

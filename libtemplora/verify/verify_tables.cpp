@@ -10,6 +10,7 @@
 #include "report/perplexity_plot.h"
 #include "report/perplexity_table.h"
 #include "run/run_data.h"
+#include "run/token_ids.h"
 
 namespace templora {
 namespace {
@@ -50,6 +51,25 @@ void check_values(const UnverifiedRun& run, std::int64_t book, Arm arm, const st
     v.expect(at == values.size(), "nll-size", fmt::format("{}: got {} values, wanted {}", file, values.size(), at));
 }
 
+/// Ids beside the NLLs, one for each; adds their files' names to `wanted`. A run that was resumed may have them though
+/// its record does not ask for them.
+void verify_token_ids(const UnverifiedRun& run, std::vector<std::string>& wanted, Verification& v) {
+  for (const BookRecord& book : run.books) {
+    const std::string file = token_ids_name(book.book_index);
+    const bool there = fs::exists(run.folder / file);
+    wanted.push_back(file);
+    if (!there && (!run.config->score.keep_tokens || !run.finished)) continue;  // they are written at the end
+    v.check("token-ids");
+    if (!v.expect(there, "missing-file", file + ": missing")) continue;
+    std::int64_t scored = 0;
+    for (const ChunkRecord& chunk : run.chunks)
+      if (chunk.book_index == book.book_index) scored += chunk.scored_tokens;
+    const auto bytes = static_cast<std::int64_t>(fs::file_size(run.folder / file));
+    v.expect(bytes == 4 * scored || !run.finished, "token-ids",
+             fmt::format("{}: got {} bytes, wanted {}, 4 for each NLL", file, bytes, 4 * scored));
+  }
+}
+
 }  // namespace
 
 void verify_nll(UnverifiedRun& run, Verification& v) {
@@ -81,6 +101,7 @@ void verify_nll(UnverifiedRun& run, Verification& v) {
       std::memcpy(values.data(), bytes.data(), values.size() * sizeof(float));
       check_values(run, book.book_index, arm, values, file, v);
     }
+  verify_token_ids(run, wanted, v);
   if (!fs::is_directory(run.folder / "nll")) return;
   for (const fs::directory_entry& entry : fs::directory_iterator(run.folder / "nll")) {
     const std::string file = "nll/" + entry.path().filename().string();

@@ -54,7 +54,8 @@ class VerifyWorld : public World {
             {"data.max_tokens", 300},
             {"control", {"other_book", "mixed_books"}},
             {"data.control_books", {"book.txt", "other.txt", "held*.txt"}},
-            {"lora.save_final", true}};
+            {"lora.save_final", true},
+            {"score.keep_tokens", true}};
   }
   static Changes generation() {
     return {{"experiment", "generation"},

@@ -44,6 +44,9 @@ const std::vector<Damage> kPerplexity{
     {"other word counts", "summary-table", [](const Folder& f) { f.set_line(kBooks, 0, "/words", 3); }},
     {"a book record that is no JSON", "record-syntax", [](const Folder& f) { f.replace(kBooks, "{", "{{"); }},
     {"a book record without its bytes", "record-fields", [](const Folder& f) { f.erase_key(kBooks, 0, "text_bytes"); }},
+    {"an id of a token cut off", "token-ids",
+     [](const Folder& f) { f.write("nll/1-tokens.i32", f.text("nll/1-tokens.i32").substr(4)); }},
+    {"no ids of a book's tokens", "missing-file", [](const Folder& f) { fs::remove(f.path() / "nll/0-tokens.i32"); }},
     {"a chunk missing", "chunk-order", [](const Folder& f) { f.drop_line(kChunks, 4); }},
     {"two chunks exchanged", "chunk-order",
      [](const Folder& f) {
@@ -323,8 +326,12 @@ TEST_CASE(
     "templora verify: a finding's name is on stdout and the exit code is 3; changed inputs are found, absent ones said",
     "[cli]") {
   const VerifyWorld world;
-  REQUIRE(world.make("out", {{"data.max_tokens", 200}}).code == 0);
+  REQUIRE(world.make("out", {{"data.max_tokens", 200}, {"score.keep_tokens", true}}).code == 0);
   const Folder out(world.folder / "out");
+  const std::string ids = out.text("nll/0-tokens.i32");
+  out.write("nll/0-tokens.i32", ids.substr(4) + ids.substr(0, 4));
+  CHECK(world.run({"verify", "out"}).says("token-ids: nll/0-tokens.i32: got other ids than those of book.txt"));
+  out.write("nll/0-tokens.i32", ids);
   const std::string chunks = out.text(kChunks);
   out.set_line(kChunks, 2, "/adapter_version", 7);
   const Ended damaged = world.run({"verify", "out"});

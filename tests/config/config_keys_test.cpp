@@ -30,8 +30,9 @@ TEST_CASE("config keys: what changes no number is listed", "[unit]") {
                                        "generate.prompt_file", "generate.from_snapshot"});
   CHECK(keys_with(Role::presentation) ==
         Keys{"score.segment_edges", "cost.reference_window", "cost.device", "cost.shape", "notes"});
-  CHECK(keys_with(Role::bookkeeping) == Keys{"score.base_scores", "pretrain.save_every_steps", "pretrain.token_cache",
-                                             "generate.snapshot_every_chunks", "run.save_every_chunks"});
+  CHECK(keys_with(Role::bookkeeping) == Keys{"score.base_scores", "score.keep_tokens", "pretrain.save_every_steps",
+                                             "pretrain.token_cache", "generate.snapshot_every_chunks",
+                                             "run.save_every_chunks"});
   for (const auto& [key, info] : config_keys()) {
     INFO(key);
     CHECK((info.users != 0 && (info.users & info.refused) == 0));
