@@ -25,7 +25,7 @@ namespace templora {
 namespace {
 
 struct SweepArguments {
-  std::string file, out, cells;
+  std::string file, out, store;
   std::int64_t workers = 1;
   bool dry_run = false, slurm = false, retry_failed = false, no_wait = false, json = false;
 };
@@ -40,14 +40,14 @@ std::int64_t cell_threads(const SweepDefinition& definition, const SweepArgument
 // The sweep of a file, made or gone on with; or that of a folder, as it was made.
 SweepFile open_sweep(const SweepArguments& arguments) {
   if (fs::is_directory(arguments.file)) {
-    if (!arguments.out.empty() || !arguments.cells.empty())
+    if (!arguments.out.empty() || !arguments.store.empty())
       throw Error(Exit::usage,
-                  fmt::format("{}: is a sweep's folder, wanted no --out and no --cells beside it", arguments.file));
+                  fmt::format("{}: is a sweep's folder, wanted no --out and no --store beside it", arguments.file));
     return read_sweep(fs::absolute(arguments.file).lexically_normal());
   }
   const SweepDefinition definition = read_sweep_definition(arguments.file);
   const fs::path folder = arguments.out.empty() ? fs::path("runs") / definition.name : fs::path(arguments.out);
-  const NewSweep made = make_sweep(definition, folder, arguments.cells, cell_threads(definition, arguments));
+  const NewSweep made = make_sweep(definition, folder, arguments.store, cell_threads(definition, arguments));
   if (!arguments.dry_run) write_sweep(made);
   return made.file;
 }
@@ -90,8 +90,8 @@ void add_sweep_command(CommandLine& line) {
   Command command = line.command("sweep", "run every cell of a grid of settings");
   command.option("sweep", arguments->file, "sweep file, or the folder of a sweep to go on with").required();
   command.option("--out", arguments->out, "the sweep's folder; default runs/<name of the sweep>");
-  command.option("--cells", arguments->cells,
-                 "folder of finished and running cells, shared by sweeps; default: cells beside the sweep's folder");
+  command.option("--store,--cells", arguments->store,
+                 "folder of cells that several sweeps share, to be linked to; default: cells in the sweep's folder");
   command.option("--workers", arguments->workers, "cells at once").between(1, 4096);
   command.flag("--dry-run", arguments->dry_run, "list the cells, largest first, and write nothing");
   command.flag("--slurm", arguments->slurm, "submit a job array instead of running the cells here");
@@ -104,7 +104,8 @@ void add_sweep_command(CommandLine& line) {
 void add_status_command(CommandLine& line) {
   const auto folder = std::make_shared<std::string>();
   const auto json = std::make_shared<bool>(false);
-  Command command = line.command("status", "say which cells of a sweep are done, running, failed or waiting");
+  Command command =
+      line.command("status", "say how far the cells of a sweep are, and which are running, interrupted or failed");
   command.option("folder", *folder, "the sweep's folder").required();
   command.flag("--json", *json, "print JSON");
   command.action([folder, json] {

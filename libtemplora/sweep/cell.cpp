@@ -30,26 +30,10 @@ bool is_done(const fs::path& folder) {
   return fs::exists(folder / "summary.json", ignored);
 }
 
-std::optional<CellFailure> read_failure(const fs::path& folder) {
-  const fs::path file = failure_file(folder);
-  std::error_code ignored;
-  if (!fs::exists(file, ignored)) return std::nullopt;
-  const CellFailure damaged{int(Exit::bad_input), 0, fmt::format("{}: damaged", file.string())};
-  try {
-    const Json json = parse_json(read_file(file), file.string());
-    const CellFailure failure{json.at("exit_code").get<int>(), json.at("signal").get<int>(),
-                              json.at("line").get<std::string>()};
-    return failure.exit_code >= 1 && failure.exit_code <= 127 ? failure : damaged;
-  } catch (const Error& error) {
-    return CellFailure{int(Exit::bad_input), 0, error.what()};
-  } catch (const Json::exception&) {
-    return damaged;
-  }
-}
+std::optional<RunFailure> read_failure(const fs::path& folder) { return read_failure_file(failure_file(folder)); }
 
-void write_failure(const fs::path& folder, const CellFailure& failure) {
-  const Json json{{"exit_code", failure.exit_code}, {"signal", failure.signal}, {"line", failure.line}};
-  write_file_atomically(failure_file(folder), dump_json_pretty(json, "failure"));
+void write_failure(const fs::path& folder, const RunFailure& failure) {
+  write_failure_file(failure_file(folder), failure);
 }
 
 void clear_failure(const fs::path& folder) {
@@ -60,7 +44,7 @@ void clear_failure(const fs::path& folder) {
       Claim::take(claims_folder(folder), watch.me(), watch.look(claims_folder(folder), 0));
   if (!claim)
     return log_line(fmt::format("{}: somebody works on this cell, its failure stays", claims_folder(folder).string()));
-  const std::optional<CellFailure> failure = read_failure(folder);
+  const std::optional<RunFailure> failure = read_failure(folder);
   if (!failure) return;
   const bool never = failure->line.find("cannot be resumed") != std::string::npos ||
                      failure->line.find("none of the saved states can be used") != std::string::npos;

@@ -5,6 +5,7 @@
 
 #include "core/file.h"
 #include "core/json.h"
+#include "run/run_failure.h"
 
 namespace templora {
 
@@ -16,20 +17,13 @@ fs::path log_file(const fs::path& folder);
 fs::path failure_file(const fs::path& folder);
 fs::path claims_folder(const fs::path& folder);
 
-/// Why a cell's run ended without a result.
-struct CellFailure {
-  int exit_code = 1;   ///< of the program; 1 where a signal ended it, or it ended well without a result
-  int signal = 0;      ///< that ended it, if one did
-  std::string line;    ///< last line of its log
-};
-
 /// Whether the cell's result is there.
 bool is_done(const fs::path& folder);
 
-/// None where the cell has not failed. A record that cannot be read counts as a failure that says so.
-std::optional<CellFailure> read_failure(const fs::path& folder);
+/// None where the cell has not failed (read_failure_file).
+std::optional<RunFailure> read_failure(const fs::path& folder);
 /// Throws Error(resources).
-void write_failure(const fs::path& folder, const CellFailure& failure);
+void write_failure(const fs::path& folder, const RunFailure& failure);
 /// Lets a failed cell run again. A run that can never go on (its identity is another one's) is put aside under a new
 /// name, so that the cell starts over; else it goes on from its last state. A cell that somebody works on is left
 /// alone. Throws Error(resources).

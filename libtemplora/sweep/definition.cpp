@@ -204,8 +204,7 @@ class Lookup {
   Json operator()(const CellValues& values, const std::string& key) const {
     for (const auto& [name, value] : values)
       if (name == key) return value;
-    const Json::json_pointer place = pointer(key);
-    return sweep_.base.contains(place) ? sweep_.base.at(place) : defaults_.at(place);
+    return value_of_key(sweep_.base, defaults_, key);
   }
 
  private:
@@ -214,6 +213,11 @@ class Lookup {
 };
 
 }  // namespace
+
+Json value_of_key(const Json& config, const Json& defaults, const std::string& key) {
+  const Json::json_pointer place = pointer(key);
+  return config.contains(place) ? config.at(place) : defaults.at(place);
+}
 
 std::int64_t SweepDefinition::combinations() const {
   std::int64_t count = 1;

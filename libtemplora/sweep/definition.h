@@ -50,6 +50,10 @@ struct SweepDefinition {
 /// an empty axis, too many combinations, an expression that cannot be read.
 SweepDefinition read_sweep_definition(const fs::path& file);
 
+/// What a config key ("train.epochs") is worth in a config: as it stands there, else as `defaults`
+/// (config_defaults()) have it.
+Json value_of_key(const Json& config, const Json& defaults, const std::string& key);
+
 /// Values of the keys that a sweep sets in one cell, in the order of its file.
 using CellValues = std::vector<std::pair<std::string, Json>>;
 

@@ -6,8 +6,10 @@
 #include <array>
 
 #include "core/error.h"
+#include "core/log.h"
 #include "cost/device_peaks.h"
 #include "cost/work.h"
+#include "metrics/run_progress.h"
 
 namespace templora {
 namespace {
@@ -76,6 +78,7 @@ const char* cell_state_name(CellState state) {
   switch (state) {
     case CellState::waiting: return "waiting";
     case CellState::running: return "running";
+    case CellState::interrupted: return "interrupted";
     case CellState::failed: return "failed";
     case CellState::done: return "done";
   }
@@ -94,16 +97,20 @@ CellStatus cell_status(const SweepCell& cell) {
     else
       status.state = CellState::running;
   }
+  std::error_code ignored;
+  if (status.state == CellState::waiting && fs::exists(cell.folder / "run.json", ignored))
+    status.state = CellState::interrupted;
   return status;
 }
 
 Json status_json(const SweepFile& sweep) {
-  Json counts{{"done", 0}, {"running", 0}, {"failed", 0}, {"waiting", 0}}, cells = Json::array();
+  Json counts{{"done", 0}, {"running", 0}, {"failed", 0}, {"interrupted", 0}, {"waiting", 0}}, cells = Json::array();
   for (const SweepCell& cell : sweep.cells) {
     const CellStatus status = cell_status(cell);
     const char* state = cell_state_name(status.state);
     counts[state] = counts[state].get<std::int64_t>() + 1;
     Json json{{"key", cell.key}, {"folder", cell.folder.string()}, {"values", cell.values}, {"state", state}};
+    if (const auto progress = run_progress(cell.folder)) json["progress"] = to_json(*progress);
     if (status.failure) {
       json["exit_code"] = status.failure->exit_code;
       json["signal"] = status.failure->signal;
@@ -116,18 +123,42 @@ Json status_json(const SweepFile& sweep) {
                        {"job", status.owner->who.job}};
     cells.push_back(std::move(json));
   }
-  return Json{{"name", sweep.name}, {"folder", sweep.path.string()}, {"counts", counts}, {"cells", cells}};
+  const auto running = std::max<std::int64_t>(1, counts["running"].get<std::int64_t>());
+  return Json{{"name", sweep.name},
+              {"folder", sweep.path.string()},
+              {"counts", counts},
+              {"seconds_left", optional_json(seconds_left(sweep, running))},
+              {"cells", cells}};
+}
+
+std::optional<double> seconds_left(const SweepFile& sweep, std::int64_t workers) {
+  const double speed = measured_flops_per_s(sweep);
+  if (!(speed > 0)) return std::nullopt;
+  double flops = 0;
+  for (const std::size_t place : distinct_cells(sweep)) {
+    const SweepCell& cell = sweep.cells[place];
+    if (is_done(cell.folder) || read_failure(cell.folder)) continue;
+    const auto progress = run_progress(cell.folder);
+    flops += cell.size.flops * (1 - (progress ? progress->share().value_or(0) : 0));
+  }
+  return flops / speed / double(workers);
 }
 
 std::string status_text(const SweepFile& sweep) {
   const Json status = status_json(sweep);
   const Json& counts = status.at("counts");
-  std::string text = fmt::format("{}: {} cells, {} done, {} running, {} failed, {} waiting\n", printable(sweep.name),
-                                 sweep.cells.size(), counts.at("done").dump(), counts.at("running").dump(),
-                                 counts.at("failed").dump(), counts.at("waiting").dump());
+  std::string text = fmt::format("{}: {} cells, {} done, {} running, {} failed, {} interrupted, {} waiting",
+                                 printable(sweep.name), sweep.cells.size(), counts.at("done").dump(),
+                                 counts.at("running").dump(), counts.at("failed").dump(),
+                                 counts.at("interrupted").dump(), counts.at("waiting").dump());
+  if (const Json& left = status.at("seconds_left"); !left.is_null() && left.get<double>() > 0)
+    text += fmt::format("; about {} left", duration_text(left.get<double>()));
+  text += "\n";
   for (const Json& cell : status.at("cells")) {
-    text += fmt::format("{:<8} {}  {}", cell.at("state").get<std::string>(), cell.at("key").get<std::string>(),
+    text += fmt::format("{:<11} {}  {}", cell.at("state").get<std::string>(), cell.at("key").get<std::string>(),
                         values_text(cell.at("values")));
+    if (cell.contains("progress") && !cell["progress"]["text"].get_ref<const std::string&>().empty())
+      text += "  " + cell["progress"]["text"].get<std::string>();
     if (cell.contains("owner"))
       text += fmt::format("  on {}, process {}", printable(cell.at("owner").at("host").get<std::string>()),
                           cell.at("owner").at("pid").dump());
@@ -181,9 +212,9 @@ std::string plan_text(const SweepFile& sweep) {
       short_count(plan.at("flops").get<double>()), seconds(plan.at("seconds_left")));
   text += fmt::format(", {}\n", plan.at("speed").get<std::string>());
   text +=
-      fmt::format("{:<8} {:<20} {:>7} {:>7} {:>8} {:>7}  values\n", "state", "cell", "tokens", "FLOP", "memory", "s");
+      fmt::format("{:<11} {:<20} {:>7} {:>7} {:>8} {:>7}  values\n", "state", "cell", "tokens", "FLOP", "memory", "s");
   for (const Json& cell : plan.at("cells"))
-    text += fmt::format("{:<8} {:<20} {:>7} {:>7} {:>7}B {:>7}  {}\n", cell.at("state").get<std::string>(),
+    text += fmt::format("{:<11} {:<20} {:>7} {:>7} {:>7}B {:>7}  {}\n", cell.at("state").get<std::string>(),
                         cell.at("key").get<std::string>(), short_count(cell.at("tokens").get<double>()),
                         short_count(cell.at("flops").get<double>()), short_count(cell.at("memory_bytes").get<double>()),
                         seconds(cell.at("seconds")), values_text(cell.at("values")));

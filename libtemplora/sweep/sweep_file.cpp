@@ -7,6 +7,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "core/log.h"
 #include "sweep/cell.h"
 
 namespace templora {
@@ -14,6 +15,7 @@ namespace {
 
 constexpr const char* kSweepName = "sweep.json";
 constexpr const char* kBaseScores = "base_scores";
+constexpr const char* kCells = "cells";
 
 // Constants of `set` are alike in all cells, and are left out.
 Json values_json(const SweepDefinition& sweep, const CellValues& values) {
@@ -62,14 +64,15 @@ Json axes_json(const std::vector<SweepCell>& cells) {
 }
 
 // What the cell's run is started with: all keys, but those that `fidelity` fills, so that the run says so itself.
-Json config_json(const LoadedConfig& loaded, const fs::path& store) {
+// The place of the base model's scores is relative to it: a sweep that was moved takes them with it.
+Json config_json(const LoadedConfig& loaded) {
   Json config = readable_config(loaded.effective);
   for (const std::string& key : loaded.set_by_fidelity) {
     const std::size_t dot = key.find('.');
     config[key.substr(0, dot)].erase(key.substr(dot + 1));
   }
   if (loaded.config.experiment == ExperimentKind::perplexity && !loaded.config.score.base_scores)
-    config["score"]["base_scores"] = (store / kBaseScores).string();
+    config["score"]["base_scores"] = kBaseScores;
   return config;
 }
 
@@ -85,9 +88,26 @@ void write_if_new(const fs::path& file, const std::string& content) {
   write_file_atomically(file, content);
 }
 
-}  // namespace
+// Links are for people and for copies that follow them; what is run is found by sweep.json.
+void link_cells(const SweepFile& sweep) {
+  const fs::path links = sweep.path / kCells;
+  if (fs::weakly_canonical(links) == fs::weakly_canonical(sweep.store)) return;
+  create_folders(links);
+  for (const std::size_t place : distinct_cells(sweep)) {
+    const SweepCell& cell = sweep.cells[place];
+    const fs::path link = links / cell.key;
+    std::error_code failure;
+    if (fs::symlink_status(link, failure).type() != fs::file_type::not_found) continue;
+    failure.clear();
+    fs::create_directory_symlink(fs::relative(cell.folder, links), link, failure);
+    if (!failure) continue;
+    return log_line(fmt::format("{}: no link can be made ({}); the cells are in {}", link.string(), failure.message(),
+                                sweep.store.string()));
+  }
+}
 
-SweepFile read_sweep(const fs::path& folder) {
+/// sweep.json, whether its store is there or not.
+SweepFile read_sweep_file(const fs::path& folder) {
   const fs::path file = folder / kSweepName;
   if (!fs::exists(file))
     throw Error(Exit::bad_input, fmt::format("{}: no such file, wanted the folder of a sweep", file.string()));
@@ -128,6 +148,18 @@ SweepFile read_sweep(const fs::path& folder) {
   return sweep;
 }
 
+}  // namespace
+
+SweepFile read_sweep(const fs::path& folder) {
+  SweepFile sweep = read_sweep_file(folder);
+  if (sweep.store != normal_path(folder) / kCells && !fs::is_directory(sweep.store))
+    throw Error(Exit::bad_input,
+                fmt::format("{}: its cells are in the store {}, which is not there: was the folder copied or moved "
+                            "without it? Bring the store too, or run the sweep's file again with --store naming it",
+                            (folder / kSweepName).string(), printable(sweep.store.string(), 1000)));
+  return sweep;
+}
+
 std::vector<std::size_t> distinct_cells(const SweepFile& sweep) {
   std::vector<std::size_t> places;
   std::set<std::string> keys;
@@ -161,14 +193,15 @@ NewSweep make_sweep(const SweepDefinition& definition, const fs::path& folder, c
   NewSweep made;
   SweepFile& file = made.file;
   file.path = normal_path(fs::absolute(folder));
-  file.store = store.empty() ? file.path.parent_path() / "cells" : fs::absolute(store).lexically_normal();
+  file.store = store.empty() ? file.path / kCells : normal_path(fs::absolute(store));
   file.name = definition.name;
   file.base = definition.base;
   file.definition = definition_json(definition);
   file.slurm = definition.slurm;
   file.threads = threads;
   if (fs::exists(file.path / kSweepName)) {
-    const SweepFile there = read_sweep(file.path);
+    // A store that is named takes the place of one that is away.
+    const SweepFile there = store.empty() ? read_sweep(file.path) : read_sweep_file(file.path);
     require_same(file.definition, there.definition, file.path);
     file.threads = there.threads;  // other bits else, and so other cells
     if (store.empty()) file.store = there.store;
@@ -191,6 +224,7 @@ void write_sweep(const NewSweep& sweep) {
   const SweepFile& file = sweep.file;
   create_folders(file.path);
   create_folders(file.store);
+  link_cells(file);
   Json cells = Json::array();
   for (std::size_t i = 0; i < file.cells.size(); ++i) {
     const SweepCell& cell = file.cells[i];
@@ -201,7 +235,7 @@ void write_sweep(const NewSweep& sweep) {
                      {"flops", cell.size.flops},
                      {"memory_bytes", cell.size.memory_bytes}});
     if (!is_done(cell.folder))
-      write_if_new(config_file(cell.folder), dump_json_pretty(config_json(sweep.configs[i], file.store), "cell"));
+      write_if_new(config_file(cell.folder), dump_json_pretty(config_json(sweep.configs[i]), "cell"));
   }
   write_if_new(file.path / "inputs.json", dump_json_pretty(sweep.inputs.to_json(), "inputs.json"));
   const Json json{{"name", file.name},

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,7 +18,10 @@
 #include "core/log.h"
 #include "core/stop.h"
 #include "sweep/cell.h"
+#include "metrics/run_progress.h"
+#include "run/run_folder.h"
 #include "sweep/claim.h"
+#include "sweep/status.h"
 
 namespace templora {
 namespace {
@@ -29,6 +31,7 @@ using namespace std::chrono_literals;
 constexpr int kMostDeaths = 3;   // of a cell's runs by signals, in one call
 constexpr auto kPoll = 50ms;
 constexpr double kLook_s = 1;    // between two looks at a cell that others work on
+constexpr double kReport_s = 30;  // between two reports of how far the cells are
 
 double seconds_now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -73,15 +76,6 @@ pid_t start_run(const fs::path& program, const fs::path& cell) {
   return child;
 }
 
-/// Whether a process still writes to the run folder, such as a child of a sweep that was killed a moment ago.
-bool is_locked(const fs::path& cell) {
-  const int fd = ::open((cell / "lock").c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) return false;
-  const bool locked = ::flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-  ::close(fd);
-  return locked;
-}
-
 struct Task {
   SweepCell cell;
   std::int64_t number = 0;  // in the sweep, from 1
@@ -115,6 +109,7 @@ class Work {
         if (others_only && running_.empty() && !options_.wait) break;
         if (!waiting_.empty() || !running_.empty()) std::this_thread::sleep_for(kPoll);
         beat();
+        report();
       }
     } catch (...) {
       end_children(SIGTERM);
@@ -179,8 +174,8 @@ class Work {
   bool start(const Task& task, const ClaimLook& seen) {
     const fs::path& cell = task.cell.folder;
     std::optional<Claim> claim = Claim::take(claims_folder(cell), watch_.me(), seen);
-    // Whoever had it before may have ended in between; and its run may need a moment to be gone.
-    if (!claim || is_done(cell) || read_failure(cell) || is_locked(cell)) return false;
+    // Whoever had it before may have ended in between; and the run of a killed sweep may need a moment to be gone.
+    if (!claim || is_done(cell) || read_failure(cell) || is_run_locked(cell)) return false;
     guard_.check();
     std::error_code failure;
     fs::create_directories(cell, failure);
@@ -221,7 +216,9 @@ class Work {
     const fs::path& cell = task.cell.folder;
     const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 1, killer = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     const auto say = [&](const std::string& what) {
-      log_line(fmt::format("cell {}/{} {}: {}", task.number, sweep_.cells.size(), what, task.cell.key));
+      const std::string progress = progress_of(task);
+      log_line(fmt::format("cell {}/{} {}: {} {}{}{}", task.number, sweep_.cells.size(), what, task.cell.key,
+                           shown(task), progress.empty() ? "" : ", ", progress));
     };
     if (code == 0 && killer == 0 && is_done(cell)) {
       ++finished_;
@@ -242,7 +239,7 @@ class Work {
       return;
     }
     const bool empty = code == 0 && killer == 0;  // a failure all the same, so it is written as one
-    CellFailure failure{empty ? 1 : code, killer, last_line(log_file(cell))};
+    RunFailure failure{empty ? 1 : code, killer, last_line(log_file(cell))};
     if (killer != 0)
       failure.line = fmt::format("killed by signal {}{}; last line: {}", killer,
                                  killer == SIGKILL ? " (out of memory?)" : "", failure.line);
@@ -272,6 +269,26 @@ class Work {
       waiting_.push_back(run->task);
       run = running_.erase(run);
     }
+  }
+
+  // How far the running cells are.
+  void report() {
+    const double now_s = seconds_now();
+    if (now_s - reported_s_ < kReport_s || running_.empty()) return;
+    reported_s_ = now_s;
+    const WorkResult so_far = result();
+    const auto left = seconds_left(sweep_, options_.workers);
+    log_line(fmt::format("{} of {} cells are done, {} running here{}", so_far.done,
+                         so_far.done + so_far.failed + so_far.left, running_.size(),
+                         left ? fmt::format(", about {} left", duration_text(*left)) : ""));
+    for (const Running& run : running_)
+      if (const std::string text = progress_of(run.task); !text.empty())
+        log_line(fmt::format("cell {}/{} {}: {}", run.task.number, sweep_.cells.size(), run.task.cell.key, text));
+  }
+
+  static std::string progress_of(const Task& task) {
+    const auto progress = run_progress(task.cell.folder);
+    return progress ? progress_text(*progress) : "";
   }
 
   void end_children(int signal_number) {
@@ -315,6 +332,7 @@ class Work {
   std::list<Running> running_;
   std::set<std::string> seen_alive_;
   std::int64_t finished_ = 0;
+  double reported_s_ = seconds_now();
 };
 
 }  // namespace

@@ -40,12 +40,12 @@ struct SweepWorld : World {
     return keys;
   }
   /// All NLLs of a cell.
-  std::string nll(const std::string& key, const std::string& cells = "cells") const {
+  std::string nll(const std::string& key, const std::string& cells = "out/cells") const {
     return content(cells + "/" + key + "/nll/0-base.f32") + content(cells + "/" + key + "/nll/0-lora.f32");
   }
   /// How often a cell's run was started and ended well: a finished run prints its table into the log.
   int tables(const std::string& key) const {
-    const std::string log = content("cells/" + key + ".log");
+    const std::string log = content("out/cells/" + key + ".log");
     int count = 0;
     for (std::size_t at = log.find("# Perplexity"); at != std::string::npos; at = log.find("# Perplexity", at + 1))
       ++count;
@@ -75,12 +75,13 @@ TEST_CASE("templora sweep: runs every cell once, and never a finished one again"
               .run({"run", "config.json", "--out", "alone", "--set", "lora.rank=4", "--set", "lora.alpha=8", "--set",
                     "train.epochs=2"})
               .code == 0);
-  CHECK(world.content("alone/nll/0-lora.f32") == world.content("cells/" + keys[3] + "/nll/0-lora.f32"));
-  CHECK(world.content("alone/nll/0-base.f32") == world.content("cells/" + keys[3] + "/nll/0-base.f32"));
+  CHECK(world.content("alone/nll/0-lora.f32") == world.content("out/cells/" + keys[3] + "/nll/0-lora.f32"));
+  CHECK(world.content("alone/nll/0-base.f32") == world.content("out/cells/" + keys[3] + "/nll/0-base.f32"));
 
-  // Another sweep that shares cells runs the new one only; a changed text makes new ones.
+  // Another sweep with its cells in the same store runs the new one only, and links to it; a changed text makes new ones.
   world.write_sweep({{"axes", {{"lora.rank", {4, 6}}}}, {"set", {{"lora.alpha", "2 * lora.rank"}}}}, "other.json");
-  REQUIRE(world.sweep({}, "other.json", "out2").code == 0);
+  REQUIRE(world.sweep({"--store", "out/cells"}, "other.json", "out2").code == 0);
+  CHECK(fs::read_symlink(world.folder / ("out2/cells/" + keys[3])) == "../../out/cells/" + keys[3]);
   CHECK(world.keys("out2")[0] == keys[3]);  // two epochs are the default
   CHECK(world.tables(keys[3]) == 1);
   world.write("short.txt", world.content("book.txt").substr(100, 1200));
@@ -94,21 +95,21 @@ TEST_CASE("templora sweep: the base model's scores of a book are computed once, 
   REQUIRE(world.sweep().code == 0);
   int computed = 0, files = 0;
   for (const std::string& key : world.keys())
-    computed += world.content("cells/" + key + "/chunks.jsonl").find("score_base") != std::string::npos;
-  for ([[maybe_unused]] const auto& entry : fs::directory_iterator(world.folder / "cells/base_scores")) ++files;
+    computed += world.content("out/cells/" + key + "/chunks.jsonl").find("score_base") != std::string::npos;
+  for ([[maybe_unused]] const auto& entry : fs::directory_iterator(world.folder / "out/cells/base_scores")) ++files;
   CHECK(computed == 1);
   CHECK(files == 1);
-  CHECK(world.content("cells/" + world.keys()[0] + "/nll/0-base.f32") ==
-        world.content("cells/" + world.keys()[3] + "/nll/0-base.f32"));
+  CHECK(world.content("out/cells/" + world.keys()[0] + "/nll/0-base.f32") ==
+        world.content("out/cells/" + world.keys()[3] + "/nll/0-base.f32"));
   // A run that was stopped before the scores were known goes on with them.
   REQUIRE(world.run({"run", "config.json", "--out", "parts"}, {}, [&](pid_t child) {
             world.wait_for_chunks("parts", 4);
             ::kill(child, SIGTERM);
           }).code == 75);
   REQUIRE(
-      world.run({"run", "config.json", "--out", "parts", "--resume", "--set", "score.base_scores=cells/base_scores"})
+      world.run({"run", "config.json", "--out", "parts", "--resume", "--set", "score.base_scores=out/cells/base_scores"})
           .code == 0);
-  CHECK(world.content("parts/nll/0-base.f32") == world.content("cells/" + world.keys()[0] + "/nll/0-base.f32"));
+  CHECK(world.content("parts/nll/0-base.f32") == world.content("out/cells/" + world.keys()[0] + "/nll/0-base.f32"));
 }
 
 TEST_CASE("templora sweep: a cell that fails leaves the others alone, says why, and may be tried again", "[cli]") {
@@ -128,10 +129,10 @@ TEST_CASE("templora sweep: a cell that fails leaves the others alone, says why, 
   CHECK(fs::exists(failed.at("log").get<std::string>()));
   CHECK(world.sweep().code == 2);  // stays failed …
   Json model = Json::parse(world.content("model/config.json"));
-  const std::string log = world.content("cells/" + failed.at("key").get<std::string>() + ".log");
+  const std::string log = world.content("out/cells/" + failed.at("key").get<std::string>() + ".log");
   CHECK(std::count(log.begin(), log.end(), '\n') < 4);
   CHECK(world.sweep({"--retry-failed"}).code == 2);  // … and fails again
-  CHECK(world.content("cells/" + failed.at("key").get<std::string>() + ".log").size() > log.size());
+  CHECK(world.content("out/cells/" + failed.at("key").get<std::string>() + ".log").size() > log.size());
 }
 
 TEST_CASE("templora sweep: stopped by SIGTERM, it saves its cells, ends with 75, and the same command goes on",
@@ -146,7 +147,17 @@ TEST_CASE("templora sweep: stopped by SIGTERM, it saves its cells, ends with 75,
   INFO(stopped.text);
   CHECK(stopped.code == 75);
   CHECK(stopped.says("the same command goes on"));
-  for (const Json& cell : world.status().at("cells")) CHECK(cell.at("state") != "running");
+  int interrupted = 0;
+  const Json cells = world.status().at("cells");
+  for (const Json& cell : cells) {
+    CHECK(cell.at("state") != "running");
+    const bool begun = fs::exists(fs::path(cell.at("folder").get<std::string>()) / "run.json");
+    CHECK((cell.at("state") == "interrupted") == (begun && cell.at("state") != "done"));
+    interrupted += cell.at("state") == "interrupted";
+    if (cell.at("state") != "interrupted") continue;
+    CHECK(cell.at("progress").at("state") == "interrupted");
+  }
+  CHECK(world.run({"status", "out"}).says(std::to_string(interrupted) + " interrupted"));
   CHECK(world.sweep({"--workers", "2"}).code == 0);
 }
 
@@ -177,7 +188,7 @@ TEST_CASE(
   for (const std::string& key : keys) {
     CHECK(world.nll(key) == world.nll(key, "whole"));
     CHECK(world.tables(key) <= 1);  // 0 where it was killed after its summary was written, before its table was printed
-    CHECK_FALSE(fs::exists(world.folder / ("cells/" + key + ".claims")));
+    CHECK_FALSE(fs::exists(world.folder / ("out/cells/" + key + ".claims")));
   }
 }
 
@@ -185,14 +196,52 @@ TEST_CASE("templora sweep: what a killed owner left of its claim on a done cell 
   const SweepWorld world;
   REQUIRE(world.sweep().code == 0);
   const auto keys = world.keys();
-  for (int i = 0; i < 3; ++i) fs::create_directories(world.folder / ("cells/" + keys[std::size_t(i)] + ".claims"));
+  for (int i = 0; i < 3; ++i) fs::create_directories(world.folder / ("out/cells/" + keys[std::size_t(i)] + ".claims"));
   // The first was killed between the claim's file and its folder, the others as below.
-  world.write("cells/" + keys[1] + ".claims/new-0123.tmp-7-1", "{");        // killed while it wrote
-  fs::remove_all(world.folder / ("cells/" + keys[2]));  // the same, of a cell that is still to be run
-  world.write("cells/" + keys[2] + ".claims/new-0123", "{}");                // and before it took a number
+  world.write("out/cells/" + keys[1] + ".claims/new-0123.tmp-7-1", "{");        // killed while it wrote
+  fs::remove_all(world.folder / ("out/cells/" + keys[2]));  // the same, of a cell that is still to be run
+  world.write("out/cells/" + keys[2] + ".claims/new-0123", "{}");                // and before it took a number
   REQUIRE(world.sweep().code == 0);
   REQUIRE(world.tables(keys[2]) >= 1);
-  for (const std::string& key : keys) CHECK_FALSE(fs::exists(world.folder / ("cells/" + key + ".claims")));
+  for (const std::string& key : keys) CHECK_FALSE(fs::exists(world.folder / ("out/cells/" + key + ".claims")));
+}
+
+TEST_CASE("templora sweep: a copied folder is whole, and one without its store says so", "[cli]") {
+  const SweepWorld world;
+  REQUIRE(world.sweep().code == 0);
+  const std::string report = world.run({"report", "out", "--format", "csv"}).text;
+  fs::create_directories(world.folder / "elsewhere");
+  fs::copy(world.folder / "out", world.folder / "elsewhere/copy", fs::copy_options::recursive);
+  fs::rename(world.folder / "out", world.folder / "gone");
+  CHECK(world.status("elsewhere/copy").at("counts").at("done") == 4);
+  CHECK(world.run({"sweep", "elsewhere/copy"}).code == 0);  // nothing is left to do there
+  CHECK(world.run({"report", "elsewhere/copy", "--format", "csv"}).text.size() > 1000);
+  fs::rename(world.folder / "gone", world.folder / "out");
+  CHECK(world.run({"report", "out", "--format", "csv"}).text == report);
+
+  REQUIRE(world.sweep({"--store", "store"}, "sweep.json", "linked").code == 0);
+  const std::string key = world.keys("linked")[0];
+  CHECK(fs::read_symlink(world.folder / ("linked/cells/" + key)) == "../../store/" + key);
+  CHECK(fs::exists(world.folder / ("linked/cells/" + key + "/summary.json")));
+  CHECK(world.status("linked").at("counts").at("done") == 4);
+  fs::rename(world.folder / "linked", world.folder / "elsewhere/linked");
+  for (const char* command : {"status", "report", "sweep"})
+    world.refuses({command, "elsewhere/linked"}, 3, "which is not there: was the folder copied or moved without it?");
+  world.refuses({"sweep", "sweep.json", "--out", "elsewhere/linked"}, 3, "--store");
+  CHECK(world.sweep({"--store", "store"}, "sweep.json", "elsewhere/linked").code == 0);
+  CHECK(world.status("elsewhere/linked").at("counts").at("done") == 4);
+}
+
+TEST_CASE("templora sweep: a sweep of 0.1 goes on in the store beside its folder", "[cli]") {
+  const SweepWorld world;
+  REQUIRE(world.sweep({"--store", "cells"}).code == 0);
+  const auto keys = world.keys();
+  fs::remove_all(world.folder / "out/cells");  // as 0.1 left it, which made no links
+  fs::remove_all(world.folder / ("cells/" + keys[1]));
+  CHECK(world.status().at("counts").at("waiting") == 1);
+  REQUIRE(world.sweep().code == 0);
+  CHECK(fs::exists(world.folder / ("cells/" + keys[1] + "/summary.json")));
+  CHECK(world.status().at("counts").at("done") == 4);
 }
 
 TEST_CASE("templora sweep: two of the same sweep share the work", "[cli]") {
@@ -249,7 +298,7 @@ TEST_CASE("templora sweep: a folder that became read-only is named, and nothing 
   }
   REQUIRE(world.sweep().code == 0);
   world.write("short.txt", world.content("book.txt").substr(0, 900));  // so that there is something to do
-  for (const char* folder : {".", "out", "cells"})
+  for (const char* folder : {".", "out", "out/cells"})
     fs::permissions(world.folder / folder, fs::perms(0555));
   world.write("log", "");
   const Ended ended = world.run({"sweep", "sweep.json", "--out", "out"}, [&] {
@@ -264,5 +313,5 @@ TEST_CASE("templora sweep: a folder that became read-only is named, and nothing 
     CHECK(ended.says("Permission denied"));
     CHECK(world.status().at("counts").at("done") == 4);
   }
-  for (const char* folder : {".", "out", "cells"}) fs::permissions(world.folder / folder, fs::perms(0755));
+  for (const char* folder : {".", "out", "out/cells"}) fs::permissions(world.folder / folder, fs::perms(0755));
 }

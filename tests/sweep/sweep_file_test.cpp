@@ -159,10 +159,10 @@ TEST_CASE("sweep.json: what is written is read back, and the cells' configs lie 
   CHECK(read.name == "sweep");
   CHECK(read.threads == 3);
   CHECK(read.axes == Json{{"lora.rank", {4, 8}}, {"lora.alpha", {4, 8}}});
-  CHECK(read.store == files.folder / "cells");
+  CHECK(read.store == files.folder / "out/cells");
   REQUIRE(read.cells.size() == 2);
   CHECK(read.cells[1].values == Json{{"lora.rank", 8}, {"lora.alpha", 8}});
-  CHECK(read.cells[1].folder == files.folder / "cells" / read.cells[1].key);
+  CHECK(read.cells[1].folder == files.folder / "out/cells" / read.cells[1].key);
   CHECK(read.cells[0].size.tokens == 1000);
   CHECK(read.cells[0].size.flops > 0);
   CHECK(read.cells[1].size.flops > read.cells[0].size.flops);
@@ -180,7 +180,7 @@ TEST_CASE("sweep.json: what is written is read back, and the cells' configs lie 
   const Json config = Json::parse(read_file(config_file(read.cells[1].folder)));
   CHECK(config.at("lora").at("rank") == 8);
   CHECK(config.at("run").at("threads") == 3);
-  CHECK(config.at("score").at("base_scores") == (files.folder / "cells/base_scores").string());
+  CHECK(config.at("score").at("base_scores") == "base_scores");  // beside it, wherever that is
   CHECK(load_config(config_file(read.cells[1].folder).string(), {}).config.lora.rank == 8);
 }
 
@@ -195,7 +195,8 @@ TEST_CASE("make_sweep: the same sweep goes on with its threads; another one in t
   CHECK(thrown.code == Exit::usage);
   CHECK(thrown.says("holds the sweep \"sweep\""));
   CHECK(thrown.says("axes differs"));
-  const NewSweep elsewhere = make_sweep(read_sweep_definition(files.sweep(other)), files.folder / "out2", "", 3);
+  const NewSweep elsewhere =
+      make_sweep(read_sweep_definition(files.sweep(other)), files.folder / "out2", files.folder / "out/cells", 3);
   CHECK(elsewhere.file.cells[0].folder == read_sweep(files.folder / "out").cells[0].folder);  // shared
 }
 
@@ -267,7 +268,7 @@ TEST_CASE("estimate_size: books that a pretraining excludes are not counted", "[
   CHECK(estimate_size(parse_config(config.dump(), "config", files.folder.path().string(), {}).config).tokens == 2000);
 }
 
-TEST_CASE("cell_status: waiting, failed and done; a retry puts a run aside that can never go on", "[unit]") {
+TEST_CASE("cell_status: waiting, failed, interrupted and done; a retry puts a run aside that can never go on", "[unit]") {
   const SweepFiles files;
   SweepCell cell;
   cell.folder = files.folder / "cell";
@@ -285,6 +286,21 @@ TEST_CASE("cell_status: waiting, failed and done; a retry puts a run aside that 
   CHECK_FALSE(fs::exists(cell.folder));
   CHECK(fs::exists(files.folder / "cell.aside-1"));
   fs::create_directories(cell.folder);
+  files.write("cell/run.json", R"({"total_tokens": 400})");
+  files.write("cell/chunks.jsonl", R"({"tokens": 100, "scored_tokens": 99, "base_nll": 2, "lora_nll": 1, "seconds": 5})"
+                                   "\n");
+  CHECK(cell_status(cell).state == CellState::interrupted);
+  {
+    const auto claim = Claim::take(claims_folder(cell.folder), this_process(), ClaimLook{});
+    CHECK(cell_status(cell).state == CellState::running);
+  }
+  SweepFile sweep;
+  sweep.name = "small";
+  cell.key = "key";
+  sweep.cells = {cell};
+  CHECK(status_text(sweep) ==
+        "small: 1 cells, 0 done, 0 running, 0 failed, 1 interrupted, 0 waiting\n"
+        "interrupted key  (the base config)  25 %, 0:15 left, PPL so far: base 7.39, Temp-LoRA 2.72 (−63.2 %)\n");
   files.write("cell/summary.json", "{}");
   CHECK(cell_status(cell).state == CellState::done);
 }
