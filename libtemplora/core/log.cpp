@@ -27,13 +27,13 @@ std::size_t terminal_columns() {
   return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 
+}  // namespace
+
 std::string duration_text(double seconds) {
   const auto whole = static_cast<std::int64_t>(seconds + 0.5);
   if (whole >= 3600) return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
   return fmt::format("{}:{:02}", whole / 60, whole % 60);
 }
-
-}  // namespace
 
 void log_line(std::string_view text) {
   const std::lock_guard lock(output_mutex);
@@ -52,25 +52,20 @@ Progress::~Progress() {
 
 void Progress::update(std::int64_t done_tokens, std::string_view label) {
   const auto now = std::chrono::steady_clock::now();
-  const bool is_first = first_tokens_ < 0;
-  if (is_first) {
-    first_tokens_ = done_tokens;
-    start_ = now;
-  }
+  const bool is_first = !begun_;
+  if (is_first) start_ = now;
+  begun_ = true;
+  const auto done = static_cast<double>(done_tokens), total = static_cast<double>(total_tokens_);
+  rate_.add(std::chrono::duration<double>(now - start_).count(), done);
   const double quiet_s = terminal_ ? 0.1 : plain_every_s_;
   const bool is_last = done_tokens >= total_tokens_;
   if (!is_first && !is_last && std::chrono::duration<double>(now - last_).count() < quiet_s) return;
   last_ = now;
 
-  const auto done = static_cast<double>(done_tokens), total = static_cast<double>(total_tokens_);
   const double share = total_tokens_ > 0 ? std::clamp(done / total, 0.0, 1.0) : 1.0;
-  const double elapsed_s = std::chrono::duration<double>(now - start_).count();
-  const double rate = elapsed_s > 0 ? static_cast<double>(done_tokens - first_tokens_) / elapsed_s : 0.0;
   std::string speed;  // unknown until some tokens were done
-  if (rate > 0) {
-    const double left_s = static_cast<double>(std::max<std::int64_t>(0, total_tokens_ - done_tokens)) / rate;
-    speed = fmt::format(" {:.0f} tokens/s {} left", rate, duration_text(left_s));
-  }
+  if (const std::optional<double> rate = rate_.per_second())
+    speed = fmt::format(" {:.0f} tokens/s {} left", *rate, duration_text(std::max(0.0, total - done) / *rate));
   const std::string rest = fmt::format("{:5.1f}%{} {}", 100 * share, speed, printable(label, 400));
 
   const std::lock_guard lock(output_mutex);

@@ -8,13 +8,16 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <chrono>
 #include <cmath>
 #include <cstring>
+#include <thread>
 
 #include "core/check.h"
 #include "core/file_descriptor.h"
 #include "core/hash.h"
 #include "core/log.h"
+#include "run/run_failure.h"
 #include "run/run_state.h"
 
 namespace templora {
@@ -78,8 +81,9 @@ void create_folder(const fs::path& path) {
 void tidy(const fs::path& run) {
   create_folder(run / "nll");
   create_folder(run / "state");
+  fs::remove(run_failure_file(run));  // it is tried again
   for (const char* file : {"run.json.tmp-*", "perplexity.svg.tmp-*", "table.md.tmp-*", "cost.md.tmp-*",
-                           "text.txt.tmp-*", "comet.jsonl.tmp-*", "summary.json.tmp-*"})
+                           "text.txt.tmp-*", "comet.jsonl.tmp-*", "summary.json.tmp-*", "failed.json.tmp-*"})
     remove_leftovers(run, file);
 }
 
@@ -105,9 +109,13 @@ struct RunFolder::Lock {
     fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (fd < 0)
       throw Error(Exit::resources, fmt::format("{}: cannot be opened: {}", path.string(), std::strerror(errno)));
-    while (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    for (int tries = 0; ::flock(fd, LOCK_EX | LOCK_NB) != 0;) {
       if (errno == EINTR) continue;
       const int failure = errno;
+      if (failure == EWOULDBLOCK && ++tries < 20) {  // who only looks has it for an instant (is_run_locked)
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        continue;
+      }
       if (failure == EWOULDBLOCK) {
         ::close(fd);
         throw Error(Exit::usage, fmt::format("{}: another process writes to this run folder; wait for it or choose "
@@ -124,6 +132,14 @@ struct RunFolder::Lock {
 
   int fd = -1;
 };
+
+bool is_run_locked(const fs::path& run) {
+  const int fd = ::open((run / kLockName).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) return false;
+  const bool locked = ::flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;  // shared: others may look too
+  ::close(fd);
+  return locked;
+}
 
 RunFolder::RunFolder(fs::path path) : path_(std::move(path)) {}
 

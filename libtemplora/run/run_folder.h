@@ -18,6 +18,10 @@ namespace templora {
 
 struct StateFile;
 
+/// Whether a process writes to this run's folder now, as this machine's kernel knows it: where a file system's locks
+/// hold on one node only, the processes of others are not seen.
+bool is_run_locked(const fs::path& run);
+
 /// A run's folder while it is written: run.json (config, versions, device, hashes; written first),
 /// books.jsonl, chunks.jsonl, nll/<book_index>-<arm>.f32 (raw little-endian float32, one value a scored
 /// token, in order), state/ (for resume), summary.json and table.md at the end. See docs/formats.md.
