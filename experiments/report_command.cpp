@@ -123,8 +123,8 @@ void add_report_command(CommandLine& line) {
   command
       .option("--format", arguments->format,
               "md, csv (tidy: a line for each run, book, segment and measure), cells (CSV, a line for each number of "
-              "the tables), chunks (CSV, a line a chunk), tokens (CSV, a line a token; wants score.keep_tokens), latex, "
-              "html, svg, pdf (the figures, for LaTeX) or tensorboard (these three want --out DIR)")
+              "the tables), chunks (CSV, a line a chunk), tokens (CSV, a line a token; wants score.keep_tokens), "
+              "latex, html, svg, pdf (the figures, for LaTeX) or tensorboard (these three want --out DIR)")
       .one_of({"md", "csv", "cells", "chunks", "tokens", "latex", "html", "svg", "pdf", "tensorboard"});
   command.option("--out", arguments->out,
                  "file to write (a folder for svg, pdf and tensorboard); default: standard output");

@@ -7,7 +7,8 @@
 Needs transformers 4.57, peft and torch (scripts/parity makes such an environment); `families` is made by transformers
 5.24 (scripts/reference_python.py --transformers 5) and only when it is named. All of it runs on one thread in float32
 with eager attention. Layouts of the files: docs of each maker in scripts/reference. `bleu`, `paired` and `comet` are
-made only when they are named: they also need sacrebleu 2.6.0, and unbabel-comet 2.2.7 (docs/comet.md says how to install it).
+made only when they are named: they also need sacrebleu 2.6.0, and unbabel-comet 2.2.7 (docs/comet.md says how to
+install it).
 """
 
 import json

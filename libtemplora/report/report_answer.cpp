@@ -64,8 +64,8 @@ std::optional<std::string> translation_answer(const std::vector<RunSummary>& run
   });
   const PairedTest& test = bleu(best)->test;
   return fmt::format(
-      "Temp-LoRA changes BLEU by {:+.2f}, from {:.2f} to {:.2f}{}; p = {:.4f} by approximate randomisation.", gain(best),
-      test.first, test.second, at(best, groups.size()), test.randomization_p);
+      "Temp-LoRA changes BLEU by {:+.2f}, from {:.2f} to {:.2f}{}; p = {:.4f} by approximate randomisation.",
+      gain(best), test.first, test.second, at(best, groups.size()), test.randomization_p);
 }
 
 }  // namespace

@@ -11,8 +11,8 @@
 namespace templora {
 namespace {
 
-// Points, of ten-point text's footnotesize: a column of a two-column page, what stands between columns of a table, about
-// what a character takes, what columns of text may take before they are wrapped, and what heads may.
+// Points, of ten-point text's footnotesize: a column of a two-column page, what stands between columns of a table,
+// about what a character takes, what columns of text may take before they are wrapped, and what heads may.
 constexpr double kLine = 200, kGap = 6, kCharacter = 4.5, kMostText = 84, kLeastHead = 34, kLongestWord = 60;
 constexpr std::size_t kMostLines = 46, kHeadLines = 5;  // of a page's column: what a float may have, what a head takes
 
@@ -202,8 +202,8 @@ std::string latex_escaped(const std::string& raw) {
 
 std::string report_latex(const Report& report) {
   std::string out =
-      "% Needs \\usepackage{booktabs}. No table is wider than a column of a two-column page. Comments say what the numbers\n"
-      "% are and from which runs.\n";
+      "% Needs \\usepackage{booktabs}. No table is wider than a column of a two-column page. Comments say what the "
+      "numbers\n% are and from which runs.\n";
   for (const std::string& line : report.answers) out += "% " + printable(line, 1000) + "\n";
   for (const std::string& remark : report.remarks) out += "% " + printable(remark, 1000) + "\n";
   for (const ReportTable& table : report.tables) {

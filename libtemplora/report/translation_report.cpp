@@ -76,8 +76,8 @@ ReportTable tests_table(const std::vector<RunSummary>& runs, const std::vector<R
       "guofeng_tests",
       "Translation: is the difference more than chance?",
       "Difference is Temp-LoRA less the base. Its mean over novels counts every novel alike, with the 95 % interval "
-      "over novels (bootstrap-t from 8 novels on, exact sign-flip at 6 and 7, none below). The two p are those of sacreBLEU "
-      "2.6's paired tests over sentence pairs: bootstrap resampling (1,000 draws) and approximate "
+      "over novels (bootstrap-t from 8 novels on, exact sign-flip at 6 and 7, none below). The two p are those of "
+      "sacreBLEU 2.6's paired tests over sentence pairs: bootstrap resampling (1,000 draws) and approximate "
       "randomisation (10,000 trials). They take pairs to be independent, which those of one novel are not.",
       {},
       {Column::setting("run", "run"), Column::setting("model", "model"), Column::setting("other settings", "settings"),

@@ -78,7 +78,8 @@ TEST_CASE("templora sweep: runs every cell once, and never a finished one again"
   CHECK(world.content("alone/nll/0-lora.f32") == world.content("out/cells/" + keys[3] + "/nll/0-lora.f32"));
   CHECK(world.content("alone/nll/0-base.f32") == world.content("out/cells/" + keys[3] + "/nll/0-base.f32"));
 
-  // Another sweep with its cells in the same store runs the new one only, and links to it; a changed text makes new ones.
+  // Another sweep with its cells in the same store runs the new one only, and links to it; a changed text makes
+  // new ones.
   world.write_sweep({{"axes", {{"lora.rank", {4, 6}}}}, {"set", {{"lora.alpha", "2 * lora.rank"}}}}, "other.json");
   REQUIRE(world.sweep({"--store", "out/cells"}, "other.json", "out2").code == 0);
   CHECK(fs::read_symlink(world.folder / ("out2/cells/" + keys[3])) == "../../out/cells/" + keys[3]);
@@ -107,7 +108,8 @@ TEST_CASE("templora sweep: the base model's scores of a book are computed once, 
             ::kill(child, SIGTERM);
           }).code == 75);
   REQUIRE(
-      world.run({"run", "config.json", "--out", "parts", "--resume", "--set", "score.base_scores=out/cells/base_scores"})
+      world
+          .run({"run", "config.json", "--out", "parts", "--resume", "--set", "score.base_scores=out/cells/base_scores"})
           .code == 0);
   CHECK(world.content("parts/nll/0-base.f32") == world.content("out/cells/" + world.keys()[0] + "/nll/0-base.f32"));
 }

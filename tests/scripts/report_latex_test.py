@@ -1,5 +1,5 @@
-"""The tables of `templora report --format latex` in a paper with two columns: pdflatex sets them, where it is installed,
-and none is wider than a column."""
+"""The tables of `templora report --format latex` in a paper with two columns: pdflatex sets them, where it is
+installed, and none is wider than a column."""
 
 import os
 import pathlib

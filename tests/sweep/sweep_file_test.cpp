@@ -268,7 +268,7 @@ TEST_CASE("estimate_size: books that a pretraining excludes are not counted", "[
   CHECK(estimate_size(parse_config(config.dump(), "config", files.folder.path().string(), {}).config).tokens == 2000);
 }
 
-TEST_CASE("cell_status: waiting, failed, interrupted and done; a retry puts a run aside that can never go on", "[unit]") {
+TEST_CASE("cell_status: waiting, failed, interrupted, done; a retry puts a run aside that can never go on", "[unit]") {
   const SweepFiles files;
   SweepCell cell;
   cell.folder = files.folder / "cell";
