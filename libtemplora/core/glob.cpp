@@ -48,6 +48,27 @@ std::vector<std::string> matches(const std::string& pattern, const fs::path& bas
   return out;
 }
 
+/// A pattern without magic stands for one name: that name, without backslashes. Else "".
+std::string only_name(const std::string& pattern) {
+  std::string name;
+  for (std::size_t i = 0; i < pattern.size(); ++i) {
+    if (pattern[i] == '*' || pattern[i] == '?' || pattern[i] == '[') return "";
+    if (pattern[i] == '\\' && i + 1 < pattern.size()) ++i;
+    name += pattern[i];
+  }
+  return name;
+}
+
+std::string nothing_there(const std::string& pattern, const fs::path& base) {
+  const std::string name = only_name(pattern);
+  const std::string what = name.empty() ? fmt::format("{}: no file fits this pattern, wanted at least one",
+                                                      printable(pattern, 1000))
+                                        : fmt::format("{}: no such file", printable(name, 1000));
+  if (fs::path(pattern).is_absolute()) return what;
+  return fmt::format("{} under {}; relative paths start there", what,
+                     printable(base.empty() ? "." : base.string(), 1000));
+}
+
 }  // namespace
 
 std::vector<fs::path> expand_globs(const std::vector<std::string>& patterns, const fs::path& base) {
@@ -55,13 +76,7 @@ std::vector<fs::path> expand_globs(const std::vector<std::string>& patterns, con
   std::set<fs::path> seen;
   for (const std::string& pattern : patterns) {
     const std::vector<std::string> found = matches(pattern, base);
-    if (found.empty()) {
-      throw Error(
-          Exit::bad_input,
-          fmt::format(
-              "{}: got no file of that name or pattern under {}, wanted at least one; relative paths start there{}",
-              printable(pattern), printable(base.empty() ? "." : base.string(), 1000), how_to_get(base / pattern)));
-    }
+    if (found.empty()) throw Error(Exit::bad_input, nothing_there(pattern, base) + how_to_get(base / pattern));
     for (const std::string& name : found) {
       const fs::path path = fs::path(name).lexically_normal();
       if (seen.insert(path).second) out.push_back(path);

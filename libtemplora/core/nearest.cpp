@@ -9,7 +9,13 @@
 namespace templora {
 namespace {
 
-/// Smallest number of insertions, deletions and substitutions that turn `a` into `b`.
+std::string_view last_component(std::string_view key) {
+  const std::size_t dot = key.rfind('.');
+  return dot == std::string_view::npos ? key : key.substr(dot + 1);
+}
+
+}  // namespace
+
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), std::size_t{0});
@@ -24,13 +30,6 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   }
   return row[b.size()];
 }
-
-std::string_view last_component(std::string_view key) {
-  const std::size_t dot = key.rfind('.');
-  return dot == std::string_view::npos ? key : key.substr(dot + 1);
-}
-
-}  // namespace
 
 std::string nearest_name(const std::string& key, const std::vector<std::string>& candidates) {
   if (candidates.empty())
