@@ -190,6 +190,16 @@ TEST_CASE("expand_globs: sorted within a pattern, patterns in order, no duplicat
   }
 }
 
+TEST_CASE("expand_globs: what is missing is named as it was given, with the folder it was looked for in", "[unit]") {
+  const auto message = [](const std::string& pattern, const fs::path& base) {
+    return thrown_by([&] { expand_globs({pattern}, base); }).message;
+  };
+  CHECK(message("/no/such.txt", ".") == "/no/such.txt: no such file");
+  CHECK(message("/no/my\\[1\\]/a.txt", ".") == "/no/my[1]/a.txt: no such file");
+  CHECK(message("/no/*.txt", "") == "/no/*.txt: no file fits this pattern, wanted at least one");
+  CHECK(message("such.txt", "/no") == "such.txt: no such file under /no; relative paths start there");
+}
+
 TEST_CASE("expand_globs: special characters in the base folder stand for themselves", "[unit]") {
   const TempFolder folder;
   fs::create_directories(folder / "b[a]*" );
