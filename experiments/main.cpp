@@ -30,8 +30,12 @@ void open_standard_streams() {
   if (fd > STDERR_FILENO) ::close(fd);
 }
 
+// Of a config with several mistakes each is a line.
 int report(Exit code, const std::string& message) {
-  log_line(message);
+  for (std::size_t start = 0, end = 0; end != message.npos; start = end + 1) {
+    end = message.find('\n', start);
+    log_line(message.substr(start, end - start));
+  }
   return int(code);
 }
 

@@ -4,9 +4,9 @@
 
 #include <filesystem>
 
-#include "core/file.h"
 #include "core/hash.h"
 #include "config/config_fields.h"
+#include "config/config_file.h"
 #include "config/config_inputs.h"
 #include "config/config_rules.h"
 #include "config/model_folder.h"
@@ -73,18 +73,18 @@ std::vector<std::string> fill_defaults(Config& c) {
   return set;
 }
 
-/// Calls `change` for every path, and `change_pattern` for every one that may be a glob.
+/// Calls `change(key, path, info)` for every path, and `change_pattern(key, pattern)` for every one that may be a glob.
 template <class Change, class ChangePattern>
 void change_paths(Config& c, Change&& change, ChangePattern&& change_pattern) {
-  visit_leaves(c, "", [&](const std::string&, auto& value, const FieldInfo& info) {
+  visit_leaves(c, "", [&](const std::string& key, auto& value, const FieldInfo& info) {
     if (!info.path) return;
     using T = std::remove_reference_t<decltype(value)>;
     if constexpr (std::is_same_v<T, std::vector<std::string>>)
-      for (std::string& pattern : value) change_pattern(pattern);
+      for (std::string& pattern : value) change_pattern(key, pattern);
     else if constexpr (std::is_same_v<T, std::optional<std::string>>)
-      value ? change(*value) : void();
+      value ? change(key, *value, info) : void();
     else if constexpr (std::is_same_v<T, std::string>)
-      value.empty() ? void() : change(value);
+      value.empty() ? void() : change(key, value, info);
   });
 }
 
@@ -96,15 +96,6 @@ std::string beside_or_inside(const fs::path& base, const std::string& written) {
   const std::size_t at = written.rfind(kBeside);
   if (at == written.npos || fs::exists(normal_path(base / written).parent_path())) return written;
   return std::string(written).replace(at, kBeside.size(), kInside);
-}
-
-/// The paths that may also be the name of a repository in the local cache.
-std::vector<std::string*> model_folders(Config& c) {
-  std::vector<std::string*> found;
-  if (!c.model.path.empty()) found.push_back(&c.model.path);
-  for (std::optional<std::string>* path : {&c.model.tokenizer, &c.lora.init_from})
-    if (*path) found.push_back(&**path);
-  return found;
 }
 
 /// Whether the key decides something of this run.
@@ -159,44 +150,81 @@ std::string input_hash(Config config, const InputHashes& hashes, HashForm form) 
   if (config.pretrain.tokens) config.pretrain.passes = PretrainConfig().passes;  // which then say nothing
   config.model.path.clear();
   change_paths(
-      config, [&](std::string& path) { path = hashes.path(path); },
-      [&](std::string& pattern) { pattern = hashes.texts(pattern); });
+      config, [&](const std::string&, std::string& path, const FieldInfo&) { path = hashes.path(path); },
+      [&](const std::string&, std::string& pattern) { pattern = hashes.texts(pattern); });
   config.model.path = model;
   config.model.tokenizer = tokenizer;
   return identity_hash(config, form, false);
 }
 
-LoadedConfig parse_config(const std::string& text, const std::string& where, const std::string& base_folder,
-                          const std::vector<Override>& overrides) {
-  Json json = parse_json(text, where, Exit::usage);
-  if (!json.is_object()) throw Error(Exit::usage, fmt::format("{}: got no object, wanted one, {{...}}", where));
-  for (const Override& override_ : overrides) apply_override(json, override_);
+void require_inputs(const LoadedConfig& loaded) {
+  Config config = loaded.config;
+  drop_unused_paths(config);
+  std::string missing;
+  const auto note = [&](const auto& look) {
+    try {
+      look();
+    } catch (const Error& error) {
+      missing += fmt::format("{}{}", missing.empty() ? "" : "\n", error.what());
+    }
+  };
+  change_paths(
+      config,
+      [&](const std::string& key, const std::string& path, const FieldInfo& info) {
+        const bool model = &path == &config.model.path, optional = *info.recorded == '\0';  // COMET's weights are
+        note([&] {
+          if (model)
+            require_model_folder(path, loaded.model_as_written);
+          else if (!optional && !fs::exists(path))
+            throw Error(Exit::bad_input, fmt::format("{}: {}: no such file or folder", key, printable(path, 1000)));
+        });
+      },
+      [&](const std::string& key, const std::string& pattern) {
+        note([&] {
+          try {
+            expand_globs({pattern}, ".");
+          } catch (const Error& error) {
+            throw Error(Exit::bad_input, fmt::format("{}: {}", key, error.what()));
+          }
+        });
+      });
+  if (!missing.empty()) throw Error(Exit::bad_input, missing);
+}
 
-  const KeySource source = [&](const std::string& key) {
+namespace {
+
+LoadedConfig checked(FlatConfig flat, const std::string& where, const fs::path& base_folder,
+                     const std::vector<Override>& overrides) {
+  for (const Override& override_ : overrides) apply_override(flat.json, override_);
+  Mistakes mistakes([&](const std::string& key) {
     for (auto last = overrides.rbegin(); last != overrides.rend(); ++last) {  // of two for one key the later one counts
       const std::string& set = last->key;
       const bool inside = key == set || key.rfind(set + ".", 0) == 0 || key.rfind(set + "[", 0) == 0;
       if (inside) return fmt::format("{} with --set {}={}", where, set, last->value);
     }
-    return where;
-  };
+    return flat.source(key);
+  });
   LoadedConfig loaded;
-  read_config(json, loaded.config, source);
-  check_rules(loaded.config, source);
+  read_config(flat.json, loaded.config, mistakes);
+  check_rules(loaded.config, mistakes);
+  mistakes.raise();
   loaded.set_by_fidelity = fill_defaults(loaded.config);
   if (!loaded.config.pretrain.kv_heads) loaded.config.pretrain.kv_heads = loaded.config.pretrain.heads;
   loaded.hash = resumable_hash(loaded.config, HashForm::present);
   loaded.hash_of_0_1 = resumable_hash(loaded.config, HashForm::of_0_1);
 
-  const fs::path base = fs::absolute(base_folder.empty() ? fs::path(".") : fs::path(base_folder));
+  const fs::path base = fs::absolute(base_folder.empty() ? fs::path(".") : base_folder);
   const auto made_absolute = [](const fs::path& folder, const std::string& path) {
     return normal_path(folder / path).string();
   };
   loaded.model_as_written = loaded.config.model.path;
-  for (std::string* model : model_folders(loaded.config)) *model = find_model(*model, base).string();
   change_paths(
-      loaded.config, [&](std::string& path) { path = made_absolute(base, beside_or_inside(base, path)); },
-      [&](std::string& pattern) {
+      loaded.config,
+      [&](const std::string&, std::string& path, const FieldInfo& info) {
+        const std::string found = beside_or_inside(base, path);
+        path = info.repository ? find_model(found, base).string() : made_absolute(base, found);
+      },
+      [&](const std::string&, std::string& pattern) {
         pattern = beside_or_inside(base, pattern);
         // What exists by that very name is meant as it stands; else the folder's own brackets are no pattern.
         const std::string literal = made_absolute(base, pattern);
@@ -204,6 +232,13 @@ LoadedConfig parse_config(const std::string& text, const std::string& where, con
       });
   loaded.effective = section_json(loaded.config);
   return loaded;
+}
+
+}  // namespace
+
+LoadedConfig parse_config(const std::string& text, const std::string& where, const std::string& base_folder,
+                          const std::vector<Override>& overrides) {
+  return checked(flat_config(text, where, base_folder), where, base_folder, overrides);
 }
 
 Json readable_config(Json effective) {
@@ -214,13 +249,7 @@ Json readable_config(Json effective) {
 }
 
 LoadedConfig load_config(const std::string& path, const std::vector<Override>& overrides) {
-  std::string text;
-  try {
-    text = read_file(path);
-  } catch (const Error& error) {
-    throw Error(Exit::usage, error.what());
-  }
-  return parse_config(text, path, fs::absolute(path).parent_path().string(), overrides);
+  return checked(read_flat_config(path), path, fs::absolute(path).parent_path(), overrides);
 }
 
 }  // namespace templora

@@ -1,13 +1,13 @@
 #pragma once
 
 #include <array>
-#include <functional>
 #include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
 
 #include "config/config_keys.h"
+#include "config/mistakes.h"
 
 // What the parser, the dump, the schema and the reference page share: the names of enum values and the
 // kinds of fields that visit_fields() can hand to a visitor.
@@ -168,12 +168,9 @@ std::string experiment_names(Experiments experiments);
 /// The experiment that a run's record names; all where it names none that is known.
 Experiments recorded_experiment(const Json& effective);
 
-/// Where a key's value was written, for messages: the config file, or "--set".
-using KeySource = std::function<std::string(const std::string& key)>;
-
-/// Fills `config` from a parsed file, keeping the default of every key that is absent.
-/// Throws Error(usage): unknown key (the nearest known one is named), wrong type, value out of range.
-void read_config(const Json& json, Config& config, const KeySource& source);
+/// Fills `config` from a parsed file, keeping the default of every key that is absent or wrong. Notes unknown keys (the
+/// nearest known one is named), wrong types, values out of range.
+void read_config(const Json& json, Config& config, Mistakes& mistakes);
 
 /// Whether `key` is a field that takes text, so that `--set name=3` means "3".
 bool takes_text(const std::string& key);

@@ -28,6 +28,10 @@ enum class HashForm { present, of_0_1 };
 /// part in it. Throws what the hashes throw.
 std::string input_hash(Config config, const InputHashes& hashes, HashForm form = HashForm::present);
 
+/// Throws Error(bad_input) with a line for each model folder, text, tokenizer or other input that the run wants and
+/// that is not there.
+void require_inputs(const LoadedConfig& loaded);
+
 /// Throws Error(usage) where `key` ("train.epochs") names no field of a config; the nearest known key is named. `where`
 /// is what the message begins with.
 void require_config_key(const std::string& key, const std::string& where);

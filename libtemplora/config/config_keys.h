@@ -20,10 +20,10 @@ template <class Visitor>
 void visit_fields(ModelConfig& c, Visitor&& v) {
   v("path", c.path,
     FieldInfo{"Hugging Face model folder, or org/name[@revision] of one in the local Hugging Face cache"}
-        .of(kStreaming).input("weights_hash").hashed_for(kPretrain));
+        .of(kStreaming).input("weights_hash").or_repository().hashed_for(kPretrain));
   v("tokenizer", c.tokenizer,
     FieldInfo{"tokenizer.model, tokenizer.json or a folder holding one; null: the model folder"}
-        .input("tokenizer_hash"));
+        .input("tokenizer_hash").or_repository());
   v("dtype", c.dtype, FieldInfo{"dtype of the base weights and activations; LoRA weights are float32 always"});
   v("device", c.device, FieldInfo{"\"cpu\", \"cuda\", \"cuda:N\" or \"auto\" (cuda if there is one)"});
   v("rope_scaling", c.rope_scaling,
@@ -133,7 +133,7 @@ void visit_fields(LoraConfig& c, Visitor&& v) {
   v("layers", c.layers, FieldInfo{"indices of the layers that get an update; null: all", "", 0});
   v("init_from", c.init_from,
     FieldInfo{"PEFT adapter folder, or org/name[@revision] as in model.path, to start every document from; null: B = 0"}
-        .input("init_from_hash"));
+        .input("init_from_hash").or_repository());
   v("reset_every_tokens", c.reset_every_tokens,
     FieldInfo{"start a fresh adapter at the first chunk past each multiple of this position; 0: one adapter a document",
               "tokens", 0}

@@ -4,17 +4,12 @@
 #include <cmath>
 #include <limits>
 
-#include "core/nearest.h"
 #include "config/config_fields.h"
 #include "config/config_inputs.h"
+#include "config/key_hints.h"
 
 namespace templora {
 namespace {
-
-[[noreturn]] void refuse(const KeySource& source, const std::string& key, const std::string& got,
-                         const std::string& wanted) {
-  throw Error(Exit::usage, fmt::format("{}: {}: got {}, wanted {}", source(key), printable(key), got, wanted));
-}
 
 /// A value as a message shows it: compact and short.
 std::string shown(const Json& value) {
@@ -37,34 +32,45 @@ void collect_keys(S& section, const std::string& parent, std::vector<std::string
   });
 }
 
-/// The known key that is closest to `key`.
-std::string nearest_key(const std::string& key) {
-  Config config;
-  std::vector<std::string> keys;
-  collect_keys(config, "", keys);
-  return nearest_name(key, keys);
+/// All keys and the sections that they are in.
+const std::vector<std::string>& known_keys() {
+  static const auto all = [] {
+    Config config;
+    std::vector<std::string> keys;
+    collect_keys(config, "", keys);
+    return keys;
+  }();
+  return all;
 }
 
-[[noreturn]] void refuse_unknown(const KeySource& source, const std::string& key, const std::string& name) {
+void refuse_unknown(Mistakes& mistakes, const std::string& key, const std::string& name) {
+  if (mistakes.full()) return mistakes.add(key, "");
+  const KeyHint hint = hint_for(key, known_keys());
   const bool flat = name.find('.') != std::string::npos;
-  throw Error(Exit::usage,
-              fmt::format("{}: {}: unknown key; the nearest known key is {}{}", source(key), printable(key),
-                          nearest_key(key), flat ? " (sections are nested objects in a file)" : ""));
+  mistakes.meant(hint.key);
+  const char* nested = flat ? " (sections are nested objects in a file)" : "";
+  mistakes.add(key, fmt::format("unknown key; {}{}", hint.text(), nested));
 }
 
-/// One reader for every kind of field: reports in terms of the key it was made for.
+/// One reader for every kind of field: notes what is wrong in terms of the key it was made for, and leaves the field as
+/// it was.
 struct FieldReader {
-  const KeySource& source;
+  Mistakes& mistakes;
   const std::string& key;
   const FieldInfo& info;
 
-  void in_range(double value, const Json& json) const {
-    if (value < info.min || value > info.max || (info.above_min && value == info.min))
-      refuse(source, key, shown(json), "a number " + range_text(info));
+  void refuse(const std::string& got, const std::string& wanted) const {
+    mistakes.add(key, fmt::format("got {}, wanted {}", got, wanted));
+  }
+
+  bool in_range(double value, const Json& json) const {
+    const bool beyond = value < info.min || value > info.max || (info.above_min && value == info.min);
+    if (beyond) refuse(shown(json), "a number " + range_text(info));
+    return !beyond;
   }
 
   void read(const Json& json, bool& out) const {
-    if (!json.is_boolean()) refuse(source, key, shown(json), "true or false");
+    if (!json.is_boolean()) return refuse(shown(json), "true or false");
     out = json.get<bool>();
   }
 
@@ -73,22 +79,21 @@ struct FieldReader {
                          json.get<std::uint64_t>() > std::uint64_t{std::numeric_limits<std::int64_t>::max()};
     if (!json.is_number_integer() || too_big) {
       const std::string range = range_text(info);
-      refuse(source, key, shown(json), range.empty() ? "an integer" : "an integer " + range);
+      return refuse(shown(json), range.empty() ? "an integer" : "an integer " + range);
     }
-    out = json.get<std::int64_t>();
-    in_range(static_cast<double>(out), json);
+    const auto value = json.get<std::int64_t>();
+    if (in_range(static_cast<double>(value), json)) out = value;
   }
 
   void read(const Json& json, double& out) const {
-    if (!json.is_number() || !std::isfinite(json.get<double>())) refuse(source, key, shown(json), "a number");
-    out = json.get<double>();
-    in_range(out, json);
+    if (!json.is_number() || !std::isfinite(json.get<double>())) return refuse(shown(json), "a number");
+    if (in_range(json.get<double>(), json)) out = json.get<double>();
   }
 
   void read(const Json& json, std::string& out) const {
-    if (!json.is_string()) refuse(source, key, shown(json), "a string");
+    if (!json.is_string()) return refuse(shown(json), "a string");
+    if (json.get_ref<const std::string&>().empty()) return refuse("an empty string", "a non-empty string");
     out = json.get<std::string>();
-    if (out.empty()) refuse(source, key, "an empty string", "a non-empty string");
   }
 
   // A number may come as text, as from a shell.
@@ -100,7 +105,7 @@ struct FieldReader {
     } catch (const Error&) {  // refused below
     }
     if (!number.is_number() || !(number.get<double>() >= info.min && number.get<double>() <= info.max))
-      refuse(source, key, shown(json), "\"reference\", \"own\" or a probability " + range_text(info));
+      return refuse(shown(json), "\"reference\", \"own\" or a probability " + range_text(info));
     out.reference_share = number.get<double>();
   }
 
@@ -112,7 +117,7 @@ struct FieldReader {
           out = value;
           return;
         }
-    refuse(source, key, shown(json), "one of " + enum_name_list<E>());
+    refuse(shown(json), "one of " + enum_name_list<E>());
   }
 
   template <class T>
@@ -121,13 +126,13 @@ struct FieldReader {
     if constexpr (NamedEnum<T>) {  // one name stands for an array of it
       if (json.is_string()) return read(json, out.emplace_back());
       if (!json.is_array())
-        refuse(source, key, shown(json), fmt::format("one of {} or an array of them", enum_name_list<T>()));
+        return refuse(shown(json), fmt::format("one of {} or an array of them", enum_name_list<T>()));
     }
     if (!json.is_array())
-      refuse(source, key, shown(json), std::is_same_v<T, std::string> ? "an array of strings" : "an array of integers");
+      return refuse(shown(json), std::is_same_v<T, std::string> ? "an array of strings" : "an array of integers");
     for (std::size_t i = 0; i < json.size(); ++i) {
       const std::string item = fmt::format("{}[{}]", key, i);
-      FieldReader{source, item, info}.read(json[i], out.emplace_back());
+      FieldReader{mistakes, item, info}.read(json[i], out.emplace_back());
     }
   }
 
@@ -143,39 +148,38 @@ struct FieldReader {
 };
 
 template <Section S>
-void read_section(const Json& json, S& section, const std::string& path, const KeySource& source) {
-  if (!json.is_object()) refuse(source, path.empty() ? "the config" : path, shown(json), "an object");
+void read_section(const Json& json, S& section, const std::string& path, Mistakes& mistakes) {
+  if (!json.is_object())
+    return mistakes.add(path.empty() ? "the config" : path, fmt::format("got {}, wanted an object", shown(json)));
   std::vector<std::string> known;
   visit_fields(section, [&](const char* name, auto&, const FieldInfo&) { known.emplace_back(name); });
   for (const auto& item : json.items())
     if (std::find(known.begin(), known.end(), item.key()) == known.end())
-      refuse_unknown(source, dotted(path, item.key()), item.key());
+      refuse_unknown(mistakes, dotted(path, item.key()), item.key());
   visit_fields(section, [&](const char* name, auto& member, const FieldInfo& info) {
     const auto found = json.find(name);
     if (found == json.end()) return;
     const std::string key = dotted(path, name);
     if constexpr (Section<std::remove_reference_t<decltype(member)>>)
-      read_section(*found, member, key, source);
+      read_section(*found, member, key, mistakes);
     else
-      FieldReader{source, key, info}.read(*found, member);
+      FieldReader{mistakes, key, info}.read(*found, member);
   });
 }
 
 }  // namespace
 
-void read_config(const Json& json, Config& config, const KeySource& source) { read_section(json, config, "", source); }
+void read_config(const Json& json, Config& config, Mistakes& mistakes) { read_section(json, config, "", mistakes); }
 
 void require_config_key(const std::string& key, const std::string& where) {
-  Config config;
-  std::vector<std::string> keys;
-  collect_keys(config, "", keys);
-  const KeySource source = [&](const std::string&) { return where; };
+  const std::vector<std::string>& keys = known_keys();
   if (std::find(keys.begin(), keys.end(), key) == keys.end())
-    throw Error(Exit::usage, fmt::format("{}: {}: unknown key; the nearest known key is {}", where, printable(key),
-                                         nearest_key(key)));
-  bool leaf = false;
-  visit_leaves(config, "", [&](const std::string& name, auto&, const FieldInfo&) { leaf = leaf || name == key; });
-  if (!leaf) refuse(source, key, "the name of a section", fmt::format("one of its keys, {}.…", key));
+    throw Error(Exit::usage,
+                fmt::format("{}: {}: unknown key; {}", where, printable(key), hint_for(key, keys).text()));
+  const auto& leaves = config_keys();
+  if (std::none_of(leaves.begin(), leaves.end(), [&](const auto& leaf) { return leaf.first == key; }))
+    throw Error(Exit::usage, fmt::format("{}: {}: got the name of a section, wanted one of its keys, {}.…", where, key,
+                                         key));
 }
 
 Json* find_key(Json& config, const std::string& key) {

@@ -1,9 +1,11 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cctype>
 #include <cmath>
 
 #include "config/config_fields.h"
+#include "config/config_schema.h"
 
 namespace templora {
 namespace {
@@ -41,6 +43,26 @@ Json value_schema(const FieldInfo& info) {
   return schema;  // Json itself: anything goes
 }
 
+template <class Member>
+Json field_schema(const FieldInfo& info) {
+  const Json value = value_schema<typename OptionalOf<Member>::Value>(info);
+  if (!OptionalOf<Member>::yes || value.empty()) return value.empty() ? Json::object() : value;
+  return {{"anyOf", Json::array({value, Json{{"type", "null"}}})}};
+}
+
+/// Lets null stand for a value too: beside "extends" it takes an inherited one away.
+void allow_null(Json& schema) {
+  const Json null{{"type", "null"}};
+  if (schema.contains("enum")) {
+    schema["enum"].push_back(nullptr);
+  } else if (schema.contains("type")) {
+    schema["type"] = Json::array({schema["type"], "null"});
+  } else if (schema.contains("anyOf")) {
+    Json& any = schema["anyOf"];
+    if (std::find(any.begin(), any.end(), null) == any.end()) any.push_back(null);
+  }
+}
+
 template <Section S>
 Json section_schema(S& section) {
   Json schema = {{"type", "object"}, {"additionalProperties", false}, {"properties", Json::object()}};
@@ -50,15 +72,11 @@ Json section_schema(S& section) {
     if constexpr (Section<Member>) {
       out = section_schema(member);
     } else {
-      using Value = typename OptionalOf<Member>::Value;
-      Json value = value_schema<Value>(info);
-      if (OptionalOf<Member>::yes && !value.empty())
-        out["anyOf"] = Json::array({value, Json{{"type", "null"}}});
-      else
-        out = value.empty() ? Json::object() : value;
+      out = field_schema<Member>(info);
       const bool required = std::is_same_v<Member, std::string> && field_json(member) == "";
       if (!required) out["default"] = field_json(member);
     }
+    allow_null(out);
     out["description"] = *info.unit ? fmt::format("{} [{}]", info.help, info.unit) : std::string(info.help);
   });
   return schema;
@@ -137,7 +155,11 @@ Json config_schema() {
   Json schema = {{"$schema", "https://json-schema.org/draft/2020-12/schema"}, {"title", "templora run config"}};
   schema.update(section_schema(config));
   Json& properties = schema["properties"];
-  schema["required"] = {"model"};
+  schema["anyOf"] = {{{"required", Json::array({"model"})}}, {{"required", Json::array({"extends"})}}};
+  for (const auto& [key, help] : {std::pair{"$schema", "for editors, never read"},
+                                  {"extends", "another config file, relative to this one: objects merge, arrays and "
+                                              "single values replace, null takes an inherited value away"}})
+    properties[key] = {{"type", "string"}, {"minLength", 1}, {"description", help}};
   properties["model"]["properties"]["rope_scaling"]["type"] = {"object", "null"};
   Json& lora = properties["lora"]["properties"];
   lora["targets"]["items"] = {{"enum", LoraConfig{}.targets}};
@@ -146,13 +168,28 @@ Json config_schema() {
   return schema;
 }
 
+std::vector<std::pair<std::string, Json>> config_key_schemas() {
+  std::vector<std::pair<std::string, Json>> schemas;
+  Config config;
+  visit_leaves(config, "", [&](const std::string& key, [[maybe_unused]] auto& member, const FieldInfo& info) {
+    Json schema = field_schema<std::remove_reference_t<decltype(member)>>(info);
+    schema["description"] = std::string(info.help);
+    schemas.emplace_back(key, std::move(schema));
+  });
+  return schemas;
+}
+
 std::string config_reference() {
   Config config;
   std::string out =
       "# Config reference\n\n"
       "A config is one JSON object; sections are nested objects. Unknown keys, keys given twice and values of the\n"
-      "wrong type or out of range are errors. `--set section.name=value` replaces a key for one run. Relative paths\n"
-      "are relative to the config file.\n\n"
+      "wrong type or out of range are errors, and all of them are told at once. `--set section.name=value` replaces a "
+      "key\n"
+      "for one run. Relative paths are relative to the config file.\n\n"
+      "`// …` and `/* … */` are comments. `\"$schema\"` is for editors. `\"extends\": \"other.json\"` takes over "
+      "what another\n"
+      "file says: [first-config.md](first-config.md).\n\n"
       "\"used by\" names the experiments that a key has a part in; others pass it over, or refuse another value than "
       "its\n"
       "default where that is said. \"decides\" says what: numbers; an input, whose content counts, not its place; "

@@ -30,25 +30,35 @@ void check_pretrain_rules(const Config& c, Fail&& fail) {
     fail("model.tokenizer", "got nothing, wanted a tokenizer.model, a tokenizer.json or a folder holding one");
   if (c.data.validation.empty()) fail("data.validation", "got no texts, wanted an array of at least one path or glob");
   if (p.hidden % (2 * p.heads) != 0)
-    fail("pretrain.hidden", fmt::format("got {}, wanted a multiple of 2 * heads = {}", p.hidden, 2 * p.heads));
+    fail("pretrain.hidden", fmt::format("got {}, wanted a multiple of 2 * heads = {}", p.hidden, 2 * p.heads),
+         {"pretrain.heads"});
   if (p.kv_heads && p.heads % *p.kv_heads != 0)
-    fail("pretrain.kv_heads", fmt::format("got {}, wanted a divisor of heads = {}", *p.kv_heads, p.heads));
+    fail("pretrain.kv_heads", fmt::format("got {}, wanted a divisor of heads = {}", *p.kv_heads, p.heads),
+         {"pretrain.heads"});
   if (p.batch_sequences % p.micro_sequences != 0)
     fail("pretrain.micro_sequences", fmt::format("got {}, wanted a divisor of batch_sequences = {}", p.micro_sequences,
-                                                 p.batch_sequences));
+                                                 p.batch_sequences),
+         {"pretrain.batch_sequences"});
 }
+
+// What a window's length, and what a kept cache holds of it, is made of.
+const std::vector<std::string> kWindowKeys = {"window.chunk_tokens", "window.context_tokens", "train.prefix_tokens",
+                                              "cache.window_tokens", "cache.sink_tokens",     "cache.refill_tokens"};
 
 template <class Fail>
 void check_cache_rules(const Config& c, Fail&& fail) {
   if (c.cache.policy != CachePolicy::rebuild && c.lora.reset_every_tokens > 0)
     fail("lora.reset_every_tokens",
-         "got a reset beside a kept cache, wanted cache.policy \"rebuild\": a fresh module shares no keys");
+         "got a reset beside a kept cache, wanted cache.policy \"rebuild\": a fresh adapter shares no keys",
+         {"cache.policy"});
   if (c.cache.measure_staleness && c.cache.policy == CachePolicy::rebuild)
     fail("cache.measure_staleness",
-         "got true beside cache.policy \"rebuild\", where nothing is old; choose another policy");
+         "got true beside cache.policy \"rebuild\", where nothing is old; choose another policy",
+         {"cache.policy"});
   if (c.cache.policy != CachePolicy::last_n && c.cache.sink_tokens > 0)
     fail("cache.sink_tokens", fmt::format("got {} beside cache.policy \"{}\", wanted 0: only \"last_n\" keeps sinks",
-                                          c.cache.sink_tokens, enum_name(c.cache.policy)));
+                                          c.cache.sink_tokens, enum_name(c.cache.policy)),
+         {"cache.policy"});
   const std::int64_t chunk = c.window.chunk_tokens, window = window_tokens(c);
   switch (c.cache.policy) {
     case CachePolicy::rebuild: return;
@@ -58,7 +68,8 @@ void check_cache_rules(const Config& c, Fail&& fail) {
              fmt::format(
                  "got {}, wanted at most window_tokens - 2 * chunk_tokens = {} - 2 * {}, since above it nothing is "
                  "ever reused; lower it, or raise cache.window_tokens",
-                 c.cache.refill_tokens, window, chunk));
+                 c.cache.refill_tokens, window, chunk),
+             kWindowKeys);
       return;
     case CachePolicy::every_k:
       if (c.cache.rebuild_every_chunks < 2)
@@ -67,7 +78,8 @@ void check_cache_rules(const Config& c, Fail&& fail) {
     case CachePolicy::last_n:
       if (window <= chunk + c.cache.sink_tokens)
         fail("cache.window_tokens", fmt::format("got {}, wanted more than chunk_tokens + sink_tokens = {} + {}", window,
-                                                chunk, c.cache.sink_tokens));
+                                                chunk, c.cache.sink_tokens),
+             kWindowKeys);
   }
 }
 
@@ -87,23 +99,42 @@ void check_unused(const Config& c, Fail&& fail) {
   }
 }
 
-template <class Fail>
-void check_translation_rules(const Config& c, Fail&& fail) {
-  if (c.data.novels.empty()) fail("data.novels", "got no novels, wanted an array of at least one path or glob");
+int prompts(const Config& c) {
+  return c.generate.prompt.has_value() + c.generate.prompt_file.has_value() + c.generate.from_snapshot.has_value();
 }
 
 template <class Fail>
 void check_generation_rules(const Config& c, Fail&& fail) {
+  if (prompts(c) == 0)
+    fail("generate.prompt", "got nothing, wanted a prompt, a prompt_file or a snapshot to go on from",
+         {"generate.prompt_file", "generate.from_snapshot"});
   const std::int64_t context = context_tokens(c);
   if (context == 0 && (c.cache.policy == CachePolicy::rebuild || c.cache.policy == CachePolicy::every_k))
     fail("window.context_tokens",
-         "got 0, or null beside train.prefix_tokens 0, wanted at least 1: a text goes on from what is in sight");
+         "got 0, or null beside train.prefix_tokens 0, wanted at least 1: a text goes on from what is in sight",
+         {"train.prefix_tokens", "cache.policy"});
   // What "official" fills in is the same setting when a record is read again.
   const std::int64_t chunk = c.window.chunk_tokens, first = c.window.first_chunk_tokens.value_or(chunk);
   if (first != chunk && !(c.fidelity == Fidelity::official && first == kOfficialFirstChunkTokens))
     fail("window.first_chunk_tokens",
          fmt::format("got {}, wanted null: all chunks of a generation have window.chunk_tokens = {} tokens", first,
-                     chunk));
+                     chunk),
+         {"window.chunk_tokens", "fidelity"});
+}
+
+// What only this experiment wants, or refuses.
+template <class Fail>
+void check_experiment_rules(const Config& c, Fail&& fail) {
+  const ExperimentKind kind = c.experiment;
+  if (kind != ExperimentKind::pretrain && c.model.path.empty())
+    fail("model.path", "got nothing, wanted a Hugging Face model folder");
+  if (kind == ExperimentKind::pretrain) check_pretrain_rules(c, fail);
+  if (kind == ExperimentKind::generation) check_generation_rules(c, fail);
+  if (kind == ExperimentKind::translation && c.data.novels.empty())
+    fail("data.novels", "got no novels, wanted an array of at least one path or glob");
+  if ((kind == ExperimentKind::perplexity || kind == ExperimentKind::pretrain) && c.data.books.empty())
+    fail("data.books", "got no books, wanted an array of at least one path or glob");
+  check_unused(c, fail);
 }
 
 template <class Fail>
@@ -112,55 +143,53 @@ void check_train_rules(const Config& c, Fail&& fail) {
   if (t.optimizer != OptimizerKind::adamw && t.weight_decay > 0)
     fail("train.weight_decay",
          fmt::format("got {} beside train.optimizer \"{}\", wanted 0: it is AdamW's; use train.decay_to_start",
-                     t.weight_decay, enum_name(t.optimizer)));
+                     t.weight_decay, enum_name(t.optimizer)),
+         {"train.optimizer"});
   if (t.optimizer == OptimizerKind::adamw && t.decay_to_start > 0)
     fail("train.decay_to_start",
          fmt::format("got {} beside train.optimizer \"adamw\", wanted 0, or train.optimizer \"sgd\" or \"rms\"",
-                     t.decay_to_start));
+                     t.decay_to_start),
+         {"train.optimizer"});
   if (t.optimizer == OptimizerKind::sgd && t.moments == Moments::reset)
-    fail("train.moments", "got \"reset\" beside train.optimizer \"sgd\", which keeps no moments; wanted \"keep\"");
+    fail("train.moments", "got \"reset\" beside train.optimizer \"sgd\", which keeps no moments; wanted \"keep\"",
+         {"train.optimizer"});
   if (t.label_prefix && t.prefix_tokens == 0)
     fail("train.label_prefix",
-         "got true beside train.prefix_tokens 0: there is no prefix to label; raise prefix_tokens");
+         "got true beside train.prefix_tokens 0: there is no prefix to label; raise prefix_tokens",
+         {"train.prefix_tokens"});
   const char* rule = t.hard_quantile > 0 ? "train.hard_quantile" : t.steps_by_gap ? "train.steps_by_gap"
                      : t.update_every_chunks > 1 ? "train.update_every_chunks" : nullptr;
   if (rule && !t.enabled)
-    fail(rule, "got a rule for which chunks are learnt beside train.enabled false, which learns none; remove one");
+    fail(rule, "got a rule for which chunks are learnt beside train.enabled false, which learns none; remove one",
+         {"train.enabled"});
   const std::int64_t context = context_tokens(c);
   if (t.steps_by_gap && t.gap_context_tokens >= context)
     fail("train.gap_context_tokens",
          fmt::format("got {} beside train.steps_by_gap, wanted less than window.context_tokens, {}",
-                     t.gap_context_tokens, context));
+                     t.gap_context_tokens, context),
+         {"window.context_tokens", "train.prefix_tokens"});
 }
 
 }  // namespace
 
-void check_rules(const Config& c, const KeySource& source) {
-  const auto fail = [&](const std::string& key, const std::string& what) {
-    throw Error(Exit::usage, fmt::format("{}: {}: {}", source(key), key, what));
+void check_rules(const Config& c, Mistakes& mistakes) {
+  const auto fail = [&](const std::string& key, const std::string& what, const std::vector<std::string>& beside = {}) {
+    mistakes.add_rule(key, what, beside);
   };
-  if (c.experiment == ExperimentKind::pretrain)
-    check_pretrain_rules(c, fail);
-  else if (c.model.path.empty())
-    fail("model.path", "got nothing, wanted a Hugging Face model folder");
+  if (!mistakes.is_wrong("experiment")) check_experiment_rules(c, fail);
   if (!valid_device(c.model.device))
     fail("model.device", fmt::format("got \"{}\", wanted \"auto\", \"cpu\", \"cuda\" or \"cuda:N\"", c.model.device));
   if (c.model.rope_scaling && !c.model.rope_scaling->is_object())
     fail("model.rope_scaling", "got no object, wanted an object as Hugging Face writes it, or null");
-  check_unused(c, fail);
-  if (c.experiment == ExperimentKind::generation) check_generation_rules(c, fail);
-  if (c.experiment == ExperimentKind::translation)
-    check_translation_rules(c, fail);
-  else if (c.data.books.empty() && c.experiment != ExperimentKind::generation)
-    fail("data.books", "got no books, wanted an array of at least one path or glob");
   if (!c.score.base && !c.score.adapter)
-    fail("score.adapter", "got false beside score.base false, wanted at least one of the two true");
+    fail("score.adapter", "got false beside score.base false, wanted at least one of the two true",
+         {"score.base"});
   if (!c.control.empty() && !c.score.adapter)
-    fail("control", "got controls beside score.adapter false, wanted score.adapter true");
+    fail("control", "got controls beside score.adapter false, wanted score.adapter true", {"score.adapter"});
   if (repeats(c.control)) fail("control", "got a control twice, wanted each once");
   if (std::count(c.control.begin(), c.control.end(), Control::mixed_books) > 0 && c.data.control_books.empty())
     fail("data.control_books",
-         "got no texts beside control \"mixed_books\", wanted an array of at least one path or glob");
+         "got no texts beside control \"mixed_books\", wanted an array of at least one path or glob", {"control"});
   const auto& edges = c.score.segment_edges;
   const bool increasing = std::adjacent_find(edges.begin(), edges.end(), std::greater_equal<>()) == edges.end();
   if (edges.empty() || edges[0] != 0 || !increasing)
@@ -178,20 +207,18 @@ void check_rules(const Config& c, const KeySource& source) {
     fail("lora.layers", fmt::format("got {}, wanted at least one layer and none twice, or null for all layers",
                                     Json(*c.lora.layers).dump()));
   if (c.train.warmup_chunks && c.train.warmup_steps)
-    fail("train.warmup_steps", "got both warmup_chunks and warmup_steps, wanted one of the two; remove one");
+    fail("train.warmup_steps", "got both warmup_chunks and warmup_steps, wanted one of the two; remove one",
+         {"train.warmup_chunks"});
   check_train_rules(c, fail);
   check_cache_rules(c, fail);
-  const int prompts =
-      c.generate.prompt.has_value() + c.generate.prompt_file.has_value() + c.generate.from_snapshot.has_value();
-  if (c.experiment == ExperimentKind::generation && prompts == 0)
-    fail("generate.prompt", "got nothing, wanted a prompt, a prompt_file or a snapshot to go on from");
-  if (c.generate.from_snapshot && prompts > 1)
+  if (c.generate.from_snapshot && prompts(c) > 1)
     fail("generate.from_snapshot", "got a prompt too, wanted one of the two; a snapshot brings its text");
   if (c.generate.prompt && c.generate.prompt_file)
     fail("generate.prompt_file", "got a prompt too, wanted one of the two; remove one");
   if (c.generate.min_new_tokens > c.generate.max_new_tokens)
     fail("generate.min_new_tokens", fmt::format("got {}, wanted at most max_new_tokens = {}", c.generate.min_new_tokens,
-                                                c.generate.max_new_tokens));
+                                                c.generate.max_new_tokens),
+         {"generate.max_new_tokens"});
 }
 
 }  // namespace templora

@@ -8,7 +8,7 @@ namespace templora {
 inline constexpr std::int64_t kOfficialFirstChunkTokens = 1024;
 
 /// What single fields cannot say: keys that exclude or need each other, and ones that an experiment would ignore.
-/// Throws Error(usage) naming the key and, by `source`, where it was set.
-void check_rules(const Config& config, const KeySource& source);
+/// Notes every one that is broken, unless a value that it looks at was refused already.
+void check_rules(const Config& config, Mistakes& mistakes);
 
 }  // namespace templora

@@ -37,6 +37,7 @@ struct FieldInfo {
   const char* why = "";                              ///< with this reason; "": such an experiment does not know it
   bool (*has_part)(const Config&) = nullptr;         ///< whether it matters beside the other keys; null: always
   bool path = false;                                 ///< of a file or folder, relative to the config
+  bool repository = false;                           ///< a path that may be a repository's name (config/model_folder.h)
   /// Of an input: names of its hash in run.json's identity, or what they begin with.
   const char *recorded = "", *also_recorded = "";
   bool decides_base = false;                         ///< what the base model makes of a text depends on it
@@ -58,6 +59,7 @@ struct FieldInfo {
     FieldInfo f = *this;
     return f.role = Role::input, f.path = true, f.recorded = hash, f.also_recorded = or_hash, f;
   }
+  constexpr FieldInfo or_repository() const { FieldInfo f = *this; return f.repository = true, f; }
   constexpr FieldInfo kept_in_folder() const {
     FieldInfo f = *this;
     return f.role = Role::bookkeeping, f.path = true, f;

@@ -150,8 +150,10 @@ void require_model_folder(const fs::path& folder, const std::string& written) {
                                              "network, `hf download {}{}` fetches it", written, folder.string(),
                                              hub_cache().string(), hub->repository, revision));
   }
+  const std::string what =
+      fs::exists(folder) ? missing : fmt::format("{}: no such folder", printable(folder.string(), 1000));
   throw Error(Exit::bad_input, fmt::format("{}; model.path must name a Hugging Face model folder, or a repository in "
-                                           "the local Hugging Face cache (org/name)", missing));
+                                           "the local Hugging Face cache (org/name)", what));
 }
 
 }  // namespace templora

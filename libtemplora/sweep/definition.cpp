@@ -7,8 +7,11 @@
 #include <optional>
 #include <set>
 
+#include "core/json_comments.h"
 #include "core/nearest.h"
+#include "config/config_file.h"
 #include "config/config_inputs.h"
+#include "sweep/sweep_schema.h"
 
 namespace templora {
 namespace {
@@ -23,9 +26,11 @@ class Reader {
   explicit Reader(SweepDefinition& sweep) : sweep_(sweep), where_(sweep.file.string()) {}
 
   void read() {
+    if (!sweep_.source.is_object())
+      throw Error(Exit::usage, fmt::format("{}: got no object, wanted one, {{...}}", where_));
+    sweep_.source.erase("$schema");  // the editor's
     const Json& json = sweep_.source;
-    if (!json.is_object()) throw Error(Exit::usage, fmt::format("{}: got no object, wanted one, {{...}}", where_));
-    const std::vector<std::string> known{"name", "base", "axes", "zip", "where", "set", "seeds", "slurm", "notes"};
+    const std::vector<std::string> known = sweep_file_keys();
     for (const auto& item : json.items())
       if (std::find(known.begin(), known.end(), item.key()) == known.end())
         refuse(where_, item.key(),
@@ -59,19 +64,19 @@ class Reader {
   void read_base(const Json& json) {
     sweep_.base_where = where_ + ": base";
     sweep_.base_folder = fs::absolute(sweep_.file).parent_path();
-    if (json.is_string()) {
-      const fs::path path = (sweep_.base_folder / json.get<std::string>()).lexically_normal();
-      sweep_.base_where = path.string();
-      sweep_.base_folder = path.parent_path();
-      try {
-        sweep_.base = parse_json(read_file(path), path.string(), Exit::usage);
-      } catch (const Error& error) {
-        throw Error(Exit::usage, fmt::format("{}: base: {}", where_, error.what()));
-      }
-    } else {
-      sweep_.base = json;
+    if (json.is_object()) {
+      sweep_.base = flat_config(json, sweep_.base_where, sweep_.base_folder).json;
+      return;
     }
-    if (!sweep_.base.is_object()) refuse(where_, "base", "got no object, wanted a config: its path, or an object");
+    if (!json.is_string()) refuse(where_, "base", "got no object, wanted a config: its path, or an object");
+    const fs::path path = (sweep_.base_folder / json.get<std::string>()).lexically_normal();
+    sweep_.base_where = path.string();
+    sweep_.base_folder = path.parent_path();
+    try {
+      sweep_.base = read_flat_config(path).json;
+    } catch (const Error& error) {
+      throw Error(Exit::usage, fmt::format("{}: base: {}", where_, error.what()));
+    }
   }
 
   // A key may be set in one place only.
@@ -240,7 +245,7 @@ SweepDefinition read_sweep_definition(const fs::path& file) {
   SweepDefinition sweep;
   sweep.file = file;
   try {
-    sweep.source = parse_json(read_file(file), file.string(), Exit::usage);
+    sweep.source = parse_commented_json(read_file(file), file.string());
   } catch (const Error& error) {
     throw Error(Exit::usage, error.what());
   }

@@ -90,10 +90,10 @@ TEST_CASE("Config: an unknown key names the nearest known one", "[unit]") {
   const std::string nested = refusal(R"({"model": {"path": "m"}, "data": {"books": ["b"]}, "lora": {"rnak": 3}})");
   contains(nested, "test.json: lora.rnak");
   contains(nested, "lora.rank");
-  contains(refusal(R"({"modle": {}})"), "model");
+  contains(refusal(R"({"modle": {}, "data": {"books": ["b"]}})"), "is model");
   contains(refused_set("lora.learning_rate", "1"), "is train.learning_rate");
   contains(refused_set("rank", "1"), "is lora.rank");
-  contains(refusal(R"({"train.epochs": 3})"), "nested");
+  contains(refusal(R"({"model": {"path": "m"}, "data": {"books": ["b"]}, "train.epochs": 3})"), "nested");
   contains(refused_set("train.epochz", "1"), "train.epochs");
 }
 
@@ -261,7 +261,10 @@ TEST_CASE("Config: schema and reference name every key", "[unit]") {
   const std::string reference = config_reference();
   CHECK(schema.at("$schema") == "https://json-schema.org/draft/2020-12/schema");
   CHECK(schema.at("additionalProperties") == false);
-  CHECK(schema.at("required") == Json::array({"model"}));  // a generation has no data
+  CHECK(schema.at("anyOf")[0].at("required") == Json::array({"model"}));  // a generation has no data
+  CHECK(schema.at("anyOf")[1].at("required") == Json::array({"extends"}));
+  CHECK(schema.at("properties").at("experiment").at("enum").back().is_null());
+  CHECK(schema.at("properties").at("lora").at("type") == Json::array({"object", "null"}));
   for (const auto& section : loaded.effective.items()) {
     INFO(section.key());
     const Json& in_schema = schema.at("properties").at(section.key());

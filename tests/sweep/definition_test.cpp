@@ -2,6 +2,7 @@
 
 #include "catch.h"
 #include "files.h"
+#include "sweep/sweep_schema.h"
 
 using namespace templora;
 using namespace templora_test;
@@ -121,4 +122,58 @@ TEST_CASE("SweepDefinition: expressions that cannot be read or computed are refu
             .says("computed from itself"));
   CHECK(refused(files, {{"base", "nowhere.json"}}).says("nowhere.json"));
   CHECK(refused(files, {{"base", 3}}).says("wanted a config"));
+}
+
+TEST_CASE("SweepDefinition: comments and $schema are read past, and change nothing", "[unit]") {
+  const SweepFiles files;
+  files.write("plain.json", R"({"base": "base.json", "axes": {"train.epochs": [1, 2]}})");
+  files.write("commented.json", R"(// a grid
+{"$schema": "sweep.schema.json", "base": "base.json", /* two */ "axes": {"train.epochs": [1, 2]}})");
+  const SweepDefinition plain = read_sweep_definition(files.folder / "plain.json");
+  const SweepDefinition commented = read_sweep_definition(files.folder / "commented.json");
+  CHECK(commented.source == plain.source);
+  CHECK(expand(commented) == expand(plain));
+  files.write("open.json", "{\"base\": \"base.json\" /* and so on }");
+  const Thrown open = thrown_by([&] { read_sweep_definition(files.folder / "open.json"); });
+  CHECK(open.code == Exit::usage);
+  CHECK(open.says("open.json: line 1: a comment begins with /* and never ends"));
+}
+
+TEST_CASE("SweepDefinition: a base that extends others is the flat one", "[unit]") {
+  const SweepFiles files;
+  fs::create_directories(files.folder / "kid");
+  files.write("kid/child.json", R"({"extends": "../base.json", "train": {"epochs": 3, "prefix_tokens": null}})");
+  const Json wanted = Json::parse(R"({"model": {"path": "../model"}, "data": {"books": ["../book.txt"]},
+    "window": {"chunk_tokens": 16, "context_tokens": 48}, "train": {"epochs": 3}})");
+  CHECK(read_sweep_definition(files.sweep({{"base", "kid/child.json"}})).base == wanted);
+  const Json inside{{"extends", "base.json"}, {"train", {{"epochs", 3}}}};
+  const SweepDefinition sweep = read_sweep_definition(files.sweep({{"base", inside}}));
+  CHECK(sweep.base.at("train") == Json{{"prefix_tokens", 48}, {"epochs", 3}});
+  CHECK(!sweep.base.contains("extends"));
+  CHECK(cell_config(sweep, expand(sweep)[0], 1).config.train.epochs == 3);
+  files.write("circle.json", R"({"extends": "circle.json"})");
+  CHECK(refused(files, {{"base", "circle.json"}}).says("extends: got a circle"));
+  CHECK(refused(files, {{"base", {{"extends", "nowhere.json"}}}}).says("nowhere.json"));
+}
+
+TEST_CASE("Sweep schema: it names what a sweep file may have, and every config key", "[unit]") {
+  const Json schema = sweep_schema();
+  const Json& properties = schema.at("properties");
+  CHECK(schema.at("additionalProperties") == false);
+  CHECK(schema.at("required") == Json::array({"base"}));
+  for (const char* key : {"name", "base", "axes", "zip", "where", "set", "seeds", "slurm", "notes", "$schema"})
+    CHECK(properties.contains(key));
+  const Json& epochs = properties.at("axes").at("properties").at("train.epochs");
+  CHECK(epochs.at("type") == "array");
+  CHECK(epochs.at("items").at("type") == "integer");
+  CHECK(epochs.at("items").at("minimum") == 1);
+  CHECK(properties.at("set").at("properties").contains("window.context_tokens"));
+  CHECK(properties.at("base").at("anyOf")[1].at("properties").contains("train"));
+  Json slurm = Json::object();  // each key of the schema is one that is read
+  for (const auto& item : properties.at("slurm").at("properties").items()) {
+    const Json& type = item.value().at("type");
+    slurm[item.key()] = type == "integer" ? Json(7) : type == "array" ? Json::array({"a"}) : Json("a");
+  }
+  CHECK(to_json(read_slurm_settings(slurm, "sweep.json")) == slurm);
+  CHECK(slurm.size() == 12);
 }
