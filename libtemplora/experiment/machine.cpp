@@ -16,7 +16,7 @@
 #include "core/stop.h"
 #include "model/load.h"
 #include "model/row_kernels.h"
-#include "plan/cache_plan.h"
+#include "plan/window_lengths.h"
 #include "config/config_fields.h"
 #include "config/lengths.h"
 
@@ -94,26 +94,17 @@ void check_windows(const Config& config, const LlamaConfig& model) {
                     "or window.context_tokens + window.chunk_tokens = {} + {}",
                     window, enum_name(config.cache.policy), context, chunk));
   if (config.model.allow_beyond_positions) return;
-  const auto check = [&](const char* keys, std::int64_t length) {
+  std::string beyond, fits;
+  for (const auto& [keys, length] : window_lengths(config))
     if (length > model.max_positions)
-      throw Error(Exit::usage,
-                  fmt::format("{}: got {} tokens, but the model has {} positions; shorten the window, stretch it with "
-                              "model.rope_scaling, or set model.allow_beyond_positions",
-                              keys, length, model.max_positions));
-  };
-  check("window.context_tokens + window.chunk_tokens", context + chunk);
-  check("window.first_chunk_tokens", *config.window.first_chunk_tokens);
-  if (config.score.adapter && config.train.enabled)
-    check("train.prefix_tokens + window.chunk_tokens", config.train.prefix_tokens + chunk);
-  // The first of the drawn segments is as long as the first chunk, and stands in mid-text.
-  if (std::count(config.control.begin(), config.control.end(), Control::mixed_books) > 0)
-    check("train.prefix_tokens + window.first_chunk_tokens (beside control \"mixed_books\")",
-          config.train.prefix_tokens + *config.window.first_chunk_tokens);
-  if (config.cache.policy == CachePolicy::every_k)
-    check("window.context_tokens + cache.rebuild_every_chunks * window.chunk_tokens (or first_chunk_tokens)",
-          CachePlan::capacity(config));
-  if (slides)
-    check("cache.window_tokens", window);
+      beyond += fmt::format("{}{}: got {} tokens", beyond.empty() ? "" : "; ", keys, length);
+  if (beyond.empty()) return;
+  for (const auto& [key, tokens] : fitting_windows(config, model.max_positions))
+    fits += fmt::format("{}{}={}", fits.empty() ? "; these fit: " : " ", key, tokens);
+  throw Error(Exit::usage,
+              fmt::format("{}; but the model has {} positions{}. Shorten the windows, stretch the positions with "
+                          "model.rope_scaling, or set model.allow_beyond_positions",
+                          beyond, model.max_positions, fits));
 }
 
 void end_stopped(const std::filesystem::path& folder) {
