@@ -235,6 +235,8 @@ void add_bleu_command(CommandLine& line) {
       .between(1, 1000000);
   command.option("-w,--width", a.digits, "decimals").between(0, 15);
   command.flag("--json", a.json, "one JSON object a line: name, score, signature");
+  command.examples({"templora bleu translations.txt references.txt",
+                    "templora bleu runs/guofeng/mine --metrics chrf --chrf-word-order 2"});
   command.action([arguments] { bleu(*arguments); });
 }
 

@@ -81,6 +81,27 @@ Command CommandLine::command(const std::string& name, const std::string& help) {
   return Command(app_->add_subcommand(name, help));
 }
 
+std::vector<CommandWords> CommandLine::words() const {
+  std::vector<CommandWords> commands;
+  for (const CLI::App* app : app_->get_subcommands([](const CLI::App*) { return true; })) {
+    CommandWords& command = commands.emplace_back(CommandWords{app->get_name(), app->get_description(), {}});
+    for (const CLI::Option* option : app->get_options()) {
+      OptionWords words;
+      for (const std::string& name : option->get_lnames()) words.names.push_back("--" + name);
+      for (const std::string& name : option->get_snames()) words.names.push_back("-" + name);
+      words.help = option->get_description();
+      words.takes_value = option->get_items_expected_max() > 0;
+      // IsMember tells its words in the name of the type only: "TEXT:{a,b}".
+      const std::string type = option->get_type_name();
+      const std::size_t open = type.find('{'), close = type.find('}');
+      if (open != type.npos && close != type.npos)
+        words.values = CLI::detail::split(type.substr(open + 1, close - open - 1), ',');
+      command.options.push_back(std::move(words));
+    }
+  }
+  return commands;
+}
+
 bool CommandLine::run(int argc, char** argv) {
   try {
     app_->parse(argc, argv);

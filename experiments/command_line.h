@@ -56,6 +56,19 @@ class Command {
   CLI::App* app_;
 };
 
+/// What a shell has to know of an option, or of an argument without a name.
+struct OptionWords {
+  std::vector<std::string> names;   ///< "--set"; none of an argument
+  std::string help;
+  bool takes_value = false;
+  std::vector<std::string> values;  ///< of one_of()
+};
+
+struct CommandWords {
+  std::string name, help;
+  std::vector<OptionWords> options;
+};
+
 /// The program's command line.
 class CommandLine {
  public:
@@ -65,6 +78,8 @@ class CommandLine {
   /// Reads the arguments and runs what they ask for. → whether they could be read; if not, the reason was printed.
   /// Throws what the command throws.
   bool run(int argc, char** argv);
+  /// All commands so far, with their options.
+  std::vector<CommandWords> words() const;
 
  private:
   std::unique_ptr<CLI::App> app_;

@@ -44,6 +44,8 @@ void add_compare_command(CommandLine& line) {
   command.option("first", arguments->first, "run folder").required();
   command.option("second", arguments->second, "run folder that is compared with it").required();
   command.flag("--json", arguments->json, "print JSON");
+  command.examples({"templora compare runs/a runs/b",
+                    "templora compare runs/a runs/b --json > difference.json"});
   command.action([arguments] { compare(*arguments); });
 }
 

@@ -154,6 +154,13 @@ void finish(RunFolder& folder, const Config& config, const Json& record, const s
 
 }  // namespace
 
+GenerationStart read_start(const Config& config, const Tokenizer& tokenizer, const LlamaConfig& model) {
+  if (!config.generate.from_snapshot) return {read_prompt(config, tokenizer, model), 0};
+  const Snapshot snapshot = read_snapshot(*config.generate.from_snapshot);
+  check_snapshot(snapshot, config, model);
+  return {snapshot.text, snapshot.written()};
+}
+
 void run_generation(const LoadedConfig& loaded, const std::filesystem::path& path, bool resume) {
   const Config& config = loaded.config;
   check_cost(config);
@@ -176,7 +183,7 @@ void run_generation(const LoadedConfig& loaded, const std::filesystem::path& pat
   if (snapshot) own.generate.learn_prompt = false;
   Generation generation(*model, own, prompt, tokenizer.eos_id());
   if (snapshot) restore_snapshot(generation, *snapshot, hash, tokenizer.hash());
-  RunFolder folder = open_run(loaded, path, record, resume);
+  RunFolder folder = open_run_folder(path, record, loaded, resume);
   if (folder.finished()) {
     show_finished(folder, "text", "text.txt");
     return show_result("\n");

@@ -46,6 +46,7 @@ int main(int argc, char** argv) {
   CommandLine line("templora: Temp-LoRA (arXiv 2401.11504), a temporary LoRA trained on a text as it streams by",
                    "templora " TEMPLORA_VERSION);
 
+  add_init_command(line);
   add_run_command(line);
   add_generate_command(line);
   add_schema_command(line);
@@ -59,6 +60,7 @@ int main(int argc, char** argv) {
   add_tokenize_command(line);
   add_data_command(line);
   add_bleu_command(line);
+  add_completion_command(line);
   try {
     return int(line.run(argc, argv) ? Exit::done : Exit::usage);
   } catch (const Error& error) {

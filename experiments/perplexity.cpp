@@ -184,7 +184,7 @@ void run_perplexity(const LoadedConfig& loaded, const std::filesystem::path& pat
   const Json record = run_record(loaded, machine, hash, tokenizer, text_hashes(books), text_hashes(control_books));
   // An adapter that cannot be made (a layer the model has not, a damaged init_from) is found before a folder is.
   if (config.score.adapter && !resume) TempLora(*model, config, books.front(), 0);
-  RunFolder folder = open_run(loaded, path, record, resume);
+  RunFolder folder = open_run_folder(path, record, loaded, resume);
   if (folder.finished()) return show_finished(folder, "table", "table.md");
   const std::optional<BaseScores> kept_scores = base_scores(loaded, record);
   BookStreams streams(*model, config, books, control_books, kept_scores, folder);

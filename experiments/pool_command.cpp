@@ -72,6 +72,8 @@ void add_pool_command(CommandLine& line) {
   command.option("--out", arguments->out,
                  "folder for table.md, summary.json and perplexity.svg; default: only prints the table");
   command.flag("--json", arguments->json, "print summary.json instead of the table");
+  command.examples({"templora pool runs/first-books runs/other-books",
+                    "templora pool runs/pg19_small --out runs/pg19-small"});
   command.action([arguments] { pool(*arguments); });
 }
 

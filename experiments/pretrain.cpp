@@ -31,9 +31,9 @@
 namespace templora {
 namespace {
 
-LlamaConfig model_shape(const PretrainConfig& p, const Tokenizer& tokenizer) {
+LlamaConfig model_shape(const PretrainConfig& p, std::int64_t vocab) {
   LlamaConfig shape;
-  shape.vocab_size = tokenizer.size();
+  shape.vocab_size = vocab;
   shape.hidden_size = p.hidden;
   shape.ffn_size = p.ffn;
   shape.layers = p.layers;
@@ -143,6 +143,14 @@ void write_model(LlamaImpl& model, const Tokenizer& tokenizer, const TokenizerFi
   write_file_atomically(folder / "generation_config.json", dump_json_pretty(generation, "generation_config.json"));
 }
 
+std::int64_t step_tokens(const PretrainConfig& p) { return p.batch_sequences * p.sequence_tokens; }
+
+std::int64_t step_count(const PretrainConfig& p, const TokenCorpus& training) {
+  const double tokens =
+      p.tokens ? double(*p.tokens) : p.passes * double(sequence_count(training, p.sequence_tokens) * p.sequence_tokens);
+  return std::max<std::int64_t>(1, std::int64_t(tokens / double(step_tokens(p))));
+}
+
 // One training: what the loop below works on.
 class Training {
  public:
@@ -153,15 +161,11 @@ class Training {
         tokenizer_(open_tokenizer(config_.model)),
         tokenizer_files_(read_tokenizer_files(*config_.model.tokenizer)),
         corpora_(read_corpora(config_, tokenizer_)),
-        steps_(step_count()),
+        steps_(step_count(p_, corpora_.training)),
         order_(sequence_count(corpora_.training, p_.sequence_tokens), std::uint64_t(config_.seed)),
         progress_(steps_ * step_tokens()),
-        trainer_(
-            model_shape(p_, tokenizer_), config_.model.dtype == Dtype::bfloat16 ? at::kBFloat16 : at::kFloat,
-            machine_.device,
-            {machine_.device.is_cpu() ? std::min(machine_.threads, p_.batch_sequences / p_.micro_sequences) : 1,
-             p_.micro_sequences, AdamOptions{p_.adam_beta1, p_.adam_beta2, p_.adam_eps, p_.weight_decay, p_.clip_norm}},
-            std::uint64_t(config_.seed), p_.init_std),
+        trainer_owner_(new_pretrainer(config_, tokenizer_.size(), machine_)),
+        trainer_(*trainer_owner_),
         folder_(open_folder(loaded, path, resume)) {
     if (folder_.finished()) reopen_if_longer();
     if (folder_.finished()) return;
@@ -189,18 +193,11 @@ class Training {
   }
 
  private:
-  std::int64_t step_tokens() const { return p_.batch_sequences * p_.sequence_tokens; }
-
-  std::int64_t step_count() const {
-    const double tokens =
-        p_.tokens ? double(*p_.tokens)
-                  : p_.passes * double(sequence_count(corpora_.training, p_.sequence_tokens) * p_.sequence_tokens);
-    return std::max<std::int64_t>(1, std::int64_t(tokens / double(step_tokens())));
-  }
+  std::int64_t step_tokens() const { return templora::step_tokens(p_); }
 
   RunFolder open_folder(const LoadedConfig& loaded, const fs::path& path, bool resume) const {
     const Json record = run_record(loaded, machine_, tokenizer_, corpora_, steps_);
-    return open_run(loaded, path, record, resume);
+    return open_run_folder(path, record, loaded, resume);
   }
 
   // A finished training goes on where it is asked for more steps than it had.
@@ -324,7 +321,8 @@ class Training {
   std::int64_t steps_;
   SequenceOrder order_;
   Progress progress_;
-  Pretrainer trainer_;
+  std::unique_ptr<Pretrainer> trainer_owner_;
+  Pretrainer& trainer_;
   RunFolder folder_;  // made once all that may not fit is there
   std::int64_t step_ = 0;
   std::optional<double> recent_loss_;
@@ -332,6 +330,25 @@ class Training {
 };
 
 }  // namespace
+
+std::unique_ptr<Pretrainer> new_pretrainer(const Config& config, std::int64_t vocab, const Machine& machine) {
+  const PretrainConfig& p = config.pretrain;
+  const PretrainerOptions options{
+      machine.device.is_cpu() ? std::min(machine.threads, p.batch_sequences / p.micro_sequences) : 1, p.micro_sequences,
+      AdamOptions{p.adam_beta1, p.adam_beta2, p.adam_eps, p.weight_decay, p.clip_norm}};
+  return std::make_unique<Pretrainer>(model_shape(p, vocab),
+                                      config.model.dtype == Dtype::bfloat16 ? at::kBFloat16 : at::kFloat,
+                                      machine.device, options, std::uint64_t(config.seed), p.init_std);
+}
+
+PretrainLength pretrain_length(const Config& config, const Tokenizer& tokenizer) {
+  Config reading = config;
+  reading.pretrain.token_cache.reset();  // which would be written
+  const Corpora corpora = read_corpora(reading, tokenizer);
+  const std::int64_t steps = step_count(config.pretrain, corpora.training);
+  return {std::int64_t(corpora.training.tokens.size()), std::int64_t(corpora.validation.tokens.size()), steps,
+          steps * step_tokens(config.pretrain)};
+}
 
 void run_pretrain(const LoadedConfig& config, const std::filesystem::path& folder, bool resume) {
   check_cost(config.config);

@@ -1,8 +1,13 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <memory>
 
 #include "config/config.h"
+#include "experiment/machine.h"
+#include "text/tokenizer.h"
+#include "train/pretrainer.h"
 
 namespace templora {
 
@@ -13,5 +18,19 @@ namespace templora {
 /// where the config asks for more steps than it had; else its table is printed.
 /// Throws Error: usage, bad_input, resources, numerics; interrupted once a signal came and the state is saved.
 void run_pretrain(const LoadedConfig& config, const std::filesystem::path& folder, bool resume);
+
+/// Random weights and an optimizer as section pretrain has them.
+std::unique_ptr<Pretrainer> new_pretrainer(const Config& config, std::int64_t vocab, const Machine& machine);
+
+/// How much a pretraining reads and learns.
+struct PretrainLength {
+  std::int64_t training_tokens = 0;    ///< of the corpus
+  std::int64_t validation_tokens = 0;
+  std::int64_t steps = 0;
+  std::int64_t tokens = 0;             ///< of all steps
+};
+
+/// From the texts, which are read. Throws Error as the run would.
+PretrainLength pretrain_length(const Config& config, const Tokenizer& tokenizer);
 
 }  // namespace templora

@@ -137,6 +137,8 @@ void add_report_command(CommandLine& line) {
       .separated_by(',');
   command.flag("--unfinished", arguments->unfinished, "count what unfinished runs have so far");
   command.flag("--json", arguments->json, "print the tables as JSON, with --out also what was written");
+  command.examples({"templora report runs/delta_window --format html --out delta_window.html",
+                    "templora report runs/a runs/b --format csv > runs.csv"});
   command.action([arguments] { report(*arguments); });
 }
 

@@ -12,18 +12,23 @@
 #include <vector>
 
 #include "commands.h"
+#include "cost_command.h"
 #include "core/cpus.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/json.h"
 #include "core/log.h"
 #include "core/stop.h"
+#include "dry_run.h"
 #include "generation.h"
 #include "model/llama_config.h"
 #include "perplexity.h"
 #include "pretrain.h"
 #include "config/config.h"
+#include "config/config_inputs.h"
 #include "config/model_folder.h"
+#include "config/windows.h"
+#include "sweep/sweep_schema.h"
 #include "translation.h"
 
 namespace fs = std::filesystem;
@@ -36,6 +41,9 @@ struct RunArguments {
   std::vector<std::string> sets;
   std::string out;
   bool resume = false;
+  bool dry_run = false;
+  std::string device;  // of a dry run
+  bool json = false;   // of a dry run
 };
 
 // Makes a folder whose name no other run has, for a run that may still fail before it writes there: then it
@@ -111,7 +119,6 @@ std::int64_t recorded_threads(const fs::path& folder) {
 void run_in(const fs::path& folder, LoadedConfig config, bool resume) {
   if (resume && config.config.run.threads == 0) config.config.run.threads = recorded_threads(folder);
   install_stop_handlers();
-  log_line(fmt::format("run folder: {}", folder.string()));
   switch (config.config.experiment) {
     case ExperimentKind::perplexity:
       run_perplexity(config, folder, resume);
@@ -128,9 +135,25 @@ void run_in(const fs::path& folder, LoadedConfig config, bool resume) {
   }
 }
 
+void run_dry(const LoadedConfig& config, const RunArguments& arguments) {
+  install_stop_handlers();
+  if (arguments.resume)
+    throw Error(Exit::usage, "--dry-run: got --resume too, wanted one of the two: a dry run looks at a new run");
+  DryRun asked;
+  asked.config = fs::path(arguments.config).filename().string();
+  if (!arguments.out.empty()) asked.folder = fs::path(arguments.out);
+  asked.default_folder = (default_parent(arguments) / fmt::format("<time>-{}", config.hash)).string();
+  asked.device = arguments.device;
+  asked.json = arguments.json;
+  dry_run(config, asked);
+}
+
 void run(const LoadedConfig& config, const RunArguments& arguments) {
-  if (!arguments.resume && config.config.experiment != ExperimentKind::pretrain)
-    require_model_folder(config.config.model.path, config.model_as_written);
+  if (arguments.dry_run) return run_dry(config, arguments);
+  if (!arguments.device.empty() || arguments.json)
+    throw Error(Exit::usage, fmt::format("{}: is for --dry-run only; templora run uses what model.device names",
+                                         arguments.json ? "--json" : "--device"));
+  if (!arguments.resume) require_inputs(config);
   if (!arguments.out.empty()) return run_in(arguments.out, config, arguments.resume);
   if (arguments.resume) return run_in(newest_folder(default_parent(arguments), config), config, true);
   const ReservedFolder folder(default_parent(arguments), time_now(), config.hash);
@@ -151,11 +174,10 @@ struct GenerateArguments {
 
 // A config without a file. The windows are as long as the model's positions allow, up to the paper's chunk.
 void generate(const GenerateArguments& arguments, const RunArguments& run_arguments) {
-  constexpr std::int64_t kMostChunkTokens = 1024;
   const fs::path folder = find_model(arguments.model, ".");
   require_model_folder(folder, arguments.model);
   const LlamaConfig model = read_llama_config(folder / "config.json");
-  const std::int64_t chunk = std::clamp<std::int64_t>(model.max_positions / 2, 1, kMostChunkTokens);
+  const std::int64_t chunk = windows_for(model.max_positions).chunk_tokens;
   Json config{{"experiment", "generation"},
               {"model", {{"path", arguments.model}}},
               {"window", {{"chunk_tokens", chunk}}},
@@ -178,6 +200,12 @@ void add_run_command(CommandLine& line) {
   command.option("config", arguments->config, "JSON config file").required();
   add_shared_options(command, *arguments, "key=value: overrides one key; the value is JSON, else text",
                      "run folder; default runs/<config name>/<time>-<hash>");
+  command.flag("--dry-run", arguments->dry_run, "say what would be read, computed and written, and how long");
+  command.option("--device", arguments->device, "with --dry-run: instead of a measurement here, the " +
+                                                    device_option_help());
+  command.flag("--json", arguments->json, "with --dry-run: print JSON");
+  command.examples({"templora run config.json --dry-run",
+                    "templora run config.json --set train.learning_rate=1e-4 --out runs/mine"});
   command.action([arguments] { run(load_config(arguments->config, parse_overrides(arguments->sets)), *arguments); });
 }
 
@@ -194,6 +222,9 @@ void add_generate_command(CommandLine& line) {
   command.option("--tokens", generation->tokens, "tokens to write; default: generate.tokens").between(1);
   add_shared_options(command, *arguments, "key=value: sets any config key",
                      "run folder; default runs/generate/<time>-<hash>");
+  command.examples(
+      {"templora generate --model models/small-6m --prompt \"It was late in the autumn when\" --tokens 1000",
+       "templora generate --model models/small-6m --prompt-file start.txt --set generate.temperature=0.8"});
   command.action([arguments, generation] {
     arguments->config = "generate";
     generate(*generation, *arguments);
@@ -201,11 +232,18 @@ void add_generate_command(CommandLine& line) {
 }
 
 void add_schema_command(CommandLine& line) {
-  const auto reference = std::make_shared<bool>(false);
+  const auto reference = std::make_shared<bool>(false), sweep = std::make_shared<bool>(false);
   Command command = line.command("schema", "print the JSON schema of config files");
-  command.flag("--markdown", *reference, "print the reference page of all keys instead");
-  command.action(
-      [reference] { print_out(*reference ? config_reference() : dump_json_pretty(config_schema(), "schema")); });
+  command.flag("--sweep", *sweep, "print that of sweep files");
+  command.flag("--markdown", *reference, "print the reference page of all config keys instead");
+  command.examples({"templora schema > config.schema.json",
+                    "templora schema --sweep > sweep.schema.json"});
+  command.action([reference, sweep] {
+    if (*reference && *sweep)
+      throw Error(Exit::usage, "--markdown: got --sweep too, wanted one of the two; docs/sweeps.md has a sweep's keys");
+    if (*reference) return print_out(config_reference());
+    print_out(dump_json_pretty(*sweep ? sweep_schema() : config_schema(), "schema"));
+  });
 }
 
 }  // namespace templora

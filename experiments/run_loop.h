@@ -17,11 +17,6 @@ namespace templora {
 // The skeleton that runs share: open the folder, go on where a saved state stands, step, save, stop, finish. What a run
 // streams (a book, a novel, a text that is being written) has next_chunk(), state(), save_tensors_to() and restore().
 
-/// A new run folder with `record`, or with `resume` the stopped run's. Throws Error as RunFolder does.
-inline RunFolder open_run(const LoadedConfig& loaded, const fs::path& path, const Json& record, bool resume) {
-  return resume ? RunFolder::resume(path, record, loaded.hash_of_0_1) : RunFolder::create(path, record);
-}
-
 /// Prints `file` of a finished run, called `what` ("table").
 inline void show_finished(const RunFolder& folder, const char* what, const char* file) {
   log_line(fmt::format("{} is finished; its {}:", folder.path().string(), what));

@@ -50,6 +50,12 @@ Json run_record(const LoadedConfig& loaded, const Machine& machine, const std::s
   return record;
 }
 
+RunFolder open_run_folder(const fs::path& path, const Json& record, const LoadedConfig& loaded, bool resume) {
+  RunFolder folder = resume ? RunFolder::resume(path, record, loaded.hash_of_0_1) : RunFolder::create(path, record);
+  log_line(fmt::format("run folder: {}", path.string()));
+  return folder;
+}
+
 void check_distinct_texts(const std::vector<fs::path>& paths, const std::vector<std::string>& hashes,
                           const char* key, bool resumed) {
   std::map<std::string, fs::path> first;

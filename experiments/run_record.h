@@ -21,6 +21,9 @@ Json run_record(const LoadedConfig& loaded, const Machine& machine, const std::s
                 const Tokenizer& tokenizer, const std::vector<std::string>& text_hashes,
                 const std::vector<std::string>& control_text_hashes);
 
+/// Creates a run's folder, or opens it to go on, and says on standard error where it is: once it is there.
+RunFolder open_run_folder(const fs::path& path, const Json& record, const LoadedConfig& loaded, bool resume);
+
 /// Refuses a text that stands twice among the texts of `key`, whatever the files are called: it would count
 /// as two in every mean over texts. `hashes` are of the texts after normalising, one a path. Of a run that
 /// has begun (`resumed`) the log says so, and it goes on. Throws Error(bad_input).

@@ -98,6 +98,8 @@ void add_sweep_command(CommandLine& line) {
   command.flag("--retry-failed", arguments->retry_failed, "run failed cells again");
   command.flag("--no-wait", arguments->no_wait, "end when nothing is left to take, though others still work");
   command.flag("--json", arguments->json, "print JSON");
+  command.examples({"templora sweep configs/sweeps/delta_window.json --dry-run",
+                    "templora sweep configs/sweeps/delta_window.json --workers 2"});
   command.action([arguments] { sweep(*arguments); });
 }
 
@@ -108,6 +110,8 @@ void add_status_command(CommandLine& line) {
       line.command("status", "say how far the cells of a sweep are, and which are running, interrupted or failed");
   command.option("folder", *folder, "the sweep's folder").required();
   command.flag("--json", *json, "print JSON");
+  command.examples({"templora status runs/delta_window",
+                    "templora status runs/delta_window --json"});
   command.action([folder, json] {
     const SweepFile sweep = read_sweep(fs::absolute(*folder).lexically_normal());
     print_out(*json ? dump_json_pretty(status_json(sweep), "status") : status_text(sweep));

@@ -75,6 +75,8 @@ void add_tokenize_command(CommandLine& line) {
   command.flag("--json", arguments->json, "one JSON object a line: file, tokens, words, bytes; with --ids, ids");
   command.flag("--book", arguments->book,
                "read each file as a run reads a book: line ends made LF, outer white space stripped");
+  command.examples({"templora tokenize --model models/small-6m books/*.txt",
+                    "templora tokenize --model models/small-6m --ids moby-dick.txt"});
   command.action([arguments] { tokenize(*arguments); });
 }
 

@@ -119,6 +119,12 @@ std::vector<Source> read_sources(const Config& config, const std::vector<fs::pat
   return sources;
 }
 
+TranslationPrompts prompts_of(const Config& config, const Tokenizer& tokenizer) {
+  return TranslationPrompts(tokenizer, chat_template(enum_name(config.translation.prompt)),
+                            config.translation.instruction.value_or(kTranslateIntoEnglish),
+                            config.translation.tokenization == Tokenization::official);
+}
+
 Json chunk_line(const TranslatedChunk& chunk) {
   Json line = to_json(chunk.record);
   line["pairs"] = chunk.pairs.size();
@@ -268,14 +274,20 @@ class NovelStreams {
 
 }  // namespace
 
+std::vector<BookRecord> translation_texts(const Config& config, const Tokenizer& tokenizer, const LlamaConfig& model) {
+  std::vector<BookRecord> records;
+  for (const Source& source : read_sources(config, expand_globs(config.data.novels, "."), tokenizer,
+                                           prompts_of(config, tokenizer), model))
+    records.push_back(source.record);
+  return records;
+}
+
 void run_translation(const LoadedConfig& loaded, const std::filesystem::path& path, bool resume) {
   const Config& config = loaded.config;
   check_cost(config);
   const Machine machine = set_up_machine(config.model, config.run);
   const Tokenizer tokenizer = open_run_tokenizer(config.model);
-  const TranslationPrompts prompts(tokenizer, chat_template(enum_name(config.translation.prompt)),
-                                   config.translation.instruction.value_or(kTranslateIntoEnglish),
-                                   config.translation.tokenization == Tokenization::official);
+  const TranslationPrompts prompts = prompts_of(config, tokenizer);
   Llama model = open_model(config.model, machine);
   const std::vector<fs::path> paths = expand_globs(config.data.novels, ".");
   const std::vector<Source> sources = read_sources(config, paths, tokenizer, prompts, model->config());
@@ -290,7 +302,7 @@ void run_translation(const LoadedConfig& loaded, const std::filesystem::path& pa
     log_line(note);
   else
     Comet(*config.translation.comet_model);  // a damaged folder is found now and not after days of translating
-  RunFolder folder = open_run(loaded, path, record, resume);
+  RunFolder folder = open_run_folder(path, record, loaded, resume);
   if (folder.finished()) return show_finished_translation(folder, config, machine.device);
   NovelStreams streams(*model, config, tokenizer, prompts, sources, folder);
   stream_documents(streams, std::int64_t(sources.size()), folder, config);

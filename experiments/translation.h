@@ -1,8 +1,12 @@
 #pragma once
 
 #include <filesystem>
+#include <vector>
 
 #include "config/config.h"
+#include "model/llama_config.h"
+#include "run/record.h"
+#include "text/tokenizer.h"
 
 namespace templora {
 
@@ -10,5 +14,9 @@ namespace templora {
 /// turn. Writes the run folder `path` and prints the table. Throws Error(interrupted) after a signal, with the state
 /// saved.
 void run_translation(const LoadedConfig& config, const std::filesystem::path& path, bool resume);
+
+/// The novels that a config names, read and checked; `tokens` are those of the references. Throws Error as the run
+/// would.
+std::vector<BookRecord> translation_texts(const Config& config, const Tokenizer& tokenizer, const LlamaConfig& model);
 
 }  // namespace templora

@@ -47,6 +47,8 @@ void add_verify_command(CommandLine& line) {
       .value_name("N");
   command.flag("--all", arguments->all, "print what is ok too");
   command.flag("--json", arguments->json, "print JSON");
+  command.examples({"templora verify runs/mine",
+                    "templora verify runs/mine --replay 3"});
   command.action([arguments] { verify(*arguments); });
 }
 

@@ -198,12 +198,8 @@ void append_phases(const CostPrediction& cost, const std::string& unit, const Co
 
 }  // namespace
 
-std::string cost_report_markdown(const CostReport& report) {
-  std::string out = fmt::format(
-      "# Predicted cost of {}\n\nModel {}: {} layers, hidden {}, {:.4g} G weights. {}\n\n## Per new token\n\n",
-      escaped(report.config), escaped(report.shape.name), report.shape.layers, report.shape.hidden,
-      report.shape.parameters() / 1e9, kCountingConvention);
-  append_phases(report.per_token, "", report, out);
+std::string whole_run_markdown(const CostReport& report) {
+  std::string out;
   if (report.run) {
     out += fmt::format("\n## Whole run: {} tokens, {} chunks, {} optimizer steps\n\n", grouped(report.run->tokens),
                        grouped(report.run->chunks), grouped(report.run->optimizer_steps));
@@ -225,6 +221,16 @@ std::string cost_report_markdown(const CostReport& report) {
         "and none reaches it.\n",
         report.device->flops(report.dtype) / 1e12, report.device->bytes_per_s / 1e12, report.device->source);
   }
+  return out;
+}
+
+std::string cost_report_markdown(const CostReport& report) {
+  std::string out = fmt::format(
+      "# Predicted cost of {}\n\nModel {}: {} layers, hidden {}, {:.4g} G weights. {}\n\n## Per new token\n\n",
+      escaped(report.config), escaped(report.shape.name), report.shape.layers, report.shape.hidden,
+      report.shape.parameters() / 1e9, kCountingConvention);
+  append_phases(report.per_token, "", report, out);
+  out += whole_run_markdown(report);
   if (!report.variants.empty()) {
     out += "\n## Ways to compute it\n\n| variant | GFLOP per new token |\n| --- | ---: |\n";
     for (const CostVariant& variant : report.variants)

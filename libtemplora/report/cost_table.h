@@ -27,6 +27,8 @@ struct CostReport {
 };
 
 std::string cost_report_markdown(const CostReport& report);
+/// Of it the run as a whole, where it is known, and memory.
+std::string whole_run_markdown(const CostReport& report);
 Json to_json(const CostReport& report);
 
 }  // namespace templora

@@ -143,6 +143,14 @@ bool is_run_locked(const fs::path& run) {
 
 RunFolder::RunFolder(fs::path path) : path_(std::move(path)) {}
 
+void RunFolder::require_new(const fs::path& path) {
+  if (fs::exists(path) && !fs::is_directory(path))
+    throw Error(Exit::usage, fmt::format("{}: got a file, wanted a new folder; choose another", path.string()));
+  if (fs::exists(path) && !holds_no_run(path))
+    throw Error(Exit::usage, fmt::format("{}: the folder is not empty, wanted a new one; resume the run in it or "
+                                         "choose another folder", path.string()));
+}
+
 RunFolder RunFolder::create(const fs::path& path, const Json& run_record) {
   identity_of(run_record, "run.json", Exit::usage);
   Json record = run_record;
@@ -150,18 +158,11 @@ RunFolder RunFolder::create(const fs::path& path, const Json& run_record) {
   if (const auto config = record.find("config"); config != record.end())
     record["effective_hash"] = hash_hex(config->dump());
   const std::string text = dump_json_pretty(record, "run.json");
-  const auto require_empty = [&] {
-    if (fs::exists(path) && !fs::is_directory(path))
-      throw Error(Exit::usage, fmt::format("{}: got a file, wanted a new folder; choose another", path.string()));
-    if (fs::exists(path) && !holds_no_run(path))
-      throw Error(Exit::usage, fmt::format("{}: the folder is not empty, wanted a new one; resume the run in it or "
-                                           "choose another folder", path.string()));
-  };
-  require_empty();
+  require_new(path);
   create_folder(path);
   RunFolder folder(path);
   folder.lock_ = std::make_shared<Lock>(path);
-  require_empty();  // again, now that no other process can be starting here
+  require_new(path);  // again, now that no other process can be starting here
   remove_leftovers(path, "run.json.tmp-*");
   write_file_atomically(path / "run.json", text);
   create_folder(path / "nll");

@@ -35,6 +35,9 @@ class RunFolder {
   /// refused, whatever is in it. Throws Error(usage) / Error(resources).
   static RunFolder create(const fs::path& path, const Json& run_record);
 
+  /// Throws Error(usage) where a new run could not have this folder.
+  static void require_new(const fs::path& path);
+
   /// A run to go on with: run.json's `identity` (config hash, threads, CPU capability, torch version, weight
   /// hash, text hashes) must equal `run_record`'s, else Error(usage) that names each difference; its config hash may
   /// be `other_config_hash` too (LoadedConfig::hash_of_0_1). Files are cut
