@@ -233,11 +233,11 @@ struct Override {
   std::string value;
 };
 
-/// Reads a config file, applies overrides, then fidelity's defaults, checks types, ranges and the rules
-/// between fields, and makes paths absolute (relative ones are relative to the file's folder; those from
-/// overrides too). model.path, model.tokenizer and lora.init_from may also name a repository in the local
-/// Hugging Face cache (config/model_folder.h). Throws Error(usage) naming file and key; an unknown key names the
-/// nearest known one.
+/// Reads a config file with what it extends (config/config_file.h), applies overrides, then fidelity's defaults, checks
+/// types, ranges and the rules between fields, and makes paths absolute (relative ones are relative to the file's
+/// folder; those from overrides too). model.path, model.tokenizer and lora.init_from may also name a repository in the
+/// local Hugging Face cache (config/model_folder.h). Throws Error(usage) with a line for each mistake, naming file and
+/// key; an unknown key names the nearest known one.
 LoadedConfig load_config(const std::string& path, const std::vector<Override>& overrides);
 
 /// The same from text, for tests and embedded defaults; `base_folder` is what relative paths are relative to.

@@ -36,7 +36,7 @@ Machine set_up_machine(const ModelConfig& model, const RunConfig& run);
 Json identity_of(const Machine& machine);
 
 /// Throws Error(usage) where a window, cache or training sequence of the config is longer than the model's
-/// positions and model.allow_beyond_positions is off.
+/// positions and model.allow_beyond_positions is off; all of them are named, with values that fit.
 void check_windows(const Config& config, const LlamaConfig& model);
 
 /// Ends a run that was asked to stop and has saved its state. Throws Error(interrupted), which says how to go on.

@@ -33,8 +33,8 @@ struct ComputedKey {
 struct SweepDefinition {
   std::string name;
   fs::path file;
-  Json source;              ///< the whole file
-  Json base;                ///< the base config as it is written
+  Json source;              ///< the whole file, without "$schema"
+  Json base;                ///< the base config as it is written, with what it extends
   std::string base_where;   ///< its file, for messages
   fs::path base_folder;     ///< what relative paths of the config, and of swept keys, are relative to
   std::vector<Dimension> dimensions;  ///< axes, zip, seeds; the last varies fastest
