@@ -1,6 +1,7 @@
 """The recipes of docs/reports.md do what they say on the CSV of a sweep: those for Python's csv module always, those
 for pandas and R where they are installed."""
 
+import array
 import csv
 import os
 import pathlib
@@ -11,7 +12,7 @@ import sys
 import tempfile
 import unittest
 
-from made_runs import make_grid
+from made_runs import make_grid, make_run
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TEMPLORA = pathlib.Path(os.environ["TEMPLORA_BUILD"]) / "templora"
@@ -71,6 +72,22 @@ class Recipes(unittest.TestCase):
         blocks = [block for block in recipes("python") if "pandas" not in block]
         self.assertTrue(blocks)
         self.check_cells(self.run_recipe([sys.executable, "-c"], blocks[0]))
+
+    def test_recipe_for_the_words_that_gained(self):
+        run = pathlib.Path(self.folder.name) / "words"
+        make_run(run, books=1)
+        ids = array.array("i", [t % 7 for t in range(1, 2400)])
+        (run / "nll/0-tokens.i32").write_bytes(ids.tobytes())
+        done = subprocess.run([TEMPLORA, "report", run, "--format", "tokens", "--out", run.parent / "tokens.csv"],
+                              check=True, capture_output=True, text=True)
+        self.assertIn("stand without their text", done.stdout + done.stderr)  # the model is not there
+        with open(run.parent / "tokens.csv", newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        self.assertEqual([int(row["token"]) for row in rows], list(ids))
+        self.assertEqual([int(row["position"]) for row in rows], list(range(1, 2400)))
+        gains = sum(float(row["base_nll"]) - float(row["lora_nll"]) for row in rows)
+        blocks = [block for block in recipes("python") if "tokens.csv" in block]
+        self.assertIn(f"{gains:.1f} nats in 2399 places", self.run_recipe([sys.executable, "-c"], blocks[0]))
 
     def test_recipe_for_pandas(self):
         pythons = [python for python in (sys.executable, shutil.which("python3")) if python]
