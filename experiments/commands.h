@@ -20,6 +20,8 @@ void add_compare_command(CommandLine& line);
 void add_verify_command(CommandLine& line);
 void add_sweep_command(CommandLine& line);
 void add_status_command(CommandLine& line);
+void add_list_command(CommandLine& line);
+void add_watch_command(CommandLine& line);
 void add_report_command(CommandLine& line);
 void add_pool_command(CommandLine& line);
 void add_tokenize_command(CommandLine& line);

@@ -21,6 +21,7 @@
 #include "text/stop_strings.h"
 #include "text/text_stream.h"
 #include "run_loop.h"
+#include "run_place.h"
 #include "run_record.h"
 
 namespace templora {
@@ -161,7 +162,9 @@ GenerationStart read_start(const Config& config, const Tokenizer& tokenizer, con
   return {snapshot.text, snapshot.written()};
 }
 
-void run_generation(const LoadedConfig& loaded, const std::filesystem::path& path, bool resume) {
+void run_generation(const LoadedConfig& loaded, const RunPlace& place) {
+  const fs::path& path = place.folder;
+  const bool resume = place.resume;
   const Config& config = loaded.config;
   check_cost(config);
   const Machine machine = set_up_machine(config.model, config.run);
@@ -176,7 +179,8 @@ void run_generation(const LoadedConfig& loaded, const std::filesystem::path& pat
   }
   const std::vector<std::int64_t> prompt = snapshot ? snapshot->text : read_prompt(config, tokenizer, model->config());
   const std::string hash = weights_hash(*model);
-  const Json record = run_record(loaded, machine, hash, tokenizer, prompt);
+  Json record = run_record(loaded, machine, hash, tokenizer, prompt);
+  describe(place, config.generate.tokens - (snapshot ? snapshot->written() : 0), record);
 
   // A branch's prompt was learnt when it was written.
   Config own = config;

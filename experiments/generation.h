@@ -10,10 +10,12 @@
 
 namespace templora {
 
+struct RunPlace;
+
 /// Writes a text with an adapter that learns what it wrote; the text goes to standard output as it is made. Run folder:
 /// run.json, chunks.jsonl (GenerationRecord), text.txt, table.md, summary.json; snapshots/ where asked for. Throws
 /// Error.
-void run_generation(const LoadedConfig& loaded, const std::filesystem::path& folder, bool resume);
+void run_generation(const LoadedConfig& loaded, const RunPlace& place);
 
 /// What a generation goes on from.
 struct GenerationStart {

@@ -21,6 +21,7 @@
 #include "run/run_folder.h"
 #include "run/token_ids.h"
 #include "run_loop.h"
+#include "run_place.h"
 #include "run_record.h"
 
 namespace templora {
@@ -164,7 +165,9 @@ class BookStreams {
 
 }  // namespace
 
-void run_perplexity(const LoadedConfig& loaded, const std::filesystem::path& path, bool resume) {
+void run_perplexity(const LoadedConfig& loaded, const RunPlace& place) {
+  const fs::path& path = place.folder;
+  const bool resume = place.resume;
   const Config& config = loaded.config;
   check_cost(config);
   const Machine machine = set_up_machine(config.model, config.run);
@@ -181,7 +184,10 @@ void run_perplexity(const LoadedConfig& loaded, const std::filesystem::path& pat
   for (std::size_t i = 0; i < books.size(); ++i)
     run_segments(config, books, control_books, std::int64_t(i));  // all have segments
   const std::string hash = weights_hash(*model);
-  const Json record = run_record(loaded, machine, hash, tokenizer, text_hashes(books), text_hashes(control_books));
+  Json record = run_record(loaded, machine, hash, tokenizer, text_hashes(books), text_hashes(control_books));
+  std::int64_t total = 0;
+  for (const Book& book : books) total += std::int64_t(book.tokens.size());
+  describe(place, total, record);
   // An adapter that cannot be made (a layer the model has not, a damaged init_from) is found before a folder is.
   if (config.score.adapter && !resume) TempLora(*model, config, books.front(), 0);
   RunFolder folder = open_run_folder(path, record, loaded, resume);

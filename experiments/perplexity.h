@@ -11,12 +11,14 @@
 
 namespace templora {
 
+struct RunPlace;
+
 /// The main job: books stream through the model chunk by chunk, each scored with and without a temporary
-/// adapter that is trained as it goes; ends with the paper's PG-19 table in `folder` (docs/formats.md).
-/// With `resume`, goes on where a stopped run of the same config left off; on the CPU the result is
+/// adapter that is trained as it goes; ends with the paper's PG-19 table in the place's folder (docs/formats.md).
+/// Where the place says so, goes on where a stopped run of the same config left off; on the CPU the result is
 /// bit-identical to an uninterrupted run.
 /// Throws Error: usage, bad_input, resources, numerics; interrupted once a signal came and the state is saved.
-void run_perplexity(const LoadedConfig& config, const std::filesystem::path& folder, bool resume);
+void run_perplexity(const LoadedConfig& config, const RunPlace& place);
 
 /// The books of a run, tokenised. Throws Error(bad_input) also where a token is beyond the model's vocabulary.
 std::vector<Book> read_run_books(const Config& config, const std::vector<std::filesystem::path>& paths,

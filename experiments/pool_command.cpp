@@ -11,7 +11,7 @@
 #include "report/perplexity_table.h"
 #include "report/pool.h"
 #include "run/run_data.h"
-#include "run_arguments.h"
+#include "browse/run_sources.h"
 
 namespace templora {
 namespace {

@@ -25,6 +25,7 @@
 #include "run/run_folder.h"
 #include "run/run_state.h"
 #include "run_loop.h"
+#include "run_place.h"
 #include "run_record.h"
 #include "train/pretrainer.h"
 
@@ -154,7 +155,7 @@ std::int64_t step_count(const PretrainConfig& p, const TokenCorpus& training) {
 // One training: what the loop below works on.
 class Training {
  public:
-  Training(const LoadedConfig& loaded, const fs::path& path, bool resume)
+  Training(const LoadedConfig& loaded, const RunPlace& place)
       : config_(loaded.config),
         p_(config_.pretrain),
         machine_(set_up_machine(config_.model, config_.run)),
@@ -166,7 +167,7 @@ class Training {
         progress_(steps_ * step_tokens()),
         trainer_owner_(new_pretrainer(config_, tokenizer_.size(), machine_)),
         trainer_(*trainer_owner_),
-        folder_(open_folder(loaded, path, resume)) {
+        folder_(open_folder(loaded, place)) {
     if (folder_.finished()) reopen_if_longer();
     if (folder_.finished()) return;
     if (folder_.saved_state()) restore(*folder_.saved_state(), folder_.saved_tensors());
@@ -195,9 +196,10 @@ class Training {
  private:
   std::int64_t step_tokens() const { return templora::step_tokens(p_); }
 
-  RunFolder open_folder(const LoadedConfig& loaded, const fs::path& path, bool resume) const {
-    const Json record = run_record(loaded, machine_, tokenizer_, corpora_, steps_);
-    return open_run_folder(path, record, loaded, resume);
+  RunFolder open_folder(const LoadedConfig& loaded, const RunPlace& place) const {
+    Json record = run_record(loaded, machine_, tokenizer_, corpora_, steps_);
+    describe(place, steps_ * step_tokens(), record);
+    return open_run_folder(place.folder, record, loaded, place.resume);
   }
 
   // A finished training goes on where it is asked for more steps than it had.
@@ -350,9 +352,9 @@ PretrainLength pretrain_length(const Config& config, const Tokenizer& tokenizer)
           steps * step_tokens(config.pretrain)};
 }
 
-void run_pretrain(const LoadedConfig& config, const std::filesystem::path& folder, bool resume) {
+void run_pretrain(const LoadedConfig& config, const RunPlace& place) {
   check_cost(config.config);
-  Training(config, folder, resume).run();
+  Training(config, place).run();
 }
 
 }  // namespace templora

@@ -11,13 +11,15 @@
 
 namespace templora {
 
+struct RunPlace;
+
 /// Trains a small Llama from nothing on data.books (plain causal language modelling on packed sequences)
-/// and writes it as a Hugging Face folder, `folder`/model, at every saved state and at the end. Records:
-/// steps.jsonl, validation.jsonl (docs/pretrain.md). With `resume`, goes on where a stopped run of the same
+/// and writes it as a Hugging Face folder, the place's folder/model, at every saved state and at the end. Records:
+/// steps.jsonl, validation.jsonl (docs/pretrain.md). Where the place says so, goes on where a stopped run of the same
 /// config left off; on the CPU the result is bit-identical to an uninterrupted run. A finished run goes on too
 /// where the config asks for more steps than it had; else its table is printed.
 /// Throws Error: usage, bad_input, resources, numerics; interrupted once a signal came and the state is saved.
-void run_pretrain(const LoadedConfig& config, const std::filesystem::path& folder, bool resume);
+void run_pretrain(const LoadedConfig& config, const RunPlace& place);
 
 /// Random weights and an optimizer as section pretrain has them.
 std::unique_ptr<Pretrainer> new_pretrainer(const Config& config, std::int64_t vocab, const Machine& machine);

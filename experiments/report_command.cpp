@@ -2,10 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <chrono>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "browse/run_sources.h"
+#include "browse/site.h"
 #include "commands.h"
 #include "core/error.h"
 #include "core/file.h"
@@ -13,6 +18,7 @@
 #include "core/log.h"
 #include "pdf_figures.h"
 #include "experiment/machine.h"
+#include "core/stop.h"
 #include "report/page.h"
 #include "report/report.h"
 #include "report/report_formats.h"
@@ -22,6 +28,7 @@
 #include "text/text_stream.h"
 #include "text/tokenizer.h"
 #include "verify/verify.h"
+#include "run/run_folder.h"
 
 namespace templora {
 namespace {
@@ -30,7 +37,7 @@ struct ReportArguments {
   std::vector<std::string> folders;
   std::string format = "md", out;
   std::vector<std::int64_t> edges;
-  bool json = false, unfinished = false;
+  bool json = false, unfinished = false, follow = false;
   ReportOptions options;
 };
 
@@ -87,6 +94,39 @@ std::string text_of(const std::string& format, const Report& report) {
   return report_page(report);
 }
 
+/// The report as the runs are now.
+Report report_now(const ReportArguments& arguments) {
+  std::vector<std::string> remarks;
+  const std::vector<RunSource> sources = sources_of(arguments.folders, remarks);
+  Report made = make_report(read_report_runs(sources, arguments.edges, arguments.unfinished), arguments.options);
+  made.remarks.insert(made.remarks.begin(), remarks.begin(), remarks.end());
+  return made;
+}
+
+bool is_running(const Report& report) {
+  return std::any_of(report.runs.begin(), report.runs.end(),
+                     [](const RunSummary& run) { return !run.finished && is_run_locked(run.folder); });
+}
+
+/// Rewrites the page as long as a run goes on. A sweep has a moment between two cells, so one look is not enough.
+void follow(ReportArguments arguments) {
+  constexpr int kEvery_s = 5, kQuietLooks = 2;
+  if (arguments.format != "html" || arguments.out.empty())
+    throw Error(Exit::usage, "--follow: wanted a page to rewrite: --format html --out FILE");
+  install_stop_handlers();
+  arguments.unfinished = true;
+  for (int quiet = 0;;) {
+    const Report made = report_now(arguments);
+    quiet = is_running(made) ? 0 : quiet + 1;
+    const bool last = quiet >= kQuietLooks || stop_requested();
+    write_file_atomically(arguments.out, last ? report_page(made) : refreshed(report_page(made), kEvery_s));
+    if (last) break;
+    for (int tenths = 0; tenths < 10 * kEvery_s && !stop_requested(); ++tenths)
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+  log_line(fmt::format("written: {}", arguments.out));
+}
+
 void report(const ReportArguments& arguments) {
   const bool folder = arguments.format == "tensorboard" || arguments.format == "svg" || arguments.format == "pdf";
   if (folder && arguments.out.empty())
@@ -94,10 +134,8 @@ void report(const ReportArguments& arguments) {
   for (std::size_t i = 0; i < arguments.edges.size(); ++i)
     if (arguments.edges[0] != 0 || (i > 0 && arguments.edges[i] <= arguments.edges[i - 1]))
       throw Error(Exit::usage, "--edges: wanted token positions that begin with 0 and grow, such as 0,100000,500000");
-  std::vector<std::string> remarks;
-  const std::vector<RunSource> sources = sources_of(arguments.folders, remarks);
-  Report made = make_report(read_report_runs(sources, arguments.edges, arguments.unfinished), arguments.options);
-  made.remarks.insert(made.remarks.begin(), remarks.begin(), remarks.end());
+  if (arguments.follow) return follow(arguments);
+  const Report made = report_now(arguments);
 
   Json answer = report_json(made);
   if (folder) {
@@ -136,6 +174,8 @@ void add_report_command(CommandLine& line) {
   command.option("--edges", arguments->edges, "segment edges in tokens for all runs; default: the first run's")
       .separated_by(',');
   command.flag("--unfinished", arguments->unfinished, "count what unfinished runs have so far");
+  command.flag("--follow", arguments->follow,
+               "rewrite the page (--format html --out FILE) until no run is under way, with what they have so far");
   command.flag("--json", arguments->json, "print the tables as JSON, with --out also what was written");
   command.examples({"templora report runs/delta_window --format html --out delta_window.html",
                     "templora report runs/a runs/b --format csv > runs.csv"});

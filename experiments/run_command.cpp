@@ -3,12 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <ctime>
 #include <filesystem>
 #include <memory>
 #include <string>
-#include <system_error>
-#include <utility>
 #include <vector>
 
 #include "commands.h"
@@ -24,6 +21,9 @@
 #include "model/llama_config.h"
 #include "perplexity.h"
 #include "pretrain.h"
+#include "program_end.h"
+#include "run/run_failure.h"
+#include "run_place.h"
 #include "config/config.h"
 #include "config/config_inputs.h"
 #include "config/model_folder.h"
@@ -44,66 +44,8 @@ struct RunArguments {
   bool dry_run = false;
   std::string device;  // of a dry run
   bool json = false;   // of a dry run
+  RunLabels labels;
 };
-
-// Makes a folder whose name no other run has, for a run that may still fail before it writes there: then it
-// goes again, with those above it that were made for it.
-class ReservedFolder {
- public:
-  ReservedFolder(const fs::path& parent, const std::string& time, const std::string& hash) {
-    for (fs::path missing = parent; !missing.empty() && !fs::exists(missing); missing = missing.parent_path())
-      made_.push_back(missing);
-    make_folder(parent);
-    for (int number = 1; number < 100; ++number) {  // ".02" sorts behind "-", so that the newest has the greatest name
-      path_ = parent / fmt::format("{}{}-{}", time, number == 1 ? "" : fmt::format(".{:02}", number), hash);
-      std::error_code failure;
-      if (fs::create_directory(path_, failure)) return;  // false where it is there, as mkdir(2) says it
-      if (failure)
-        throw Error(Exit::resources,
-                    fmt::format("{}: cannot be created: {}", printable(path_.string(), 1000), failure.message()));
-    }
-    throw Error(
-        Exit::resources,
-        fmt::format("{}: a hundred runs of this config began in this second, wanted fewer; name a folder with --out",
-                    printable(parent.string(), 1000)));
-  }
-  ~ReservedFolder() {
-    std::error_code not_empty;  // only empty folders go
-    fs::remove(path_, not_empty);
-    for (const fs::path& folder : made_) fs::remove(folder, not_empty);
-  }
-  ReservedFolder(const ReservedFolder&) = delete;
-  ReservedFolder& operator=(const ReservedFolder&) = delete;
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-  std::vector<fs::path> made_;
-};
-
-// runs/<config name>, whose folders are <time>-<hash>.
-fs::path default_parent(const RunArguments& arguments) { return fs::path("runs") / fs::path(arguments.config).stem(); }
-
-std::string time_now() {
-  const std::time_t now = std::time(nullptr);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y%m%d-%H%M%S", std::localtime(&now));
-  return text;
-}
-
-// The newest run of a config; one that was killed before it wrote its record only where there is no other.
-fs::path newest_folder(const fs::path& parent, const LoadedConfig& config) {
-  std::vector<std::pair<bool, fs::path>> candidates;
-  std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(parent, ignored))
-    if (const std::string name = entry.path().filename().string();
-        name.ends_with("-" + config.hash) || name.ends_with("-" + config.hash_of_0_1))
-      candidates.emplace_back(fs::exists(entry.path() / "run.json", ignored), entry.path());
-  if (candidates.empty())
-    throw Error(Exit::usage,
-                fmt::format("--resume: no run of this config in {}; name its folder with --out", parent.string()));
-  return std::max_element(candidates.begin(), candidates.end())->second;
-}
 
 // A run that goes on where run.threads is 0 takes the number that it began with, whatever the process may use today.
 std::int64_t recorded_threads(const fs::path& folder) {
@@ -116,22 +58,30 @@ std::int64_t recorded_threads(const fs::path& folder) {
   return number >= 1 && number <= kMostThreads ? number : 0;
 }
 
-void run_in(const fs::path& folder, LoadedConfig config, bool resume) {
-  if (resume && config.config.run.threads == 0) config.config.run.threads = recorded_threads(folder);
+void run_in(const RunPlace& place, LoadedConfig config) {
+  if (place.resume) require_labels(place.folder, place.labels);
+  if (place.resume && config.config.run.threads == 0) config.config.run.threads = recorded_threads(place.folder);
   install_stop_handlers();
-  switch (config.config.experiment) {
-    case ExperimentKind::perplexity:
-      run_perplexity(config, folder, resume);
-      break;
-    case ExperimentKind::pretrain:
-      run_pretrain(config, folder, resume);
-      break;
-    case ExperimentKind::generation:
-      run_generation(config, folder, resume);
-      break;
-    case ExperimentKind::translation:
-      run_translation(config, folder, resume);
-      break;
+  try {
+    switch (config.config.experiment) {
+      case ExperimentKind::perplexity:
+        run_perplexity(config, place);
+        break;
+      case ExperimentKind::pretrain:
+        run_pretrain(config, place);
+        break;
+      case ExperimentKind::generation:
+        run_generation(config, place);
+        break;
+      case ExperimentKind::translation:
+        run_translation(config, place);
+        break;
+    }
+  } catch (...) {
+    const ProgramEnd end = describe_exception();
+    // A command line that does not fit is no failure of the run that is there.
+    if (end.exit != Exit::interrupted && end.exit != Exit::usage) note_failure(place.folder, int(end.exit), end.line);
+    throw;
   }
 }
 
@@ -142,7 +92,10 @@ void run_dry(const LoadedConfig& config, const RunArguments& arguments) {
   DryRun asked;
   asked.config = fs::path(arguments.config).filename().string();
   if (!arguments.out.empty()) asked.folder = fs::path(arguments.out);
-  asked.default_folder = (default_parent(arguments) / fmt::format("<time>-{}", config.hash)).string();
+  asked.default_folder =
+      (default_parent(arguments.config) /
+       fmt::format("<time>-{}-{}", folder_words(config, arguments.config, arguments.labels), config.hash))
+          .string();
   asked.device = arguments.device;
   asked.json = arguments.json;
   dry_run(config, asked);
@@ -153,11 +106,14 @@ void run(const LoadedConfig& config, const RunArguments& arguments) {
   if (!arguments.device.empty() || arguments.json)
     throw Error(Exit::usage, fmt::format("{}: is for --dry-run only; templora run uses what model.device names",
                                          arguments.json ? "--json" : "--device"));
+  check_labels(arguments.labels);
   if (!arguments.resume) require_inputs(config);
-  if (!arguments.out.empty()) return run_in(arguments.out, config, arguments.resume);
-  if (arguments.resume) return run_in(newest_folder(default_parent(arguments), config), config, true);
-  const ReservedFolder folder(default_parent(arguments), time_now(), config.hash);
-  run_in(folder.path(), config, false);
+  if (!arguments.out.empty()) return run_in({arguments.out, arguments.resume, arguments.labels}, config);
+  const fs::path parent = default_parent(arguments.config);
+  if (arguments.resume)
+    return run_in({newest_folder(parent, config, arguments.labels), true, arguments.labels}, config);
+  const ReservedFolder folder(parent, folder_words(config, arguments.config, arguments.labels), config.hash);
+  run_in({folder.path(), false, arguments.labels}, config);
 }
 
 void add_shared_options(Command& command, RunArguments& arguments, const std::string& set_help,
@@ -165,6 +121,8 @@ void add_shared_options(Command& command, RunArguments& arguments, const std::st
   command.option("--set", arguments.sets, set_help).value_name("KEY=VALUE").repeatable();
   command.option("--out", arguments.out, out_help);
   command.flag("--resume", arguments.resume, "go on with a stopped run");
+  command.option("--name", arguments.labels.name, "what to call the run: in its record, its folder and templora list");
+  command.option("--tag", arguments.labels.tags, "a word to find the run by; may be used again").repeatable();
 }
 
 struct GenerateArguments {
@@ -199,7 +157,7 @@ void add_run_command(CommandLine& line) {
   Command command = line.command("run", "run the experiment of a config file");
   command.option("config", arguments->config, "JSON config file").required();
   add_shared_options(command, *arguments, "key=value: overrides one key; the value is JSON, else text",
-                     "run folder; default runs/<config name>/<time>-<hash>");
+                     "run folder; default runs/<config name>/<time>-<words>-<hash>");
   command.flag("--dry-run", arguments->dry_run, "say what would be read, computed and written, and how long");
   command.option("--device", arguments->device, "with --dry-run: instead of a measurement here, the " +
                                                     device_option_help());
@@ -221,7 +179,7 @@ void add_generate_command(CommandLine& line) {
                  "snapshot folder of another generation to branch off from");
   command.option("--tokens", generation->tokens, "tokens to write; default: generate.tokens").between(1);
   add_shared_options(command, *arguments, "key=value: sets any config key",
-                     "run folder; default runs/generate/<time>-<hash>");
+                     "run folder; default runs/generate/<time>-<words>-<hash>");
   command.examples(
       {"templora generate --model models/small-6m --prompt \"It was late in the autumn when\" --tokens 1000",
        "templora generate --model models/small-6m --prompt-file start.txt --set generate.temperature=0.8"});

@@ -50,6 +50,7 @@ void stream_documents(Documents& documents, std::int64_t count, RunFolder& folde
   std::int64_t total = 0;
   for (std::int64_t i = 0; i < count; ++i) total += documents.tokens(i);
   Progress progress(total);
+  RunningTotals running(folder.path());
   const std::optional<Json> saved = folder.saved_state();
   const std::int64_t first = saved ? saved->at("book_index").template get<std::int64_t>() : 0;
   std::int64_t before = 0;
@@ -62,7 +63,6 @@ void stream_documents(Documents& documents, std::int64_t count, RunFolder& folde
     else
       folder.append_book(documents.record(index));
     documents.begun(stream, index);
-    RunningTotals running;
     while (stream.next_chunk() < stream.chunk_count()) {
       if (const std::optional<ChunkRecord> chunk = documents.step(stream, index)) {
         running.add(*chunk);

@@ -12,11 +12,11 @@
 #include "core/log.h"
 #include "lora/lora_adapter.h"
 #include "lora/peft_folder.h"
-#include "metrics/derived.h"
 #include "model/load.h"
 #include "report/cost_table.h"
-#include "report/markdown.h"
+#include "report/run_summary.h"
 #include "config/model_folder.h"
+#include "run/json_lines.h"
 
 namespace templora {
 
@@ -91,13 +91,20 @@ Json unchanged_weights(LlamaImpl& model, const std::string& hash_before) {
   return Json{{"weights_hash_before", hash_before}, {"weights_hash_after", hash_after}};
 }
 
+RunningTotals::RunningTotals(const fs::path& run) {
+  for_each_record(run / "chunks.jsonl", [&](const Json& chunk) {
+    so_far_.add(chunk.value("scored_tokens", std::int64_t{0}), number_at(chunk, "/base_nll"),
+                number_at(chunk, "/lora_nll"));
+  });
+}
+
 void RunningTotals::add(const ChunkRecord& record) {
-  tokens_ += double(record.scored_tokens);
-  base_ += record.base_nll.value_or(0) * double(record.scored_tokens);
-  lora_ += record.lora_nll.value_or(0) * double(record.scored_tokens);
-  text_.clear();
-  if (record.base_nll) text_ += " base " + cell(perplexity_of(base_ / tokens_), "{:.2f}");
-  if (record.lora_nll) text_ += " lora " + cell(perplexity_of(lora_ / tokens_), "{:.2f}");
+  so_far_.add(record.scored_tokens, record.base_nll, record.lora_nll);
+}
+
+std::string RunningTotals::text() const {
+  const std::string numbers = perplexities_text(so_far_.base(), so_far_.lora());
+  return numbers.empty() ? "" : " PPL so far: " + numbers;
 }
 
 }  // namespace templora

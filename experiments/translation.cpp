@@ -18,6 +18,7 @@
 #include "run/run_data.h"
 #include "run/run_folder.h"
 #include "run_loop.h"
+#include "run_place.h"
 #include "run_record.h"
 
 namespace templora {
@@ -282,7 +283,9 @@ std::vector<BookRecord> translation_texts(const Config& config, const Tokenizer&
   return records;
 }
 
-void run_translation(const LoadedConfig& loaded, const std::filesystem::path& path, bool resume) {
+void run_translation(const LoadedConfig& loaded, const RunPlace& place) {
+  const fs::path& path = place.folder;
+  const bool resume = place.resume;
   const Config& config = loaded.config;
   check_cost(config);
   const Machine machine = set_up_machine(config.model, config.run);
@@ -295,7 +298,10 @@ void run_translation(const LoadedConfig& loaded, const std::filesystem::path& pa
   std::vector<std::string> text_hashes;
   for (const Source& source : sources) text_hashes.push_back(source.record.text_hash);
   check_distinct_texts(paths, text_hashes, "data.novels", resume && fs::exists(path / "run.json"));
-  const Json record = run_record(loaded, machine, hash, tokenizer, text_hashes, {});
+  Json record = run_record(loaded, machine, hash, tokenizer, text_hashes, {});
+  std::int64_t total = 0;
+  for (const Source& source : sources) total += source.record.tokens;
+  describe(place, total, record);
   // What no run can start with is found before a folder is made.
   if (!resume) NovelTranslation(*model, config, tokenizer, prompts, sources.front().novel, 0);
   if (const std::string note = comet_note(config); !note.empty())

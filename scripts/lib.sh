@@ -35,6 +35,7 @@ missing_packages() {
   header_found xxhash.h || echo libxxhash-dev
   header_found pcre2.h || echo libpcre2-dev
   header_found catch2/catch.hpp || header_found catch2/catch_all.hpp || echo catch2
+  header_found httplib.h || echo libcpp-httplib-dev
   [ -e "$root/deps/kjv.txt.gz" ] || [ -e "$build/data/kjv.txt" ] || command -v bible > /dev/null || echo bible-kjv
 }
 
@@ -44,7 +45,8 @@ cmake_new_enough() {
   [ -n "$version" ] && set -- $version && { [ "$1" -gt 3 ] || { [ "$1" -eq 3 ] && [ "$2" -ge 20 ]; }; }
 }
 
-# Debian packages: installed if we may, else named. Without a Bible only the quickstart's text is missing.
+# Debian packages: installed if we may, else named. Without a Bible only the quickstart's text is missing, without
+# cpp-httplib only `templora watch`.
 ensure_packages() {
   local packages
   packages=$(missing_packages | tr '\n' ' ')
@@ -61,11 +63,15 @@ ensure_packages() {
     packages=$(missing_packages | tr '\n' ' ')
     packages=${packages% }
   fi
-  if [ "$packages" = bible-kjv ]; then
-    say "no text for the quickstart: install bible-kjv to have one"
-  elif [ -n "$packages" ]; then
-    die "missing packages: install $packages (Debian: apt-get install $packages), then start again"
-  fi
+  local package needed=
+  for package in $packages; do
+    case $package in
+      bible-kjv) say "no text for the quickstart: install bible-kjv to have one" ;;
+      libcpp-httplib-dev) say "no templora watch: install libcpp-httplib-dev to have it" ;;
+      *) needed=yes ;;
+    esac
+  done
+  [ -z "$needed" ] || die "missing packages: install $packages (Debian: apt-get install $packages), then start again"
 }
 
 # pip of .venv, which is made if it is not there.

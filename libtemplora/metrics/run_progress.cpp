@@ -135,10 +135,12 @@ RunProgress run_progress(const fs::path& folder, const Json& record) {
     progress.problem = failure->line;
   }
   try {
-    if (progress.state == RunState::finished)
+    if (progress.state == RunState::finished) {
+      progress.tokens = progress.total_tokens.value_or(0);
       read_summary(folder, progress);
-    else
+    } else {
       read_records(folder, progress);
+    }
   } catch (const std::exception& error) {  // damaged records, or a number that is none
     if (progress.problem.empty()) progress.problem = error.what();
   }

@@ -6,6 +6,7 @@
 
 #include "core/hash.h"
 #include "metrics/derived.h"
+#include "report/recorded_run.h"
 #include "config/config_fields.h"
 #include "config/model_name.h"
 #include "run/json_lines.h"
@@ -174,7 +175,7 @@ std::vector<RunSummary> read_report_runs(const std::vector<RunSource>& sources, 
   return runs;
 }
 
-RunSummary read_report_run(const RunSource& source, const std::vector<std::int64_t>& edges, bool unfinished_too) {
+RunSummary read_run_record(const RunSource& source) {
   RunSummary run;
   run.name = source.name;
   run.folder = source.folder;
@@ -189,6 +190,11 @@ RunSummary read_report_run(const RunSource& source, const std::vector<std::int64
                 fmt::format("{}: config: missing, wanted the effective config of a run", file.string()));
   read_settings(run);
   run.finished = fs::exists(source.folder / "summary.json");
+  return run;
+}
+
+RunSummary read_report_run(const RunSource& source, const std::vector<std::int64_t>& edges, bool unfinished_too) {
+  RunSummary run = read_run_record(source);
   run.counted = run.finished || unfinished_too;
   if (!run.counted) return run;
   try {

@@ -7,9 +7,9 @@ import re
 import struct
 
 # What may differ between two runs of one program: times, what memory the process took, and names of versions.
-# Keys of JSON objects, and columns of CSV files (seconds_score too):
+# Keys of JSON objects, and columns of CSV files (seconds_score too); total_tokens is not in records of 0.1:
 TIME_KEYS = {"seconds", "phase_seconds", "chunk_seconds", "flops_per_s", "flops_per_s_all", "peak_rss_bytes",
-             "templora_version"}
+             "templora_version", "started", "total_tokens"}
 # Rows of a CSV file with one number a line, by its column "measure":
 TIME_MEASURES = re.compile(r"seconds|(seconds|peak)_.*")
 # Columns of tables in pages; the phases are columns of `templora report`'s cost tables:

@@ -158,6 +158,7 @@ TEST_CASE("templora sweep: stopped by SIGTERM, it saves its cells, ends with 75,
     interrupted += cell.at("state") == "interrupted";
     if (cell.at("state") != "interrupted") continue;
     CHECK(cell.at("progress").at("state") == "interrupted");
+    CHECK(cell.at("progress").at("total_tokens").get<int>() > 0);
   }
   CHECK(world.run({"status", "out"}).says(std::to_string(interrupted) + " interrupted"));
   CHECK(world.sweep({"--workers", "2"}).code == 0);

@@ -20,7 +20,7 @@ struct MadeRun {
   double gain = 0.1;  ///< nats that the adapter is better by
   std::vector<std::int64_t> edges{0, 200, 400};
   std::string config_hash = "0123456789ab";
-  Json notes;
+  Json notes = {};
   bool finished = true;
 };
 
