@@ -17,8 +17,8 @@ enum class Exit {
   interrupted = 75  ///< stopped by a signal, state saved
 };
 
-/// The one exception type. Its message is a line, of a config one for each mistake, that says what is wrong, where, what
-/// was got, what was wanted and what to do next; `exit_code` is how a program that cannot go on ends.
+/// The one exception type. Its message is a line, of a config one for each mistake, that says what is wrong, where,
+/// what was got, what was wanted and what to do next; `exit_code` is how a program that cannot go on ends.
 class Error : public std::runtime_error {
  public:
   Error(Exit exit_code, const std::string& message) : std::runtime_error(message), exit_code_(exit_code) {}

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <string>
 
-// A client that sends exactly what it is given: libraries tidy paths before anybody can see what a server makes of them.
+// A client that sends exactly what it is given: libraries tidy paths before a server sees them.
 namespace templora_test {
 
 /// The whole answer to these bytes; "" where nobody listens there.

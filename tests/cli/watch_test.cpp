@@ -12,7 +12,8 @@ int port_in(const World& world) {
   for (int i = 0; i < 20000; ++i) {
     const std::string log = world.content("log"), mark = "http://127.0.0.1:";
     const std::size_t at = log.find(mark);
-    if (at != std::string::npos && log.find('\n', at) != std::string::npos) return std::stoi(log.substr(at + mark.size()));
+    if (at != std::string::npos && log.find('\n', at) != std::string::npos)
+      return std::stoi(log.substr(at + mark.size()));
     if (log.find("built without a web server") != std::string::npos) return 0;
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
