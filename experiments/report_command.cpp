@@ -24,7 +24,6 @@
 #include "report/report_formats.h"
 #include "report/svg.h"
 #include "report/tensorboard.h"
-#include "run_arguments.h"
 #include "text/text_stream.h"
 #include "text/tokenizer.h"
 #include "verify/verify.h"
