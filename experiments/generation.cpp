@@ -29,10 +29,6 @@ namespace {
 
 std::vector<std::int64_t> read_prompt(const Config& config, const Tokenizer& tokenizer, const LlamaConfig& model) {
   const GenerateConfig& g = config.generate;
-  if (!g.prompt && !fs::exists(*g.prompt_file))
-    throw Error(Exit::bad_input, fmt::format("{}: no such file; write the text to go on with there, or name another "
-                                             "with --set generate.prompt_file=FILE",
-                                             printable(*g.prompt_file, 1000)));
   std::vector<std::int64_t> prompt = tokenizer.encode(g.prompt ? *g.prompt : read_file(*g.prompt_file), false);
   if (tokenizer.adds_bos()) prompt.insert(prompt.begin(), tokenizer.bos_id());
   if (prompt.empty())

@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 
+#include "core/data_manifest.h"
 #include "core/hash.h"
 #include "config/config_fields.h"
 #include "config/config_file.h"
@@ -160,27 +162,38 @@ std::string input_hash(Config config, const InputHashes& hashes, HashForm form) 
 void require_inputs(const LoadedConfig& loaded) {
   Config config = loaded.config;
   drop_unused_paths(config);
-  std::string missing;
-  const auto note = [&](const auto& look) {
+  struct Missing {
+    std::string line, kind;
+    int more = 0;  // of its kind: texts of one key that one command gets
+  };
+  std::vector<Missing> missing;
+  const auto note = [&](const std::string& kind, const auto& look) {
     try {
       look();
     } catch (const Error& error) {
-      missing += fmt::format("{}{}", missing.empty() ? "" : "\n", error.what());
+      const auto alike = std::find_if(missing.begin(), missing.end(), [&](const Missing& m) { return m.kind == kind; });
+      if (kind.empty() || alike == missing.end())
+        missing.push_back({error.what(), kind});
+      else
+        ++alike->more;
     }
   };
   change_paths(
       config,
       [&](const std::string& key, const std::string& path, const FieldInfo& info) {
         const bool model = &path == &config.model.path, optional = *info.recorded == '\0';  // COMET's weights are
-        note([&] {
+        note("", [&] {
           if (model)
             require_model_folder(path, loaded.model_as_written);
           else if (!optional && !fs::exists(path))
-            throw Error(Exit::bad_input, fmt::format("{}: {}: no such file or folder", key, printable(path, 1000)));
+            throw Error(Exit::bad_input,
+                        fmt::format("{}: {}: no such file or folder; name another with --set {}=PATH", key,
+                                    printable(path, 1000), key));
         });
       },
       [&](const std::string& key, const std::string& pattern) {
-        note([&] {
+        const std::string command = how_to_get(pattern);
+        note(command.empty() ? "" : key.substr(0, key.find('[')) + command, [&] {
           try {
             expand_globs({pattern}, ".");
           } catch (const Error& error) {
@@ -188,7 +201,10 @@ void require_inputs(const LoadedConfig& loaded) {
           }
         });
       });
-  if (!missing.empty()) throw Error(Exit::bad_input, missing);
+  std::string lines;
+  for (const Missing& m : missing)
+    lines += (lines.empty() ? "" : "\n") + m.line + (m.more == 0 ? "" : fmt::format(", and {} more like it", m.more));
+  if (!lines.empty()) throw Error(Exit::bad_input, lines);
 }
 
 namespace {

@@ -29,11 +29,13 @@ TEST_CASE("require_inputs: all that is missing is told at once", "[unit]") {
   const std::string here = folder.path().string();
   CHECK(all.message == here + "/nowhere: no such folder; model.path must name a Hugging Face model folder, or a "
                               "repository in the local Hugging Face cache (org/name)\n"
-                              "model.tokenizer: /no/tokenizer.json: no such file or folder\n"
+                              "model.tokenizer: /no/tokenizer.json: no such file or folder; name another with "
+                              "--set model.tokenizer=PATH\n"
                               "data.books: " + here + "/b.txt: no such file\n"
                               "data.books: " + here + "/c/*.txt: no file fits this pattern, wanted at least one\n"
                               "data.books: /no/such/book.txt: no such file\n"
-                              "lora.init_from: " + here + "/adapter: no such file or folder");
+                              "lora.init_from: " + here + "/adapter: no such file or folder; name another with "
+                              "--set lora.init_from=PATH");
 }
 
 TEST_CASE("require_inputs: what the run does not use need not be there", "[unit]") {
