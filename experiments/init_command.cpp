@@ -1,5 +1,6 @@
 // `templora init`: a first config.
 
+#include <ATen/Context.h>
 #include <fmt/format.h>
 
 #include <memory>
@@ -12,6 +13,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/log.h"
+#include "experiment/machine.h"
 
 namespace templora {
 namespace {
@@ -53,8 +55,9 @@ std::vector<std::string> books_of(const InitArguments& arguments) {
   return {kUsualBooks[0]};
 }
 
-// What most of a published model's weights are; Hugging Face writes either name.
+// What most of a published model's weights are, where this machine is quick at it; Hugging Face writes either name.
 Dtype dtype_of(const fs::path& model) {
+  if (!has_bfloat16_kernels(at::Device(at::hasCUDA() ? at::kCUDA : at::kCPU))) return Dtype::float32;
   const fs::path file = model / "config.json";
   const Json config = parse_foreign_json(read_file(file), file.string());
   const std::string name = config.value("dtype", config.value("torch_dtype", Json("bfloat16"))).dump();

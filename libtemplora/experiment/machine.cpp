@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <string_view>
 
 #include "core/cpus.h"
 #include "core/error.h"
@@ -56,6 +57,11 @@ void keep_freed_memory() {
 #endif
 }
 
+bool has_bfloat16_kernels(const at::Device& device) {
+  const std::string_view kernels = cpu::row_kernels().name;
+  return !device.is_cpu() || kernels == "v4" || kernels == "bf16";
+}
+
 Machine set_up_machine(const ModelConfig& model, const RunConfig& run) {
   keep_freed_memory();
   Machine machine;
@@ -72,6 +78,8 @@ Machine set_up_machine(const ModelConfig& model, const RunConfig& run) {
   machine.row_kernels = cpu::row_kernels().name;
   machine.torch_version = TORCH_VERSION;
   machine.device_name = processor_name();
+  if (model.dtype == Dtype::bfloat16 && !has_bfloat16_kernels(machine.device))
+    log_line("bfloat16 is slow on this processor, which has no AVX-512; model.dtype float32 is many times as fast");
   return machine;
 }
 

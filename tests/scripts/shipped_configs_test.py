@@ -18,7 +18,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = pathlib.Path(os.environ.get("TEMPLORA_BUILD", ROOT / "build")) / "templora"
 SETS = {entry["name"]: entry for entry in json.loads((ROOT / "data/manifest.json").read_text())["sets"]}
 COMMAND = re.compile(r"; (\./scripts/[\w-]+(?: ([\w.-]+))?) gets (it|[^\n]*)$")
-NOTE = re.compile(r"templora: (run folder: |\d+ threads?: )")  # no error
+NOTE = re.compile(r"templora: (run folder: |\d+ threads?: |bfloat16 is slow )")  # no error
 CHATML = ["<|im_start|>", "<|im_end|>"]
 # These need nothing but the shipped model and the Bible's text, which the first start of scripts/templora writes.
 RUN_ON_A_CLONE = {"quickstart.json", "bible.json",
