@@ -1,6 +1,5 @@
 // `templora init`: a first config.
 
-#include <ATen/Context.h>
 #include <fmt/format.h>
 
 #include <memory>
@@ -57,7 +56,7 @@ std::vector<std::string> books_of(const InitArguments& arguments) {
 
 // What most of a published model's weights are, where this machine is quick at it; Hugging Face writes either name.
 Dtype dtype_of(const fs::path& model) {
-  if (!has_bfloat16_kernels(at::Device(at::hasCUDA() ? at::kCUDA : at::kCPU))) return Dtype::float32;
+  if (!has_bfloat16_kernels(device_of(ModelConfig().device))) return Dtype::float32;
   const fs::path file = model / "config.json";
   const Json config = parse_foreign_json(read_file(file), file.string());
   const std::string name = config.value("dtype", config.value("torch_dtype", Json("bfloat16"))).dump();

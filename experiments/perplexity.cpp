@@ -194,7 +194,7 @@ void run_perplexity(const LoadedConfig& loaded, const RunPlace& place) {
   if (folder.finished()) return show_finished(folder, "table", "table.md");
   const std::optional<BaseScores> kept_scores = base_scores(loaded, record);
   BookStreams streams(*model, config, books, control_books, kept_scores, folder);
-  stream_documents(streams, std::int64_t(books.size()), folder, config);
+  stream_documents(streams, std::int64_t(books.size()), total, folder, config);
   finish(folder, config, books, hash, *model);
 }
 

@@ -62,7 +62,6 @@ Probe probe_perplexity(LlamaImpl& model, const Config& config, const ModelShape&
     const bool seen = data.chunks.size() > 1 && data.chunks.back().first_token >= full;
     if (spent > kMostSeconds || (seen && spent > kEnoughSeconds)) break;
   }
-  for (ChunkRecord& chunk : data.chunks) chunk.book_index = 0;
   BookRecord read;
   read.tokens = document.tokens_done();
   data.books.push_back(read);

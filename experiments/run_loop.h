@@ -37,8 +37,9 @@ void between_chunks(RunFolder& folder, const Config& config, const Stream& strea
   if (stop) end_stopped(folder.path());
 }
 
-/// Streams the documents of a run in their order, from where the saved state stands. `documents` has
-///   tokens(index) → tokens of a document, for the progress;
+/// Streams the `count` documents of a run, of `total_tokens` in all, in their order, from where the saved state stands.
+/// `documents` has
+///   tokens(index) → tokens of a document;
 ///   open(index) → the stream of a document, as it begins;
 ///   begun(stream, index): once it stands where it goes on; its record is in the folder;
 ///   record(index) → the document's BookRecord;
@@ -46,10 +47,9 @@ void between_chunks(RunFolder& folder, const Config& config, const Stream& strea
 ///     came and the stream is as before;
 ///   ended(index): all chunks of the document are in the folder.
 template <class Documents>
-void stream_documents(Documents& documents, std::int64_t count, RunFolder& folder, const Config& config) {
-  std::int64_t total = 0;
-  for (std::int64_t i = 0; i < count; ++i) total += documents.tokens(i);
-  Progress progress(total);
+void stream_documents(Documents& documents, std::int64_t count, std::int64_t total_tokens, RunFolder& folder,
+                      const Config& config) {
+  Progress progress(total_tokens);
   RunningTotals running(folder.path());
   const std::optional<Json> saved = folder.saved_state();
   const std::int64_t first = saved ? saved->at("book_index").template get<std::int64_t>() : 0;

@@ -311,7 +311,7 @@ void run_translation(const LoadedConfig& loaded, const RunPlace& place) {
   RunFolder folder = open_run_folder(path, record, loaded, resume);
   if (folder.finished()) return show_finished_translation(folder, config, machine.device);
   NovelStreams streams(*model, config, tokenizer, prompts, sources, folder);
-  stream_documents(streams, std::int64_t(sources.size()), folder, config);
+  stream_documents(streams, std::int64_t(sources.size()), total, folder, config);
   finish(folder, config, hash, *model);
 }
 

@@ -167,39 +167,34 @@ void require_inputs(const LoadedConfig& loaded) {
     int more = 0;  // of its kind: texts of one key that one command gets
   };
   std::vector<Missing> missing;
-  const auto note = [&](const std::string& kind, const auto& look) {
-    try {
-      look();
-    } catch (const Error& error) {
-      const auto alike = std::find_if(missing.begin(), missing.end(), [&](const Missing& m) { return m.kind == kind; });
-      if (kind.empty() || alike == missing.end())
-        missing.push_back({error.what(), kind});
-      else
-        ++alike->more;
-    }
+  const auto note = [&](const std::string& line, const std::string& kind = "") {
+    const auto alike = std::find_if(missing.begin(), missing.end(), [&](const Missing& m) { return m.kind == kind; });
+    if (kind.empty() || alike == missing.end())
+      missing.push_back({line, kind});
+    else
+      ++alike->more;
   };
   change_paths(
       config,
       [&](const std::string& key, const std::string& path, const FieldInfo& info) {
         const bool model = &path == &config.model.path, optional = *info.recorded == '\0';  // COMET's weights are
-        note("", [&] {
-          if (model)
-            require_model_folder(path, loaded.model_as_written);
-          else if (!optional && !fs::exists(path))
-            throw Error(Exit::bad_input,
-                        fmt::format("{}: {}: no such file or folder; name another with --set {}=PATH", key,
-                                    printable(path, 1000), key));
-        });
+        if (!model && !optional && !fs::exists(path))
+          note(fmt::format("{}: {}: no such file or folder; name another with --set {}=PATH", key,
+                           printable(path, 1000), key));
+        if (!model) return;
+        try {
+          require_model_folder(path, loaded.model_as_written);
+        } catch (const Error& error) {
+          note(error.what());
+        }
       },
       [&](const std::string& key, const std::string& pattern) {
-        const std::string command = how_to_get(pattern);
-        note(command.empty() ? "" : key.substr(0, key.find('[')) + command, [&] {
-          try {
-            expand_globs({pattern}, ".");
-          } catch (const Error& error) {
-            throw Error(Exit::bad_input, fmt::format("{}: {}", key, error.what()));
-          }
-        });
+        try {
+          expand_globs({pattern}, ".");
+        } catch (const Error& error) {
+          const std::string command = how_to_get(pattern);
+          note(fmt::format("{}: {}", key, error.what()), command.empty() ? "" : key.substr(0, key.find('[')) + command);
+        }
       });
   std::string lines;
   for (const Missing& m : missing)

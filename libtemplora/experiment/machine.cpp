@@ -31,7 +31,9 @@ std::string processor_name() {
   return "unknown";
 }
 
-at::Device parse_device(const std::string& name) {
+}  // namespace
+
+at::Device device_of(const std::string& name) {
   if (name == "auto") return at::Device(at::hasCUDA() ? at::kCUDA : at::kCPU, at::hasCUDA() ? 0 : -1);
   if (name == "cpu") return at::Device(at::kCPU);
   const bool indexed = name.starts_with("cuda:") && name.size() > 5 && name.size() <= 8 &&
@@ -48,8 +50,6 @@ at::Device parse_device(const std::string& name) {
   return at::Device(at::kCUDA, at::DeviceIndex(index));
 }
 
-}  // namespace
-
 void keep_freed_memory() {
 #ifdef __GLIBC__
   mallopt(M_MMAP_THRESHOLD, 32 << 20);  // the largest that glibc takes
@@ -65,7 +65,7 @@ bool has_bfloat16_kernels(const at::Device& device) {
 Machine set_up_machine(const ModelConfig& model, const RunConfig& run) {
   keep_freed_memory();
   Machine machine;
-  machine.device = parse_device(model.device);
+  machine.device = device_of(model.device);
   machine.threads = run.threads;
   if (run.threads == 0) {
     const UsableCpus usable = usable_cpus();

@@ -27,6 +27,9 @@ struct Machine {
 /// back to the kernel in between costs 6 % of a bfloat16 chunk in page faults (2-core Zen 4, 12 layers, hidden 768).
 void keep_freed_memory();
 
+/// The device that model.device names. Throws as set_up_machine() does.
+at::Device device_of(const std::string& name);
+
 /// Whether products of bfloat16 have kernels here: on a CPU they want AVX-512. Without it they take LibTorch's plain
 /// loops: 20 times as long as float32's (the quickstart on a Zen 3 core).
 bool has_bfloat16_kernels(const at::Device& device);

@@ -15,12 +15,6 @@
 namespace templora {
 namespace {
 
-std::optional<double> number_in(const Json& json, const char* pointer) {
-  const Json::json_pointer at(pointer);
-  if (!json.contains(at) || !json.at(at).is_number()) return std::nullopt;
-  return json.at(at).get<double>();
-}
-
 /// Seconds of a line of chunks.jsonl or steps.jsonl.
 double seconds_of(const Json& line) {
   const auto found = line.find("seconds");
@@ -38,13 +32,13 @@ void read_summary(const fs::path& folder, RunProgress& progress) {
   const Json::json_pointer rows("/all");
   if (summary.contains(rows) && summary.at(rows).is_array() && !summary.at(rows).empty()) {
     const Json& all = summary.at(rows).back();
-    progress.base = number_in(all, "/base/corpus");
-    progress.lora = number_in(all, "/lora/corpus");
-  } else if (const auto validation = number_in(summary, "/validation/perplexity")) {
+    progress.base = number_at(all, "/base/corpus");
+    progress.lora = number_at(all, "/lora/corpus");
+  } else if (const auto validation = number_at(summary, "/validation/perplexity")) {
     progress.validation = validation;
   } else {
-    progress.base = number_in(summary, "/all/base/perplexity");
-    progress.lora = number_in(summary, "/all/lora/perplexity");
+    progress.base = number_at(summary, "/all/base/perplexity");
+    progress.lora = number_at(summary, "/all/lora/perplexity");
   }
 }
 
@@ -58,8 +52,8 @@ void read_records(const fs::path& folder, RunProgress& progress) {
     const auto tokens = chunk.at("tokens").get<std::int64_t>();
     progress.tokens += tokens;
     rate.add(seconds += seconds_of(chunk), double(progress.tokens));
-    so_far.add(chunk.value("scored_tokens", tokens), number_in(chunk, "/base_nll"),
-               number_in(chunk, "/lora_nll"));
+    so_far.add(chunk.value("scored_tokens", tokens), number_at(chunk, "/base_nll"),
+               number_at(chunk, "/lora_nll"));
   });
   for_each_record(folder / "steps.jsonl", [&](const Json& step) {
     progress.tokens = step.at("tokens").get<std::int64_t>();
@@ -69,7 +63,7 @@ void read_records(const fs::path& folder, RunProgress& progress) {
   for_each_record(folder / "schedule.jsonl",
                   [&](const Json& length) { progress.total_tokens = length.at("tokens").get<std::int64_t>(); });
   for_each_record(folder / "validation.jsonl",
-                  [&](const Json& validation) { progress.validation = number_in(validation, "/perplexity"); });
+                  [&](const Json& validation) { progress.validation = number_at(validation, "/perplexity"); });
   if (so_far.base()) progress.base = so_far.base();
   if (so_far.lora()) progress.lora = so_far.lora();
   const std::optional<double> speed = rate.per_second();
@@ -123,7 +117,7 @@ std::optional<double> RunProgress::share() const {
 RunProgress run_progress(const fs::path& folder, const Json& record) {
   RunProgress progress;
   std::error_code ignored;
-  if (const auto total = number_in(record, "/total_tokens")) progress.total_tokens = std::int64_t(*total);
+  if (const auto total = number_at(record, "/total_tokens")) progress.total_tokens = std::int64_t(*total);
   // The lock first: a run that ends between the two looks is finished, not interrupted.
   const bool locked = is_run_locked(folder);
   if (fs::exists(folder / "summary.json", ignored)) {

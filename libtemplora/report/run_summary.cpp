@@ -140,12 +140,6 @@ std::string RunSummary::setting(const std::string& key) const {
   return text.size() >= 2 && text.front() == '"' ? Json::parse(text).get<std::string>() : text;
 }
 
-std::optional<double> number_at(const Json& json, const std::string& pointer) {
-  const Json::json_pointer at(pointer);
-  if (!json.contains(at) || !json.at(at).is_number()) return std::nullopt;
-  return json.at(at).get<double>();
-}
-
 std::string RunSummary::model() const { return model_name(setting("model.path")); }
 
 std::vector<RunSummary> read_report_runs(const std::vector<RunSource>& sources, std::vector<std::int64_t> edges,

@@ -58,9 +58,6 @@ struct RunSummary {
   std::string model() const;                    ///< model_name() of its folder
 };
 
-/// The number at a JSON pointer; none where there is another thing or nothing.
-std::optional<double> number_at(const Json& json, const std::string& pointer);
-
 /// Seconds by phase of a line of chunks.jsonl or steps.jsonl; older steps have their whole only, as "step".
 std::map<std::string, double> phase_seconds(const Json& record);
 

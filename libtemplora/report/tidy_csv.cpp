@@ -8,6 +8,7 @@
 
 #include "report/report_formats.h"
 #include "report/run_groups.h"
+#include "run/json_lines.h"
 #include "run/run_data.h"
 #include "run/token_ids.h"
 

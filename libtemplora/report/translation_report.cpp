@@ -7,6 +7,7 @@
 #include "report/paper_value.h"
 #include "report/report.h"
 #include "report/run_groups.h"
+#include "run/json_lines.h"
 
 namespace templora {
 namespace {

@@ -44,4 +44,10 @@ void for_each_record(const fs::path& file, const std::function<void(const Json&)
   });
 }
 
+std::optional<double> number_at(const Json& json, const std::string& pointer) {
+  const Json::json_pointer at(pointer);
+  if (!json.contains(at) || !json.at(at).is_number()) return std::nullopt;
+  return json.at(at).get<double>();
+}
+
 }  // namespace templora

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -23,5 +24,8 @@ void read_jsonl(const fs::path& file, const std::function<void(const Json&, cons
 /// The same of a run that may go on: a last line without an end is passed over, and there may be no such file. Throws
 /// Error(bad_input) naming file and line, also where `use` misses a field.
 void for_each_record(const fs::path& file, const std::function<void(const Json&)>& use);
+
+/// The number at a JSON pointer; none where there is another thing or nothing.
+std::optional<double> number_at(const Json& json, const std::string& pointer);
 
 }  // namespace templora

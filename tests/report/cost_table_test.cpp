@@ -1,9 +1,11 @@
 #include "report/cost_table.h"
 
 #include "catch.h"
+#include "report/text_parts.h"
 #include "run/run_data.h"
 
 using namespace templora;
+using namespace templora_test;
 
 namespace {
 
@@ -12,8 +14,6 @@ Config config_of(const std::vector<Override>& overrides) {
                       overrides)
       .config;
 }
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 /// A run of one book of three chunks, one of which was not learnt.
 RunCost three_chunks(const std::vector<Override>& more = {}) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "catch.h"
+#include "report/text_parts.h"
 #include "made_runs.h"
 #include "report/page.h"
 #include "report/svg.h"
@@ -34,8 +35,6 @@ bool well_formed(const std::string& text) {
   }
   return open.empty();
 }
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 std::string text_of(double value) { return fmt::format("{}", value); }
 

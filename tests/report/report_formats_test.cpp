@@ -6,26 +6,13 @@
 #include <set>
 
 #include "catch.h"
+#include "report/text_parts.h"
 #include "made_runs.h"
 #include "report/page.h"
 #include "run/token_ids.h"
 
 using namespace templora;
 using namespace templora_test;
-
-namespace {
-
-std::vector<std::string> lines_of(const std::string& text) {
-  std::vector<std::string> lines;
-  std::size_t start = 0;
-  for (std::size_t end; (end = text.find('\n', start)) != std::string::npos; start = end + 1)
-    lines.push_back(text.substr(start, end - start));
-  return lines;
-}
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
-}  // namespace
 
 TEST_CASE("report: the tidy CSV has one line for each run, book, segment and measure, swept keys as columns",
           "[unit]") {

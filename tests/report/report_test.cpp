@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "catch.h"
+#include "report/text_parts.h"
 #include "made_runs.h"
 #include "report/markdown.h"
 #include "report/page.h"
@@ -32,16 +33,6 @@ const Cell& cell_of(const ReportTable& table, std::size_t row, const std::string
   FAIL("no column " << name);
   throw Error(Exit::usage, name);
 }
-
-std::vector<std::string> lines_of(const std::string& text) {
-  std::vector<std::string> lines;
-  std::size_t start = 0;
-  for (std::size_t end; (end = text.find('\n', start)) != std::string::npos; start = end + 1)
-    lines.push_back(text.substr(start, end - start));
-  return lines;
-}
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 /// Nine cells of a grid over Δ and L_X; gain grows with Δ.
 std::vector<RunSource> grid(const TempFolder& folder, std::int64_t seeds = 1) {
