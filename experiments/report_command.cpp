@@ -19,6 +19,7 @@
 #include "pdf_figures.h"
 #include "experiment/machine.h"
 #include "core/stop.h"
+#include "report/factors.h"
 #include "report/page.h"
 #include "report/report.h"
 #include "report/report_formats.h"
@@ -36,7 +37,7 @@ struct ReportArguments {
   std::vector<std::string> folders;
   std::string format = "md", out;
   std::vector<std::int64_t> edges;
-  bool json = false, unfinished = false, follow = false;
+  bool json = false, unfinished = false, follow = false, factors = false;
   ReportOptions options;
 };
 
@@ -126,7 +127,21 @@ void follow(ReportArguments arguments) {
   log_line(fmt::format("written: {}", arguments.out));
 }
 
+/// What interacts, in place of a report.
+void report_factors(const ReportArguments& arguments) {
+  std::vector<std::string> remarks;
+  std::vector<fs::path> folders;
+  for (const RunSource& source : sources_of(arguments.folders, remarks)) folders.push_back(source.folder);
+  for (const std::string& remark : remarks) log_line(remark);
+  const FactorTable table = factor_table(folders);
+  const std::string text = arguments.json ? dump_json_pretty(to_json(table), "report") : factors_markdown(table);
+  if (arguments.out.empty()) return print_out(text);
+  write_file_atomically(arguments.out, text);
+  log_line(fmt::format("written: {}", arguments.out));
+}
+
 void report(const ReportArguments& arguments) {
+  if (arguments.factors) return report_factors(arguments);
   const bool folder = arguments.format == "tensorboard" || arguments.format == "svg" || arguments.format == "pdf";
   if (folder && arguments.out.empty())
     throw Error(Exit::usage, fmt::format("--format {}: wanted a folder too: --out DIR", arguments.format));
@@ -175,6 +190,8 @@ void add_report_command(CommandLine& line) {
   command.flag("--unfinished", arguments->unfinished, "count what unfinished runs have so far");
   command.flag("--follow", arguments->follow,
                "rewrite the page (--format html --out FILE) until no run is under way, with what they have so far");
+  command.flag("--factors", arguments->factors,
+               "instead: window, adapter and base model taken apart on the tokens that all runs scored");
   command.flag("--json", arguments->json, "print the tables as JSON, with --out also what was written");
   command.examples({"templora report runs/delta_window --format html --out delta_window.html",
                     "templora report runs/a runs/b --format csv > runs.csv"});

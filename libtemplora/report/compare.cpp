@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "metrics/derived.h"
 #include "report/markdown.h"
@@ -29,22 +28,6 @@ Json identity_of(const RunData& run) {
   return identity;
 }
 
-/// A book's values by token position, NaN where a token was not scored.
-std::vector<float> by_position(const RunData& run, const BookRecord& book, Arm arm) {
-  const auto of_book = run.nll.find(book.book_index);
-  if (of_book == run.nll.end() || !of_book->second.contains(arm)) return {};
-  const std::vector<float>& values = of_book->second.at(arm);
-  std::vector<float> out;
-  std::size_t at = 0;
-  for (const ChunkRecord& chunk : run.chunks) {
-    if (chunk.book_index != book.book_index) continue;
-    out.resize(static_cast<std::size_t>(chunk.first_token + chunk.tokens), std::numeric_limits<float>::quiet_NaN());
-    for (std::int64_t i = 0; i < chunk.scored_tokens && at < values.size(); ++i)
-      out[static_cast<std::size_t>(chunk.first_token + chunk.tokens - chunk.scored_tokens + i)] = values[at++];
-  }
-  return out;
-}
-
 struct Matched {
   const BookRecord *first, *second;
 };
@@ -60,9 +43,10 @@ NllShift shift_of(const std::string& name, const RunData& first, const RunData& 
   double sum = 0;
   std::vector<double> means;
   for (const Matched& book : books) {
-    const std::vector<float> a = by_position(first, *book.first, arm), b = by_position(second, *book.second, arm);
-    const std::vector<float> a0 = gain ? by_position(first, *book.first, Arm::base) : a,
-                             b0 = gain ? by_position(second, *book.second, Arm::base) : b;
+    const std::vector<float> a = nll_by_position(first, *book.first, arm),
+                             b = nll_by_position(second, *book.second, arm);
+    const std::vector<float> a0 = gain ? nll_by_position(first, *book.first, Arm::base) : a,
+                             b0 = gain ? nll_by_position(second, *book.second, Arm::base) : b;
     std::vector<ChunkSum> parts;
     for (const ChunkRecord& chunk : second.chunks) {
       if (chunk.book_index != book.second->book_index) continue;

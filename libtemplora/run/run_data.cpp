@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <limits>
+
 #include <cmath>
 #include <cstring>
 
@@ -108,6 +110,21 @@ RunData read_run(const fs::path& path) {
       if (scored || fs::exists(file)) data.nll[book_index][arm] = read_nll(file, arm, chunks);
     }
   return data;
+}
+
+std::vector<float> nll_by_position(const RunData& run, const BookRecord& book, Arm arm) {
+  const auto of_book = run.nll.find(book.book_index);
+  if (of_book == run.nll.end() || !of_book->second.contains(arm)) return {};
+  const std::vector<float>& values = of_book->second.at(arm);
+  std::vector<float> out;
+  std::size_t at = 0;
+  for (const ChunkRecord& chunk : run.chunks) {
+    if (chunk.book_index != book.book_index) continue;
+    out.resize(static_cast<std::size_t>(chunk.first_token + chunk.tokens), std::numeric_limits<float>::quiet_NaN());
+    for (std::int64_t i = 0; i < chunk.scored_tokens && at < values.size(); ++i)
+      out[static_cast<std::size_t>(chunk.first_token + chunk.tokens - chunk.scored_tokens + i)] = values[at++];
+  }
+  return out;
 }
 
 std::vector<GenerationRecord> read_generation(const fs::path& path) {

@@ -24,6 +24,9 @@ struct RunData {
 /// that was stopped may have to be resumed first.
 RunData read_run(const fs::path& path);
 
+/// A book's NLLs by token position, NaN where a token was not scored; empty where the run has none by this arm.
+std::vector<float> nll_by_position(const RunData& run, const BookRecord& book, Arm arm);
+
 /// A file of raw float32 values, such as nll/0-lora.f32. Throws Error(bad_input) where its size is no multiple of 4.
 std::vector<float> read_floats(const fs::path& path);
 

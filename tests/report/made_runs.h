@@ -54,6 +54,7 @@ inline void make_run(const fs::path& path, const MadeRun& made) {
     book.book = "book_" + std::to_string(b) + ".txt";
     book.book_index = b;
     book.tokens = made.chunks * made.chunk_tokens;
+    book.text_hash = "text " + std::to_string(b);
     folder.append_book(book);
     for (std::int64_t c = 0; c < made.chunks; ++c) {
       ChunkRecord chunk;
