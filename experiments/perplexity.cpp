@@ -76,11 +76,12 @@ ControlSegments run_segments(const Config& config, const std::vector<Book>& book
 
 namespace {
 
-// Where the base model's NLLs are kept between runs. With kept keys they are computed: a state holds the base's keys
-// too.
+// Where the base model's NLLs are kept between runs. With kept keys, or kept hidden states, they are computed: these
+// come with the pass.
 std::optional<BaseScores> base_scores(const LoadedConfig& loaded, const Json& record) {
   const Config& config = loaded.config;
-  if (!config.score.base || !config.score.base_scores || config.cache.policy != CachePolicy::rebuild)
+  if (!config.score.base || !config.score.base_scores || reads_through_cache(config) ||
+      config.neural_cache.entries > 0)
     return std::nullopt;
   return BaseScores(*config.score.base_scores, loaded.effective, record.at("identity"),
                     record.at("processor").get<std::string>());

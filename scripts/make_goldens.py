@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """Makes tests/goldens from transformers, PEFT and torch on small random models.
 
-    python scripts/make_goldens.py [model] [lora] [loop] [official] [decode] [prompts] [translation] [shipped] \
+    python scripts/make_goldens.py [--add] [model] [lora] [loop] [official] [decode] [prompts] [translation] [shipped] \
         [bleu] [paired] [comet] [families]
 
 Needs transformers 4.57, peft and torch (scripts/parity makes such an environment); `families` is made by transformers
 5.24 (scripts/reference_python.py --transformers 5) and only when it is named. All of it runs on one thread in float32
 with eager attention. Layouts of the files: docs of each maker in scripts/reference. `bleu`, `paired` and `comet` are
 made only when they are named: they also need sacrebleu 2.6.0, and unbabel-comet 2.2.7 (docs/comet.md says how to
-install it).
+install it). `--add loop` makes the variants that are not there yet, over the model that is: its training rounds
+differently on another CPU.
 """
 
 import json
@@ -26,7 +27,8 @@ ON_REQUEST = ["bleu", "paired", "comet", "families"]
 
 
 def main() -> int:
-    kinds = sys.argv[1:] or KINDS
+    add = sys.argv[1:2] == ["--add"]
+    kinds = sys.argv[1 + add:] or KINDS
     if any(kind not in KINDS + ON_REQUEST for kind in kinds):
         print(f"make_goldens: got {' '.join(kinds)}, wanted any of {' '.join(KINDS + ON_REQUEST)}", file=sys.stderr)
         return 2
@@ -41,7 +43,8 @@ def main() -> int:
     root = Path(__file__).resolve().parent.parent / "tests" / "goldens"
     for kind in kinds:
         (root / kind).mkdir(parents=True, exist_ok=True)
-        made = import_module(f"reference.{kind}_goldens").make(root / kind, SEED)
+        more = {"add": True} if add else {}
+        made = import_module(f"reference.{kind}_goldens").make(root / kind, SEED, **more)
         index = {"made_by": "scripts/make_goldens.py", "seed": SEED, "torch": torch.__version__.split("+")[0],
                  "transformers": transformers.__version__, "peft": peft.__version__,
                  "attention": "eager", "dtype": "float32", "threads": 1, **made}

@@ -21,6 +21,12 @@ enum class OptimizerKind { adamw, sgd, rms };
 enum class Control { other_book, mixed_books };
 enum class Schedule { cascaded, parallelized };
 enum class CachePolicy { rebuild, refill, every_k, last_n };
+/// Which rows of a window the adapter computes: all, or the chunk's alone, behind keys and values that the base made.
+enum class AdapterRows { all, chunk };
+/// How the learning rate falls along a document.
+enum class RateDecay { none, sqrt, linear };
+/// What of the folder in lora.init_from an adapter starts from: its A and B, or A alone with B = 0.
+enum class InitParts { both, a };
 
 /// The base model: a Hugging Face folder, or the name of a repository in the local cache.
 struct ModelConfig {
@@ -87,6 +93,8 @@ struct LoraConfig {
   std::optional<std::string> init_from;
   bool save_final = false;
   std::int64_t reset_every_tokens = 0;
+  AdapterRows rows = AdapterRows::all;
+  InitParts init_parts = InitParts::both;
 };
 
 struct TrainConfig {
@@ -113,6 +121,9 @@ struct TrainConfig {
   std::int64_t hard_after_chunks = 8;
   bool steps_by_gap = false;
   std::int64_t gap_context_tokens = 64;
+  RateDecay rate_decay = RateDecay::none;
+  double replay_share = 0;
+  bool prefix_gradient = true;
 };
 
 /// A small Llama trained from nothing: its shape, its batches, its optimizer.
@@ -176,6 +187,23 @@ struct CacheConfig {
   std::int64_t prefill_block_tokens = 512;
 };
 
+/// Facts planted in each book, and asked for later (perplexity).
+struct RecallConfig {
+  std::int64_t facts = 0;  // a book; 0: none are planted and nothing is asked
+  std::int64_t plant_from_tokens = 2048;
+  std::int64_t plant_to_tokens = 12288;
+  std::int64_t repeats = 4;
+  std::vector<std::int64_t> ask_after_tokens = {1024, 4096, 16384};
+  std::int64_t answer_tokens = 8;
+};
+
+/// A cache of hidden states that is mixed into the base's probabilities and learns nothing (perplexity).
+struct NeuralCacheConfig {
+  std::int64_t entries = 0;  // last hidden states kept; 0: no such column
+  double theta = 0.3;
+  double learning_rate = 0.05;
+};
+
 /// What a run's cost is compared with; it changes no number of the run.
 struct CostConfig {
   std::int64_t reference_window = 24576;
@@ -206,6 +234,8 @@ struct Config {
   PretrainConfig pretrain;
   GenerateConfig generate;
   CacheConfig cache;
+  RecallConfig recall;
+  NeuralCacheConfig neural_cache;
   CostConfig cost;
   RunConfig run;
   /// Free for the reader: where a config comes from, what the paper printed (`paper_value`, null where

@@ -91,6 +91,12 @@ struct EnumNames<CachePolicy> {
                                      std::pair{std::string_view("last_n"), CachePolicy::last_n}};
 };
 
+template <>
+struct EnumNames<AdapterRows> {
+  static constexpr std::array values{std::pair{std::string_view("all"), AdapterRows::all},
+                                     std::pair{std::string_view("chunk"), AdapterRows::chunk}};
+};
+
 /// The name that a config file uses for an enum value.
 template <class E>
 std::string_view enum_name(E value) {

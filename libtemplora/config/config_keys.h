@@ -5,6 +5,7 @@
 #include "core/cpus.h"
 #include "config/config.h"
 #include "config/field_info.h"
+#include "config/lengths.h"
 
 namespace templora {
 
@@ -140,6 +141,12 @@ void visit_fields(LoraConfig& c, Visitor&& v) {
         .of(kPerplexity)
         .refused_by(kGeneration | kTranslation)
         .hashed_for(kGeneration | kTranslation));
+  v("rows", c.rows,
+    FieldInfo{"rows of a window that the adapter computes: \"all\"; or \"chunk\", the chunk's own, behind keys and "
+              "values that the base made (docs/chunk-rows.md)"}
+        .of(kPerplexity | kGeneration)
+        .refused_by(kTranslation, "a translation has no chunk's rows apart from their context")
+        .late());
   v("save_final", c.save_final,
     FieldInfo{"write each document's last adapter as a PEFT folder, adapters/<book index>"});
 }
@@ -215,6 +222,19 @@ void visit_fields(TrainConfig& c, Visitor&& v) {
     FieldInfo{"steps_by_gap: the short context, less than L_X", "tokens", 1, kMostTokens}
         .of(kPerplexity)
         .where([](const Config& c) { return c.train.steps_by_gap; }));
+  v("prefix_gradient", c.prefix_gradient,
+    FieldInfo{"whether training goes back through the prefix's rows; false: the adapter makes their keys and values "
+              "anew for each step, and they stand as constants (perplexity)"}
+        .of(kPerplexity)
+        .refused_by(kGeneration | kTranslation)
+        .late());
+  v("replay_share", c.replay_share,
+    FieldInfo{"share of a step's labels that come from an earlier chunk, drawn from seed anew for each step "
+              "(perplexity); 0: none",
+              "", 0, 0.9}
+        .of(kPerplexity)
+        .refused_by(kGeneration | kTranslation)
+        .late());
   v("lag_chunks", c.lag_chunks,
     FieldInfo{"0: train on a chunk before the next is scored; 1: one chunk later (the paper's parallelized "
               "deployment)", "chunks", 0, 1}
@@ -341,6 +361,23 @@ void visit_fields(CacheConfig& c, Visitor&& v) {
 }
 
 template <class Visitor>
+void visit_fields(NeuralCacheConfig& c, Visitor&& v) {
+  v("entries", c.entries,
+    FieldInfo{"last hidden states of the base that are kept, each with the token that followed it; 0: none, and "
+              "no such columns",
+              "states", 0, kMostTokens}
+        .late());
+  v("theta", c.theta,
+    FieldInfo{"sharpness: weights go with exp(100 * theta * cosine of two states)", "", 0, 1e3}
+        .where([](const Config& c) { return c.neural_cache.entries > 0; })
+        .late());
+  v("learning_rate", c.learning_rate,
+    FieldInfo{"of the cache's share, which starts at a tenth and follows the NLL token by token", "", 0, 1e3}
+        .where([](const Config& c) { return c.neural_cache.entries > 0; })
+        .late());
+}
+
+template <class Visitor>
 void visit_fields(CostConfig& c, Visitor&& v) {
   v("reference_window", c.reference_window,
     FieldInfo{"window of the plain model that the cost is compared with; 24576 and 32768 are printed too", "tokens", 2,
@@ -390,8 +427,12 @@ void visit_fields(Config& c, Visitor&& v) {
         .of(kPerplexity | kGeneration)
         .refused_by(kTranslation, "a translation keeps no keys and values between chunks")
         .where([](const Config& c) {
-          return c.experiment == ExperimentKind::generation || c.cache.policy != CachePolicy::rebuild;
+          return c.experiment == ExperimentKind::generation || reads_through_cache(c);
         }));
+  v("neural_cache", c.neural_cache,
+    FieldInfo{"a cache of hidden states beside the model, a reference that trains nothing"}
+        .of(kPerplexity)
+        .refused_by(kPretrain | kGeneration | kTranslation));
   v("cost", c.cost, FieldInfo{"what the run's cost is compared with"}.is(Role::presentation));
   v("run", c.run, FieldInfo{"the run itself"});
   v("notes", c.notes, FieldInfo{"anything, kept in the record and never interpreted"}.is(Role::presentation));

@@ -47,11 +47,14 @@ const std::vector<std::string> kWindowKeys = {"window.chunk_tokens", "window.con
 
 template <class Fail>
 void check_cache_rules(const Config& c, Fail&& fail) {
-  if (c.cache.policy != CachePolicy::rebuild && c.lora.reset_every_tokens > 0)
+  if (c.cache.policy != CachePolicy::rebuild && c.lora.rows == AdapterRows::all && c.lora.reset_every_tokens > 0)
     fail("lora.reset_every_tokens",
          "got a reset beside a kept cache, wanted cache.policy \"rebuild\": a fresh adapter shares no keys",
          {"cache.policy"});
-  if (c.cache.measure_staleness && c.cache.policy == CachePolicy::rebuild)
+  if (c.cache.measure_staleness && c.lora.rows == AdapterRows::chunk)
+    fail("cache.measure_staleness", "got true beside lora.rows \"chunk\", whose kept keys are the base's and never old",
+         {"lora.rows"});
+  else if (c.cache.measure_staleness && c.cache.policy == CachePolicy::rebuild)
     fail("cache.measure_staleness",
          "got true beside cache.policy \"rebuild\", where nothing is old; choose another policy",
          {"cache.policy"});
@@ -170,6 +173,45 @@ void check_train_rules(const Config& c, Fail&& fail) {
          {"window.context_tokens", "train.prefix_tokens"});
 }
 
+// What passes of the base and of the adapter are made of. lora.rows "chunk": the chunk's rows stand behind what the
+// base has in sight at that moment, in scoring and training alike.
+template <class Fail>
+void check_row_rules(const Config& c, Fail&& fail) {
+  if (!c.train.prefix_gradient && c.train.label_prefix)
+    fail("train.prefix_gradient",
+         "got false beside train.label_prefix true, which learns the prefix; wanted one of the two",
+         {"train.label_prefix"});
+  if (c.train.replay_share > 0 && c.train.label_prefix)
+    fail("train.replay_share",
+         fmt::format("got {} beside train.label_prefix true, which learns earlier tokens already; wanted one of the "
+                     "two",
+                     c.train.replay_share),
+         {"train.label_prefix"});
+  if (c.neural_cache.entries > 0 && !c.score.base)
+    fail("score.base", "got false beside neural_cache.entries, wanted true: the cache holds states of the base's pass",
+         {"neural_cache.entries"});
+  if (c.lora.rows == AdapterRows::all) return;
+  const auto refuse = [&](const std::string& key, const std::string& got, const char* wanted) {
+    fail(key, fmt::format("got {} beside lora.rows \"chunk\", wanted {}", got, wanted), {"lora.rows"});
+  };
+  if (c.experiment == ExperimentKind::perplexity && !c.score.base)
+    refuse("score.base", "false", "true: the base's pass makes the keys that the adapter's rows stand behind");
+  if (context_tokens(c) != c.train.prefix_tokens)
+    refuse("window.context_tokens",
+           fmt::format("{} and train.prefix_tokens {}", context_tokens(c), c.train.prefix_tokens),
+           "the same, or null: training sees what scoring sees");
+  if (training_lag(c) > 0)
+    refuse(c.train.lag_chunks > 0 ? "train.lag_chunks" : "generate.schedule",
+           c.train.lag_chunks > 0 ? "1" : "\"parallelized\"",
+           c.train.lag_chunks > 0 ? "0: the keys before the last chunk are gone"
+                                  : "\"cascaded\": the keys before the last chunk are gone");
+  if (c.train.label_prefix) refuse("train.label_prefix", "true", "false: the prefix's rows are the base's");
+  if (c.train.steps_by_gap)
+    refuse("train.steps_by_gap", "true", "false: its short window has rows of the adapter only");
+  if (!c.train.prefix_gradient)
+    refuse("train.prefix_gradient", "false", "true, its default: no gradient reaches the base's rows anyway");
+}
+
 }  // namespace
 
 void check_rules(const Config& c, Mistakes& mistakes) {
@@ -211,6 +253,7 @@ void check_rules(const Config& c, Mistakes& mistakes) {
          {"train.warmup_chunks"});
   check_train_rules(c, fail);
   check_cache_rules(c, fail);
+  check_row_rules(c, fail);
   if (c.generate.from_snapshot && prompts(c) > 1)
     fail("generate.from_snapshot", "got a prompt too, wanted one of the two; a snapshot brings its text");
   if (c.generate.prompt && c.generate.prompt_file)

@@ -25,6 +25,10 @@ bool fits_one_window(const Config& config, std::int64_t tokens) {
   return tokens <= context_tokens(config) + config.window.chunk_tokens;
 }
 
+bool reads_through_cache(const Config& config) {
+  return config.cache.policy != CachePolicy::rebuild || config.lora.rows == AdapterRows::chunk;
+}
+
 std::int64_t training_lag(const Config& config) {
   const bool both =
       config.experiment == ExperimentKind::generation && config.generate.schedule == Schedule::parallelized;

@@ -23,4 +23,8 @@ bool fits_one_window(const Config& config, std::int64_t tokens);
 /// train.lag_chunks, and 1 where both go on at once.
 std::int64_t training_lag(const Config& config);
 
+/// Whether a text that is read is seen through kept keys and values (plan/cache_plan.h): cache.policy keeps them, or
+/// the adapter computes a chunk's rows alone, behind the base's keys.
+bool reads_through_cache(const Config& config);
+
 }  // namespace templora

@@ -24,9 +24,41 @@ Work passes(const ModelWork& model, const Config& config, const std::vector<Cach
   return work;
 }
 
+bool adapts_chunk_rows(const Config& config) { return config.lora.rows == AdapterRows::chunk; }
+
+/// A pass of the adapter as it is computed: `rows` of them, behind `held` slots that stand.
+struct AdapterPass {
+  std::int64_t rows, labelled, held;
+};
+
+// Of a window whose prefix is computed with it, or stands before its labelled rows.
+AdapterPass pass_over(const Config& config, const Window& window) {
+  if (!adapts_chunk_rows(config) && config.train.prefix_gradient) return {window.length, window.labelled, 0};
+  return {window.labelled, window.labelled, window.length - window.labelled - 1};
+}
+
+// What makes a standing prefix before each pass over a window; nothing where it stands anyway.
+Work prefix_of(const ModelWork& model, const Config& config, const Window& window) {
+  const std::int64_t held = pass_over(config, window).held;
+  return model.cached(held, 0, AskedRows::none, !adapts_chunk_rows(config), block_of(config));
+}
+
+Work learning_forward(const ModelWork& model, const AdapterPass& pass) {
+  return model.learning_forward(pass.rows, pass.labelled, pass.held);
+}
+Work backward(const ModelWork& model, const AdapterPass& pass) {
+  return model.backward(pass.rows, pass.labelled, pass.held);
+}
+
 // `learns`: the pass is the first step's.
 Work scored(const ModelWork& model, const Config& config, const PricedChunk& chunk, bool adapter, bool learns = false) {
   if (chunk.window.labelled == 0) return {};
+  if (adapter && adapts_chunk_rows(config)) {
+    const AdapterPass pass = pass_over(config, chunk.window);
+    return learns ? learning_forward(model, pass) : model.forward(pass.rows, pass.labelled, true, pass.held);
+  }
+  if (learns && !config.train.prefix_gradient)
+    return prefix_of(model, config, chunk.window) + learning_forward(model, pass_over(config, chunk.window));
   if (chunk.kept)
     return passes(model, config, chunk.pass, AskedRows::all, adapter) + model.logits(chunk.window.labelled);
   if (learns) return model.learning_forward(chunk.window.length, chunk.window.labelled);
@@ -43,9 +75,19 @@ Work staleness(const ModelWork& model, const Config& config, const PricedChunk& 
 void add_training(const ModelWork& model, const Config& config, const PricedChunk& chunk, CostPrediction& cost) {
   if (chunk.steps == 0) return;
   const double steps = double(chunk.steps);
-  const Work forward = model.learning_forward(chunk.segment.length, chunk.segment.labelled);
+  // The chunk's own rows stand behind what was in sight when it was scored.
+  const bool stands = adapts_chunk_rows(config);
+  const Window& window = stands ? chunk.window : chunk.segment;
+  const AdapterPass pass = pass_over(config, window);
+  const Work forward = (stands ? Work() : prefix_of(model, config, window)) + learning_forward(model, pass);
   cost.phases["train_forward"] += (steps - (chunk.shared_forward ? 1 : 0)) * forward;
-  cost.phases["train_backward"] += steps * model.backward(chunk.segment.length, chunk.segment.labelled);
+  cost.phases["train_backward"] += steps * backward(model, pass);
+  for (const Window& again : chunk.replayed) {
+    if (again.labelled == 0) continue;
+    const AdapterPass replay = pass_over(config, again);
+    cost.phases["train_forward"] += prefix_of(model, config, again) + learning_forward(model, replay);
+    cost.phases["train_backward"] += backward(model, replay);
+  }
   cost.phases["optimizer"] += steps * model.optimizer(config.train);
   cost.optimizer_steps += chunk.steps;
 }
@@ -56,10 +98,17 @@ void add_reading(const ModelWork& model, const Config& config, const Execution& 
   if (config.score.base) {
     if (chunk.kept) cost.phases["recompute_base"] += passes(model, config, chunk.recompute, AskedRows::none, false);
     cost.phases["score_base"] += double(execution.base_scores) * scored(model, config, chunk, false);
+    if (config.neural_cache.entries > 0)
+      cost.phases["neural_cache"] += model.look_up(chunk.window.labelled, chunk.states_kept);
+  } else if (adapts_chunk_rows(config)) {  // the method alone: keys without scores
+    cost.phases["recompute_base"] += passes(model, config, chunk.recompute, AskedRows::none, false);
+    if (config.cache.policy != CachePolicy::rebuild)
+      cost.phases["recompute_base"] += passes(model, config, chunk.pass, AskedRows::none, false);
   }
   if (!config.score.adapter) return;
-  const Work recompute = chunk.kept ? passes(model, config, chunk.recompute, AskedRows::none, true) : Work();
-  if (chunk.kept) cost.phases["recompute"] += recompute;
+  const bool own_keys = chunk.kept && !adapts_chunk_rows(config);
+  const Work recompute = own_keys ? passes(model, config, chunk.recompute, AskedRows::none, true) : Work();
+  if (own_keys) cost.phases["recompute"] += recompute;
   cost.phases["score"] += double(execution.adapter_scores) * scored(model, config, chunk, true, chunk.shared_forward);
   const std::int64_t context = chunk.window.length - chunk.tokens;
   if (const auto further = ScoreRules(config).further_window({chunk.window.first + context, chunk.tokens}, context))
@@ -72,11 +121,14 @@ void add_reading(const ModelWork& model, const Config& config, const Execution& 
   const double controls = double(config.control.size()), steps = double(chunk.steps);
   const Work score = double(execution.adapter_scores) * scored(model, config, chunk, true);
   cost.phases["score_controls"] += controls * (recompute + score);
-  if (chunk.steps > 0)
-    cost.phases["train_controls"] +=
-        controls * steps *
-        (model.learning_forward(chunk.segment.length, chunk.segment.labelled) +
-         model.backward(chunk.segment.length, chunk.segment.labelled) + model.optimizer(config.train));
+  if (chunk.steps == 0) return;
+  const auto learnt = [&](const Window& window) {
+    const AdapterPass pass = pass_over(config, window);
+    return prefix_of(model, config, window) + learning_forward(model, pass) + backward(model, pass);
+  };
+  cost.phases["train_controls"] += controls * steps * (learnt(chunk.segment) + model.optimizer(config.train));
+  for (const Window& again : chunk.replayed)
+    if (again.labelled > 0) cost.phases["train_controls"] += controls * learnt(again);
 }
 
 // Generation (experiment/generation.cpp): each chunk is decoded over a cache, scored in a window without one, and
@@ -89,35 +141,63 @@ CostPrediction generated(const Config& config, const ModelShape& shape, const Co
   CachePlan cache(config);
   std::int64_t learnt = 0;  // chunks before this one were learnt, or never will be
   DocumentPlan plan(config, 0, prompt);
+  // With lora.rows "chunk" the adapter's rows stand behind what the base had in sight.
+  const bool stands = adapter && adapts_chunk_rows(config);
+  std::int64_t opened = 0;  // tokens that were in sight before the last chunk
+  const auto sight = [&](std::int64_t index) {
+    const Chunk& chunk = plan[index].chunk;
+    return Window{chunk.first - opened, opened + chunk.count, chunk.count - (opened == 0)};
+  };
   const auto learn = [&](std::int64_t index) {
     if (index < learnt) return;
     learnt = index + 1;
     if (!plan.may_learn(index, index)) return;
     PricedChunk chunk;
-    chunk.segment = plan[index].segment;
+    chunk.segment = chunk.window = plan[index].segment;
+    if (stands) chunk.window = sight(index);
     chunk.steps = config.train.epochs;
     add_training(model, config, chunk, cost);
+  };
+  // The base reads chunk `index`, which context was opened for, and keeps it.
+  const auto read_by_base = [&](std::int64_t index) {
+    return passes(model, config, cache.score(plan[index].chunk), AskedRows::all, false) +
+           model.logits(sight(index).labelled);
   };
   // A branch begins behind all that its snapshot read and learnt.
   if (config.generate.from_snapshot) {
     cache.assume_read(prompt);
   } else if (config.generate.learn_prompt) {
     plan = DocumentPlan(config, prompt);
-    for (std::int64_t i = 0; i < plan.size(); ++i) learn(i);
+    for (std::int64_t i = 0; i < plan.size(); ++i) {
+      if (stands) {
+        cost.phases["prefill"] += passes(model, config, cache.open(plan[i].chunk.first, plan[i].chunk.count),
+                                         AskedRows::none, false);
+        opened = cache.visible();
+        cost.phases["prefill"] += read_by_base(i);
+      }
+      learn(i);
+    }
   }
   for (const std::int64_t tokens : input.document_tokens)
     for (std::int64_t done = 0; done < tokens;) {
       const std::int64_t count = std::min(config.window.chunk_tokens, tokens - done);
       cost.phases[done == 0 ? "prefill" : "recompute"] +=
-          passes(model, config, cache.open(prompt + done, count), AskedRows::none, adapter);
+          passes(model, config, cache.open(prompt + done, count), AskedRows::none, adapter && !stands);
       cost.phases["decode"] += model.decoded(count, cache.held(), adapter);
-      cache.written(prompt + done + count);
+      opened = cache.visible();
       plan.append(count);
-      const Window& seen = plan[plan.size() - 1].seen;
-      if (seen.labelled > 0 && config.score.base)
-        cost.phases["score"] += model.forward(seen.length, seen.labelled, false);
-      if (seen.labelled > 0 && adapter) cost.phases["score"] += model.forward(seen.length, seen.labelled, true);
-      learn(plan.size() - 1 - training_lag(config));
+      const std::int64_t last = plan.size() - 1;
+      if (stands) {
+        const AdapterPass pass = pass_over(config, sight(last));
+        cost.phases["score"] += read_by_base(last) + model.forward(pass.rows, pass.labelled, true, pass.held);
+      } else {
+        cache.written(prompt + done + count);
+        const Window& seen = plan[last].seen;
+        if (seen.labelled > 0 && config.score.base)
+          cost.phases["score"] += model.forward(seen.length, seen.labelled, false);
+        if (seen.labelled > 0 && adapter) cost.phases["score"] += model.forward(seen.length, seen.labelled, true);
+      }
+      learn(last - training_lag(config));
       done += count;
       ++cost.chunks;
       cost.tokens += count;

@@ -21,8 +21,9 @@ namespace templora {
 /// itself.
 inline constexpr const char* kCostPhases[] = {
     "prompts",     "base_prefill", "base_score",     "base_decode", "lora_prefill",   "lora_score",    "lora_decode",
-    "prefill",     "recompute_base", "score_base",   "recompute",   "decode",         "score",         "staleness",
-    "gradient",    "train_forward",  "train_backward", "optimizer", "score_controls", "train_controls"};
+    "prefill",     "recompute_base", "score_base",     "neural_cache", "recompute",    "decode",        "score",
+    "staleness",   "gradient",       "train_forward",  "train_backward", "optimizer",  "score_controls",
+    "train_controls"};
 
 /// Bytes that have to be there at once, by what they are for.
 struct MemoryNeed {
@@ -93,13 +94,15 @@ MemoryNeed memory_need(const Config& config, const ModelShape& shape, const Tran
 struct PricedChunk {
   std::int64_t tokens = 0;
   Window window{};                   ///< what the score sees and labels
-  bool kept = false;                 ///< scored over a kept cache:
+  bool kept = false;                 ///< scored over a kept cache, by the adapter too unless its rows are the chunk's:
   std::vector<CacheStep> recompute;  ///< makes the cache ready
   std::vector<CacheStep> pass;       ///< the chunk's own
   std::vector<CacheStep> fresh;      ///< measures staleness, the last step scores; empty: it is not measured
   Window segment{};                  ///< of a training step
   std::int64_t steps = 0;
   bool shared_forward = false;       ///< the scored pass is the first step's
+  std::int64_t states_kept = 0;      ///< in the neural cache before the chunk
+  std::vector<Window> replayed;      ///< what further passes of the steps learn of earlier chunks, one a step
 };
 
 /// The chunks of document number `document` in order.

@@ -98,7 +98,7 @@ MemoryNeed memory_need(const Config& config, const ModelShape& shape) {
   const Sizes s = sizes_of(config, shape);
   const ModelWork model(shape, config.lora, config.model.dtype);
   const bool writes = config.experiment == ExperimentKind::generation, adapter = config.score.adapter;
-  const bool keeps = writes || config.cache.policy != CachePolicy::rebuild, trains = adapter && config.train.enabled;
+  const bool keeps = writes || reads_through_cache(config), trains = adapter && config.train.enabled;
   const std::int64_t context = context_tokens(config);
   const double chunk = double(longest_chunk_tokens(config));
   const double learners = adapter ? 1 + double(config.control.size()) : 0;
@@ -106,7 +106,8 @@ MemoryNeed memory_need(const Config& config, const ModelShape& shape) {
   MemoryNeed need = resident_need(config, shape, s, model, learners);
   if (writes && config.generate.schedule == Schedule::parallelized) need.module += 8 * model.lora_parameters();
   if (keeps) {
-    const double caches = writes ? 1 : (config.score.base ? 1 : 0) + learners;
+    const bool base_keys = config.lora.rows == AdapterRows::chunk;  // the adapters' rows stand behind the base's
+    const double caches = writes || base_keys ? 1 : (config.score.base ? 1 : 0) + learners;
     const double copies = config.cache.policy == CachePolicy::last_n ? 3 : 2;  // keys before their rotation too
     need.cache = caches * copies * s.element * double(shape.layers) * s.kv * double(CachePlan::capacity(config));
   }

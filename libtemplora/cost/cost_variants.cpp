@@ -13,6 +13,7 @@ Config method_alone(const Config& config) {
   Config alone = config;
   alone.control.clear();
   alone.cache.measure_staleness = false;
+  alone.neural_cache = {};
   if (config.score.adapter) alone.score.base = false;
   return alone;
 }
@@ -26,6 +27,7 @@ Config plain_window(const Config& config, std::int64_t window, bool cached) {
   plain.experiment = ExperimentKind::perplexity;
   plain.score.base = true;
   plain.score.adapter = false;
+  plain.lora.rows = AdapterRows::all;
   plain.window.context_tokens = window - chunk;
   plain.window.first_chunk_tokens = chunk;
   plain.cache.policy = cached ? CachePolicy::last_n : CachePolicy::rebuild;

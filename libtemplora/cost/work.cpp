@@ -132,20 +132,20 @@ Work ModelWork::logits(std::int64_t rows) const {
   return {2 * r * h * v, 0, rows == 0 ? 0 : element_ * (v * h + r * h + 2 * r * v) + 8 * r * v};
 }
 
-Work ModelWork::forward(std::int64_t length, std::int64_t labelled, bool adapter) const {
+Work ModelWork::forward(std::int64_t length, std::int64_t labelled, bool adapter, std::int64_t held) const {
   const double n = double(length), tail = execution_.trims_last_layer ? double(labelled) : n,
                layers = double(shape_.layers);
   Work work = passed(n, tail, adapter) + logits(execution_.all_logits ? length : labelled);
-  work.attention_flops = 4 * d_ * pairs(length, 0);
-  work.bytes += element_ * layers * n * (2 * d_ + 2 * kv_);
+  work.attention_flops = 4 * d_ * pairs(length, held);
+  work.bytes += element_ * layers * (n * (2 * d_ + 2 * kv_) + double(held) * 2 * kv_);
   return work;
 }
 
-Work ModelWork::learning_forward(std::int64_t length, std::int64_t labelled) const {
-  return forward(length, labelled, true) + logits(execution_.all_logits ? length : labelled);
+Work ModelWork::learning_forward(std::int64_t length, std::int64_t labelled, std::int64_t held) const {
+  return forward(length, labelled, true, held) + logits(execution_.all_logits ? length : labelled);
 }
 
-Work ModelWork::backward(std::int64_t length, std::int64_t labelled) const {
+Work ModelWork::backward(std::int64_t length, std::int64_t labelled, std::int64_t held) const {
   const double n = double(length), tail = execution_.trims_last_layer ? double(labelled) : n;
   Work work;
   for (const Group& group : groups_) {
@@ -164,9 +164,10 @@ Work ModelWork::backward(std::int64_t length, std::int64_t labelled) const {
           (4 + 2 * element_) * rank_ * (group.parts * group.in + group.lora_out);
   }
   for (const Sight& sight : sights_)
-    work.attention_flops += kBackwardAttention * 4 * d_ * sight.graph_layers * seen_pairs(length, 0, sight.window);
+    work.attention_flops += kBackwardAttention * 4 * d_ * sight.graph_layers * seen_pairs(length, held, sight.window);
   // Element-wise passes read what forward saved beside the gradient.
   const double h = double(shape_.hidden), f = double(shape_.ffn);
+  work.bytes += element_ * attention_layers_ * double(held) * 4 * kv_;  // keys and values read, their gradients written
   work.bytes += element_ * attention_layers_ * n * (5 * d_ + 4 * kv_ + 2 * (d_ + kv_) + 12 * h + 5 * f);
   return work;
 }
@@ -197,6 +198,11 @@ Work ModelWork::decoded(std::int64_t tokens, std::int64_t held, bool adapter) co
   work.attention_flops = 4 * d_ * seen;
   work.bytes += element_ * (double(shape_.layers) * (2 * n * d_ + 2 * kv_ * n) + 2 * kv_ * seen);
   return work;
+}
+
+Work ModelWork::look_up(std::int64_t rows, std::int64_t kept) const {
+  const double n = double(rows), all = double(kept + rows), h = double(shape_.hidden);
+  return {2 * n * all * h, 0, 4 * (2 * all * h + 3 * n * all)};
 }
 
 Work ModelWork::optimizer(const TrainConfig& train) const {

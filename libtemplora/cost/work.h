@@ -55,18 +55,21 @@ class ModelWork {
  public:
   ModelWork(const ModelShape& shape, const LoraConfig& lora, Dtype dtype, const Execution& execution = {});
 
-  /// One pass without a cache over `length` tokens, logits for the last `labelled` rows (formula 2).
-  Work forward(std::int64_t length, std::int64_t labelled, bool adapter) const;
+  /// One pass that keeps nothing over `length` tokens, logits for the last `labelled` rows (formula 2). `held` slots
+  /// stand before them as constants (LlamaImpl::forward_behind()).
+  Work forward(std::int64_t length, std::int64_t labelled, bool adapter, std::int64_t held = 0) const;
   /// The same with the adapter and a graph: the gradient of what enters the head is made beside the logits.
-  Work learning_forward(std::int64_t length, std::int64_t labelled) const;
+  Work learning_forward(std::int64_t length, std::int64_t labelled, std::int64_t held = 0) const;
   /// Its backward pass into the adapter's weights (formula 3), from what entered the head on.
-  Work backward(std::int64_t length, std::int64_t labelled) const;
+  Work backward(std::int64_t length, std::int64_t labelled, std::int64_t held = 0) const;
   /// `tokens` more behind `held` slots of a cache, in blocks of at most `block` rows (formula 4); logits not included.
   Work cached(std::int64_t tokens, std::int64_t held, AskedRows rows, bool adapter, std::int64_t block) const;
   /// `tokens` tokens decoded one after the other behind `held` slots, a row of logits each.
   Work decoded(std::int64_t tokens, std::int64_t held, bool adapter) const;
   /// The output projection for `rows` rows, and their NLLs (formula 1).
   Work logits(std::int64_t rows) const;
+  /// `rows` hidden states compared with `kept` ones and with each other (neural_cache).
+  Work look_up(std::int64_t rows, std::int64_t kept) const;
   /// One clipped step of the optimizer over the adapter (formula 5): bytes only.
   Work optimizer(const TrainConfig& train) const;
 

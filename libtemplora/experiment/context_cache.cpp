@@ -51,7 +51,7 @@ std::int64_t ContextCache::open(const std::vector<std::int64_t>& text, std::int6
   for (const CacheStep& step : plan_.open(end, next)) carry_out(step, text, Rows::none, version);
   ages_.clear();
   for (const std::int64_t made : cache_.versions(0)) ages_.push_back(version - made);
-  return context_tokens();
+  return opened_tokens_ = context_tokens();
 }
 
 at::Tensor ContextCache::carry_out(const CacheStep& step, const std::vector<std::int64_t>& text, Rows rows,

@@ -31,6 +31,10 @@ class ContextCache {
   /// `text` may have grown since the last call, but not changed. → tokens in sight before the chunk.
   std::int64_t open(const std::vector<std::int64_t>& text, std::int64_t end, std::int64_t next, std::int64_t version);
 
+  /// Tokens that were in sight when open() was done. The slots of all but the last of them stay as they are until the
+  /// next open(): a pass that stores nothing can go on from there (LlamaImpl::forward_behind()).
+  std::int64_t opened_tokens() const { return opened_tokens_; }
+
   /// Tokens that the next chunk sees before it.
   std::int64_t context_tokens() const { return std::int64_t(visible_.size()); }
   const std::vector<std::int64_t>& visible() const { return visible_; }
@@ -38,6 +42,9 @@ class ContextCache {
   /// After open(): NLLs of the chunk's tokens, nats, [count] float32 (count - 1 without context: then its first
   /// token has nothing before it); undefined where that is none. Keeps the chunk in the cache.
   at::Tensor score(const std::vector<std::int64_t>& text, const Chunk& chunk, std::int64_t version);
+
+  /// Hidden states that the last score() predicted its tokens from, [count, hidden]; undefined where there were none.
+  const at::Tensor& scored_states() const { return hidden_; }
 
   /// After a chunk was written by decoding with cache(), which keeps all but its last token.
   void written(const std::vector<std::int64_t>& text, std::int64_t end);
@@ -72,6 +79,7 @@ class ContextCache {
   std::vector<std::int64_t> positions_;  // in the text, of every visible token: those held, then the last one
   std::vector<std::int64_t> visible_;    // their ids
   std::vector<std::int64_t> ages_;       // of the slots that the chunk sees, in versions; set by open()
+  std::int64_t opened_tokens_ = 0;
   at::Tensor hidden_;                    // [scored rows, hidden] of the last score()
 };
 

@@ -8,6 +8,7 @@
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <exception>
 #include <thread>
@@ -77,7 +78,10 @@ void Generation::learn_prompt(const std::function<void(std::int64_t)>& after_chu
   if (!adapters_ || !config_.train.enabled || std::int64_t(text_.size()) > prompt_tokens_) return;
   if (plan_.size() == 0) plan_ = DocumentPlan(config_, 0, 0);
   while (plan_.end() < prompt_tokens_) {
-    plan_.append(std::min(config_.window.chunk_tokens, prompt_tokens_ - plan_.end()));
+    const std::int64_t count = std::min(config_.window.chunk_tokens, prompt_tokens_ - plan_.end()), end = plan_.end();
+    if (chunk_rows()) open_context(end, count);
+    plan_.append(count);
+    if (chunk_rows()) read_by_base(plan_.size() - 1);
     learn_now(plan_.size() - 1);
     if (after_chunk) after_chunk(plan_.end());
   }
@@ -121,15 +125,14 @@ WrittenChunk Generation::step() {
   record.tokens = std::int64_t(result.tokens.size());
   record.context_tokens = context_.context_tokens();
   text_.insert(text_.end(), result.tokens.begin(), result.tokens.end());
-  context_.written(text_, std::int64_t(text_.size()));
+  if (!chunk_rows()) context_.written(text_, std::int64_t(text_.size()));
   plan_.append(record.tokens);
 
   // Score what was written.
   const TextStatistics statistics = repetition_.add_chunk(result.tokens);
   record.repeated_4grams = statistics.repeated_4grams;
   record.distinct.assign(std::begin(statistics.distinct), std::end(statistics.distinct));
-  if (config_.score.base) record.base_nll = window_nll(index, false);
-  if (adapters_) record.lora_nll = window_nll(index, true);
+  score(record);
   timer.mark("score");
 
   // Learn, and record.
@@ -179,7 +182,7 @@ std::vector<std::int64_t> Generation::write_and_learn(std::int64_t tokens, std::
 }
 
 std::vector<std::int64_t> Generation::write(std::int64_t tokens, const OnPart& on_part) {
-  context_.open(text_, std::int64_t(text_.size()), tokens, version());
+  open_context(std::int64_t(text_.size()), tokens);
   if (on_part) on_part("opened");
   DecodeOptions options;
   const GenerateConfig& g = config_.generate;
@@ -205,6 +208,57 @@ std::vector<std::int64_t> Generation::write(std::int64_t tokens, const OnPart& o
   }
 }
 
+// Ready for a chunk of so many tokens behind the first `end` ones.
+void Generation::open_context(std::int64_t end, std::int64_t tokens) {
+  std::optional<AdapterOff> off;
+  if (chunk_rows()) off.emplace(model_);
+  context_.open(text_, end, tokens, chunk_rows() ? 0 : version());
+  opened_chunk_ = next_chunk();
+}
+
+// With lora.rows "chunk" what was written is read once more by the base, whose keys later chunks see; those of the
+// writer go.
+at::Tensor Generation::read_by_base(std::int64_t chunk) {
+  const AdapterOff off(model_);
+  context_.cache().truncate(0, std::max<std::int64_t>(0, context_.opened_tokens() - 1));
+  return context_.score(text_, plan_[chunk].chunk, 0);
+}
+
+// What the adapter makes of a chunk: behind what the base had in sight, or in a window of its own.
+NllPass Generation::learning_pass(std::int64_t chunk) {
+  const PlannedChunk& planned = plan_[chunk];
+  if (!chunk_rows()) {
+    const at::Tensor tokens = tokens_of(planned.segment).unsqueeze(0);
+    return [this, tokens, labelled = planned.segment.labelled] {
+      return token_nll(adapters_->graph, tokens, labelled).squeeze(0);
+    };
+  }
+  if (chunk != opened_chunk_) {  // left by another run's snapshot
+    if (!prefix_) prefix_ = std::make_unique<StandingPrefix>(model_, config_);
+    const Window& segment = planned.segment;
+    const auto ids = std::span(text_).subspan(std::size_t(segment.first), std::size_t(segment.length));
+    return [this, ids, labelled = segment.labelled] { return prefix_->nll(ids, labelled); };
+  }
+  const std::int64_t again = std::min<std::int64_t>(1, context_.opened_tokens());
+  const at::Tensor tokens = tokens_of({planned.chunk.first - again, planned.chunk.count + again, 0});
+  const std::int64_t held = context_.opened_tokens() - again;
+  return [this, tokens, held] { return token_nll_behind(model_, tokens, context_.cache().slots(), held); };
+}
+
+// Of the chunk that was just written.
+void Generation::score(GenerationRecord& record) {
+  const std::int64_t chunk = record.chunk;
+  if (chunk_rows()) {
+    const at::Tensor base = read_by_base(chunk);
+    if (config_.score.base) record.base_nll = finite_nll(base, chunk, false);
+    const at::NoGradGuard no_grad;
+    if (adapters_ && base.defined()) record.lora_nll = finite_nll(learning_pass(chunk)(), chunk, true);
+    return;
+  }
+  if (config_.score.base) record.base_nll = window_nll(chunk, false);
+  if (adapters_) record.lora_nll = window_nll(chunk, true);
+}
+
 // Mean NLL of a written chunk after its last context_tokens, in one pass without a cache.
 std::optional<double> Generation::window_nll(std::int64_t chunk, bool with_adapter) {
   const Window& seen = plan_[chunk].seen;
@@ -212,7 +266,12 @@ std::optional<double> Generation::window_nll(std::int64_t chunk, bool with_adapt
   const at::NoGradGuard no_grad;
   std::optional<AdapterOff> off;
   if (!with_adapter) off.emplace(model_);
-  const double nll = token_nll(model_, tokens_of(seen).unsqueeze(0), seen.labelled).mean().item<double>();
+  return finite_nll(token_nll(model_, tokens_of(seen).unsqueeze(0), seen.labelled), chunk, with_adapter);
+}
+
+std::optional<double> Generation::finite_nll(const at::Tensor& values, std::int64_t chunk, bool with_adapter) {
+  if (!values.defined()) return {};
+  const double nll = values.mean().item<double>();
   if (!std::isfinite(nll))
     refuse(nll, with_adapter ? "the adapter's NLL" : "the base model's NLL",
            why_not_finite(model_, config_, !with_adapter, adapters_ ? adapters_->learning.steps() : 0), chunk);
@@ -236,8 +295,7 @@ std::optional<Learnt> Generation::learn(std::int64_t index, const OnPart& on_par
   learnt_ = index + 1;  // of this chunk nothing is left to do
   if (!plan_.may_learn(index, index)) return {};
   const PlannedChunk& planned = plan_[index];
-  return adapters_->learning.learn(tokens_of(planned.segment), planned.segment.labelled, planned.place,
-                                config_.train.epochs, {}, on_part);
+  return adapters_->learning.learn(learning_pass(index), planned.place, config_.train.epochs, {}, on_part);
 }
 
 // Outside a step, so that nothing is recorded but what goes wrong.

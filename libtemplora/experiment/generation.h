@@ -14,6 +14,7 @@
 #include "core/json.h"
 #include "experiment/context_cache.h"
 #include "experiment/phase_timer.h"
+#include "experiment/standing_prefix.h"
 #include "experiment/temporary_adapter.h"
 #include "generate/decoder.h"
 #include "metrics/text_statistics.h"
@@ -82,7 +83,13 @@ class Generation {
   std::vector<std::int64_t> write_and_learn(std::int64_t tokens, std::optional<Learnt>& learnt);
   std::optional<Learnt> learn(std::int64_t chunk, const OnPart& on_part = {});
   void learn_now(std::int64_t chunk);
+  void score(GenerationRecord& record);
   std::optional<double> window_nll(std::int64_t chunk, bool with_adapter);
+  std::optional<double> finite_nll(const at::Tensor& nll, std::int64_t chunk, bool with_adapter);
+  void open_context(std::int64_t end, std::int64_t tokens);
+  bool chunk_rows() const { return adapters_ && config_.lora.rows == AdapterRows::chunk; }
+  at::Tensor read_by_base(std::int64_t chunk);
+  NllPass learning_pass(std::int64_t chunk);
   std::vector<double> finite_values(const std::vector<at::Tensor>& scalars, const char* what, std::int64_t chunk);
   at::Tensor tokens_of(const Window& window) const;
 
@@ -93,9 +100,11 @@ class Generation {
   std::int64_t end_token_;
   DocumentPlan plan_;  // of the chunks written so far, the prompt's own before them where those are learnt
   std::unique_ptr<Adapters> adapters_;  // none where score.adapter is off
-  ContextCache context_;
+  ContextCache context_;                    // its keys are the writer's, or with lora.rows "chunk" the base's
+  std::unique_ptr<StandingPrefix> prefix_;  // of a chunk that context_ does not stand before any more
   SamplingStreams streams_;
   RepetitionCounter repetition_;
+  std::int64_t opened_chunk_ = -1;     // that context_ was opened for
   std::int64_t learnt_ = 0;            // chunks that were offered to the adapter
   bool finished_ = false;
 };

@@ -1,13 +1,19 @@
 #include "experiment/temp_lora.h"
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/stack.h>
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "core/check.h"
 #include "experiment/chunk_values.h"
 #include "experiment/not_finite.h"
+#include "config/lengths.h"
 #include "model/tensors.h"
+#include "model/token_nll.h"
+#include "plan/replay.h"
 
 namespace templora {
 namespace {
@@ -36,9 +42,12 @@ TempLora::TempLora(LlamaImpl& model, const Config& config, const Book& book, std
       tokens_(ids_on(model.options().device(), book.tokens)),
       make_optimizer_(std::move(make)),
       book_index_(book_index) {
-  const bool keeps = config.cache.policy != CachePolicy::rebuild;
-  if (keeps && config.score.base) base_cache_ = std::make_unique<ContextCache>(model, config);
+  const bool chunk_rows = config.lora.rows == AdapterRows::chunk;
+  if (reads_through_cache(config) && config.score.base) base_cache_ = std::make_unique<ContextCache>(model, config);
+  if (config.neural_cache.entries > 0) neural_cache_ = std::make_unique<NeuralCache>(config.neural_cache);
   if (!config.score.adapter) return;
+  if (!config.train.prefix_gradient || (chunk_rows && (!controls.empty() || config.train.replay_share > 0)))
+    prefix_ = std::make_unique<StandingPrefix>(model, config);
   scored_.emplace_back();
   for (auto& [arm, segments] : controls) {
     TEMPLORA_CHECK(std::int64_t(segments.size()) == chunk_count(), "a control has one segment a chunk");
@@ -48,7 +57,8 @@ TempLora::TempLora(LlamaImpl& model, const Config& config, const Book& book, std
   }
   for (ScoredAdapter& scored : scored_) {
     start_adapter(scored, 0);
-    if (keeps) scored.cache = std::make_unique<ContextCache>(model, config);
+    if (config.cache.policy != CachePolicy::rebuild && !chunk_rows)
+      scored.cache = std::make_unique<ContextCache>(model, config);
   }
 }
 
@@ -87,7 +97,7 @@ ChunkResult TempLora::step() {
 
   // Score, with adapters that have seen nothing of this chunk, then learn.
   PhaseTimer timer(model_.options().device());
-  const at::Tensor base = score_base(timer, record);
+  const BasePass base = score_base(timer, record);
   std::vector<ChunkPass> passes;
   for (ScoredAdapter& scored : scored_) passes.push_back(pass(scored, timer, record));
 
@@ -114,12 +124,18 @@ TempLora::ChunkPass TempLora::pass(ScoredAdapter& scored, PhaseTimer& timer, Chu
                                                          scored.adapter->version());
       timer.mark("staleness");
     }
-  } else if (!scored.control() && plan_.shares_forward(next_chunk_)) {
+  } else if (record.scored_tokens > 0) {
+    const bool chunk_rows = config_.lora.rows == AdapterRows::chunk;
     const Window& seen = plan_[next_chunk_].seen;
-    first_forward = scored.adapter->forward(tokens_of(seen.first, seen.length), seen.labelled);
-    done.nll = first_forward->nll.detach();
-  } else {
-    done.nll = score_window(plan_[next_chunk_].seen);
+    if (!scored.control() && plan_.shares_forward(next_chunk_)) {
+      first_forward = scored.adapter->forward(chunk_rows ? pass_behind_base() : pass_over(book_, seen));
+      done.nll = first_forward->nll.detach();
+    } else if (chunk_rows) {
+      const at::NoGradGuard no_grad;
+      done.nll = pass_behind_base()();
+    } else {
+      done.nll = score_window(seen);
+    }
   }
   if (!scored.control() && rules_.ask()) add_to_rules(done.nll, record);
   timer.mark(scored.control() ? "score_controls" : "score");
@@ -151,9 +167,10 @@ std::optional<Learnt> TempLora::learn(ScoredAdapter& scored, std::optional<Score
   if (!scored.control()) {
     record.trained_chunk = *index;
     record.shared_forward = first_forward.has_value();
-    const Window& segment = planned.segment;
-    Learnt learnt = scored.adapter->learn(tokens_of(segment.first, segment.length), segment.labelled, planned.place,
-                                          steps, std::move(first_forward), [&](const char* part) { timer.mark(part); });
+    const NllPass own =
+        config_.lora.rows == AdapterRows::chunk ? pass_behind_base() : pass_over(book_, planned.segment);
+    Learnt learnt = scored.adapter->learn(with_replay(own, scored, *index, steps), planned.place, steps,
+                                          std::move(first_forward), [&](const char* part) { timer.mark(part); });
     record.learning_rate = learnt.learning_rate;
     return learnt;
   }
@@ -163,18 +180,53 @@ std::optional<Learnt> TempLora::learn(ScoredAdapter& scored, std::optional<Score
   ControlRecord& control = record.controls[scored.arm];
   control.trained_book = other.book->name;
   control.trained_token = other.chunk.first;
-  const auto ids = std::span(other.book->tokens).subspan(std::size_t(segment.first), std::size_t(segment.length));
-  return scored.adapter->learn(ids_on(model_.options().device(), ids), segment.labelled, planned.place, steps);
+  return scored.adapter->learn(with_replay(pass_over(*other.book, segment), scored, *index, steps), planned.place,
+                               steps);
 }
 
-void TempLora::read(const at::Tensor& base, const std::vector<ChunkPass>& passes, ChunkResult& result) const {
+// A window of a text by the adapter that is attached: with all its rows, or behind a prefix that stands.
+NllPass TempLora::pass_over(const Book& book, const Window& window) const {
+  const auto ids = std::span(book.tokens).subspan(std::size_t(window.first), std::size_t(window.length));
+  if (prefix_) return [this, ids, window] { return prefix_->nll(ids, window.labelled); };
+  const at::Tensor tokens = ids_on(model_.options().device(), ids).unsqueeze(0);
+  return [this, tokens, window] { return token_nll(model_, tokens, window.labelled).squeeze(0); };
+}
+
+// The next chunk's rows behind what the base had in sight before it. The last of those tokens is computed once more,
+// with the adapter: it predicts the chunk's first one.
+NllPass TempLora::pass_behind_base() const {
+  const Chunk& chunk = plan_[next_chunk_].chunk;
+  const std::int64_t again = std::min<std::int64_t>(1, base_cache_->opened_tokens());
+  const std::int64_t held = base_cache_->opened_tokens() - again;
+  const at::Tensor tokens = tokens_of(chunk.first - again, chunk.count + again);
+  return [this, tokens, held] { return token_nll_behind(model_, tokens, base_cache_->cache().slots(), held); };
+}
+
+// With train.replay_share each step learns a piece of what the adapter has read before, too.
+NllPass TempLora::with_replay(NllPass pass, const ScoredAdapter& scored, std::int64_t index, std::int64_t steps) const {
+  std::vector<ReplayPiece> pieces = replay_pieces(config_, plan_, book_index_, index, steps);
+  if (pieces.empty()) return pass;
+  return [this, &scored, pass = std::move(pass), pieces = std::move(pieces), step = std::size_t{0}]() mutable {
+    const ReplayPiece& piece = pieces.at(step++);
+    const std::size_t number = std::size_t(piece.chunk);
+    const Book& book = scored.control() ? *scored.segments[number].book : book_;
+    const Chunk& earlier = scored.control() ? scored.segments[number].chunk : plan_[piece.chunk].chunk;
+    const Window again = training_segment(config_.train, {earlier.first + piece.offset, piece.tokens});
+    if (again.labelled == 0) return pass();
+    return at::cat({pass(), pass_over(book, again)()});
+  };
+}
+
+void TempLora::read(const BasePass& base, const std::vector<ChunkPass>& passes, ChunkResult& result) {
   ChunkRecord& record = result.record;
   struct Host {
     std::vector<float> nll, loss, norm;
   };
   std::vector<Host> host(passes.size());
   ReadBack values;
-  values.add(base, result.base_nll);
+  std::vector<float> cached;
+  values.add(base.nll, result.base_nll);
+  values.add(base.cached, cached);
   for (std::size_t i = 0; i < passes.size(); ++i) {
     values.add(passes[i].nll, host[i].nll);
     if (!passes[i].learnt) continue;
@@ -210,6 +262,13 @@ void TempLora::read(const at::Tensor& base, const std::vector<ChunkPass>& passes
       record.grad_norm.assign(norm.begin(), norm.end());
     }
   }
+  const auto mix = [&](Arm arm, const std::vector<float>& nll) {
+    if (nll.size() != cached.size() || nll.empty()) return;
+    result.control_nll[arm] = neural_cache_->mixed(arm, nll, cached);
+    record.controls[arm].nll = mean_of(result.control_nll[arm]);
+  };
+  mix(Arm::base_cache, result.base_nll);
+  mix(Arm::lora_cache, result.lora_nll);
 }
 
 at::Tensor TempLora::tokens_of(std::int64_t first, std::int64_t length) const {
@@ -234,13 +293,30 @@ at::Tensor TempLora::score_cached(ContextCache& cache, std::int64_t version, con
   return nll;
 }
 
-at::Tensor TempLora::score_base(PhaseTimer& timer, ChunkRecord& record) {
+TempLora::BasePass TempLora::score_base(PhaseTimer& timer, ChunkRecord& record) {
   if (!config_.score.base || !base_nll_.empty()) return {};  // and no time of its own where nothing is computed
   const AdapterOff off(model_);
-  const at::Tensor nll = base_cache_ ? score_cached(*base_cache_, 0, "recompute_base", timer, record)
-                                     : score_window(plan_[next_chunk_].seen);
+  const at::NoGradGuard no_grad;
+  BasePass base;
+  at::Tensor states;  // [scored, hidden]
+  const Window& seen = plan_[next_chunk_].seen;
+  if (base_cache_) {
+    base.nll = score_cached(*base_cache_, 0, "recompute_base", timer, record);
+    states = base_cache_->scored_states();
+  } else if (neural_cache_ && seen.labelled > 0) {
+    const at::Tensor tokens = tokens_of(seen.first, seen.length).unsqueeze(0);
+    states = model_.forward(tokens, seen.length - 1 - seen.labelled, seen.labelled).squeeze(0);
+    base.nll = linear_nll(states, model_.head_weight(),
+                          tokens_of(seen.first + seen.length - seen.labelled, seen.labelled));
+  } else {
+    base.nll = score_window(seen);
+  }
   timer.mark("score_base");
-  return nll;
+  if (!neural_cache_ || !base.nll.defined()) return base;
+  const std::int64_t end = plan_[next_chunk_].chunk.end();
+  base.cached = neural_cache_->look_up(states, tokens_of(end - record.scored_tokens, record.scored_tokens));
+  timer.mark("neural_cache");
+  return base;
 }
 
 }  // namespace templora

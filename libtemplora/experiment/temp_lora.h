@@ -13,7 +13,9 @@
 #include "core/json.h"
 #include "experiment/context_cache.h"
 #include "experiment/controls.h"
+#include "experiment/neural_cache.h"
 #include "experiment/phase_timer.h"
+#include "experiment/standing_prefix.h"
 #include "experiment/temporary_adapter.h"
 #include "model/llama.h"
 #include "plan/document_plan.h"
@@ -29,7 +31,7 @@ struct ChunkResult {
   ChunkRecord record;
   std::vector<float> base_nll;  ///< empty if score.base is off
   std::vector<float> lora_nll;  ///< empty if score.adapter is off
-  std::map<Arm, std::vector<float>> control_nll;  ///< of the controls that there are
+  std::map<Arm, std::vector<float>> control_nll;  ///< of the kFurtherArms that there are
 };
 
 /// One document's stream through a model with a temporary adapter (the paper's algorithm 1): the adapter is
@@ -72,10 +74,16 @@ class TempLora {
     Arm arm = Arm::lora;
     std::vector<ControlSegment> segments;                // a control's, one a chunk; none: the document's own chunks
     std::unique_ptr<TemporaryAdapter> adapter;  // attached during its pass only
-    std::unique_ptr<ContextCache> cache;        // none where cache.policy is rebuild: windows are computed anew
+    std::unique_ptr<ContextCache> cache;  // of the keys that it made itself; none where windows are computed anew, or
+                                          // where its rows are the chunk's alone, behind the base's keys
     bool control() const { return arm != Arm::lora; }
   };
-  /// What an scored's pass over a chunk left on the device.
+  /// What the base's pass over a chunk left on the device; undefined where there was none.
+  struct BasePass {
+    at::Tensor nll;
+    at::Tensor cached;  // what the neural cache makes of the same tokens, where there is one
+  };
+  /// What an adapter's pass over a chunk left there.
   struct ChunkPass {
     at::Tensor nll;
     std::optional<Learnt> learnt;
@@ -83,15 +91,18 @@ class TempLora {
 
   at::Tensor tokens_of(std::int64_t first, std::int64_t length) const;
   void start_adapter(ScoredAdapter& scored, std::int64_t number) const;
-  at::Tensor score_base(PhaseTimer& timer, ChunkRecord& record);
+  BasePass score_base(PhaseTimer& timer, ChunkRecord& record);
   ChunkPass pass(ScoredAdapter& scored, PhaseTimer& timer, ChunkRecord& record);
   at::Tensor score_cached(ContextCache& cache, std::int64_t version, const char* opened, PhaseTimer& timer,
                           ChunkRecord& record);
   at::Tensor score_window(const Window& seen) const;
+  NllPass pass_over(const Book& book, const Window& window) const;
+  NllPass pass_behind_base() const;
+  NllPass with_replay(NllPass pass, const ScoredAdapter& scored, std::int64_t index, std::int64_t steps) const;
   void add_to_rules(const at::Tensor& nll, ChunkRecord& record);
   std::optional<Learnt> learn(ScoredAdapter& scored, std::optional<ScoredChunk> first_forward, PhaseTimer& timer,
                               ChunkRecord& record);
-  void read(const at::Tensor& base, const std::vector<ChunkPass>& passes, ChunkResult& result) const;
+  void read(const BasePass& base, const std::vector<ChunkPass>& passes, ChunkResult& result);
 
   LlamaImpl& model_;
   const Config& config_;
@@ -100,7 +111,9 @@ class TempLora {
   ScoreRules rules_;
   at::Tensor tokens_;  // [book tokens] int64 on the model's device
   std::vector<float> base_nll_;  // of the whole book, where they are known already
-  std::unique_ptr<ContextCache> base_cache_;  // as ScoredAdapter::cache: the base sees the same tokens
+  std::unique_ptr<ContextCache> base_cache_;  // the base sees the same tokens; its keys stand before the chunk's rows
+  std::unique_ptr<StandingPrefix> prefix_;    // of windows whose prefix has no graph
+  std::unique_ptr<NeuralCache> neural_cache_;
   MakeOptimizer make_optimizer_;
   std::vector<ScoredAdapter> scored_;  // the temporary adapter, then the controls; none where score.adapter is off
   std::int64_t book_index_ = 0;

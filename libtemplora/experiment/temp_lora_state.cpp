@@ -17,6 +17,7 @@ Json TempLora::state() const {
   state["modules"] = std::move(modules);
   rules_.save(state);
   if (base_cache_) state["base_cache"] = base_cache_->state();
+  if (neural_cache_) state["neural_cache"] = neural_cache_->state();
   return state;
 }
 
@@ -28,6 +29,8 @@ void TempLora::save_tensors_to(const fs::path& file) const {
     for (const auto& [name, tensor] : cache->tensors()) tensors.push_back({owner + ".cache." + name, tensor});
   };
   add_cache("base", base_cache_.get());
+  if (neural_cache_)
+    for (const auto& [name, tensor] : neural_cache_->tensors()) tensors.emplace_back("neural_cache." + name, tensor);
   for (const ScoredAdapter& scored : scored_) add_cache(arm_name(scored.arm), scored.cache.get());
   save_tensors(file, tensors);
 }
@@ -45,6 +48,10 @@ void TempLora::restore(const Json& state, const fs::path& file) {
                      [&](const std::string& name) { return view_of(files.at(owner + ".cache." + name)).clone(); });
   };
   if (base_cache_) restore_cache("base", base_cache_.get(), state.at("base_cache"));
+  if (neural_cache_)
+    neural_cache_->restore(state.at("neural_cache"), [&](const std::string& name) {
+      return view_of(files.at("neural_cache." + name)).to(model_.options().device()).clone();
+    });
   for (ScoredAdapter& scored : scored_) {
     const std::string name = arm_name(scored.arm);
     const Json& saved = state.at("modules").at(name);

@@ -20,16 +20,23 @@ FlatParameters& with_first_weights(LoraAdapter& lora, const LoraConfig& config) 
 
 TemporaryAdapter::TemporaryAdapter(LlamaImpl& model, const Config& config, std::uint64_t seed,
                                    const MakeOptimizer& make)
-    : config_(config),
+    : model_(model),
+      config_(config),
       lora_(model, config.lora, seed),
       trainer_(model, with_first_weights(lora_, config.lora), config.train, make) {}
 
 Learnt TemporaryAdapter::learn(const at::Tensor& tokens, std::int64_t labelled, std::int64_t place, std::int64_t steps,
+                               const OnPart& on_part) {
+  const NllPass pass = [&] { return token_nll(model_, tokens.unsqueeze(0), labelled).squeeze(0); };
+  return learn(pass, place, steps, {}, on_part);
+}
+
+Learnt TemporaryAdapter::learn(const NllPass& pass, std::int64_t place, std::int64_t steps,
                                std::optional<ScoredChunk> first, const OnPart& on_part) {
   const std::vector<double> rates = learning_rates(config_.train, place, trainer_.steps(), steps);
   if (config_.train.moments == Moments::reset) trainer_.optimizer().reset();
   lora_.set_training(true);
-  Learnt learnt{trainer_.update(tokens, labelled, rates, std::move(first), on_part), rates.back()};
+  Learnt learnt{trainer_.update(pass, rates, std::move(first), on_part), rates.back()};
   lora_.set_training(false);
   ++version_;
   return learnt;

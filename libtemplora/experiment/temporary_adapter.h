@@ -40,14 +40,16 @@ class TemporaryAdapter {
   void attach() { lora_.attach(); }
   void detach() { lora_.detach(); }
 
-  /// A pass over `tokens` ([seq] int64) that scores the last `labelled`, and that the first step of learn() may use.
-  ScoredChunk forward(const at::Tensor& tokens, std::int64_t labelled) { return trainer_.forward(tokens, labelled); }
+  /// A pass with a graph, whose NLLs are scores too, and that the first step of learn() may use.
+  ScoredChunk forward(const NllPass& pass) { return trainer_.forward(pass); }
 
-  /// Makes `steps` steps on the mean NLL of the last `labelled` of `tokens`, at the rates of a chunk that is number
-  /// `place` of this adapter's chunks; with train.moments "reset" the optimizer begins anew. Dropout is drawn here
-  /// only.
+  /// Makes `steps` steps on the mean NLL that `pass` gives, at the rates of a chunk that is number `place` of this
+  /// adapter's chunks; with train.moments "reset" the optimizer begins anew. Dropout is drawn here only.
+  Learnt learn(const NllPass& pass, std::int64_t place, std::int64_t steps, std::optional<ScoredChunk> first = {},
+               const OnPart& on_part = {});
+  /// The same on the last `labelled` of `tokens` ([seq] int64).
   Learnt learn(const at::Tensor& tokens, std::int64_t labelled, std::int64_t place, std::int64_t steps,
-               std::optional<ScoredChunk> first = {}, const OnPart& on_part = {});
+               const OnPart& on_part = {});
 
   std::int64_t version() const { return version_; }         ///< chunks learnt
   std::int64_t steps() const { return trainer_.steps(); }   ///< optimizer steps made
@@ -63,6 +65,7 @@ class TemporaryAdapter {
   void save_peft(const std::filesystem::path& folder) const { save_peft_folder(lora_, folder, config_.model.path); }
 
  private:
+  LlamaImpl& model_;
   const Config& config_;
   mutable LoraAdapter lora_;
   mutable ChunkTrainer trainer_;

@@ -41,6 +41,8 @@ class KvCache {
   std::int64_t sequences() const { return std::int64_t(slots_.lengths.size()); }
   std::int64_t length(std::int64_t sequence) const { return slots_.lengths.at(std::size_t(sequence)); }
   std::int64_t capacity() const { return slots_.capacity; }
+  /// What is held, for a pass that only reads it (LlamaImpl::forward_behind()).
+  const KvSlots& slots() const { return slots_; }
   /// Whether the angles of kept keys do not depend on the capacity: then room can be made ahead.
   bool can_reserve() const { return !config_.angles_grow(); }
   /// The version of each filled slot.

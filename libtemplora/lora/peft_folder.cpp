@@ -91,6 +91,8 @@ void save_peft_folder(const LoraAdapter& adapter, const fs::path& folder, const 
             {"layers_pattern", config.layers ? Json("layers") : Json()},
             {"inference_mode", true},
             {"init_lora_weights", true}};
+  // PEFT passes over keys that it does not know. Such an adapter is wanted on a chunk's rows only.
+  if (config.rows == AdapterRows::chunk) json["templora_rows"] = "chunk";
   save_tensors(folder / kWeightsFile, tensors, {{"format", "pt"}});
   write_file_atomically(folder / kConfigFile, dump_json_pretty(json, kConfigFile));
 }

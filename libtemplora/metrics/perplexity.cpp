@@ -237,7 +237,7 @@ std::vector<SegmentRow> rows_of(const std::vector<const BookSums*>& books,
     }
     row.base = perplexity_over(books, Arm::base, s, is_all, version);
     row.lora = perplexity_over(books, Arm::lora, s, is_all, version);
-    for (const Arm control : kControlArms)
+    for (const Arm control : kFurtherArms)
       if (const auto found = perplexity_over(books, control, s, is_all, version)) row.controls[control] = *found;
     row.book_differences = differences(books, s);
     row.over_books = mean_changes(row.book_differences);

@@ -1,5 +1,6 @@
 #include "model/decoder_layer.h"
 
+#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 
 #include "model/ops.h"
@@ -62,15 +63,25 @@ AttentionImpl::Heads AttentionImpl::heads_of(const at::Tensor& projected, const 
   return {turned(normed(parts[0], q_norm)), turned(k), k, parts[2]};
 }
 
+at::Tensor AttentionImpl::mixed(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) const {
+  const std::int64_t times = heads_ / kv_heads_;
+  return causal_attention(q.transpose(1, 2), repeat_heads(k, times), repeat_heads(v, times), spec_.window)
+      .transpose(1, 2);                                                           // [batch, rows, heads, head_dim]
+}
+
 at::Tensor AttentionImpl::forward(const at::Tensor& x, const Turns& turns, std::int64_t first_row, std::int64_t rows) {
   const std::int64_t batch = x.size(0), seq = x.size(1);
   const Heads h = heads_of(qkv.forward(x), turns);
-  const at::Tensor q = h.q.transpose(1, 2);                                       // [batch, heads, seq, head_dim]
-  const at::Tensor k = repeat_heads(h.k.transpose(1, 2), heads_ / kv_heads_);     // [batch, heads, seq, head_dim]
-  const at::Tensor v = repeat_heads(h.v.transpose(1, 2), heads_ / kv_heads_);     // [batch, heads, seq, head_dim]
-  at::Tensor mixed = causal_attention(q, k, v, spec_.window).transpose(1, 2);     // [batch, seq, heads, head_dim]
-  if (rows != seq) mixed = mixed.narrow(1, first_row, rows);                      // [batch, rows, heads, head_dim]
-  return out.forward(mixed.reshape({batch, rows, heads_ * head_dim_}));           // [batch, rows, hidden]
+  at::Tensor all = mixed(h.q, h.k.transpose(1, 2), h.v.transpose(1, 2));          // [batch, seq, heads, head_dim]
+  if (rows != seq) all = all.narrow(1, first_row, rows);                          // [batch, rows, heads, head_dim]
+  return out.forward(all.reshape({batch, rows, heads_ * head_dim_}));             // [batch, rows, hidden]
+}
+
+at::Tensor AttentionImpl::forward_behind(const at::Tensor& x, const Turns& turns, const HeldKeys& before) {
+  const Heads h = heads_of(qkv.forward(x), turns);
+  const at::Tensor k = at::cat({before.keys.unsqueeze(0), h.k.transpose(1, 2)}, 2);    // [1, kv_heads, seq, head_dim]
+  const at::Tensor v = at::cat({before.values.unsqueeze(0), h.v.transpose(1, 2)}, 2);  // [1, kv_heads, seq, head_dim]
+  return out.forward(mixed(h.q, k, v).reshape({1, x.size(1), heads_ * head_dim_}));    // [1, rows, hidden]
 }
 
 at::Tensor AttentionImpl::forward_cached(const at::Tensor& x, const Turns& turns, const CachedPass& pass,
@@ -128,6 +139,10 @@ at::Tensor DecoderLayerImpl::forward(const at::Tensor& x, const Turns& turns, st
                                      std::int64_t rows) {
   const at::Tensor residual = rows == x.size(1) ? x : x.narrow(1, first_row, rows);
   return finished(residual, self_attn->forward(attention_input(x), turns, first_row, rows));  // [batch, rows, hidden]
+}
+
+at::Tensor DecoderLayerImpl::forward_behind(const at::Tensor& x, const Turns& turns, const HeldKeys& before) {
+  return finished(x, self_attn->forward_behind(attention_input(x), turns, before));  // [1, rows, hidden]
 }
 
 at::Tensor DecoderLayerImpl::forward_cached(const at::Tensor& x, const Turns& turns, const CachedPass& pass,

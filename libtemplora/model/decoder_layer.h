@@ -31,6 +31,11 @@ class RmsNormImpl : public torch::nn::Module {
 };
 TORCH_MODULE(RmsNorm);
 
+/// Keys, turned by their slots, and values that stand: [kv_heads, held, head_dim] each.
+struct HeldKeys {
+  at::Tensor keys, values;
+};
+
 /// Causal self-attention with grouped key/value heads; what else it does, its layer's spec says.
 class AttentionImpl : public torch::nn::Module {
  public:
@@ -38,6 +43,10 @@ class AttentionImpl : public torch::nn::Module {
   /// x: [batch, seq, hidden], positions 0 … seq-1 → [batch, rows, hidden], the positions from `first_row` on
   /// only: what they attend to is computed for all, what follows attention is not.
   at::Tensor forward(const at::Tensor& x, const Turns& turns, std::int64_t first_row, std::int64_t rows);
+
+  /// The same for rows that follow others, whose keys and values are constants and stand in `before`: [kv_heads, held,
+  /// head_dim]. Nothing is stored. x: [1, rows, hidden]; turns: of the rows' positions → [1, rows, hidden].
+  at::Tensor forward_behind(const at::Tensor& x, const Turns& turns, const HeldKeys& before);
 
   /// The same over a cache: keys and values of x's rows are stored, the asked rows attend.
   /// x: [rows, hidden]; turns: of the rows' positions → [asked rows, hidden], undefined for Rows::none.
@@ -55,6 +64,9 @@ class AttentionImpl : public torch::nn::Module {
   };
   /// projected: what qkv gave, [batch · seq rows] in any shape.
   Heads heads_of(const at::Tensor& projected, const Turns& turns);
+  /// Queries [batch, rows, heads, head_dim] over keys and values [batch, kv_heads, seq, head_dim], whose last rows they
+  /// are → [batch, rows, heads, head_dim].
+  at::Tensor mixed(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) const;
   at::Tensor normed(const at::Tensor& heads, RmsNorm& norm) const;
 
   std::int64_t heads_, kv_heads_, head_dim_;
@@ -79,6 +91,8 @@ class DecoderLayerImpl : public torch::nn::Module {
   DecoderLayerImpl(const LlamaConfig& config, const LayerSpec& spec, const at::TensorOptions& options);
   /// x: [batch, seq, hidden] → [batch, rows, hidden].
   at::Tensor forward(const at::Tensor& x, const Turns& turns, std::int64_t first_row, std::int64_t rows);
+  /// x: [1, rows, hidden] → the same, behind what stands.
+  at::Tensor forward_behind(const at::Tensor& x, const Turns& turns, const HeldKeys& before);
   /// x: [rows, hidden] → [asked rows, hidden], undefined for Rows::none.
   at::Tensor forward_cached(const at::Tensor& x, const Turns& turns, const CachedPass& pass, std::size_t layer,
                             Rows rows);

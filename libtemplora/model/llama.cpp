@@ -7,6 +7,8 @@
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "core/check.h"
 #include "core/error.h"
 #include "model/out_of_memory.h"
@@ -97,6 +99,23 @@ at::Tensor LlamaImpl::forward_cached(const at::Tensor& tokens, const std::vector
   return hidden;
 }
 
+at::Tensor LlamaImpl::forward_behind(const at::Tensor& tokens, const KvSlots& slots, std::int64_t held) {
+  const std::int64_t rows = tokens.size(0);
+  TEMPLORA_CHECK(tokens.dim() == 1 && held <= slots.lengths.at(0), "what stands before must be there");
+  const Turns table = turns(std::max(slots.capacity, held + rows));
+  const auto of_rows = [&](const RopeTable& all) {
+    if (!all.cos.defined()) return RopeTable();
+    return RopeTable{all.cos.narrow(0, held, rows), all.sin.narrow(0, held, rows)};
+  };
+  const Turns row_turns{of_rows(table.full), of_rows(table.sliding), rows};
+  at::Tensor x = embed(tokens.unsqueeze(0));  // [1, rows, hidden]
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    const auto standing = [&](const at::Tensor& all) { return all.select(0, 0).narrow(1, 0, held); };
+    x = layers_[i]->forward_behind(x, row_turns, {standing(slots.keys[i]), standing(slots.values[i])});
+  }
+  return norm_->forward(x).squeeze(0);  // [rows, hidden]
+}
+
 at::Tensor LlamaImpl::forward_step(const at::Tensor& tokens, const at::Tensor& row_slots, KvSlots& slots) {
   return run_cached(tokens, step_pass(slots, row_slots, windows_, options_), Rows::all);
 }
@@ -183,6 +202,13 @@ at::Tensor token_nll(LlamaImpl& model, const at::Tensor& tokens, std::int64_t co
   const at::Tensor targets = tokens.narrow(1, seq - count, count).reshape({-1});
   const at::Tensor flat = hidden.reshape({batch * count, hidden.size(2)});      // [batch · count, hidden]
   return linear_nll(flat, model.head_weight(), targets).view({batch, count});
+}
+
+at::Tensor token_nll_behind(LlamaImpl& model, const at::Tensor& tokens, const KvSlots& slots, std::int64_t held) {
+  const std::int64_t count = tokens.size(0) - 1;
+  TEMPLORA_CHECK(count > 0, "the first token has nothing before it");
+  const at::Tensor hidden = model.forward_behind(tokens.narrow(0, 0, count), slots, held);  // [count, hidden]
+  return linear_nll(hidden, model.head_weight(), tokens.narrow(0, 1, count));
 }
 
 }  // namespace templora

@@ -42,9 +42,14 @@ class LlamaImpl : public torch::nn::Module {
   /// tokens: [Σ segment tokens] int64 on the model's device → [asked rows, hidden], undefined for Rows::none.
   at::Tensor forward_cached(const at::Tensor& tokens, const std::vector<Segment>& segments, KvSlots& slots, Rows rows);
 
-  /// The same for one more token of each of the first sequences, by device tensors of fixed shape alone: lengths are
-  /// neither read nor changed (model/cached_attention.h, step_pass()). tokens: [rows] int64 on the model's device;
-  /// row_slots: [rows] int64 there, the slot that each fills → [rows, hidden].
+  /// Hidden states of tokens that follow the first `held` slots of the first sequence of `slots`, whose keys and values
+  /// are constants; nothing is stored. Differentiable in what the attached adapter has of parameters.
+  /// tokens: [rows] int64 on the model's device → [rows, hidden].
+  at::Tensor forward_behind(const at::Tensor& tokens, const KvSlots& slots, std::int64_t held);
+
+  /// As forward_cached() for one more token of each of the first sequences, by device tensors of fixed shape alone:
+  /// lengths are neither read nor changed (model/cached_attention.h, step_pass()). tokens: [rows] int64 on the model's
+  /// device; row_slots: [rows] int64 there, the slot that each fills → [rows, hidden].
   at::Tensor forward_step(const at::Tensor& tokens, const at::Tensor& row_slots, KvSlots& slots);
 
   /// hidden: [..., hidden] → [..., vocab] in the model's dtype.
@@ -111,5 +116,9 @@ class AdapterOff {
 /// precedes it. tokens: [batch, seq] int64, count < seq → [batch, count] float32 (float64 for a float64
 /// model). Differentiable if grad mode is on; logits are computed by blocks of rows (model/token_nll.h).
 at::Tensor token_nll(LlamaImpl& model, const at::Tensor& tokens, std::int64_t count);
+
+/// The same of all but the first of `tokens` ([seq] int64), which follow the first `held` slots of the first sequence
+/// of `slots`: what stands there is a constant (LlamaImpl::forward_behind()). → [seq - 1].
+at::Tensor token_nll_behind(LlamaImpl& model, const at::Tensor& tokens, const KvSlots& slots, std::int64_t held);
 
 }  // namespace templora

@@ -32,16 +32,16 @@ at::Tensor sight_mask_behind(std::int64_t held, std::int64_t rows, std::int64_t 
 }
 
 at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t window) {
-  const std::int64_t seq = q.size(2);
-  if (seq <= window) return at::scaled_dot_product_attention(q, k, v, {}, 0.0, /*is_causal=*/true);
+  const std::int64_t seq = k.size(2), held = seq - q.size(2);
+  if (held == 0 && seq <= window) return at::scaled_dot_product_attention(q, k, v, {}, 0.0, /*is_causal=*/true);
   std::vector<at::Tensor> blocks;
-  for (std::int64_t first = 0; first < seq; first += kBlockRows) {
+  for (std::int64_t first = held; first < seq; first += kBlockRows) {
     const std::int64_t rows = std::min(kBlockRows, seq - first), from = first_seen(first, window);
     const std::int64_t keys = first + rows - from;
     const bool causal = first == 0 && rows <= window;
     std::optional<at::Tensor> mask;
     if (!causal) mask = sight_mask_behind(first, rows, window, q.options().requires_grad(false));
-    blocks.push_back(at::scaled_dot_product_attention(q.narrow(2, first, rows), k.narrow(2, from, keys),
+    blocks.push_back(at::scaled_dot_product_attention(q.narrow(2, first - held, rows), k.narrow(2, from, keys),
                                                       v.narrow(2, from, keys), mask, 0.0, causal));
   }
   return blocks.size() == 1 ? blocks[0] : at::cat(blocks, 2);

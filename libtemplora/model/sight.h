@@ -20,9 +20,10 @@ at::Tensor sight_mask(const at::Tensor& slots, std::int64_t first_key, std::int6
 at::Tensor sight_mask_behind(std::int64_t held, std::int64_t rows, std::int64_t window,
                              const at::TensorOptions& options);
 
-/// Attention of a whole sequence over itself, where a query sees `window` keys. Where the window hides something,
-/// blocks of queries see the keys of their windows only, so time and memory grow with seq · window. q, k, v: [batch,
-/// heads, seq, head_dim] → the same. Differentiable.
+/// Attention of a whole sequence over itself, where a query sees `window` keys, or of its last rows over all of it.
+/// Where something is hidden from a row, blocks of queries see the keys of their windows only, so time and memory grow
+/// with rows · window. q: [batch, heads, rows, head_dim]; k, v: [batch, heads, seq, head_dim], rows at most seq → as q.
+/// Differentiable.
 at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t window);
 
 }  // namespace templora

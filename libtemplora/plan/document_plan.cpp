@@ -54,8 +54,9 @@ std::optional<std::int64_t> DocumentPlan::learns_after(std::int64_t index) const
 
 bool DocumentPlan::shares_forward(std::int64_t index) const {
   const PlannedChunk& planned = (*this)[index];
-  return config_->cache.policy == CachePolicy::rebuild && config_->lora.dropout == 0 && learns_after(index) == index &&
-         planned.seen == planned.segment;
+  const bool same_pass = config_->lora.rows == AdapterRows::chunk ||
+                         (config_->cache.policy == CachePolicy::rebuild && planned.seen == planned.segment);
+  return same_pass && config_->lora.dropout == 0 && config_->train.replay_share == 0 && learns_after(index) == index;
 }
 
 bool DocumentPlan::measures_staleness(std::int64_t index) const {

@@ -44,7 +44,7 @@ class DocumentPlan {
   /// Number of the chunk that may be learnt after chunk `index`, which lags behind by training_lag().
   std::optional<std::int64_t> learns_after(std::int64_t index) const;
   /// Whether scoring the chunk is the very pass that its first training step makes: same tokens after clipping, same
-  /// labels, no dropout, no keys from before.
+  /// labels, no dropout, no keys of an earlier adapter, nothing replayed.
   bool shares_forward(std::int64_t index) const;
   /// Whether staleness is measured at the chunk.
   bool measures_staleness(std::int64_t index) const;

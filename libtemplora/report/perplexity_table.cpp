@@ -88,17 +88,17 @@ void append_measures(const SegmentRow& all, std::string& out) {
   for (const auto& [control, perplexity] : all.controls) line(title(control), perplexity);
 }
 
-/// Controls beside the adapter, each against the base on the same tokens.
+/// What else scored the same tokens, each against the base.
 void append_controls(const std::vector<SegmentRow>& rows, std::string& out) {
   std::string head = "| segment | base PPL | Temp-LoRA change % |", line = "| --- | ---: | ---: |", body;
-  for (const Arm control : kControlArms)
+  for (const Arm control : kFurtherArms)
     if (!rows.empty() && rows.back().controls.contains(control)) {
       head += fmt::format(" {0} PPL | {0} change % |", arm_name(control));
       line += " ---: | ---: |";
     }
   for (const SegmentRow& row : rows) {
     body += fmt::format("| {} | {} | {} |", row.label, corpus(row.base), change(row.change_corpus_percent));
-    for (const Arm control : kControlArms) {
+    for (const Arm control : kFurtherArms) {
       if (!rows.back().controls.contains(control)) continue;
       const auto found = row.controls.find(control);
       const auto perplexity = found == row.controls.end() ? std::nullopt : std::optional(found->second);
@@ -106,8 +106,16 @@ void append_controls(const std::vector<SegmentRow>& rows, std::string& out) {
     }
     body += '\n';
   }
-  out += "\n## Controls\n\nModules that learnt other texts, scored on the same tokens.\n\n" + head + '\n' + line +
-         '\n' + body;
+  const auto has = [&](auto&& kind) {
+    return !rows.empty() && std::any_of(rows.back().controls.begin(), rows.back().controls.end(),
+                                        [&](const auto& arm) { return kind(arm.first); });
+  };
+  out += "\n## Controls\n\n";
+  if (has(is_control)) out += "Modules that learnt other texts, scored on the same tokens.\n";
+  if (has([](Arm arm) { return !is_control(arm); }))
+    out += "A cache of the base's hidden states, which learns nothing but its share, mixed into the base (base_cache) "
+           "or into Temp-LoRA (lora_cache).\n";
+  out += '\n' + head + '\n' + line + '\n' + body;
 }
 
 /// A line for each segment: its books, then each arm's mean over them.

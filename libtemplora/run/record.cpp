@@ -107,6 +107,8 @@ const char* arm_name(Arm arm) {
     case Arm::lora: return "lora";
     case Arm::other_book: return "other_book";
     case Arm::mixed_books: return "mixed_books";
+    case Arm::base_cache: return "base_cache";
+    case Arm::lora_cache: return "lora_cache";
   }
   return "";
 }
@@ -123,6 +125,7 @@ Json to_json(const ChunkRecord& r) {
   for (const auto& [arm, control] : r.controls) {
     const std::string name = arm_name(arm);
     json[name + "_nll"] = optional_json(control.nll);
+    if (!is_control(arm)) continue;
     json[name + "_trained"] = control.trained_book.empty()
                                   ? Json(nullptr)
                                   : Json{{"book", control.trained_book}, {"first_token", control.trained_token}};
@@ -132,7 +135,7 @@ Json to_json(const ChunkRecord& r) {
 
 ChunkRecord chunk_record_from_json(const Json& json, const std::string& where) {
   auto r = record_from_json<ChunkRecord>(json, where);
-  for (const Arm arm : kControlArms) {
+  for (const Arm arm : kFurtherArms) {
     const std::string name = arm_name(arm);
     if (!json.contains(name + "_nll")) continue;
     ControlRecord& control = r.controls[arm];

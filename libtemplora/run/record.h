@@ -13,11 +13,15 @@
 
 namespace templora {
 
-/// Whose NLL it is: the base model's, the temporary adapter's, or that of a control's adapter.
-enum class Arm { base, lora, other_book, mixed_books };
-inline constexpr std::array kArms{Arm::base, Arm::lora, Arm::other_book, Arm::mixed_books};
-inline constexpr std::array kControlArms{Arm::other_book, Arm::mixed_books};
-const char* arm_name(Arm arm);  ///< "base", "lora", "other_book", "mixed_books": as in file names and keys
+/// Whose NLL it is: the base model's, the temporary adapter's, that of a control's adapter, or that of the base or the
+/// adapter mixed with a cache of hidden states (neural_cache).
+enum class Arm { base, lora, other_book, mixed_books, base_cache, lora_cache };
+inline constexpr std::array kArms{Arm::base,        Arm::lora,       Arm::other_book,
+                                  Arm::mixed_books, Arm::base_cache, Arm::lora_cache};
+/// All but the base and the adapter; the controls among them learn.
+inline constexpr std::array kFurtherArms{Arm::other_book, Arm::mixed_books, Arm::base_cache, Arm::lora_cache};
+inline constexpr bool is_control(Arm arm) { return arm == Arm::other_book || arm == Arm::mixed_books; }
+const char* arm_name(Arm arm);  ///< "base", "lora", "other_book", … as in file names and keys
 
 /// What a field of a record is on disk. Each record has one visit_fields(record, visitor), which names its fields in
 /// the order of their keys; writing and reading come from it.
@@ -32,7 +36,7 @@ enum class Field {
 template <class Record, class Of>
 concept Like = std::same_as<std::remove_const_t<Record>, Of>;
 
-/// What a control's adapter did at one chunk.
+/// What a control's adapter did at one chunk; of an arm that learns nothing the NLL alone.
 struct ControlRecord {
   std::optional<double> nll;    ///< mean over the chunk's scored tokens, nats
   std::string trained_book;     ///< text that it was trained on afterwards; empty where it was not
@@ -66,7 +70,7 @@ struct ChunkRecord {
   std::int64_t context_tokens = 0;      ///< tokens that the model saw before the chunk
   std::optional<double> base_nll;       ///< mean over scored tokens, nats
   std::optional<double> lora_nll;
-  std::map<Arm, ControlRecord> controls;  ///< of the controls that the run has
+  std::map<Arm, ControlRecord> controls;  ///< of the kFurtherArms that the run has
   std::optional<StalenessRecord> staleness;  ///< of the adapter, at the chunks where it was measured
   std::optional<double>
       short_context_nll;                ///< as lora_nll, behind train.gap_context_tokens; where train.steps_by_gap asks

@@ -11,20 +11,23 @@ ChunkTrainer::ChunkTrainer(LlamaImpl& model, FlatParameters& parameters, const T
                            const MakeOptimizer& make)
     : model_(model), optimizer_(make(parameters, config)) {}
 
-ScoredChunk ChunkTrainer::forward(const at::Tensor& tokens, std::int64_t count) {
-  const at::AutoGradMode with_graph(true);
-  return {token_nll(model_, tokens.unsqueeze(0), count).squeeze(0), steps_};
+NllPass ChunkTrainer::pass_over(const at::Tensor& tokens, std::int64_t count) {
+  return [this, tokens, count] { return token_nll(model_, tokens.unsqueeze(0), count).squeeze(0); };
 }
 
-ChunkUpdate ChunkTrainer::update(const at::Tensor& tokens, std::int64_t count,
-                                 const std::vector<double>& learning_rates, std::optional<ScoredChunk> first,
-                                 const OnPart& on_part) {
+ScoredChunk ChunkTrainer::forward(const NllPass& pass) {
+  const at::AutoGradMode with_graph(true);
+  return {pass(), steps_};
+}
+
+ChunkUpdate ChunkTrainer::update(const NllPass& pass, const std::vector<double>& learning_rates,
+                                 std::optional<ScoredChunk> first, const OnPart& on_part) {
   ChunkUpdate result;
   const auto ended = [&](const char* part) {
     if (on_part) on_part(part);
   };
   for (const double learning_rate : learning_rates) {
-    ScoredChunk scored = first ? std::move(*first) : forward(tokens, count);
+    ScoredChunk scored = first ? std::move(*first) : forward(pass);
     first.reset();
     // The fused step writes weights without telling autograd: a stale graph would give silent nonsense.
     TEMPLORA_CHECK(scored.at_step == steps_, "this forward pass was made by older weights");

@@ -12,6 +12,7 @@
 #include "plan/document_plan.h"
 #include "plan/learning_rates.h"
 #include "plan/score_rules.h"
+#include "plan/scored_arms.h"
 #include "config/lengths.h"
 
 namespace templora {
@@ -50,7 +51,7 @@ void check_sight(const Config& config, const ChunkRecord& chunk, Document& d, co
                  Verification& v) {
   const PlannedChunk& planned = d.plan[d.next_chunk];
   std::int64_t context = planned.seen.length - planned.chunk.count;
-  if (config.cache.policy != CachePolicy::rebuild) {
+  if (reads_through_cache(config)) {
     d.cache.open(planned.chunk.first, planned.chunk.count);
     context = d.cache.visible();
     d.cache.score(planned.chunk);
@@ -111,17 +112,13 @@ void check_training(const Config& config, const ChunkRecord& chunk, Document& d,
 }
 
 void check_arms(const Config& config, const ChunkRecord& chunk, const std::string& where, Verification& v) {
-  const auto column = [&](Arm arm, bool asked) {
-    const bool wanted = asked && chunk.scored_tokens > 0, got = mean_nll(chunk, arm).has_value();
+  const std::vector<Arm> asked = scored_arms(config);
+  for (const Arm arm : kArms) {
+    const bool wanted = chunk.scored_tokens > 0 && std::count(asked.begin(), asked.end(), arm) > 0,
+               got = mean_nll(chunk, arm).has_value();
     v.expect(got == wanted, "scorer-columns",
              fmt::format("{}: {}_nll: got {}, wanted {}", where, arm_name(arm), got ? "a value" : "none",
                          wanted ? "a value" : "none"));
-  };
-  column(Arm::base, config.score.base);
-  column(Arm::lora, config.score.adapter);
-  for (const Arm control : kControlArms) {
-    const Control kind = control == Arm::other_book ? Control::other_book : Control::mixed_books;
-    column(control, std::count(config.control.begin(), config.control.end(), kind) > 0);
   }
   // An adapter that has learnt nothing adds nothing.
   if (chunk.adapter_version == 0 && !config.lora.init_from && chunk.base_nll && chunk.lora_nll)
@@ -234,6 +231,7 @@ void verify_controls(const UnverifiedRun& run, Verification& v) {
     const ChunkRecord* before =
         i > 0 && run.chunks[i - 1].book_index == chunk.book_index ? &run.chunks[i - 1] : nullptr;
     for (const auto& [arm, control] : chunk.controls) {
+      if (!is_control(arm)) continue;
       const bool learnt = !control.trained_book.empty();
       const char* name = arm_name(arm);
       // A control's adapter lives as the text's own does: it learns when that learns.

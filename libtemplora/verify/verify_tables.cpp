@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "metrics/perplexity.h"
+#include "plan/scored_arms.h"
 #include "report/perplexity_plot.h"
 #include "report/perplexity_table.h"
 #include "run/run_data.h"
@@ -75,11 +76,7 @@ void verify_token_ids(const UnverifiedRun& run, std::vector<std::string>& wanted
 void verify_nll(UnverifiedRun& run, Verification& v) {
   v.check({"nll-size", "nll-finite", "nll-negative", "chunk-mean"});
   const Config& config = *run.config;
-  std::vector<Arm> arms;
-  if (config.score.base) arms.push_back(Arm::base);
-  if (config.score.adapter) arms.push_back(Arm::lora);
-  for (const Control control : config.control)
-    arms.push_back(control == Control::other_book ? Arm::other_book : Arm::mixed_books);
+  const std::vector<Arm> arms = scored_arms(config);
   std::vector<std::string> wanted;
   for (const BookRecord& book : run.books)
     for (const Arm arm : arms) {

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from .adapters import lora_parameters, new_adapter, open_adapter, save_adapter
 from .models import load_model
@@ -43,6 +43,11 @@ VARIANTS = {
     "sgd_decay": {"train.optimizer": "sgd", "train.learning_rate": 0.5, "train.decay_to_start": 0.05},
     "rms": {"train.optimizer": "rms", "train.rms_eps": 1e-4},
     "rms_decay": {"train.optimizer": "rms", "train.decay_to_start": 0.1, "train.rms_eps": 1e-4},
+    "chunk_rows": {"lora.rows": "chunk"},
+    "chunk_rows_no_context": {"lora.rows": "chunk", "window.context_tokens": 0, "train.prefix_tokens": 0},
+    "prefix_constant": {"train.prefix_gradient": False, "window.context_tokens": 24},
+    "replay": {"train.replay_share": 0.25},
+    "replay_chunk_rows": {"train.replay_share": 0.5, "lora.rows": "chunk"},
     "adam": {"train.adam_beta1": 0.8, "train.adam_beta2": 0.95, "train.adam_eps": 1e-5},
 }
 
@@ -61,17 +66,26 @@ def rounded(value):
     return {key: rounded(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
-def make(root: Path, seed: int) -> dict:
-    """root/model, root/adapter (PEFT, B = 0), tokens.safetensors, expected.json, default_adapter.safetensors."""
-    for name in ("model", "adapter"):
-        shutil.rmtree(root / name, ignore_errors=True)
-    trained_model(root / "model", seed, steps=150, length=96, **MODEL)
-    save_adapter(new_adapter(load_model(root / "model"), seed + 1, rank=4, alpha=16), root / "adapter", "../model")
-    tokens = phrase_stream(10 * 24, MODEL["vocab_size"], seed + 2, phrases=2)
-    save_file({"tokens": tokens}, root / "tokens.safetensors")
+def make(root: Path, seed: int, add: bool = False) -> dict:
+    """root/model, root/adapter (PEFT, B = 0), tokens.safetensors, expected.json, default_adapter.safetensors. With
+    `add` only what expected.json lacks of VARIANTS."""
+    there = {}
+    if add:
+        there = {v["name"]: v for v in json.loads((root / "expected.json").read_text())["variants"]}
+        tokens = load_file(root / "tokens.safetensors")["tokens"]
+    else:
+        for name in ("model", "adapter"):
+            shutil.rmtree(root / name, ignore_errors=True)
+        trained_model(root / "model", seed, steps=150, length=96, **MODEL)
+        save_adapter(new_adapter(load_model(root / "model"), seed + 1, rank=4, alpha=16), root / "adapter", "../model")
+        tokens = phrase_stream(10 * 24, MODEL["vocab_size"], seed + 2, phrases=2)
+        save_file({"tokens": tokens}, root / "tokens.safetensors")
 
     variants = []
     for name, changes in VARIANTS.items():
+        if name in there:
+            variants.append(there[name])
+            continue
         changes = dict(changes)
         count = changes.pop("tokens", len(tokens))
         records = {}

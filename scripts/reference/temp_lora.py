@@ -10,16 +10,23 @@ Settings carry the names of templora's config keys. Definitions that the goldens
 - update_every_chunks k trains on chunks 0, k, 2k, ... only; hard_quantile q only on a chunk whose mean NLL is at least
   the ceil(q n)-th smallest of the n earlier chunks', once n has reached hard_after_chunks.
 - optimizer "sgd" and "rms" are dynamic evaluation (Krause et al. 2018), written out in DynamicEvaluation.
+- lora.rows "chunk": the base makes keys and values of the prefix but its last token, which stand as constants; that
+  token and the chunk are computed behind them with the adapter. prefix_gradient false: the adapter makes them.
+- replay_share s: each step's mean takes in one piece of an earlier chunk, s / (1 - s) times as many labels, behind its
+  own prefix; pieces are drawn by C++'s std::mt19937_64 (draws.py).
 - moments "reset" makes a fresh optimizer before each chunk's training: Adam's step count restarts, the
   warm-up's does not.
 """
 
 import math
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import torch
+from transformers import DynamicCache
 
 from .adapters import lora_parameters
+from .draws import Mt19937_64
 
 DEFAULTS = {
     "window.chunk_tokens": 24, "window.context_tokens": 40, "window.first_chunk_tokens": 24,
@@ -32,6 +39,7 @@ DEFAULTS = {
 ABLATIONS = {
     "train.label_prefix": False, "train.optimizer": "adamw", "train.rms_eps": 1e-7, "train.decay_to_start": 0.0,
     "train.update_every_chunks": 1, "train.hard_quantile": 0.0, "train.hard_after_chunks": 8,
+    "lora.rows": "all", "train.prefix_gradient": True, "train.replay_share": 0.0, "seed": 42,
 }
 
 
@@ -70,6 +78,33 @@ def token_nlls(model, tokens: torch.Tensor, first: int, end: int, before: int) -
     logits = model(input_ids=tokens[None, start:end]).logits[0]
     skip = max(first - start, 1)
     return torch.nn.functional.cross_entropy(logits[skip - 1:-1], tokens[start + skip:end], reduction="none")
+
+
+def nlls_behind(peft_model, tokens: torch.Tensor, first: int, end: int, before: int, by_base: bool) -> torch.Tensor:
+    """token_nlls() of the last prefix token and the chunk behind keys that stand: the base's, or the adapter's."""
+    start = max(0, first - before)
+    held = max(0, first - 1 - start)
+    cache = DynamicCache()
+    if held > 0:
+        with torch.no_grad(), peft_model.disable_adapter() if by_base else nullcontext():
+            cache = peft_model(input_ids=tokens[None, start:start + held], past_key_values=cache,
+                               use_cache=True).past_key_values
+    logits = peft_model(input_ids=tokens[None, start + held:end], past_key_values=cache, use_cache=True).logits[0]
+    return torch.nn.functional.cross_entropy(logits[:-1], tokens[start + held + 1:end], reduction="none")
+
+
+def replayed(chunks: list, c: int, labels: int, settings: dict) -> list[tuple[int, int]]:
+    """[first, end) of the earlier tokens that each step on chunk c learns too, of document 0."""
+    share = settings["train.replay_share"]
+    if share == 0 or c == 0:
+        return []
+    wanted, random, pieces = math.floor(share / (1 - share) * labels + 0.5), Mt19937_64([settings["seed"], 0, 0, c]), []
+    for _ in range(settings["train.epochs"]):
+        first, end = chunks[random.next() % c]
+        count = min(max(1, wanted), end - first)
+        first += random.next() % (end - first - count + 1)
+        pieces.append((first, first + count))
+    return pieces
 
 
 def rate(settings: dict, step: int, trained_chunks: int) -> float:
@@ -130,11 +165,17 @@ def run_loop(peft_model, tokens: torch.Tensor, settings: dict) -> list[ChunkResu
             parameters, lr=0.0, betas=(settings["train.adam_beta1"], settings["train.adam_beta2"]),
             eps=settings["train.adam_eps"], weight_decay=settings["train.weight_decay"], foreach=False, fused=False)
 
+    def learnt(first, end, before):
+        if settings["lora.rows"] == "chunk" or not settings["train.prefix_gradient"]:
+            return nlls_behind(peft_model, tokens, first, end, before, settings["lora.rows"] == "chunk")
+        return token_nlls(peft_model, tokens, first, end, before)
+
     optimizer, chunks, results, step, version = new_optimizer(), cut(len(tokens), settings), [], 0, 0
     for c, (first, end) in enumerate(chunks):
         before = settings["window.context_tokens"]
         with torch.no_grad():
-            lora = token_nlls(peft_model, tokens, first, end, before)
+            lora = (nlls_behind(peft_model, tokens, first, end, before, True) if settings["lora.rows"] == "chunk"
+                    else token_nlls(peft_model, tokens, first, end, before))
             with peft_model.disable_adapter():
                 base = token_nlls(peft_model, tokens, first, end, before)
         result = ChunkResult(c, first, end - first, min(before, first), base.tolist(), lora.tolist(), version)
@@ -151,9 +192,13 @@ def run_loop(peft_model, tokens: torch.Tensor, settings: dict) -> list[ChunkResu
         (labelled, end), before = chunks[target], settings["train.prefix_tokens"]
         if settings["train.label_prefix"]:
             labelled, before = max(0, labelled - before), 0
-        for _ in range(settings["train.epochs"]):
+        pieces = replayed(chunks, target, end - max(labelled, 1), settings)
+        for s in range(settings["train.epochs"]):
             step += 1
-            loss = token_nlls(peft_model, tokens, labelled, end, before).mean()
+            parts = [learnt(labelled, end, before)]
+            if pieces and pieces[s][1] > max(pieces[s][0], 1):
+                parts.append(learnt(*pieces[s], settings["train.prefix_tokens"]))
+            loss = torch.cat(parts).mean()
             optimizer.zero_grad(set_to_none=False)
             loss.backward()
             limit = settings["train.clip_norm"] or float("inf")

@@ -180,6 +180,21 @@ TEST_CASE("Cost: whole documents under every kind of config compute what was pre
        {"cache.sink_tokens", "4"},
        {"cache.measure_staleness", "true"},
        {"cache.staleness_every_chunks", "3"}},
+      {{"lora.rows", "chunk"}},
+      {{"lora.rows", "chunk"}, {"lora.dropout", "0"}},  // the scored pass is the first step's
+      {{"lora.rows", "chunk"}, {"lora.dropout", "0"}, {"train.replay_share", "0.4"}, {"train.epochs", "3"}},
+      {{"lora.rows", "chunk"}, {"window.context_tokens", "0"}, {"train.prefix_tokens", "0"}},
+      {{"lora.rows", "chunk"},
+       {"lora.dropout", "0"},
+       {"cache.policy", "refill"},
+       {"cache.refill_tokens", "10"},
+       {"cache.window_tokens", "60"}},
+      {{"lora.rows", "chunk"}, {"cache.policy", "last_n"}, {"cache.sink_tokens", "4"}},
+      {{"train.prefix_gradient", "false"}},
+      {{"train.prefix_gradient", "false"}, {"lora.dropout", "0"}, {"cache.prefill_block_tokens", "7"}},
+      {{"train.replay_share", "0.25"}},
+      {{"neural_cache.entries", "50"}},
+      {{"neural_cache.entries", "500"}, {"cache.policy", "refill"}, {"cache.refill_tokens", "10"}},
       {{"model.dtype", "bfloat16"}, {"cache.policy", "last_n"}}};
   for (const int shape : {0, 1, 3}) {
     for (const auto& variant : variants) {
@@ -205,19 +220,24 @@ TEST_CASE("Cost: projections in one piece are counted as such", "[unit]") {
 }
 
 TEST_CASE("Cost: a generation computes what was predicted", "[unit]") {
-  const Config config = config_of({{"cache.policy", "refill"},
-                                   {"cache.refill_tokens", "10"},
-                                   {"cache.window_tokens", "60"},
-                                   {"generate.tokens", "90"},
-                                   {"generate.learn_prompt", "true"}},
-                                  R"("experiment": "generation", "generate": {"prompt": "p"})");
-  Llama model = random_model(kShapes[1].config);
-  const std::vector<std::int64_t> prompt = made_book(31).tokens;
-  OperationCounter counter;
-  Generation text(*model, config, prompt, -1);
-  text.learn_prompt();
-  while (!text.finished()) text.step();
-  agree(counter.take(), predict_cost(config, shape_of(model->config()), {{90}, 31, {}, {}}).total());
+  for (const char* rows : {"all", "chunk"})
+    for (const char* policy : {"rebuild", "refill"}) {
+      INFO(rows << " " << policy);
+      const Config config = config_of({{"cache.policy", policy},
+                                       {"cache.refill_tokens", "10"},
+                                       {"cache.window_tokens", "60"},
+                                       {"generate.tokens", "90"},
+                                       {"generate.learn_prompt", "true"},
+                                       {"lora.rows", rows}},
+                                      R"("experiment": "generation", "generate": {"prompt": "p"})");
+      Llama model = random_model(kShapes[1].config);
+      const std::vector<std::int64_t> prompt = made_book(31).tokens;
+      OperationCounter counter;
+      Generation text(*model, config, prompt, -1);
+      text.learn_prompt();
+      while (!text.finished()) text.step();
+      agree(counter.take(), predict_cost(config, shape_of(model->config()), {{90}, 31, {}, {}}).total());
+    }
 }
 
 TEST_CASE("Cost: a chunk of sentences computes what its records say", "[unit]") {

@@ -54,6 +54,40 @@ TEST_CASE("Generation: with learning off it is plain generation, token for token
   const auto plain = decode(*model, cache, {kPrompt}, options, streams).front().tokens;
   CHECK(text_of(write_all(*model, config)) == plain);
   CHECK(text_of(write_all(*model, config_of({{"score.adapter", "false"}, {"window.context_tokens", "100"}}))) == plain);
+  CHECK(text_of(write_all(*model, config_of({{"train.enabled", "false"},
+                                             {"train.prefix_tokens", "100"},
+                                             {"lora.rows", "chunk"}}))) == plain);
+}
+
+TEST_CASE("Generation: with lora.rows chunk what was written is scored and learnt behind the base's keys", "[unit]") {
+  Llama model = small_model();
+  for (const char* policy : {"rebuild", "refill"}) {
+    INFO(policy);
+    const Config config = config_of({{"lora.rows", "chunk"},
+                                     {"lora.dropout", "0"},
+                                     {"generate.temperature", "1"},
+                                     {"cache.policy", policy},
+                                     {"cache.refill_tokens", "8"},
+                                     {"cache.window_tokens", "90"}});
+    const std::vector<WrittenChunk> written = write_all(*model, config);
+    REQUIRE(written.size() == 4);
+    CHECK(written[0].record.context_tokens == 7);
+    CHECK(std::abs(*written[0].record.lora_nll - *written[0].record.base_nll) <= 1e-5);
+    // The first step's loss is the score: the same rows behind the same keys, by the same weights.
+    for (const WrittenChunk& chunk : written)
+      CHECK(std::abs(chunk.record.train_loss.at(0) - *chunk.record.lora_nll) <= 1e-5);
+    CHECK(*written[3].record.lora_nll < *written[3].record.base_nll);
+    // Read as a book, chunk by chunk, the same text has the same scores.
+    std::vector<std::int64_t> text = kPrompt;
+    const std::vector<std::int64_t> rest = text_of(written);
+    text.insert(text.end(), rest.begin(), rest.end());
+    ContextCache base(*model, config);
+    for (const WrittenChunk& chunk : written) {
+      base.open(text, chunk.record.first_token, chunk.record.tokens, 0);
+      const at::Tensor nll = base.score(text, {chunk.record.first_token, chunk.record.tokens}, 0);
+      CHECK(std::abs(nll.mean().item<double>() - *chunk.record.base_nll) <= 1e-5);
+    }
+  }
 }
 
 TEST_CASE("Generation: learning changes what is written, from the second chunk on, and the model stays as it was",
@@ -97,7 +131,9 @@ TEST_CASE("Generation: it goes on bit for bit from a saved state, with every sch
       {},
       {{"generate.schedule", "parallelized"}},
       {{"cache.policy", "refill"}, {"cache.refill_tokens", "8"}, {"cache.window_tokens", "64"}},
-      {{"cache.policy", "last_n"}, {"cache.window_tokens", "40"}, {"cache.sink_tokens", "2"}}};
+      {{"cache.policy", "last_n"}, {"cache.window_tokens", "40"}, {"cache.sink_tokens", "2"}},
+      {{"lora.rows", "chunk"}},
+      {{"lora.rows", "chunk"}, {"cache.policy", "last_n"}, {"cache.window_tokens", "40"}}};
   const fs::path file =
       fs::temp_directory_path() / ("templora-generation-" + std::to_string(::getpid()) + ".safetensors");
   for (const auto& way : ways) {

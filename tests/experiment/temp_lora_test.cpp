@@ -73,7 +73,15 @@ const std::vector<Json> kAblations{
      {"lora.init_from", nullptr}},
     {{"train.optimizer", "rms"}},
     {{"train.optimizer", "rms"}, {"train.decay_to_start", 0.05}, {"lora.init_from", nullptr}},
-    {{"train.optimizer", "rms"}, {"train.moments", "reset"}}};
+    {{"train.optimizer", "rms"}, {"train.moments", "reset"}},
+    {{"lora.rows", "chunk"}},
+    {{"lora.rows", "chunk"}, {"lora.dropout", 0.1}, {"train.replay_share", 0.3}},
+    {{"lora.rows", "chunk"}, {"lora.reset_every_tokens", 72}, {"lora.init_from", nullptr}},
+    {{"lora.rows", "chunk"}, {"cache.policy", "refill"}, {"cache.refill_tokens", 20}, {"cache.window_tokens", 90}},
+    {{"lora.rows", "chunk"}, {"cache.policy", "last_n"}, {"cache.sink_tokens", 3}},
+    {{"train.prefix_gradient", false}},
+    {{"train.replay_share", 0.25}, {"train.lag_chunks", 1}},
+    {{"neural_cache.entries", 50}}};
 
 }  // namespace
 
@@ -173,6 +181,45 @@ TEST_CASE("TempLora: changing a token leaves every NLL before it bit-identical, 
       INFO(mode.dump());
       CHECK(std::memcmp(a.data(), b.data(), std::size_t(scored_before_t) * sizeof(float)) == 0);
       CHECK(std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) != 0);
+    }
+  }
+}
+
+TEST_CASE("TempLora: a chunk's rows see the base's kept keys as a window over all that is in sight", "[unit]") {
+  Llama model = load_llama(goldens::folder("loop/model"), at::kFloat, at::kCPU);
+  const Book book = golden_book("loop/tokens.safetensors", 120);
+  const Json chunk_rows{{"lora.rows", "chunk"}};
+  Json anew = chunk_rows, kept = chunk_rows, short_window = chunk_rows;
+  anew.update(Json{{"window.context_tokens", 120}, {"train.prefix_tokens", 120}});
+  kept.update(Json{{"cache.policy", "refill"}, {"cache.refill_tokens", 20}, {"cache.window_tokens", 150}});
+  const auto by_window = run(*model, config_with(anew), book), by_cache = run(*model, config_with(kept), book),
+             narrower = run(*model, config_with(short_window), book);
+  for (std::size_t i = 0; i < by_window.size(); ++i) {
+    INFO("chunk " << i);
+    CHECK(by_cache[i].record.context_tokens == by_window[i].record.context_tokens);
+    CHECK(std::abs(*by_cache[i].record.base_nll - *by_window[i].record.base_nll) <= 1e-5);
+    CHECK(std::abs(*by_cache[i].record.lora_nll - *by_window[i].record.lora_nll) <= 1e-4);
+    CHECK(by_cache[i].record.shared_forward);
+  }
+  CHECK(std::abs(*by_window.back().record.lora_nll - *narrower.back().record.lora_nll) > 1e-4);
+}
+
+TEST_CASE("TempLora: a control that learns the text's own chunks learns a chunk's rows as the text's adapter does",
+          "[unit]") {
+  Llama model = load_llama(goldens::folder("loop/model"), at::kFloat, at::kCPU);
+  const Book book = golden_book("loop/tokens.safetensors", 240);
+  for (const Json& mode : {Json{{"lora.rows", "chunk"}}, Json{{"lora.rows", "chunk"}, {"train.replay_share", 0.4}},
+                           Json{{"train.prefix_gradient", false}}, Json{{"train.replay_share", 0.4}}}) {
+    INFO(mode.dump());
+    Json settings = mode;
+    settings["control"] = {"other_book"};
+    const Config config = config_with(settings);
+    ControlSegments same;
+    for (const Chunk& chunk : cut_chunks(240, 24, 24)) same[Arm::other_book].push_back({&book, chunk});
+    TempLora document(*model, config, book, 0, same);
+    while (document.next_chunk() < document.chunk_count()) {
+      const ChunkRecord record = document.step().record;
+      CHECK(std::abs(*record.lora_nll - *record.controls.at(Arm::other_book).nll) <= 1e-4);
     }
   }
 }
