@@ -21,6 +21,11 @@ std::string shortened(const std::string& text, std::size_t most) {
   return text;
 }
 
+constexpr double kSmall = 0.9;                    // of a text's usual width
+constexpr std::size_t kPlain = 0, kLearns = 1;    // series, as in other figures
+
+std::size_t series_of(const CostPoint& point) { return point.plain ? kPlain : kLearns; }
+
 struct Box {
   double left, top, right, bottom;
 };
@@ -48,7 +53,7 @@ std::vector<std::size_t> pareto_front(const std::vector<CostPoint>& points) {
 
 std::string cost_figure(const std::vector<CostPoint>& points, const std::string& title, const std::string& cost_name,
                         const std::string& quality_name, const Caption& caption) {
-  const double top = head_height(caption, kWidth) + 58, height = top + kPlotHeight + kBottom;
+  const double legend = head_height(caption, kWidth) + 14, top = legend + 44, height = top + kPlotHeight + kBottom;
   double least = INFINITY, most = -INFINITY, low = INFINITY, high = -INFINITY;
   for (const CostPoint& p : points) {
     least = std::min(least, p.cost), most = std::max(most, p.cost);
@@ -57,47 +62,69 @@ std::string cost_figure(const std::vector<CostPoint>& points, const std::string&
   const bool log = least > 0 && most / least > 8;
   const Scale x = nice_scale(log ? least : std::min(0.0, least), most, kLeft, kWidth - kRight, 7, log);
   const double margin = std::isfinite(high - low) ? 0.06 * (high - low) : 0;
-  const Scale y = nice_scale(low - margin, high + margin, height - kBottom, top, 6);
+  const bool far = low > 0 && high / low > 3;  // else what lies close together could not be told apart
+  const Scale y = far ? nice_scale(low, high, height - kBottom, top, 6, true)
+                      : nice_scale(low - margin, high + margin, height - kBottom, top, 6);
   Svg svg(kWidth, height, title, caption);
-  svg.axes(x, y, cost_name + (log ? ", logarithmic" : ""), quality_name, false, true);
+  const auto named = [](const std::string& name, bool logarithmic) {
+    return name + (logarithmic ? ", logarithmic" : "");
+  };
+  svg.axes(x, y, named(cost_name, log), named(quality_name, far), false, true);
   const std::vector<std::size_t> front = pareto_front(points);
   Points line;
   for (const std::size_t i : front) line.emplace_back(x(points[i].cost), y(points[i].quality));
   if (line.size() > 1) svg.path(line, "front s2");
+  const auto is_on_front = [&](std::size_t i) { return std::find(front.begin(), front.end(), i) != front.end(); };
   for (std::size_t i = 0; i < points.size(); ++i) {
-    const bool on_front = std::find(front.begin(), front.end(), i) != front.end();
+    const bool on_front = is_on_front(i);
     const std::optional<double> sd = points[i].seed_sd;
-    svg.mark(x(points[i].cost), y(points[i].quality), on_front ? 5.5 : 4, on_front ? 2 : 1,
+    svg.mark(x(points[i].cost), y(points[i].quality), on_front ? 5.5 : 4, series_of(points[i]),
              data("name", points[i].name) + data("cost", points[i].cost) + data("quality", points[i].quality) +
                  (sd ? data("seed-sd", *sd) : "") + data("front", on_front ? "yes" : "no"),
              fmt::format("{}: cost {}, {}{}{}", points[i].name, points[i].cost, points[i].quality,
                          sd ? fmt::format(", standard deviation over seeds {}", *sd) : "",
                          on_front ? ", on the Pareto front" : ""));
   }
-  // Names of the front: the first place around a point that no mark and no other name has; else none but the tooltip's.
+  // A name stands at the first place around its point that no mark and no other name has; else its tooltip has it.
   std::vector<Box> taken;
   for (const CostPoint& p : points) taken.push_back({x(p.cost) - 6, y(p.quality) - 6, x(p.cost) + 6, y(p.quality) + 6});
-  for (const std::size_t i : front) {
+  std::vector<std::size_t> order = front;
+  for (std::size_t i = 0; i < points.size(); ++i)
+    if (!is_on_front(i)) order.push_back(i);
+  for (const std::size_t i : order) {
     const std::string name = shortened(points[i].name, kLongestName);
-    const double at = x(points[i].cost), level = y(points[i].quality), width = text_width(name);
+    const double at = x(points[i].cost), level = y(points[i].quality), width = kSmall * text_width(name);
     for (const auto& [left, down] : {std::pair{at + 8, -9.0},
                                      {at + 8, 19.0},
                                      {at - 8 - width, 19.0},
                                      {at - 8 - width, -9.0},
                                      {at + 12, 4.0},
+                                     {at - 12 - width, 4.0},
+                                     {at - width / 2, -12.0},
+                                     {at - width / 2, 21.0},
                                      {at - width / 2, -24.0}}) {
       const Box box{left, level + down - 11, left + width, level + down + 3};
       const bool inside =
           box.left > kLeft && box.right < kWidth - 4 && box.top > top - 8 && box.bottom < height - kBottom;
       if (!inside || std::any_of(taken.begin(), taken.end(), [&](const Box& other) { return overlap(box, other); }))
         continue;
-      svg.text(left, level + down, name, "start", "small");
+      svg.text(left, level + down, name, "start", is_on_front(i) ? "small" : "small dim");
       taken.push_back(box);
       break;
     }
   }
-  svg.sample(16, top - 44, 2);
-  svg.text(42, top - 40, "Pareto front: no other is both cheaper and better", "start", "small");
+  double place = 16;
+  for (const auto& [is_plain, name] : {std::pair{false, "Temp-LoRA"}, {true, "plain model"}}) {
+    const bool of_plain = is_plain;
+    if (std::none_of(points.begin(), points.end(), [&](const CostPoint& p) { return p.plain == of_plain; })) continue;
+    svg.mark(place + 6, legend, 5, is_plain ? kPlain : kLearns, "", "");
+    svg.text(place + 18, legend + 4, name, "start", "small");
+    place += 34 + kSmall * text_width(name);
+  }
+  if (line.size() > 1) {
+    svg.line(place, legend, place + 20, legend, "front s2");
+    svg.text(place + 26, legend + 4, "Pareto front", "start", "small");
+  }
   return svg.inline_text();
 }
 

@@ -59,12 +59,13 @@ struct CostPoint {
   double cost = 0;     ///< above 0
   double quality = 0;  ///< lower is better
   std::optional<double> seed_sd = {};  ///< of the quality over seeds, where there are several
+  bool plain = false;  ///< of a model that learns nothing
 };
 
 /// Indices of the points that no other beats: none is as good in both and better in one. By rising cost.
 std::vector<std::size_t> pareto_front(const std::vector<CostPoint>& points);
 
-/// Cost against quality, the front marked and named.
+/// Cost against quality: the front as a line; names first of the front's points, then of all others that have room.
 std::string cost_figure(const std::vector<CostPoint>& points, const std::string& title, const std::string& cost_name,
                         const std::string& quality_name, const Caption& caption = {});
 

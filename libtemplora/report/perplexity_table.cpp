@@ -14,11 +14,6 @@ std::string corpus(const std::optional<Perplexity>& p) { return cell(p ? p->corp
 std::string chunk_mean(const std::optional<Perplexity>& p) { return cell(p ? p->chunk_mean : std::nullopt, "{:.3f}"); }
 std::string change(const std::optional<double>& percent) { return cell(percent, "{:+.2f}"); }
 
-/// Number of books, marked where they are too few to speak for others.
-std::string book_count(const SegmentRow& row) {
-  return fmt::format("{}{}", row.books, row.books > 0 && row.books < kFewBooks ? " †" : "");
-}
-
 std::string header(const Json& config) {
   const auto of = [&](const char* section, const char* name) { return escaped(setting(config, section, name)); };
   const auto fidelity = config.is_object() ? config.find("fidelity") : config.end();
@@ -28,14 +23,6 @@ std::string header(const Json& config) {
       of("window", "context_tokens"), of("train", "prefix_tokens"), of("lora", "rank"),
       of("train", "learning_rate"), of("train", "epochs"),
       fidelity != config.end() && fidelity->is_string() ? escaped(fidelity->get<std::string>()) : kDash);
-}
-
-/// The rows that a table prints: segments that no book reaches are left out.
-std::vector<SegmentRow> printed_rows(const PerplexityTable& table) {
-  std::vector<SegmentRow> rows = table.all;
-  if (table.version >= kVersionWithoutEmptySegments)
-    std::erase_if(rows, [](const SegmentRow& row) { return row.tokens == 0 && row.label != "all"; });
-  return rows;
 }
 
 void append_all(const std::vector<SegmentRow>& rows, std::string& out) {
@@ -196,6 +183,17 @@ void append_books(const PerplexityTable& table, std::string& out) {
 }
 
 }  // namespace
+
+std::string book_count(const SegmentRow& row) {
+  return fmt::format("{}{}", row.books, row.books > 0 && row.books < kFewBooks ? " †" : "");
+}
+
+std::vector<SegmentRow> printed_rows(const PerplexityTable& table) {
+  std::vector<SegmentRow> rows = table.all;
+  if (table.version >= kVersionWithoutEmptySegments)
+    std::erase_if(rows, [](const SegmentRow& row) { return row.tokens == 0 && row.label != "all"; });
+  return rows;
+}
 
 std::string perplexity_markdown(const PerplexityTable& table, const Json& run_record) {
   const auto found = run_record.is_object() ? run_record.find("config") : run_record.end();

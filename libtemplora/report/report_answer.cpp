@@ -6,17 +6,26 @@
 
 #include "report/report.h"
 #include "report/run_groups.h"
+#include "report/run_result.h"
 
 namespace templora {
 namespace {
 
-std::string at(const RunGroup& group, std::size_t groups) {
-  if (group.label.empty()) return "";
-  return groups == 1 ? " at " + group.label : fmt::format(" at {}, the best of {} settings", group.label, groups);
+/// Groups whose numbers compare with one another: all have read the same texts, as far.
+bool same_texts(const std::vector<RunSummary>& runs, const std::vector<RunGroup>& groups) {
+  return std::all_of(groups.begin(), groups.end(), [&](const RunGroup& group) {
+    const RunSummary &run = runs[group.runs.front()], &first = runs[groups.front().runs.front()];
+    return run.setting("texts") == first.setting("texts") &&
+           run.setting("data.max_tokens") == first.setting("data.max_tokens");
+  });
 }
 
-std::string interval_of(const Cell& cell) {
-  return cell.low && cell.high ? fmt::format(" [{:+.2f}, {:+.2f}]", *cell.low, *cell.high) : "";
+/// Of several settings the best was chosen by the very number that is told; what the others have says how much that is.
+std::string others(std::vector<double> changes) {
+  std::sort(changes.begin(), changes.end());
+  if (changes.size() == 2) return fmt::format("the other setting has {:+.2f} %", changes.back());
+  return fmt::format("the middle one of the {} settings has {:+.2f} %, the worst {:+.2f} %", changes.size(),
+                     changes[changes.size() / 2], changes.back());
 }
 
 std::optional<std::string> perplexity_answer(const std::vector<RunSummary>& runs) {
@@ -30,24 +39,29 @@ std::optional<std::string> perplexity_answer(const std::vector<RunSummary>& runs
   const auto mean = [&](const RunGroup& group, auto number) {
     return *mean_cell(runs, group.runs, [&](const RunSummary& r) { return number(r.table->all.back()); }).value;
   };
-  const auto change = [&](const RunGroup& group) {
-    return mean(group, [](const SegmentRow& row) { return row.change_corpus_percent; });
-  };
-  const RunGroup& best = *std::min_element(groups.begin(), groups.end(), [&](const RunGroup& a, const RunGroup& b) {
-    return change(a) < change(b);
-  });
+  std::vector<double> changes;
+  for (const RunGroup& group : groups)
+    changes.push_back(mean(group, [](const SegmentRow& row) { return row.change_corpus_percent; }));
+  const auto least = std::min_element(changes.begin(), changes.end());
+  if (!same_texts(runs, groups)) {
+    std::vector<double> sorted = changes;
+    std::sort(sorted.begin(), sorted.end());
+    return fmt::format(
+        "Temp-LoRA changes perplexity by {:+.2f} to {:+.2f} %, the middle one {:+.2f} %, of {} settings that have read "
+        "different texts, so that none is the best.",
+        sorted.front(), sorted.back(), sorted[sorted.size() / 2], sorted.size());
+  }
+  const RunGroup& best = groups[std::size_t(least - changes.begin())];
   const SegmentRow& row = runs[best.runs.front()].table->all.back();
   if (!row.base->corpus || !row.lora->corpus) return std::nullopt;
-  std::string out = fmt::format(
-      "Temp-LoRA changes perplexity by {:+.2f} %, from {:.3f} to {:.3f}{}.", change(best),
-      mean(best, [](const SegmentRow& r) { return r.base->corpus; }),
-      mean(best, [](const SegmentRow& r) { return r.lora->corpus; }), at(best, groups.size()));
   const std::size_t last = runs[best.runs.front()].table->all.size() - 1;
-  const Cell of_books = book_cell(runs, best.runs, last, Arm::lora);
-  if (!of_books.value || row.books < kFewBooks) return out;
-  out.pop_back();
-  return out + fmt::format("; mean over {} books {:+.2f} %{}.", row.books, *of_books.value,
-                           of_books.low ? interval_of(of_books) + ", 95 % over books" : "");
+  const std::string answer =
+      fmt::format("{} {}.", change_words(*least, mean(best, [](const SegmentRow& r) { return r.base->corpus; }),
+                                         mean(best, [](const SegmentRow& r) { return r.lora->corpus; })),
+                  basis_words(row, book_cell(runs, best.runs, last, Arm::lora)));
+  if (groups.size() == 1) return answer;
+  return fmt::format("At {}, the best of {} settings, {} It was chosen on these same texts, which flatters it: {}.",
+                     best.label, groups.size(), answer, others(changes));
 }
 
 std::optional<std::string> translation_answer(const std::vector<RunSummary>& runs) {
@@ -63,9 +77,12 @@ std::optional<std::string> translation_answer(const std::vector<RunSummary>& run
     return gain(a) < gain(b);
   });
   const PairedTest& test = bleu(best)->test;
-  return fmt::format(
-      "Temp-LoRA changes BLEU by {:+.2f}, from {:.2f} to {:.2f}{}; p = {:.4f} by approximate randomisation.",
-      gain(best), test.first, test.second, at(best, groups.size()), test.randomization_p);
+  const std::string numbers = fmt::format(
+      "Temp-LoRA changes BLEU by {:+.2f}, from {:.2f} to {:.2f}; p = {:.4f} by approximate randomisation", gain(best),
+      test.first, test.second, test.randomization_p);
+  if (groups.size() == 1) return numbers + ".";
+  return fmt::format("At {}, the best of {} settings, {}, which does not count that it was chosen among them.",
+                     best.label, groups.size(), numbers);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include "report/figures.h"
 #include "report/markdown.h"
 #include "report/run_groups.h"
+#include "run/json_lines.h"
 
 namespace templora {
 namespace {
@@ -111,11 +112,19 @@ void add_positions(const std::vector<RunSummary>& runs, const std::vector<RunGro
         band ? "Bands: 95 % interval over books of the paired change, on the base's line."
         : books < kFewestBooks ? "No interval: fewer than 6 books."
                                : "No interval: one side was not scored, or nearly all books are equal.";
-    const std::string title = "Perplexity by position";
+    // Of several the title says which one this is, and the line under it what they share; a name that has no room in
+    // the title stands in that line.
+    const std::string& label = shown[i].label;
+    const bool fits = title_fits(label, kFigureWidth);
+    const std::string whole = fmt::format("{}{}erplexity by position", label, label.empty() ? "P" : ": p");
+    const std::string title = label.empty() || title_fits(whole, kFigureWidth) ? whole : label;
     figures.push_back({fmt::format("position_{}", i + 1), title,
                        fmt::format("exp(mean over {} of the mean NLL in each bin{}). From {}.{}", books_of(books),
                                    over_seeds(shown[i]), run_names(runs, shown[i]), left_out),
-                       position_figure(curves, title, {common_settings(runs, shown[i].runs, shown[i].label), marks})});
+                       position_figure(curves, title,
+                                       {common_settings(runs, fits ? runs_of(shown) : shown[i].runs,
+                                                        fits ? "" : label),
+                                        marks})});
   }
 }
 
@@ -161,36 +170,116 @@ void add_segments(const std::vector<RunSummary>& runs, const std::vector<RunGrou
                                      {common_settings(runs, runs_of(shown)), marks})});
 }
 
+/// FLOPs a token of the plain model in a run's own window, with keys kept as the run keeps them; none in older runs.
+std::optional<double> plain_flops(const RunSummary& run) {
+  const std::string window = window_tokens(run);
+  const Json::json_pointer at("/cost/references");
+  if (window.empty() || !run.summary.is_object() || !run.summary.contains(at) || !run.summary.at(at).is_array())
+    return std::nullopt;
+  const bool kept = run.setting("cache.policy") != "rebuild";
+  for (const Json& plain : run.summary.at(at))
+    if (number_at(plain, "/window") == std::stod(window) && plain.value("cached", false) == kept)
+      return number_at(plain, "/flops_per_token");
+  return std::nullopt;
+}
+
+/// Where settings stand by their cost and their quality: with Temp-LoRA, and the plain model in the same window.
+class CostPoints {
+ public:
+  CostPoints(const std::vector<RunSummary>& runs, const std::vector<RunGroup>& groups) : runs_(runs) {
+    flops_ = std::all_of(groups.begin(), groups.end(),
+                         [&](const RunGroup& group) { return mean(group, "flops").value.has_value(); });
+    for (const RunGroup& group : groups) add(group);
+  }
+
+  bool flops() const { return flops_; }
+  /// By text: perplexities of different ones do not compare.
+  const std::map<std::string, std::vector<CostPoint>>& by_text() const { return by_text_; }
+
+ private:
+  Cell mean(const RunGroup& group, const std::string& name) const {
+    return mean_cell(runs_, group.runs, [&](const RunSummary& r) {
+      const auto found = r.measures.find(name);
+      return found == r.measures.end() ? std::nullopt : std::optional(found->second);
+    });
+  }
+
+  void add(const RunGroup& group) {
+    const auto cost = mean(group, flops_ ? "flops" : "seconds").value;
+    const Cell lora = mean(group, "lora"), base = mean(group, "base");
+    const RunSummary& run = runs_[group.runs.front()];
+    const std::string window = window_tokens(run), policy = run.setting("cache.policy");
+    const std::string plain = fmt::format("plain{}{}{}", policy == "rebuild" ? "" : ", " + policy,
+                                          window.empty() ? "" : ", W ", window);
+    const double unit = flops_ ? 1e-9 : 1000;
+    if (lora.value && cost && *cost > 0) put(run, {group_name(runs_, group), *cost * unit, *lora.value, lora.seed_sd});
+    if (!base.value) return;
+    // A run without an adapter is a plain model by its own cost; beside an adapter the base has scored for comparison.
+    const auto own = lora.value ? flops_ ? plain_flops(run) : std::nullopt : cost;
+    if (own && *own > 0) put(run, {lora.value ? plain : group_name(runs_, group), *own * unit, *base.value, {}, true});
+  }
+
+  /// Settings of one window and chunk share their plain model.
+  void put(const RunSummary& run, CostPoint point) {
+    auto& points = by_text_[run.setting("texts") + " " + run.setting("data.max_tokens")];
+    const auto same = [&](const CostPoint& other) {
+      return point.plain && other.plain && other.cost == point.cost && other.quality == point.quality;
+    };
+    if (std::none_of(points.begin(), points.end(), same)) points.push_back(std::move(point));
+  }
+
+  const std::vector<RunSummary>& runs_;
+  std::map<std::string, std::vector<CostPoint>> by_text_;
+  bool flops_ = false;
+};
+
 void add_cost(const std::vector<RunSummary>& runs, const std::vector<RunGroup>& groups, const std::string& experiment,
               std::vector<Figure>& figures) {
-  const auto mean = [&](const RunGroup& group, const std::string& name) {
-    return mean_cell(runs, group.runs, [&](const RunSummary& r) {
-             const auto found = r.measures.find(name);
-             return found == r.measures.end() ? std::nullopt : std::optional(found->second);
-           });
-  };
-  const bool flops = std::all_of(groups.begin(), groups.end(),
-                                 [&](const RunGroup& group) { return mean(group, "flops").value.has_value(); });
-  std::map<std::string, std::vector<CostPoint>> by_text;  // perplexities of different texts do not compare
-  for (const RunGroup& group : groups) {
-    const auto cost = mean(group, flops ? "flops" : "seconds").value;
-    const Cell quality = mean(group, "lora");
-    const RunSummary& run = runs[group.runs.front()];
-    if (cost && quality.value && *cost > 0)
-      by_text[run.setting("texts") + " " + run.setting("data.max_tokens")].push_back(
-          {group_name(runs, group), *cost * (flops ? 1e-9 : 1000), *quality.value, quality.seed_sd});
-  }
+  const CostPoints costs(runs, groups);
   std::size_t number = 0;
-  for (const auto& [text, points] : by_text) {
+  for (const auto& [text, points] : costs.by_text()) {
     if (points.size() < 2) continue;
     const std::string title =
         fmt::format("Cost against quality{}", experiment == "perplexity" ? "" : ": " + experiment);
+    const bool plain = std::any_of(points.begin(), points.end(), [](const CostPoint& p) { return p.plain; });
     figures.push_back({fmt::format("cost_{}_{}", experiment, ++number), title, "",
-                       cost_figure(points, title, flops ? "GFLOP a token" : "seconds for 1,000 tokens, as measured",
-                                   "Temp-LoRA PPL",
+                       cost_figure(points, title,
+                                   costs.flops() ? "GFLOP a token" : "seconds for 1,000 tokens, as measured",
+                                   plain ? "perplexity" : "Temp-LoRA PPL",
                                    {common_settings(runs, runs_of(groups)),
-                                    "Each point is one setting on the same texts."})});
+                                    "Each point is one setting on the same texts; on the dashed line no other is both "
+                                    "cheaper and better. A name that has no room is its point's tooltip."})});
   }
+}
+
+/// What a phase of chunks.jsonl is called where people read.
+std::string phase_words(const std::string& phase) {
+  static const std::map<std::string, std::string> kWords{
+      {"score_base", "scoring, base model"},
+      {"recompute_base", "context anew, base model"},
+      {"score", "scoring, Temp-LoRA"},
+      {"recompute", "context anew, Temp-LoRA"},
+      {"train_forward", "learning, forward"},
+      {"train_backward", "learning, backward"},
+      {"gradient", "learning, both ways"},
+      {"optimizer", "optimizer step"},
+      {"score_controls", "scoring, controls"},
+      {"train_controls", "learning, controls"},
+      {"staleness", "measuring stale keys"},
+      {"read", "reading texts"},
+      {"prompts", "making prompts"},
+      {"prefill", "reading the context"},
+      {"decode", "writing"},
+      {"write_and_train", "writing and learning at once"},
+      {"base_prefill", "reading prompts, base model"},
+      {"base_score", "scoring, base model"},
+      {"base_decode", "translating, base model"},
+      {"lora_prefill", "reading prompts, Temp-LoRA"},
+      {"lora_score", "scoring, Temp-LoRA"},
+      {"lora_decode", "translating, Temp-LoRA"},
+      {"step", "optimizer step, all of it"}};
+  const auto found = kWords.find(phase);
+  return found == kWords.end() ? phase : found->second;
 }
 
 void add_phases(const std::vector<RunSummary>& runs, const std::vector<RunGroup>& groups, const std::string& experiment,
@@ -205,7 +294,7 @@ void add_phases(const std::vector<RunSummary>& runs, const std::vector<RunGroup>
     StackedBar bar{group_name(runs, group), {}};
     for (const auto& [phase, spent] : run.seconds)
       if (!taken_over || phase != kBasePhase)
-        bar.parts.emplace_back(phase, 1000 * spent / static_cast<double>(run.tokens));
+        bar.parts.emplace_back(phase_words(phase), 1000 * spent / static_cast<double>(run.tokens));
     bars.push_back(std::move(bar));
   }
   if (bars.empty()) return;

@@ -32,7 +32,7 @@ std::string titled(const std::string& title) {
 
 /// The title as far as it goes in a width; the whole of it is the picture's label.
 std::string fitting(const std::string& title, double width) {
-  const auto most = static_cast<std::size_t>(width / 10.8);
+  const auto most = static_cast<std::size_t>((width - 40) / 10.8);
   std::size_t count = 0;
   for (std::size_t i = 0; i < title.size(); ++i)
     if ((static_cast<unsigned char>(title[i]) & 0xC0) != 0x80 && ++count > most) return title.substr(0, i) + "…";
@@ -81,6 +81,8 @@ std::string xml_escaped(const std::string& text) {
   }
   return out;
 }
+
+bool title_fits(const std::string& title, double width) { return fitting(title, width) == title; }
 
 double Scale::operator()(double value) const {
   const auto place = [this](double v) { return log ? std::log(std::max(v, 1e-300)) : v; };
@@ -288,7 +290,7 @@ std::string Svg::inline_text() const {
       "<rect class=\"back\" width=\"{}\" height=\"{}\"/>\n<text class=\"title\" x=\"16\" "
       "y=\"24\">{}</text>\n{}</svg>\n",
       width_, height_, width_, std::min(width_, 540.0), xml_escaped(title_), width_, height_,
-      xml_escaped(fitting(title_, width_ - 40)), body_);
+      xml_escaped(fitting(title_, width_)), body_);
 }
 
 std::string stand_alone(const std::string& inline_svg) {

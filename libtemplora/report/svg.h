@@ -56,6 +56,9 @@ struct Caption {
   std::string marks;     ///< below the picture: "Band: 95 % interval over 8 books."
 };
 
+/// Whether a title of a picture is drawn whole.
+bool title_fits(const std::string& title, double width);
+
 /// Where a picture with a title and these settings begins.
 double head_height(const Caption& caption, double width);
 

@@ -9,6 +9,7 @@
 #include "made_runs.h"
 #include "report/page.h"
 #include "report/svg.h"
+#include "run/json_lines.h"
 #include "run/run_data.h"
 
 using namespace templora;
@@ -135,6 +136,17 @@ TEST_CASE("figures: the curve's marks are the mean over books of each bin, compu
   }
 }
 
+TEST_CASE("figures: curves by position are called by what differs, over what they share", "[unit]") {
+  const TempFolder folder;
+  const Report report = small_report(folder, 2);
+  CHECK(figure_of(report, "position_1").title == "Δ 50, L_X 50: perplexity by position");
+  CHECK(figure_of(report, "position_4").title == "Δ 100, L_X 100: perplexity by position");
+  CHECK_FALSE(has(figure_of(report, "position_1").svg, "small &amp; &lt;fine&gt;, Δ"));
+  make_run(folder / "alone", {});
+  const Report one = make_report(read_report_runs({{folder / "alone", "alone", {}}}, {}, false), {});
+  CHECK(figure_of(one, "position_1").title == "Perplexity by position");
+}
+
 TEST_CASE("figures: with several seeds a curve is their mean, and its band that of the books' means", "[unit]") {
   const TempFolder folder;
   std::vector<PositionBins> bins;
@@ -168,6 +180,50 @@ TEST_CASE("figures: the Pareto front is what no other point beats", "[unit]") {
   CHECK(attributes(svg, "data-front") == std::vector<std::string>{"yes", "yes", "no", "yes", "yes", "no"});
 }
 
+TEST_CASE("figures: cost against quality has the plain model in each window, once, and names beside the front",
+          "[unit]") {
+  const TempFolder folder;
+  std::vector<RunSource> sources;
+  for (const std::int64_t chunk : {50, 100})
+    for (const std::int64_t seed : {1, 2}) {
+      const std::string name = std::to_string(chunk) + "-" + std::to_string(seed);
+      make_run(folder / name,
+               {.chunk_tokens = chunk, .seed = seed, .chunks = 600 / chunk, .gain = 0.002 * double(chunk)});
+      Json summary = summary_of(folder / name);
+      const auto plain = [](std::int64_t window, bool cached, double flops) {
+        return Json{{"window", window}, {"cached", cached}, {"flops_per_token", flops}};
+      };
+      summary["cost"] = {{"method_flops_per_token", 4e9 * double(chunk)},
+                         {"references", {plain(chunk + 50, true, 7e9), plain(chunk + 50, false, 1e7 * double(chunk)),
+                                         plain(4096, false, 9e9)}}};
+      write_file_atomically(folder / name / "summary.json", summary.dump());
+      sources.push_back({folder / name, name, {}});
+    }
+  const auto figure = [&] {
+    return figure_of(make_report(read_report_runs(sources, {}, false), {}), "cost_perplexity_1").svg;
+  };
+  std::string svg = figure();
+  CHECK(attributes(svg, "data-name") == std::vector<std::string>{"Δ 50", "plain, W 100", "Δ 100", "plain, W 150"});
+  CHECK(attributes(svg, "data-cost") == std::vector<std::string>{"200", "0.5", "400", "1"});
+  CHECK(attributes(svg, "data-front") == std::vector<std::string>{"yes", "yes", "yes", "no"});
+  for (const char* name : {">Δ 50<", ">plain, W 100<", ">plain, W 150<", ">plain model<", ">perplexity<"})
+    CHECK(has(svg, name));
+  // One without an adapter is plain by its own cost.
+  for (const char* name : {"100-1", "100-2"}) {
+    change_record(folder / name, [](Json& record) { record["config"]["score"]["adapter"] = false; });
+    std::string without;
+    for_each_record(folder / name / "chunks.jsonl", [&](Json chunk) {
+      chunk["lora_nll"] = nullptr;
+      without += chunk.dump() + "\n";
+    });
+    write_file_atomically(folder / name / "chunks.jsonl", without);
+    for (const int book : {0, 1}) fs::remove(folder / name / fmt::format("nll/{}-lora.f32", book));
+  }
+  svg = figure();
+  CHECK(attributes(svg, "data-cost").size() == 3);
+  CHECK(has(svg, "data-name=\"Δ 100"));
+}
+
 TEST_CASE("figures: bars carry the seconds of each phase, for 1,000 tokens", "[unit]") {
   const TempFolder folder;
   const Report report = small_report(folder, 2);
@@ -175,6 +231,9 @@ TEST_CASE("figures: bars carry the seconds of each phase, for 1,000 tokens", "[u
   REQUIRE(values.size() == 8);
   CHECK(std::stod(values[0]) == Approx(1000 * 0.25 / 50));  // 0.25 s a chunk of 50
   CHECK(std::stod(values[7]) == Approx(1000 * 0.5 / 100));
+  const auto parts = attributes(figure_of(report, "phases_perplexity").svg, "data-part");
+  CHECK(parts.front() == "scoring, Temp-LoRA");
+  CHECK(parts.back() == "train");  // of no phase that is known
 }
 
 TEST_CASE("figures: nothing to draw, one point, equal points give pictures without NaN", "[unit]") {

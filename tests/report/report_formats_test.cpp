@@ -154,11 +154,41 @@ TEST_CASE("report: the answer is the best setting's change, with its interval ov
   REQUIRE(report.answers.size() == 1);
   CHECK(has(report.answers[0],
             fmt::format("Temp-LoRA changes perplexity by {:+.2f} %", all.at("change_corpus_percent").get<double>())));
-  CHECK(has(report.answers[0], " at Δ 100, the best of 2 settings; mean over 8 books "));
-  CHECK(has(report.answers[0], fmt::format("[{:+.2f}, {:+.2f}], 95 % over books.", mean.at("low").get<double>(),
+  CHECK(has(report.answers[0], "At Δ 100, the best of 2 settings, Temp-LoRA"));
+  CHECK(has(report.answers[0], "over 4,792 tokens of 8 books; mean over books "));
+  CHECK(has(report.answers[0], fmt::format("chosen on these same texts, which flatters it: the other setting has "
+                                           "{:+.2f} %.", *report.runs[0].table->all.back().change_corpus_percent)));
+  CHECK(has(report.answers[0], fmt::format("[{:+.2f}, {:+.2f}], 95 % over books. It", mean.at("low").get<double>(),
                                            mean.at("high").get<double>())));
   CHECK(has(report.subject, "small & <fine>"));
   CHECK(make_report({}, {}).answers.empty());
+}
+
+TEST_CASE("report: the answer says on how little it stands, and names no best among different texts", "[unit]") {
+  const TempFolder folder;
+  const auto answer = [&](const std::vector<std::string>& names) {
+    std::vector<RunSource> sources;
+    for (const std::string& name : names) sources.push_back({folder / name, name, {}});
+    return make_report(read_report_runs(sources, {}, false), {}).answers.at(0);
+  };
+  for (const std::int64_t books : {1, 4}) make_run(folder / std::to_string(books), {.books = books});
+  CHECK(has(answer({"1"}), "over 599 tokens of one book: no interval, and no word on other books."));
+  CHECK_FALSE(has(answer({"1"}), "best"));
+  CHECK(has(answer({"4"}), "over 2,396 tokens of 4 books, too few for an interval (from 6 on)."));
+  for (const int gain : {1, 2, 3})
+    make_run(folder / ("g" + std::to_string(gain)),
+             {.chunk_tokens = 10 * gain, .books = 1, .gain = 0.1 * gain, .config_hash = std::to_string(gain)});
+  const auto change = [&](const std::string& name) {
+    return summary_of(folder / name).at("all").back().at("change_corpus_percent").get<double>();
+  };
+  CHECK(has(answer({"g1", "g3", "g2"}),
+            fmt::format("the middle one of the 3 settings has {:+.2f} %, the worst {:+.2f} %.", change("g2"),
+                        change("g1"))));
+  change_record(folder / "g3", [](Json& record) { record["identity"]["text_0_hash"] = "b"; });
+  CHECK(answer({"g1", "g3", "g2"}) ==
+        fmt::format("Temp-LoRA changes perplexity by {:+.2f} to {:+.2f} %, the middle one {:+.2f} %, of 3 settings "
+                    "that have read different texts, so that none is the best.",
+                    change("g3"), change("g1"), change("g2")));
 }
 
 TEST_CASE("report: what one run computed for others is no cost of a setting", "[unit]") {
