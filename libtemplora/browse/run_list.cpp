@@ -51,13 +51,25 @@ std::string date_of(const RunSummary& run) {
   return text;
 }
 
+/// "delta_window: Δ 256, L_X 64" of a sweep's cell, whose folder is called by a hash.
+std::string cell_name(const RunSource& source) {
+  std::string name;
+  for (const auto& [key, json] : source.values) {
+    const Json value = parse_json(json, key);
+    name += fmt::format("{}{} {}", name.empty() ? "" : ", ", short_name(key),
+                        value.is_string() ? value.get<std::string>() : json);
+  }
+  return name.empty() ? source.sweep : fmt::format("{}: {}", source.sweep, name);
+}
+
 ListedRun listed(const RunSource& source) {
   ListedRun run;
   run.run = read_run_record(source);
   run.progress = run_progress(source.folder, run.run.record);
   run.date = date_of(run.run);
   run.name = text_at(run.run.record, "name");
-  if (run.name.empty()) run.name = normal_path(source.folder).filename().string();
+  if (run.name.empty())
+    run.name = source.sweep.empty() ? normal_path(source.folder).filename().string() : cell_name(source);
   if (const auto tags = run.run.record.find("tags"); tags != run.run.record.end() && tags->is_array())
     for (const Json& tag : *tags)
       if (tag.is_string()) run.tags.push_back(tag.get<std::string>());

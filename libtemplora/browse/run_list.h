@@ -15,7 +15,7 @@ struct ListedRun {
   RunSummary run;               ///< its record and settings alone
   RunProgress progress;
   std::string date;             ///< "2026-11-29 19:06": when it began; of older runs by their folder's name or age
-  std::string name;             ///< its --name, else its folder's name
+  std::string name;             ///< its --name; else a cell's sweep and values, or its folder's name
   std::vector<std::string> tags;
   std::string state;            ///< run_state_name()
 };

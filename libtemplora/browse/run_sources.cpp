@@ -21,7 +21,7 @@ std::size_t add_sweep(const fs::path& folder, std::vector<RunSource>& sources, s
     const bool has_run = fs::exists(cell.folder / "run.json");
     (has_run ? started : waiting).insert(cell.folder);
     if (!has_run) continue;
-    RunSource source{cell.folder, cell.folder.string(), {}, sweep.segment_edges};
+    RunSource source{cell.folder, cell.folder.string(), {}, sweep.segment_edges, sweep.name};
     // Keys that are computed from others are no axes of their own.
     for (const auto& [key, value] : cell.values.items())
       if (!sweep.definition.contains("set") || !sweep.definition["set"].contains(key))

@@ -14,6 +14,8 @@ namespace templora {
 
 namespace {
 
+constexpr double kLongestSilence_s = 300;
+
 std::mutex output_mutex;
 bool bar_is_shown = false;  // the last line of the terminal is a bar without its newline
 
@@ -57,7 +59,10 @@ void Progress::update(std::int64_t done_tokens, std::string_view label) {
   begun_ = true;
   const auto done = static_cast<double>(done_tokens), total = static_cast<double>(total_tokens_);
   rate_.add(std::chrono::duration<double>(now - start_).count(), done);
-  const double quiet_s = terminal_ ? 0.1 : plain_every_s_;
+  // The longer it takes, the less often a line is wanted: about ten in the first five minutes.
+  const double gone_s = std::chrono::duration<double>(now - start_).count();
+  const double quiet_s =
+      terminal_ ? 0.1 : std::max(plain_every_s_, std::min(kLongestSilence_s, plain_every_s_ * (1 + gone_s / 60)));
   const bool is_last = done_tokens >= total_tokens_;
   if (!is_first && !is_last && std::chrono::duration<double>(now - last_).count() < quiet_s) return;
   last_ = now;

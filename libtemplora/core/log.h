@@ -15,8 +15,9 @@ void log_line(std::string_view text);
 /// A time in seconds as people read it: "0:42", "12:05", "3:00:10".
 std::string duration_text(double seconds);
 
-/// Progress of work counted in tokens: a bar on a terminal, one plain line every `plain_every_s` seconds
-/// otherwise. Shows label, share, tokens/s of late and the time left at that rate.
+/// Progress of work counted in tokens: a bar on a terminal, otherwise plain lines, at first one every `plain_every_s`
+/// seconds, of long work fewer, but one in five minutes. Shows label, share, tokens/s of late and the time left at that
+/// rate.
 class Progress {
  public:
   explicit Progress(std::int64_t total_tokens, double plain_every_s = 10.0);

@@ -22,6 +22,7 @@ struct RunSource {
   std::string name;                           ///< for tables; as given on the command line
   std::map<std::string, std::string> values;  ///< of the swept keys, as JSON text; empty outside a sweep
   std::vector<std::int64_t> edges = {};       ///< segment edges that the sweep asks for; empty: the run's own
+  std::string sweep = {};                     ///< name of the sweep that it is a cell of; empty outside a sweep
 };
 
 /// What a report keeps of a run: numbers that are few, never the NLLs of each token.

@@ -58,6 +58,20 @@ TEST_CASE("list_runs: finds runs at any depth, once, and says what they are call
   CHECK(list[3].progress.lora);
 }
 
+TEST_CASE("list_runs: a sweep's cell is called by the sweep and its values, a cell with a name by that", "[unit]") {
+  Runs runs;
+  const std::map<std::string, std::string> values{{"lora.rank", "8"}, {"cache.policy", "\"last_n\""}, {"seed", "1"}};
+  std::vector<std::string> remarks;
+  const auto list = list_runs({{runs.folder / "a", "a", values, {}, "grid"},
+                               {runs.folder / "c", "c", values, {}, "grid"},
+                               {runs.folder / "stopped", "stopped", {}, {}, "grid"}},
+                              remarks);
+  REQUIRE(list.size() == 3);
+  CHECK(list[0].name == "grid: cache last_n, rank 8, seed 1");
+  CHECK(list[1].name == "third");
+  CHECK(list[2].name == "grid");
+}
+
 TEST_CASE("list: --where takes config keys and what came out; a run that lacks the number is left out", "[unit]") {
   Runs runs;
   CHECK(runs.names("window.chunk_tokens == 40") == Names{"third", "20260102-030405-bbbbbbbbbbbb"});
