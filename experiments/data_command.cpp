@@ -114,14 +114,20 @@ void print_checked(const Place& place, const Checked& result, const Arguments& a
 }
 
 void check(const Arguments& arguments, const std::vector<DataSet>& sets, const fs::path& root) {
-  std::size_t bad = 0;
+  std::size_t bad = 0, whole = 0, absent = 0;
   for (const Place& place : places(sets, root, arguments.what)) {
     const Checked result = checked(place);
     print_checked(place, result, arguments);
     // Of all sets nobody wants every one: one of which nothing is there is no fault unless it was asked for.
     const bool wanted = !arguments.what.empty() || result.missing < place.set->files.size();
     bad += result.wrong + (wanted ? result.missing : 0);
+    whole += result.good == place.set->files.size();
+    absent += result.missing == place.set->files.size();
   }
+  if (arguments.what.empty() && !arguments.json)
+    print_out(fmt::format("{} of {} sets are whole; of {} nothing is there, which is a fault only where a set is asked "
+                          "for by name\n",
+                          whole, sets.size(), absent));
   if (bad > 0)
     throw Error(Exit::bad_input,
                 fmt::format("data check: {} file{} missing or wrong", bad, bad == 1 ? " is" : "s are"));
@@ -187,7 +193,8 @@ void add_data_command(CommandLine& line) {
   Command command = line.command("data", "texts, novels and models by name: list them, or check what is there");
   command
       .option("ACTION", arguments->action,
-              "list: names, or with names their files; check: size and SHA-256 of each file against the manifest")
+              "list: names, or with names their files; check: size and SHA-256 of each file against the manifest; "
+              "exit code 3 where a file is wrong, or missing from a set that is named or begun")
       .required()
       .one_of({"list", "check"});
   command.option("WHAT", arguments->what, "names that `templora data list` prints, or folders; default: all");

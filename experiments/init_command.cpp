@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "commands.h"
@@ -70,15 +71,22 @@ void init(const InitArguments& arguments) {
                                          printable(file.string(), 1000)));
   const fs::path here = normal_path(fs::current_path());
   const fs::path folder = normal_path(fs::absolute(file)).parent_path();
+  // Relative to the file only below this folder: from elsewhere a chain of ".." leads astray where a folder on the way
+  // is a link, and as soon as the file is moved.
+  const bool is_below = std::mismatch(here.begin(), here.end(), folder.begin(), folder.end()).first == here.end();
+  const auto named_from_there = [&](const std::string& path, bool repository, bool pattern) {
+    const std::string moved = moved_path(path, repository, pattern, here, is_below ? folder : folder.root_path());
+    return is_below || moved == path ? moved : (folder.root_path() / moved).string();
+  };
   const std::string model = model_of(arguments);
   const fs::path model_folder = find_model(model, here);
   require_model_folder(model_folder, model);
   FirstConfig first;
-  first.model = moved_path(model, true, false, here, folder);
+  first.model = named_from_there(model, true, false);
   first.shape = read_model_shape(model_folder);
   first.dtype = dtype_of(model_folder);
   for (const std::string& book : books_of(arguments))
-    first.books.push_back(moved_path(book, false, true, here, folder));
+    first.books.push_back(named_from_there(book, false, true));
   const std::string text = first_config(first);
   parse_config(text, file.string(), folder.string(), {});  // what is written can be read
   make_folder(folder);

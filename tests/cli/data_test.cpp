@@ -36,7 +36,9 @@ TEST_CASE("templora data check: what is there, right, wrong or missing", "[cli]"
   };
   const std::string two_bad = "templora: data check: 2 files are missing or wrong\n";
   check({}, 0, "books: 0 of 2 in data/books; ./get books gets what is missing\n"
-               "m: 0 of 1 in models/m; ./get m gets what is missing\n");  // a survey
+               "m: 0 of 1 in models/m; ./get m gets what is missing\n"
+               "0 of 2 sets are whole; of 2 nothing is there, which is a fault only where a set is asked for by "
+               "name\n");
   check({"books"}, 3, "books: 0 of 2 in data/books; ./get books gets what is missing\n" + two_bad);
   fs::create_directories(world.folder / "data/books");
   world.write("data/books/a.txt", "abd");

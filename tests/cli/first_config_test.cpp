@@ -33,6 +33,22 @@ TEST_CASE("templora init: what it is given is named from the config's folder", "
   CHECK(world.run({"run", "a/b/c.json", "--dry-run", "--device", "cpu"}).code == 0);
 }
 
+TEST_CASE("templora init: a config that is written elsewhere names what it reads from the root, and can be moved",
+          "[cli]") {
+  const World world;
+  const TempFolder elsewhere;
+  fs::create_directories(elsewhere / "far/real");
+  fs::create_directory_symlink("far/real", elsewhere / "link");
+  const std::string out = (elsewhere / "link/c.json").string();
+  REQUIRE(world.run({"init", "--model", "model", "--books", "bo*.txt", "--out", out}).code == 0);
+  const std::string written = read_file(out), here = fs::canonical(world.folder.path()).string();
+  INFO(written);
+  CHECK(written.find("\"" + here + "/model\"") != std::string::npos);
+  CHECK(written.find("\"" + here + "/bo*.txt\"") != std::string::npos);
+  fs::rename(elsewhere / "far/real/c.json", elsewhere / "far/moved.json");
+  CHECK(world.run({"run", (elsewhere / "far/moved.json").string(), "--dry-run", "--device", "cpu"}).code == 0);
+}
+
 TEST_CASE("templora init: without arguments it looks for a model and texts where they usually are", "[cli]") {
   const World world;
   world.refuses({"init", "--out", "c.json"}, 2, "--model: got nothing, and there is no models/small-6m here");
