@@ -204,7 +204,9 @@ std::string tokens_csv(const std::vector<RunSummary>& runs,
   }
   if (kept.empty())
     throw Error(Exit::bad_input,
-                "--format tokens: no run has kept its tokens' ids, wanted score.keep_tokens true in one");
+                "--format tokens: no run has kept its tokens' ids, wanted score.keep_tokens true in one: a run with "
+                "--set score.keep_tokens=true keeps them, and so does one that is gone on with (--resume) before it "
+                "has ended");
   std::string out = "run,config_hash,seed,book,book_index,position,token,text";
   for (const Arm arm : arms) out += fmt::format(",{}_nll", arm_name(arm));
   out += "\n";
