@@ -10,7 +10,6 @@
 #include "commands.h"
 #include "config/config_fields.h"
 #include "config/config_inputs.h"
-#include "config/lengths.h"
 #include "core/log.h"
 #include "cost/run_seconds.h"
 #include "cost_command.h"
@@ -55,6 +54,7 @@ std::string megabytes(double bytes) {
 }
 
 std::string readable(double seconds) {
+  if (seconds > 1 && seconds < 10) return fmt::format("{:.1f} s", seconds);
   if (seconds < 1) return fmt::format("{:.0f} ms", 1e3 * seconds);
   if (seconds < 120) return fmt::format("{:.0f} s", seconds);
   return seconds < 7200 ? fmt::format("{:.0f} minutes", seconds / 60) : fmt::format("{:.1f} hours", seconds / 3600);
@@ -96,6 +96,12 @@ std::vector<Written> written_by(const Config& config, const Findings& found) {
   return files;
 }
 
+void say_what_is_measured(const char* part) {
+  log_line(fmt::format("computes a {0} or some to see how fast this machine is: for {1:.0f} s at most, or one {0} "
+                       "where that takes longer; --device NAME tells a floor instead, and computes nothing",
+                       part, kMostProbeSeconds));
+}
+
 void look_at_books(const Config& config, const Tokenizer& tokenizer, const LlamaConfig& model, LlamaImpl* weights,
                    const ModelShape& shape, CostInput& input, Findings& found) {
   const std::vector<fs::path> paths = expand_globs(config.data.books, ".");
@@ -112,7 +118,9 @@ void look_at_books(const Config& config, const Tokenizer& tokenizer, const Llama
     found.texts.push_back({books[i].name, tokens, DocumentPlan(config, tokens).size()});
     input.document_tokens.push_back(tokens);
   }
-  if (weights != nullptr) found.probe = probe_perplexity(*weights, config, shape, books, control_books);
+  if (weights == nullptr) return;
+  say_what_is_measured("chunk");
+  found.probe = probe_perplexity(*weights, config, shape, books, control_books);
 }
 
 void look_at_prompt(const Config& config, const Tokenizer& tokenizer, const LlamaConfig& model, LlamaImpl* weights,
@@ -123,7 +131,9 @@ void look_at_prompt(const Config& config, const Tokenizer& tokenizer, const Llam
                          (tokens + chunk - 1) / chunk});
   input.document_tokens = {tokens};
   input.prompt_tokens = std::int64_t(start.text.size());
-  if (weights != nullptr) found.probe = probe_generation(*weights, config, shape, start.text);
+  if (weights == nullptr) return;
+  say_what_is_measured("chunk");
+  found.probe = probe_generation(*weights, config, shape, start.text);
 }
 
 void look_at_corpus(const Config& config, const Tokenizer& tokenizer, bool measure, const ModelShape& shape,
@@ -132,7 +142,9 @@ void look_at_corpus(const Config& config, const Tokenizer& tokenizer, bool measu
   found.texts.push_back({fmt::format("to learn, of a corpus of {} tokens", grouped(length.training_tokens)),
                          length.tokens, length.steps});
   input.document_tokens = {length.tokens};
-  if (measure) found.probe = probe_pretraining(config, shape, found.machine);
+  if (!measure) return;
+  say_what_is_measured("step");
+  found.probe = probe_pretraining(config, shape, found.machine);
 }
 
 Findings look(const LoadedConfig& loaded, const DryRun& asked) {
@@ -170,26 +182,13 @@ Findings look(const LoadedConfig& loaded, const DryRun& asked) {
   return found;
 }
 
-std::string windows_text(const Config& config) {
-  if (config.experiment == ExperimentKind::pretrain)
-    return fmt::format("{} sequences of {} tokens a step", config.pretrain.batch_sequences,
-                       config.pretrain.sequence_tokens);
-  const std::string learns =
-      config.score.adapter && config.train.enabled
-          ? fmt::format("learnt behind L_T {}, {} steps each", config.train.prefix_tokens, config.train.epochs)
-          : "nothing is learnt";
-  if (config.experiment == ExperimentKind::translation) return learns;
-  return fmt::format("Δ {} behind L_X {}; {}", config.window.chunk_tokens, context_tokens(config), learns);
-}
-
 std::string time_text(const Findings& found) {
   if (found.probe) {
     const Probe& probe = *found.probe;
     const double seconds = seconds_at(*found.cost->run, probe.cost);
-    return fmt::format("Time: about {} on this machine ({}, {} threads), as fast as {} that took {:.1f} s now.\n",
+    return fmt::format("Time: about {} on this machine ({}, {} thread{}), at the speed of {}, which took {} now.\n",
                        readable(seconds), found.machine.device_name, found.machine.threads,
-                       probe.chunks == 1 ? "one chunk or step" : fmt::format("{} chunks or steps", probe.chunks),
-                       probe.seconds);
+                       found.machine.threads == 1 ? "" : "s", probe.what, readable(probe.seconds));
   }
   if (!found.cost) return "Time: what a translation computes only its answers tell; a run counts it as it goes.\n";
   double floor = 0;
@@ -242,7 +241,8 @@ Json json_of(const DryRun& asked, const Findings& found) {
             {"probe", nullptr}};
   if (found.probe) {
     json["seconds"] = seconds_at(*found.cost->run, found.probe->cost);
-    json["probe"] = {{"chunks", found.probe->chunks},
+    json["probe"] = {{"what", found.probe->what},
+                     {"chunks", found.probe->chunks},
                      {"seconds", found.probe->seconds},
                      {"processor", found.machine.device_name},
                      {"threads", found.machine.threads}};
@@ -251,6 +251,11 @@ Json json_of(const DryRun& asked, const Findings& found) {
 }
 
 }  // namespace
+
+Probe probe_run(const LoadedConfig& loaded) {
+  require_inputs(loaded);
+  return look(loaded, DryRun{}).probe.value();
+}
 
 void dry_run(const LoadedConfig& loaded, const DryRun& asked) {
   require_inputs(loaded);

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "config/config.h"
+#include "probe.h"
 
 namespace templora {
 
@@ -15,6 +16,10 @@ struct DryRun {
   std::string device;                            ///< of --device; "": this machine is measured
   bool json = false;
 };
+
+/// How fast this machine is at a run, as its dry run measures it, with a word on standard error before. Not of a
+/// translation. Throws what the run would throw before it starts.
+Probe probe_run(const LoadedConfig& loaded);
 
 /// Prints what a run would read, compute, take and write, and writes nothing. Texts are read and cut as the run would
 /// do it. Time on this machine comes from a few chunks that are computed with the model, or with a device's name from

@@ -14,9 +14,13 @@
 #include "plan/document_plan.h"
 #include "report/cost_table.h"
 #include "report/perplexity_plot.h"
+#include "report/markdown.h"
 #include "report/perplexity_table.h"
+#include "report/run_result.h"
 #include "run/base_scores.h"
+#include "config/config_fields.h"
 #include "config/lengths.h"
+#include "config/model_name.h"
 #include "run/run_data.h"
 #include "run/run_folder.h"
 #include "run/token_ids.h"
@@ -88,7 +92,7 @@ std::optional<BaseScores> base_scores(const LoadedConfig& loaded, const Json& re
 }
 
 void finish(RunFolder& folder, const Config& config, const std::vector<Book>& books, const std::string& hash_before,
-            LlamaImpl& model) {
+            LlamaImpl& model, bool verbose) {
   const Json weights = unchanged_weights(model, hash_before);
   const RunData data = read_run(folder.path());
   // All at the end: a resumed run has them whole, whatever its config said before.
@@ -107,7 +111,7 @@ void finish(RunFolder& folder, const Config& config, const std::vector<Book>& bo
   const std::string markdown = perplexity_markdown(table, data.run);
   write_file_atomically(folder.path() / "perplexity.svg", perplexity_svg(data));
   folder.write_summary(summary, markdown);
-  show_result(markdown + "\n" + cost_markdown(cost));
+  show_result(verbose ? markdown + "\n" + cost_markdown(cost) : run_result(table, cost, folder.path()));
 }
 
 // The books of a run as stream_documents() reads them.
@@ -192,11 +196,19 @@ void run_perplexity(const LoadedConfig& loaded, const RunPlace& place) {
   // An adapter that cannot be made (a layer the model has not, a damaged init_from) is found before a folder is.
   if (config.score.adapter && !resume) TempLora(*model, config, books.front(), 0);
   RunFolder folder = open_run_folder(path, record, loaded, resume);
-  if (folder.finished()) return show_finished(folder, "table", "table.md");
+  if (folder.finished()) {
+    if (place.verbose) return show_finished(folder, "table", "table.md");
+    log_line(fmt::format("{} is finished; its result:", path.string()));
+    return show_result(run_result(perplexity_table(read_run(path)), std::nullopt, path));
+  }
+  log_line(fmt::format("{} text{}, {} tokens; model {}, {}, on {}, {} thread{}; {}", books.size(),
+                       books.size() == 1 ? "" : "s", grouped(total), model_name(config.model.path),
+                       enum_name(config.model.dtype), machine.device_name, machine.threads,
+                       machine.threads == 1 ? "" : "s", windows_text(config)));
   const std::optional<BaseScores> kept_scores = base_scores(loaded, record);
   BookStreams streams(*model, config, books, control_books, kept_scores, folder);
   stream_documents(streams, std::int64_t(books.size()), total, folder, config);
-  finish(folder, config, books, hash, *model);
+  finish(folder, config, books, hash, *model, place.verbose);
 }
 
 }  // namespace templora

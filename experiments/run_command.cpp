@@ -41,6 +41,7 @@ struct RunArguments {
   std::vector<std::string> sets;
   std::string out;
   bool resume = false;
+  bool verbose = false;
   bool dry_run = false;
   std::string device;  // of a dry run
   bool json = false;   // of a dry run
@@ -108,12 +109,14 @@ void run(const LoadedConfig& config, const RunArguments& arguments) {
                                          arguments.json ? "--json" : "--device"));
   check_labels(arguments.labels);
   if (!arguments.resume) require_inputs(config);
-  if (!arguments.out.empty()) return run_in({arguments.out, arguments.resume, arguments.labels}, config);
+  const auto run_at = [&](const fs::path& folder, bool resume) {
+    run_in({folder, resume, arguments.labels, arguments.verbose}, config);
+  };
+  if (!arguments.out.empty()) return run_at(arguments.out, arguments.resume);
   const fs::path parent = default_parent(arguments.config);
-  if (arguments.resume)
-    return run_in({newest_folder(parent, config, arguments.labels), true, arguments.labels}, config);
+  if (arguments.resume) return run_at(newest_folder(parent, config, arguments.labels), true);
   const ReservedFolder folder(parent, folder_words(config, arguments.config, arguments.labels), config.hash);
-  run_in({folder.path(), false, arguments.labels}, config);
+  run_at(folder.path(), false);
 }
 
 void add_shared_options(Command& command, RunArguments& arguments, const std::string& set_help,
@@ -158,6 +161,7 @@ void add_run_command(CommandLine& line) {
   command.option("config", arguments->config, "JSON config file").required();
   add_shared_options(command, *arguments, "key=value: overrides one key; the value is JSON, else text",
                      "run folder; default runs/<config name>/<time>-<words>-<hash>");
+  command.flag("--verbose", arguments->verbose, "print all tables at the end, not the answer alone");
   command.flag("--dry-run", arguments->dry_run, "say what would be read, computed and written, and how long");
   command.option("--device", arguments->device, "with --dry-run: instead of a measurement here, the " +
                                                     device_option_help());

@@ -24,6 +24,7 @@ struct RunPlace {
   fs::path folder;
   bool resume = false;  ///< goes on with the run there
   RunLabels labels;     ///< of a new run
+  bool verbose = false; ///< prints all tables at the end, not the answer alone
 };
 
 /// Puts into run.json's content what `templora list` finds a run by: labels, the time, and how many tokens it will have

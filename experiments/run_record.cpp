@@ -15,6 +15,7 @@
 #include "model/load.h"
 #include "report/cost_table.h"
 #include "report/run_summary.h"
+#include "config/lengths.h"
 #include "config/model_folder.h"
 #include "run/json_lines.h"
 
@@ -48,6 +49,18 @@ Json run_record(const LoadedConfig& loaded, const Machine& machine, const std::s
   if (const auto snapshot = snapshot_of(loaded.config.model.path))
     record["model_repository"] = {{"name", snapshot->repository}, {"commit", snapshot->commit}};
   return record;
+}
+
+std::string windows_text(const Config& config) {
+  if (config.experiment == ExperimentKind::pretrain)
+    return fmt::format("{} sequences of {} tokens a step", config.pretrain.batch_sequences,
+                       config.pretrain.sequence_tokens);
+  const std::string learns =
+      config.score.adapter && config.train.enabled
+          ? fmt::format("learnt behind L_T {}, {} steps each", config.train.prefix_tokens, config.train.epochs)
+          : "nothing is learnt";
+  if (config.experiment == ExperimentKind::translation) return learns;
+  return fmt::format("Δ {} behind L_X {}; {}", config.window.chunk_tokens, context_tokens(config), learns);
 }
 
 RunFolder open_run_folder(const fs::path& path, const Json& record, const LoadedConfig& loaded, bool resume) {

@@ -22,6 +22,9 @@ Json run_record(const LoadedConfig& loaded, const Machine& machine, const std::s
                 const Tokenizer& tokenizer, const std::vector<std::string>& text_hashes,
                 const std::vector<std::string>& control_text_hashes);
 
+/// "Δ 256 behind L_X 256; learnt behind L_T 256, 2 steps each": what a run of this config does to each chunk.
+std::string windows_text(const Config& config);
+
 /// Creates a run's folder, or opens it to go on, and says on standard error where it is: once it is there.
 RunFolder open_run_folder(const fs::path& path, const Json& record, const LoadedConfig& loaded, bool resume);
 

@@ -72,7 +72,7 @@ std::string run_result(const PerplexityTable& table, const std::optional<RunCost
   if (!table.all.empty()) out += sentence(table.all.back());
   for (const std::string& note : table.notes) out += escaped(note, kLongText) + "\n";
   if (!table.no_gain_possible.empty())
-    out += fmt::format("No longer than one window, so that little is ever out of the model's sight: {} of {} texts, {}\n",
+    out += fmt::format("No longer than one window, so that little is out of the model's sight: {} of {} texts, {}\n",
                        table.no_gain_possible.size(), table.books.size(),
                        escaped(fmt::format("{}", fmt::join(table.no_gain_possible, ", ")), 400));
   if (cost && cost->tokens > 0 && cost->seconds > 0)

@@ -42,14 +42,16 @@ CellSize translation_size(const Config& config, const ModelShape& shape) {
   return size;
 }
 
+ModelShape cell_shape(const Config& config) {
+  return config.experiment == ExperimentKind::pretrain ? pretrain_shape(config.pretrain, kUnknownVocab)
+                                                       : model_shape(config);
+}
+
 }  // namespace
 
-CellSize estimate_size(const Config& config) {
-  const bool pretrain = config.experiment == ExperimentKind::pretrain;
-  const ModelShape shape = pretrain ? pretrain_shape(config.pretrain, kUnknownVocab) : model_shape(config);
-  if (config.experiment == ExperimentKind::translation) return translation_size(config, shape);
+CostPrediction estimate_cost(const Config& config) {
   CostInput input;
-  if (pretrain) {
+  if (config.experiment == ExperimentKind::pretrain) {
     const double tokens = config.pretrain.tokens
                               ? double(*config.pretrain.tokens)
                               : config.pretrain.passes * sum_of(text_tokens(config.data.books, 0, config.data.exclude));
@@ -59,8 +61,13 @@ CellSize estimate_size(const Config& config) {
   } else {
     input.document_tokens = text_tokens(config.data.books, config.data.max_tokens);
   }
-  const CostPrediction cost = predict_cost(config, shape, input);
-  return {sum_of(input.document_tokens), cost.total().flops(), cost.memory.total()};
+  return predict_cost(config, cell_shape(config), input);
+}
+
+CellSize estimate_size(const Config& config) {
+  if (config.experiment == ExperimentKind::translation) return translation_size(config, cell_shape(config));
+  const CostPrediction cost = estimate_cost(config);
+  return {double(cost.tokens), cost.total().flops(), cost.memory.total()};
 }
 
 }  // namespace templora

@@ -4,6 +4,8 @@
 
 namespace templora {
 
+struct CostPrediction;  // cost/cost.h
+
 /// How large a cell is, before it has run.
 struct CellSize {
   double tokens = 0;        ///< that it reads or writes: text bytes / 4, up to what the config keeps of each text
@@ -14,5 +16,8 @@ struct CellSize {
 /// From the config, the model's sizes and those of the texts (cost/cost.h).
 /// Throws Error(bad_input) naming a text or a model's config.json that is missing or damaged.
 CellSize estimate_size(const Config& config);
+
+/// The prediction behind it, by phase, for times by what was measured (cost/run_seconds.h). Not of a translation.
+CostPrediction estimate_cost(const Config& config);
 
 }  // namespace templora

@@ -14,14 +14,6 @@
 namespace templora {
 namespace {
 
-std::string values_text(const Json& values) {
-  std::string text;
-  for (const auto& item : values.items())
-    text += fmt::format("{}{}={}", text.empty() ? "" : " ", item.key(),
-                        item.value().is_string() ? item.value().get<std::string>() : item.value().dump());
-  return text.empty() ? "(the base config)" : printable(text, 300);
-}
-
 // 1234567 → "1.23M".
 std::string short_count(double count) {
   constexpr std::array units{"", "k", "M", "G", "T", "P", "E"};
@@ -50,17 +42,17 @@ double measured_flops_per_s(const SweepFile& sweep) {
   return seconds > 0 ? flops / seconds : 0;
 }
 
-// What a cell's seconds are predicted from: the speed of cells that are done, else the peak of `cost.device`, which is
-// a floor and no speed that anything reaches.
-struct Speed {
-  double flops_per_s;
-  bool measured;
-  std::string text;
-};
+// Every cell's work at one rate.
+CellSpeed at_rate(const SweepFile& sweep, double flops_per_s, std::string text, bool measured) {
+  CellSpeed speed{{}, std::move(text), measured};
+  for (const SweepCell& cell : sweep.cells) speed.seconds.push_back(cell.size.flops / flops_per_s);
+  return speed;
+}
 
-Speed speed_of(const SweepFile& sweep) {
+// By the cells that are done, else the peak of `cost.device`, which is a floor and no speed that anything reaches.
+CellSpeed speed_of(const SweepFile& sweep) {
   if (const double measured = measured_flops_per_s(sweep); measured > 0)
-    return {measured, true, "at the speed of the cells that are done"};
+    return at_rate(sweep, measured, "at the speed of the cells that are done", true);
   const auto written = [&](const char* section, const char* key, const std::string& otherwise) {
     const Json part = sweep.base.is_object() ? sweep.base.value(section, Json::object()) : Json::object();
     const bool given = part.is_object() && part.contains(key) && part.at(key).is_string();
@@ -68,8 +60,8 @@ Speed speed_of(const SweepFile& sweep) {
   };
   const DevicePeaks peaks = device_peaks(written("cost", "device", "cpu"), "cost.device");
   const Dtype dtype = written("model", "dtype", "float32") == "bfloat16" ? Dtype::bfloat16 : Dtype::float32;
-  return {peaks.flops(dtype), false,
-          fmt::format("at least, at the peak of \"{}\" (cost.device; measured as soon as a cell is done)", peaks.name)};
+  return at_rate(sweep, peaks.flops(dtype),
+                 fmt::format("by the peak of \"{}\" (cost.device), which no run reaches", peaks.name), false);
 }
 
 }  // namespace
@@ -83,6 +75,14 @@ const char* cell_state_name(CellState state) {
     case CellState::done: return "done";
   }
   return "";
+}
+
+std::string values_text(const Json& values) {
+  std::string text;
+  for (const auto& item : values.items())
+    text += fmt::format("{}{}={}", text.empty() ? "" : " ", item.key(),
+                        item.value().is_string() ? item.value().get<std::string>() : item.value().dump());
+  return text.empty() ? "(the base config)" : printable(text, 300);
 }
 
 CellStatus cell_status(const SweepCell& cell) {
@@ -172,11 +172,12 @@ std::string status_text(const SweepFile& sweep) {
   return text;
 }
 
-Json plan_json(const SweepFile& sweep) {
+bool speed_is_known(const SweepFile& sweep) { return measured_flops_per_s(sweep) > 0; }
+
+Json plan_json(const SweepFile& sweep, const std::optional<CellSpeed>& given) {
   Json cells = Json::array();
-  double tokens = 0, flops = 0, left_flops = 0;
-  const Speed speed = speed_of(sweep);
-  const double rate = speed.flops_per_s;
+  double tokens = 0, flops = 0, seconds = 0, left = 0;
+  const CellSpeed speed = given ? *given : speed_of(sweep);
   for (const std::size_t place : largest_first(sweep)) {
     const SweepCell& cell = sweep.cells[place];
     const CellState state = cell_status(cell).state;
@@ -186,38 +187,39 @@ Json plan_json(const SweepFile& sweep) {
                      {"tokens", cell.size.tokens},
                      {"flops", cell.size.flops},
                      {"memory_bytes", cell.size.memory_bytes},
-                     {"seconds", cell.size.flops / rate}});
+                     {"seconds", speed.seconds[place]}});
     tokens += cell.size.tokens;
     flops += cell.size.flops;
-    if (state != CellState::done) left_flops += cell.size.flops;
+    seconds += speed.seconds[place];
+    if (state != CellState::done) left += speed.seconds[place];
   }
   return Json{{"name", sweep.name},
               {"threads", sweep.threads},
               {"convention", kCountingConvention},
               {"tokens", tokens},
               {"flops", flops},
-              {"flops_per_s", rate},
+              {"flops_per_s", seconds > 0 ? Json(flops / seconds) : Json(nullptr)},
               {"speed_measured", speed.measured},
               {"speed", speed.text},
-              {"seconds_left", left_flops / rate},
+              {"seconds_left", left},
               {"cells", cells}};
 }
 
-std::string plan_text(const SweepFile& sweep) {
-  const Json plan = plan_json(sweep);
-  const auto seconds = [](const Json& value) { return fmt::format("{:.0f}", value.get<double>()); };
+std::string plan_text(const SweepFile& sweep, const std::optional<CellSpeed>& given) {
+  const Json plan = plan_json(sweep, given);
+  const auto time = [](const Json& value) { return duration_text(value.get<double>()); };
   std::string text = fmt::format(
-      "{}: {} cells, about {} tokens and {}FLOP; one after the other {} s are left", printable(sweep.name),
-      plan.at("cells").size(), short_count(plan.at("tokens").get<double>()),
-      short_count(plan.at("flops").get<double>()), seconds(plan.at("seconds_left")));
-  text += fmt::format(", {}\n", plan.at("speed").get<std::string>());
-  text +=
-      fmt::format("{:<11} {:<20} {:>7} {:>7} {:>8} {:>7}  values\n", "state", "cell", "tokens", "FLOP", "memory", "s");
+      "{}: {} cells, about {} tokens and {}FLOP. One cell after the other {} {} are left, {}.\n\n",
+      printable(sweep.name), plan.at("cells").size(), short_count(plan.at("tokens").get<double>()),
+      short_count(plan.at("flops").get<double>()), plan.at("speed_measured").get<bool>() ? "about" : "at least",
+      time(plan.at("seconds_left")), plan.at("speed").get<std::string>());
+  text += fmt::format("{:<11} {:<20} {:>7} {:>7} {:>8} {:>8}  values\n", "state", "cell", "tokens", "FLOP", "memory",
+                      "time");
   for (const Json& cell : plan.at("cells"))
-    text += fmt::format("{:<11} {:<20} {:>7} {:>7} {:>7}B {:>7}  {}\n", cell.at("state").get<std::string>(),
+    text += fmt::format("{:<11} {:<20} {:>7} {:>7} {:>7}B {:>8}  {}\n", cell.at("state").get<std::string>(),
                         cell.at("key").get<std::string>(), short_count(cell.at("tokens").get<double>()),
                         short_count(cell.at("flops").get<double>()), short_count(cell.at("memory_bytes").get<double>()),
-                        seconds(cell.at("seconds")), values_text(cell.at("values")));
+                        time(cell.at("seconds")), values_text(cell.at("values")));
   return text + "\n" + kCountingConvention + "\n";
 }
 

@@ -78,7 +78,7 @@ pid_t start_run(const fs::path& program, const fs::path& cell) {
 
 struct Task {
   SweepCell cell;
-  std::int64_t number = 0;  // in the sweep, from 1
+  std::int64_t number = 0;  // the how many-th that was begun, with those that were done before; 0 until it is
   int deaths = 0;
   double looked_s = -1e9;
 };
@@ -96,8 +96,11 @@ class Work {
       : sweep_(sweep), options_(options), watch_(this_process(), options.patience_s),
         guard_(parse_json(read_file(sweep.path / "inputs.json"), (sweep.path / "inputs.json").string()),
                (sweep.path / "inputs.json").string()) {
-    for (const std::size_t place : largest_first(sweep))
-      waiting_.push_back({sweep.cells[place], std::int64_t(place) + 1, 0, -1e9});
+    for (const std::size_t place : largest_first(sweep)) {
+      waiting_.push_back({sweep.cells[place], 0, 0, -1e9});
+      begun_ += is_done(sweep.cells[place].folder) || read_failure(sweep.cells[place].folder);
+    }
+    cells_ = std::int64_t(waiting_.size());
   }
 
   WorkResult run() {
@@ -171,7 +174,7 @@ class Work {
       fs::remove(claims, ignored);  // where it is empty: a failed cell may be tried again by others
   }
 
-  bool start(const Task& task, const ClaimLook& seen) {
+  bool start(Task& task, const ClaimLook& seen) {
     const fs::path& cell = task.cell.folder;
     std::optional<Claim> claim = Claim::take(claims_folder(cell), watch_.me(), seen);
     // Whoever had it before may have ended in between; and the run of a killed sweep may need a moment to be gone.
@@ -182,16 +185,15 @@ class Work {
     if (failure)
       throw Error(Exit::resources, fmt::format("{}: cannot create the folder: {}", cell.string(), failure.message()));
     const pid_t child = start_run(options_.program, cell);
-    log_line(fmt::format("cell {}/{} starts: {} {}", task.number, sweep_.cells.size(), task.cell.key, shown(task)));
+    if (task.number == 0) task.number = ++begun_;
+    log_line(fmt::format("{} {}", name_of(task), fs::exists(cell / "run.json") ? "goes on" : "starts"));
     running_.push_back({task, std::move(*claim), child, seconds_now()});
     return true;
   }
 
-  static std::string shown(const Task& task) {
-    std::string text;
-    for (const auto& item : task.cell.values.items())
-      text += fmt::format("{}{}={}", text.empty() ? "" : " ", item.key(), item.value().dump());
-    return printable(text, 200);
+  // "cell 3/11 (lora.rank=4 seed=1, 0123456789abcdef0123)"; others that work on the sweep have numbers of their own.
+  std::string name_of(const Task& task) const {
+    return fmt::format("cell {}/{} ({}, {})", task.number, cells_, values_text(task.cell.values), task.cell.key);
   }
 
   void reap() {
@@ -217,8 +219,7 @@ class Work {
     const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 1, killer = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     const auto say = [&](const std::string& what) {
       const std::string progress = progress_of(task);
-      log_line(fmt::format("cell {}/{} {}: {} {}{}{}", task.number, sweep_.cells.size(), what, task.cell.key,
-                           shown(task), progress.empty() ? "" : ", ", progress));
+      log_line(fmt::format("{} {}{}{}", name_of(task), what, progress.empty() ? "" : ", ", progress));
     };
     if (code == 0 && killer == 0 && is_done(cell)) {
       ++finished_;
@@ -283,7 +284,7 @@ class Work {
                          left ? fmt::format(", about {} left", duration_text(*left)) : ""));
     for (const Running& run : running_)
       if (const std::string text = progress_of(run.task); !text.empty())
-        log_line(fmt::format("cell {}/{} {}: {}", run.task.number, sweep_.cells.size(), run.task.cell.key, text));
+        log_line(fmt::format("{}: {}", name_of(run.task), text));
   }
 
   static std::string progress_of(const Task& task) {
@@ -331,7 +332,7 @@ class Work {
   std::list<Task> waiting_;
   std::list<Running> running_;
   std::set<std::string> seen_alive_;
-  std::int64_t finished_ = 0;
+  std::int64_t finished_ = 0, begun_ = 0, cells_ = 0;
   double reported_s_ = seconds_now();
 };
 

@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <set>
 
 #include "catch.h"
@@ -45,6 +47,38 @@ TEST_CASE("templora run: a run's folder holds the table and what it was made of"
   CHECK(lora < base - 0.05 * double(scored));  // it learnt something
   const Json& all = summary.at("all").back();
   CHECK(all.at("lora").at("corpus").get<double>() == Approx(std::exp(lora / double(scored))).epsilon(1e-6));
+}
+
+TEST_CASE("templora run: it prints what is run, the answer and where the rest is; all tables with --verbose", "[cli]") {
+  const World world;
+  const Ended ended = world.run_config();
+  INFO(ended.text);
+  REQUIRE(ended.code == 0);
+  CHECK(std::count(ended.text.begin(), ended.text.end(), '\n') < 20);
+  CHECK(ended.says("1 text, "));
+  CHECK(ended.says("Δ 24 behind L_X 40; learnt behind L_T 40, 2 steps each\n"));
+  const Json all = Json::parse(world.content("out/summary.json")).at("all").back();
+  char sentence[200];
+  std::snprintf(sentence, sizeof sentence, "Temp-LoRA changes perplexity by %+.2f %%, from %.3f to %.3f, over ",
+                all.at("change_corpus_percent").get<double>(), all.at("base").at("corpus").get<double>(),
+                all.at("lora").at("corpus").get<double>());
+  CHECK(ended.says(sentence));
+  CHECK(ended.says("one book: no interval"));
+  CHECK(ended.says("tokens a second"));
+  CHECK(ended.says("out/table.md"));
+  CHECK_FALSE(ended.says("# Perplexity"));
+  const Ended again = world.run({"run", "config.json", "--out", "out", "--resume"});
+  CHECK(again.says(sentence));
+  CHECK_FALSE(again.says("tokens a second"));
+  for (const std::vector<std::string>& more :
+       {std::vector<std::string>{"--out", "out", "--resume"}, {"--out", "verbose"}}) {
+    std::vector<std::string> arguments{"run", "config.json", "--verbose"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Ended verbose = world.run(arguments);
+    CHECK(verbose.says("# Perplexity with and without Temp-LoRA"));
+    CHECK(verbose.says("## What the numbers are"));
+    CHECK(verbose.says("## Cost") == (more.back() == "verbose"));
+  }
 }
 
 TEST_CASE("templora run: the same run gives the same bits", "[cli]") {
@@ -167,8 +201,9 @@ TEST_CASE("templora run: a text of one window is reported as such", "[cli]") {
   const Ended ended = world.run_config();
   INFO(ended.text);
   CHECK(ended.code == 0);
-  CHECK(ended.says("## Texts of one window"));
-  CHECK(ended.says("- book.txt\n"));
+  CHECK(ended.says("No longer than one window"));
+  CHECK(ended.says(": 1 of 1 texts, book.txt\n"));
+  CHECK(world.content("out/table.md").find("## Texts of one window") != std::string::npos);
 }
 
 TEST_CASE("templora run: the last module is saved as a PEFT folder and a run can start from it", "[cli]") {

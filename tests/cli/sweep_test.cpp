@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <pwd.h>
 
 #include <random>
@@ -47,7 +48,8 @@ struct SweepWorld : World {
   int tables(const std::string& key) const {
     const std::string log = content("out/cells/" + key + ".log");
     int count = 0;
-    for (std::size_t at = log.find("# Perplexity"); at != std::string::npos; at = log.find("# Perplexity", at + 1))
+    const std::string head = "| segment | books |";
+    for (std::size_t at = log.find(head); at != std::string::npos; at = log.find(head, at + 1))
       ++count;
     return count;
   }
@@ -61,11 +63,20 @@ TEST_CASE("templora sweep: runs every cell once, and never a finished one again"
   INFO(planned.text);
   CHECK(planned.code == 0);
   CHECK(planned.says("4 cells"));
+  CHECK(planned.says("computes a chunk or some to see how fast this machine is"));
+  CHECK(planned.says("at the speed of the first "));
+  CHECK(world.sweep({"--dry-run", "--device", "H100"}).says("at least 0:00 are left, on H100, by its peaks"));
+  world.refuses({"sweep", "sweep.json", "--device", "H100"}, 2, "--device: is for --dry-run only");
   CHECK_FALSE(fs::exists(world.folder / "out"));
   const Ended ended = world.sweep({"--workers", "2"});
   INFO(ended.text);
   REQUIRE(ended.code == 0);
   CHECK(ended.says("4 done"));
+  std::size_t at = 0;  // the cells count as they begin, and are named
+  for (int number = 1; number <= 4; ++number) {
+    at = ended.text.find(fmt::format("cell {}/4 (lora.rank=", number), at);
+    REQUIRE(at != std::string::npos);
+  }
   CHECK(world.status().at("counts").at("done") == 4);
   const auto keys = world.keys();
   CHECK(std::set<std::string>(keys.begin(), keys.end()).size() == 4);
