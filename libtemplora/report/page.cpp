@@ -24,7 +24,7 @@ h1{font-size:1.4rem;margin:.2rem 0 .4rem}h2{font-size:1.1rem;margin:1.6rem 0 .4r
 nav{margin:.6rem 0}nav a{display:inline-block;margin-right:1rem}
 .figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,440px),1fr));gap:1rem}
 figure{margin:0;border:1px solid #ddd;border-radius:6px;padding:.4rem;min-width:0}
-figure svg{display:block;width:100%;height:auto;min-width:0!important}
+figure svg{display:block;width:100%;height:auto;min-width:0!important;margin:0 auto}
 summary{cursor:pointer}details.table>summary{font-size:1.1rem;font-weight:600;margin:1.2rem 0 .4rem}
 table{border-collapse:collapse;font-size:.86rem}
 th,td{padding:.22rem .5rem;border-bottom:1px solid #e2e2e2;text-align:right;vertical-align:top}

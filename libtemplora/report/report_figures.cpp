@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cost/cost.h"
 #include "report/figures.h"
 #include "report/markdown.h"
 #include "report/run_groups.h"
@@ -189,6 +190,8 @@ class CostPoints {
   CostPoints(const std::vector<RunSummary>& runs, const std::vector<RunGroup>& groups) : runs_(runs) {
     flops_ = std::all_of(groups.begin(), groups.end(),
                          [&](const RunGroup& group) { return mean(group, "flops").value.has_value(); });
+    const std::vector<std::string> differing = differing_keys(runs, runs_of(groups));
+    chunks_differ_ = std::find(differing.begin(), differing.end(), "window.chunk_tokens") != differing.end();
     for (const RunGroup& group : groups) add(group);
   }
 
@@ -209,7 +212,8 @@ class CostPoints {
     const Cell lora = mean(group, "lora"), base = mean(group, "base");
     const RunSummary& run = runs_[group.runs.front()];
     const std::string window = window_tokens(run), policy = run.setting("cache.policy");
-    const std::string plain = fmt::format("plain{}{}{}", policy == "rebuild" ? "" : ", " + policy,
+    const std::string chunk = chunks_differ_ ? ", Δ " + run.setting("window.chunk_tokens") : "";
+    const std::string plain = fmt::format("plain{}{}{}{}", policy == "rebuild" ? "" : ", " + policy, chunk,
                                           window.empty() ? "" : ", W ", window);
     const double unit = flops_ ? 1e-9 : 1000;
     if (lora.value && cost && *cost > 0) put(run, {group_name(runs_, group), *cost * unit, *lora.value, lora.seed_sd});
@@ -230,7 +234,7 @@ class CostPoints {
 
   const std::vector<RunSummary>& runs_;
   std::map<std::string, std::vector<CostPoint>> by_text_;
-  bool flops_ = false;
+  bool flops_ = false, chunks_differ_ = false;
 };
 
 void add_cost(const std::vector<RunSummary>& runs, const std::vector<RunGroup>& groups, const std::string& experiment,
@@ -282,6 +286,16 @@ std::string phase_words(const std::string& phase) {
   return found == kWords.end() ? phase : found->second;
 }
 
+/// Phases as a chunk goes through them; those of no known place come last.
+std::vector<std::string> in_order(const std::map<std::string, double>& seconds) {
+  std::vector<std::string> names;
+  for (const char* phase : kCostPhases)
+    if (seconds.contains(phase)) names.push_back(phase);
+  for (const auto& [phase, spent] : seconds)
+    if (std::find(names.begin(), names.end(), phase) == names.end()) names.push_back(phase);
+  return names;
+}
+
 void add_phases(const std::vector<RunSummary>& runs, const std::vector<RunGroup>& groups, const std::string& experiment,
                 std::vector<Figure>& figures) {
   std::vector<StackedBar> bars;
@@ -292,9 +306,9 @@ void add_phases(const std::vector<RunSummary>& runs, const std::vector<RunGroup>
     const RunSummary& run = runs[group.runs.front()];
     if (run.tokens == 0 || run.seconds.empty()) continue;
     StackedBar bar{group_name(runs, group), {}};
-    for (const auto& [phase, spent] : run.seconds)
+    for (const std::string& phase : in_order(run.seconds))
       if (!taken_over || phase != kBasePhase)
-        bar.parts.emplace_back(phase_words(phase), 1000 * spent / static_cast<double>(run.tokens));
+        bar.parts.emplace_back(phase_words(phase), 1000 * run.seconds.at(phase) / static_cast<double>(run.tokens));
     bars.push_back(std::move(bar));
   }
   if (bars.empty()) return;

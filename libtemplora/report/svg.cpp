@@ -41,8 +41,16 @@ std::string fitting(const std::string& title, double width) {
 
 constexpr double kTitleHeight = 34, kSmallLine = 18, kSmallSize = 0.9;
 
+/// Lines of about one length: no word alone in the last one.
 std::vector<std::string> small_lines(const std::string& text, double width) {
-  return wrapped(text, (width - 32) / kSmallSize);
+  const double most = (width - 32) / kSmallSize;
+  std::vector<std::string> lines = wrapped(text, most);
+  for (double narrower = most - 8; lines.size() > 1 && narrower > most / 3; narrower -= 8) {
+    std::vector<std::string> other = wrapped(text, narrower);
+    if (other.size() > lines.size()) break;
+    lines = std::move(other);
+  }
+  return lines;
 }
 
 /// A marker around the origin: circle, square, triangle, diamond, triangle downwards, cross, plus.

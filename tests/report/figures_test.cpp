@@ -203,10 +203,12 @@ TEST_CASE("figures: cost against quality has the plain model in each window, onc
     return figure_of(make_report(read_report_runs(sources, {}, false), {}), "cost_perplexity_1").svg;
   };
   std::string svg = figure();
-  CHECK(attributes(svg, "data-name") == std::vector<std::string>{"Δ 50", "plain, W 100", "Δ 100", "plain, W 150"});
+  CHECK(attributes(svg, "data-name") ==
+        std::vector<std::string>{"Δ 50", "plain, Δ 50, W 100", "Δ 100", "plain, Δ 100, W 150"});
   CHECK(attributes(svg, "data-cost") == std::vector<std::string>{"200", "0.5", "400", "1"});
   CHECK(attributes(svg, "data-front") == std::vector<std::string>{"yes", "yes", "yes", "no"});
-  for (const char* name : {">Δ 50<", ">plain, W 100<", ">plain, W 150<", ">plain model<", ">perplexity<"})
+  for (const char* name :
+       {">Δ 50<", ">plain, Δ 50, W 100<", ">plain, Δ 100, W 150<", ">plain model<", ">perplexity<"})
     CHECK(has(svg, name));
   // One without an adapter is plain by its own cost.
   for (const char* name : {"100-1", "100-2"}) {
@@ -247,6 +249,13 @@ TEST_CASE("figures: nothing to draw, one point, equal points give pictures witho
     CHECK(!has(svg, "inf"));
     CHECK(well_formed(svg));
   }
+}
+
+TEST_CASE("figures: a line of settings that has no room is cut into lines of about one length", "[unit]") {
+  const Caption caption{"small-6m, Δ 256, L_X 256, L_T 128, rank 64, learning rate 0.0005, epochs 2", ""};
+  const std::string svg = Svg(kFigureWidth, 300, "t", caption).inline_text();
+  CHECK(has(svg, ">small-6m, Δ 256, L_X 256, L_T 128,<"));
+  CHECK(has(svg, ">rank 64, learning rate 0.0005, epochs 2<"));
 }
 
 TEST_CASE("scale: ticks are round, inside, and end where the scale does", "[unit]") {
