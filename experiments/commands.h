@@ -11,6 +11,8 @@ namespace templora {
 
 // Each adds one subcommand, which runs while the command line is parsed and throws Error where it fails.
 void add_init_command(CommandLine& line);
+void add_merge_command(CommandLine& line);
+void add_average_command(CommandLine& line);
 void add_completion_command(CommandLine& line);
 void add_run_command(CommandLine& line);
 void add_generate_command(CommandLine& line);

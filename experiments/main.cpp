@@ -56,6 +56,8 @@ int main(int argc, char** argv) {
   add_tokenize_command(line);
   add_data_command(line);
   add_bleu_command(line);
+  add_merge_command(line);
+  add_average_command(line);
   add_completion_command(line);
   try {
     return int(line.run(argc, argv) ? Exit::done : Exit::usage);

@@ -5,7 +5,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <cmath>
 #include <set>
+#include <string_view>
 
 #include "model/tensors.h"
 #include "config/model_name.h"
@@ -18,8 +20,11 @@ constexpr const char* kConfigFile = "adapter_config.json";
 constexpr const char* kWeightsFile = "adapter_model.safetensors";
 constexpr const char* kPickle = "adapter_model.bin";
 
+constexpr std::string_view kPrefix = "base_model.model.";
+constexpr std::size_t kSuffixSize = std::string_view(".lora_A.weight").size();
+
 std::string peft_name(const std::string& module, const char* matrix) {
-  return fmt::format("base_model.model.{}.{}.weight", module, matrix);
+  return fmt::format("{}{}.{}.weight", kPrefix, module, matrix);
 }
 
 [[noreturn]] void refuse(const fs::path& file, const std::string& field, const std::string& got,
@@ -42,14 +47,16 @@ bool is_off(const Json& value) {
          ((value.is_object() || value.is_array() || value.is_string()) && value.empty());
 }
 
-void check_config(const Json& json, const fs::path& file, const LoraConfig& config) {
+Json read_config(const fs::path& file) {
+  Json json = parse_foreign_json(read_file(file), file.string());
   if (!json.is_object()) refuse(file, "content", "no object", "a PEFT adapter_config.json");
-  const auto wanted = [&](const char* field, const Json& value, const char* key) {
-    const Json got = json.contains(field) ? json.at(field) : Json();
-    if (got != value)
-      refuse(file, field, got.dump(), fmt::format("{}; set {} to match the adapter", value.dump(), key));
-  };
-  wanted("peft_type", "LORA", "lora.init_from");
+  return json;
+}
+
+// That it is a LoRA whose arithmetic is ours.
+void check_kind(const Json& json, const fs::path& file) {
+  const Json kind = json.value("peft_type", Json());
+  if (kind != "LORA") refuse(file, "peft_type", printable(kind.dump()), "\"LORA\"; no other kind is known");
   for (const char* field : kRefused)
     if (json.contains(field) && !is_off(json.at(field)))
       refuse(file, field, json.at(field).dump(), "nothing: this option is not supported");
@@ -59,7 +66,20 @@ void check_config(const Json& json, const fs::path& file, const LoraConfig& conf
     if (const std::string name = start.get<std::string>(); name != "gaussian" && name != "eva" && name != "orthogonal")
       refuse(file, "init_lora_weights", printable(start.dump()),
              "true: convert the adapter when it is saved, since others change the base");
-  wanted("r", config.rank, "lora.rank");
+}
+
+void require_finite(const SafetensorsFiles& files, const std::string& name, const TensorSpan& span) {
+  if (!view_of(span).isfinite().all().item<bool>())
+    throw Error(Exit::bad_input,
+                fmt::format("{}: {}: got NaN or infinity, wanted finite weights; the adapter was damaged or its "
+                            "training diverged: use another one",
+                            files.path().string(), printable(name)));
+}
+
+void check_config(const Json& json, const fs::path& file, const LoraConfig& config) {
+  check_kind(json, file);
+  if (const Json rank = json.value("r", Json()); rank != config.rank)
+    refuse(file, "r", rank.dump(), fmt::format("{}; set lora.rank to match the adapter", config.rank));
   if (!json.contains("lora_alpha") || !json.at("lora_alpha").is_number() ||
       json.at("lora_alpha").get<double>() != config.alpha)
     refuse(file, "lora_alpha", json.value("lora_alpha", Json()).dump(),
@@ -123,7 +143,7 @@ std::optional<std::string> other_base(const fs::path& folder, const std::string&
 
 void load_peft_folder(LoraAdapter& adapter, const fs::path& folder) {
   const fs::path config_file = folder / kConfigFile;
-  check_config(parse_foreign_json(read_file(config_file), config_file.string()), config_file, adapter.config());
+  check_config(read_config(config_file), config_file, adapter.config());
   const SafetensorsFiles files = SafetensorsFiles::open_file(peft_weights_file(folder));
   // The weights say which modules are adapted, in whatever way the config spelled its targets.
   std::set<std::string> used;
@@ -137,13 +157,10 @@ void load_peft_folder(LoraAdapter& adapter, const fs::path& folder) {
     else if (found->second.shape != target.sizes().vec())
       problems.push_back(fmt::format("{} has shape [{}], wanted [{}]", name, fmt::join(found->second.shape, ", "),
                                      fmt::join(target.sizes().vec(), ", ")));
-    else if (!view_of(found->second).isfinite().all().item<bool>())
-      throw Error(Exit::bad_input,
-                  fmt::format("{}: {}: got NaN or infinity, wanted finite weights; the adapter was damaged or its "
-                              "training diverged: use another one",
-                              files.path().string(), name));
-    else
+    else {
+      require_finite(files, name, found->second);
       copies.emplace_back(target, &found->second);
+    }
   };
   for (const LoraAdapter::Named& named : adapter.named_tensors()) {
     plan(peft_name(named.module, "lora_A"), named.a);
@@ -160,6 +177,50 @@ void load_peft_folder(LoraAdapter& adapter, const fs::path& folder) {
   }
   const at::NoGradGuard no_grad;
   for (auto& [target, span] : copies) target.copy_(view_of(*span));
+}
+
+StoredAdapter read_stored_adapter(const fs::path& folder) {
+  const fs::path config_file = folder / kConfigFile;
+  StoredAdapter adapter;
+  adapter.folder = folder;
+  adapter.config = read_config(config_file);
+  check_kind(adapter.config, config_file);
+  const Json rank = adapter.config.value("r", Json()), alpha = adapter.config.value("lora_alpha", Json());
+  if (!rank.is_number_integer() || rank.get<std::int64_t>() < 1)
+    refuse(config_file, "r", printable(shown_json(rank)), "a whole number of at least 1");
+  if (!alpha.is_number() || !std::isfinite(alpha.get<double>()))
+    refuse(config_file, "lora_alpha", printable(shown_json(alpha)), "a number");
+  adapter.rank = rank.get<std::int64_t>();
+  adapter.alpha = alpha.get<double>();
+  const SafetensorsFiles files = SafetensorsFiles::open_file(peft_weights_file(folder));
+  for (const auto& [name, span] : files.tensors()) {
+    const bool is_a = name.ends_with(".lora_A.weight");
+    if (!name.starts_with(kPrefix) || name.size() <= kPrefix.size() + kSuffixSize ||
+        (!is_a && !name.ends_with(".lora_B.weight")))
+      refuse(files.path(), printable(name), "this tensor", "only lora_A.weight and lora_B.weight of modules");
+    if (span.shape.size() != 2 || span.shape[is_a ? 0 : 1] != adapter.rank)
+      refuse(files.path(), printable(name), fmt::format("the shape [{}]", fmt::join(span.shape, ", ")),
+             is_a ? fmt::format("[{}, in]", adapter.rank) : fmt::format("[out, {}]", adapter.rank));
+    require_finite(files, name, span);
+    const std::string module = name.substr(kPrefix.size(), name.size() - kPrefix.size() - kSuffixSize);
+    (is_a ? adapter.modules[module].a : adapter.modules[module].b) =
+        view_of(span).to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
+  }
+  if (adapter.modules.empty()) refuse(files.path(), "content", "no tensors", "those of a LoRA");
+  for (const auto& [module, factors] : adapter.modules)
+    if (!factors.a.defined() || !factors.b.defined())
+      refuse(files.path(), printable(module), factors.a.defined() ? "no lora_B" : "no lora_A", "both");
+  return adapter;
+}
+
+void write_peft_files(const StoredAdapter& adapter, const fs::path& folder) {
+  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  for (const auto& [module, factors] : adapter.modules) {
+    tensors.emplace_back(peft_name(module, "lora_A"), factors.a);
+    tensors.emplace_back(peft_name(module, "lora_B"), factors.b);
+  }
+  save_tensors(folder / kWeightsFile, tensors, {{"format", "pt"}});
+  write_file_atomically(folder / kConfigFile, dump_json_pretty(adapter.config, kConfigFile));
 }
 
 }  // namespace templora

@@ -1,9 +1,14 @@
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 
+#include "core/json.h"
 #include "lora/lora_adapter.h"
 
 namespace templora {
@@ -18,6 +23,27 @@ void save_peft_folder(const LoraAdapter& adapter, const std::filesystem::path& f
 /// rsLoRA, biases, modules_to_save, rank patterns) are refused by name, and weights that are not finite.
 /// Throws Error(bad_input).
 void load_peft_folder(LoraAdapter& adapter, const std::filesystem::path& folder);
+
+/// A PEFT adapter folder, read without a model: each module's weight gets scale() · B A.
+struct StoredAdapter {
+  /// The two factors of one module.
+  struct Factors {
+    at::Tensor a, b;  ///< [rank, in], [out, rank] float32
+  };
+  std::filesystem::path folder;
+  Json config;                             ///< adapter_config.json
+  std::int64_t rank = 0;
+  double alpha = 0;
+  std::map<std::string, Factors> modules;  ///< by the base's names: "model.layers.3.self_attn.q_proj"
+  double scale() const { return alpha / double(rank); }
+};
+
+/// Reads a PEFT adapter folder of any rank and modules. What is no plain LoRA is refused as load_peft_folder() refuses
+/// it. Throws Error(bad_input) naming file, field or tensor.
+StoredAdapter read_stored_adapter(const std::filesystem::path& folder);
+
+/// Writes a PEFT adapter folder's two files into a folder that is there. Throws Error(resources).
+void write_peft_files(const StoredAdapter& adapter, const std::filesystem::path& folder);
 
 /// The file of an adapter folder that holds its weights. Throws Error(bad_input) where there is none; where there is a
 /// Python pickle in its place, with the command that converts it.
