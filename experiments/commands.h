@@ -15,6 +15,7 @@ void add_merge_command(CommandLine& line);
 void add_average_command(CommandLine& line);
 void add_completion_command(CommandLine& line);
 void add_run_command(CommandLine& line);
+void add_adapt_command(CommandLine& line);
 void add_generate_command(CommandLine& line);
 void add_schema_command(CommandLine& line);
 void add_cost_command(CommandLine& line);

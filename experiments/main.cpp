@@ -42,6 +42,7 @@ int main(int argc, char** argv) {
 
   add_init_command(line);
   add_run_command(line);
+  add_adapt_command(line);
   add_generate_command(line);
   add_schema_command(line);
   add_cost_command(line);

@@ -63,6 +63,12 @@ BookRecord book_record(const Config& config, const Book& book, std::int64_t inde
 
 }  // namespace
 
+std::vector<std::int64_t> token_counts(const std::vector<Book>& books) {
+  std::vector<std::int64_t> tokens;
+  for (const Book& book : books) tokens.push_back(std::int64_t(book.tokens.size()));
+  return tokens;
+}
+
 ControlSegments run_segments(const Config& config, const std::vector<Book>& books,
                              const std::vector<Book>& control_books, std::int64_t index) {
   ControlSegments segments;
@@ -130,10 +136,13 @@ class BookStreams {
   BookRecord record(std::int64_t index) const { return book_record(config_, book(index), index); }
 
   TempLora open(std::int64_t index) const {
-    return TempLora(model_, config_, book(index), index, run_segments(config_, books_, control_books_, index));
+    return TempLora(model_, config_, book(index), index, run_segments(config_, books_, control_books_, index),
+                    make_optimizer, read_before(config_, token_counts(books_), std::size_t(index)));
   }
 
   void begun(TempLora& stream, std::int64_t index) {
+    if (!adapters_.empty()) stream.go_on_with(adapters_);
+    if (one_for_all(config_)) adapters_ = stream.adapters();
     scores_known_ = false;
     if (!kept_scores_) return;
     auto nll = kept_scores_->find(book(index).text_hash, tokens(index), stream.base_nll_count());
@@ -166,6 +175,7 @@ class BookStreams {
   const std::optional<BaseScores>& kept_scores_;
   RunFolder& folder_;
   bool scores_known_ = false;  // of the book that is read
+  std::vector<std::shared_ptr<TemporaryAdapter>> adapters_;  // that go on from book to book
 };
 
 }  // namespace

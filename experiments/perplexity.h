@@ -24,6 +24,9 @@ void run_perplexity(const LoadedConfig& config, const RunPlace& place);
 std::vector<Book> read_run_books(const Config& config, const std::vector<std::filesystem::path>& paths,
                                  const Tokenizer& tokenizer, const LlamaConfig& model);
 
+/// How many tokens each book has.
+std::vector<std::int64_t> token_counts(const std::vector<Book>& books);
+
 /// What the controls of a run learn while book `index` is read. Throws Error(usage) as control_segments() does.
 ControlSegments run_segments(const Config& config, const std::vector<Book>& books,
                              const std::vector<Book>& control_books, std::int64_t index);

@@ -9,6 +9,7 @@
 #include <random>
 #include <set>
 
+#include "config/lengths.h"
 #include "experiment/machine.h"
 #include "experiment/temp_lora.h"
 #include "model/load.h"
@@ -35,6 +36,8 @@ std::vector<std::size_t> picks(std::size_t chunks, std::size_t count, std::uint6
   }
   return picked;
 }
+
+using Adapters = std::vector<std::shared_ptr<TemporaryAdapter>>;
 
 struct Counts {
   std::int64_t run = 0, from_state = 0, from_start = 0, values = 0;
@@ -128,13 +131,38 @@ void replay(const fs::path& folder, Config& config, const Json& run_record, std:
   std::vector<std::string> names;
   std::optional<TempLora> document;
   std::int64_t book = -1;
+  bool goes_on = false;  // with the adapter of the book before
+  const auto run_up_to = [&](std::int64_t chunk) {
+    const auto of_book = [&](const ChunkRecord& record) { return record.book_index == book; };
+    const auto first_record =
+        std::size_t(std::find_if(data.chunks.begin(), data.chunks.end(), of_book) - data.chunks.begin());
+    while (document->next_chunk() < chunk) {
+      const std::size_t at = first_record + std::size_t(document->next_chunk());
+      if (at >= data.chunks.size() || !of_book(data.chunks[at]))
+        throw Error(Exit::bad_input, fmt::format("chunks.jsonl: got no record of chunk {} of book {}, wanted all up to "
+                                                 "the one that is run again",
+                                                 document->next_chunk(), book));
+      std::size_t value_at = 0;
+      for (std::size_t i = first_record; i < at; ++i) value_at += std::size_t(data.chunks[i].scored_tokens);
+      compare(data, document->step(), data.chunks[at], value_at, bits, counts, v);
+      ++counts.run;
+    }
+  };
   for (const std::size_t pick : picks(data.chunks.size(), std::size_t(count), std::uint64_t(config.seed))) {
     const ChunkRecord& wanted = data.chunks[pick];
-    if (wanted.book_index != book) {
-      book = wanted.book_index;
+    while (wanted.book_index != book) {
+      // One adapter for all books comes from the end of the book before, unless a state has it.
+      const bool leaps = !one_for_all(config) || wanted.book_index < book ||
+                         nearest_state(states, wanted.book_index, wanted.chunk, 0);
+      if (document && !leaps) run_up_to(document->chunk_count());
+      const auto adapters = document && !leaps ? document->adapters() : Adapters();
+      book = leaps ? wanted.book_index : book + 1;
       document.reset();  // the old document's adapter leaves the model before the next one comes
       document.emplace(*model, config, books[std::size_t(book)], book,
-                       run_segments(config, books, control_books, book));
+                       run_segments(config, books, control_books, book), make_optimizer,
+                       read_before(config, token_counts(books), std::size_t(book)));
+      goes_on = !adapters.empty();
+      if (goes_on) document->go_on_with(adapters);
     }
     if (wanted.chunk >= document->chunk_count())
       return v.found("replay-nll",
@@ -143,18 +171,10 @@ void replay(const fs::path& folder, Config& config, const Json& run_record, std:
     if (const auto state = nearest_state(states, book, wanted.chunk, document->next_chunk())) {
       document->restore(state->state, state->tensors);
       ++counts.from_state;
-    } else if (document->next_chunk() == 0) {
+    } else if (document->next_chunk() == 0 && !goes_on) {
       ++counts.from_start;
     }
-    std::size_t first_record = 0;
-    while (data.chunks[first_record].book_index != book) ++first_record;
-    while (document->next_chunk() <= wanted.chunk) {
-      const std::size_t at = first_record + std::size_t(document->next_chunk());
-      std::size_t value_at = 0;
-      for (std::size_t i = first_record; i < at; ++i) value_at += std::size_t(data.chunks[i].scored_tokens);
-      compare(data, document->step(), data.chunks[at], value_at, bits, counts, v);
-      ++counts.run;
-    }
+    run_up_to(wanted.chunk + 1);
     names.push_back(fmt::format("{} chunk {}", wanted.book, wanted.chunk));
   }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();

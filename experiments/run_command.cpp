@@ -1,9 +1,11 @@
-// `templora run`, `templora generate` and `templora schema`.
+// `templora run`, `templora adapt`, `templora generate` and `templora schema`.
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -25,6 +27,7 @@
 #include "run/run_failure.h"
 #include "run_place.h"
 #include "config/config.h"
+#include "config/config_fields.h"
 #include "config/config_inputs.h"
 #include "config/model_folder.h"
 #include "config/windows.h"
@@ -155,9 +158,15 @@ void generate(const GenerateArguments& arguments, const RunArguments& run_argume
 
 }  // namespace
 
-void add_run_command(CommandLine& line) {
+namespace {
+
+// What `templora adapt` sets before what --set says.
+const std::vector<std::string> kAdapt = {"lora.reset_every_tokens=-1", "train.rate_decay=linear",
+                                         "lora.save_final=true", "score.base=false"};
+
+void add_config_command(Command command, const std::vector<std::string>& examples,
+                        const std::function<void(const RunArguments&)>& action) {
   const auto arguments = std::make_shared<RunArguments>();
-  Command command = line.command("run", "run the experiment of a config file");
   command.option("config", arguments->config, "JSON config file").required();
   add_shared_options(command, *arguments, "key=value: overrides one key; the value is JSON, else text",
                      "run folder; default runs/<config name>/<time>-<words>-<hash>");
@@ -166,9 +175,40 @@ void add_run_command(CommandLine& line) {
   command.option("--device", arguments->device, "with --dry-run: instead of a measurement here, the " +
                                                     device_option_help());
   command.flag("--json", arguments->json, "with --dry-run: print JSON");
-  command.examples({"templora run config.json --dry-run",
-                    "templora run config.json --set train.learning_rate=1e-4 --out runs/mine"});
-  command.action([arguments] { run(load_config(arguments->config, parse_overrides(arguments->sets)), *arguments); });
+  command.examples(examples);
+  command.action([arguments, action] { action(*arguments); });
+}
+
+void adapt(const RunArguments& arguments) {
+  // As it is written: of another experiment the keys below would be the mistake.
+  const ExperimentKind kind = load_config(arguments.config, parse_overrides(arguments.sets)).config.experiment;
+  if (kind != ExperimentKind::perplexity)
+    throw Error(Exit::usage, fmt::format("{}: experiment: got \"{}\", wanted \"perplexity\", whose loop adapts a base",
+                                         printable(arguments.config, 1000), enum_name(kind)));
+  std::vector<std::string> sets = kAdapt;
+  sets.insert(sets.end(), arguments.sets.begin(), arguments.sets.end());
+  run(load_config(arguments.config, parse_overrides(sets)), arguments);
+}
+
+}  // namespace
+
+void add_run_command(CommandLine& line) {
+  add_config_command(line.command("run", "run the experiment of a config file"),
+                     {"templora run config.json --dry-run",
+                      "templora run config.json --set train.learning_rate=1e-4 --out runs/mine"},
+                     [](const RunArguments& arguments) {
+                       run(load_config(arguments.config, parse_overrides(arguments.sets)), arguments);
+                     });
+}
+
+void add_adapt_command(CommandLine& line) {
+  add_config_command(
+      line.command("adapt", fmt::format("run a perplexity config with one adapter that learns all its books; as run "
+                                        "with --set {}",
+                                        fmt::join(kAdapt, " --set "))),
+      {"templora adapt config.json --out runs/novels",
+       "templora adapt config.json --set train.rate_decay=sqrt --out runs/novels --resume"},
+      adapt);
 }
 
 void add_generate_command(CommandLine& line) {

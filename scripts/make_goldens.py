@@ -2,7 +2,7 @@
 """Makes tests/goldens from transformers, PEFT and torch on small random models.
 
     python scripts/make_goldens.py [--add] [model] [lora] [loop] [official] [decode] [prompts] [translation] [shipped] \
-        [average] [bleu] [paired] [comet] [families]
+        [average] [decay] [bleu] [paired] [comet] [families]
 
 Needs transformers 4.57, peft and torch (scripts/parity makes such an environment); `families` is made by transformers
 5.24 (scripts/reference_python.py --transformers 5) and only when it is named. All of it runs on one thread in float32
@@ -22,7 +22,7 @@ import torch
 import transformers
 
 SEED = 20240121
-KINDS = ["model", "lora", "loop", "official", "decode", "prompts", "translation", "shipped", "average"]
+KINDS = ["model", "lora", "loop", "official", "decode", "prompts", "translation", "shipped", "average", "decay"]
 ON_REQUEST = ["bleu", "paired", "comet", "families"]
 
 

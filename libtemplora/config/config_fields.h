@@ -97,6 +97,19 @@ struct EnumNames<AdapterRows> {
                                      std::pair{std::string_view("chunk"), AdapterRows::chunk}};
 };
 
+template <>
+struct EnumNames<RateDecay> {
+  static constexpr std::array values{std::pair{std::string_view("none"), RateDecay::none},
+                                     std::pair{std::string_view("sqrt"), RateDecay::sqrt},
+                                     std::pair{std::string_view("linear"), RateDecay::linear}};
+};
+
+template <>
+struct EnumNames<InitParts> {
+  static constexpr std::array values{std::pair{std::string_view("both"), InitParts::both},
+                                     std::pair{std::string_view("a"), InitParts::a}};
+};
+
 /// The name that a config file uses for an enum value.
 template <class E>
 std::string_view enum_name(E value) {

@@ -135,9 +135,15 @@ void visit_fields(LoraConfig& c, Visitor&& v) {
   v("init_from", c.init_from,
     FieldInfo{"PEFT adapter folder, or org/name[@revision] as in model.path, to start every document from; null: B = 0"}
         .input("init_from_hash").or_repository());
+  v("init_parts", c.init_parts,
+    FieldInfo{"what of init_from is taken: \"both\" A and B, or \"a\": A alone, with B = 0, so that the adapter starts "
+              "as the base and learns in the directions that A names"}
+        .where([](const Config& c) { return c.lora.init_from.has_value(); })
+        .late());
   v("reset_every_tokens", c.reset_every_tokens,
-    FieldInfo{"start a fresh adapter at the first chunk past each multiple of this position; 0: one adapter a document",
-              "tokens", 0}
+    FieldInfo{"start a fresh adapter at the first chunk past each multiple of this position; 0: one adapter a "
+              "document; -1: one for all documents, which goes on from each to the next (docs/adapt.md)",
+              "tokens", double(kOneForAll)}
         .of(kPerplexity)
         .refused_by(kGeneration | kTranslation)
         .hashed_for(kGeneration | kTranslation));
@@ -168,6 +174,11 @@ void visit_fields(TrainConfig& c, Visitor&& v) {
   v("warmup_steps", c.warmup_steps,
     FieldInfo{"step s = 1, 2, ... runs at learning_rate * min(1, s / warmup_steps) (corrected: 2); excludes "
               "warmup_chunks", "steps", 0});
+  v("rate_decay", c.rate_decay,
+    FieldInfo{"how the rate falls beside its warm-up: \"sqrt\" divides it by √(1 + k) at the adapter's chunk k = 0, 1, "
+              "..., \"linear\" lets it fall from the first token to 0 at the end of what the adapter reads "
+              "(perplexity)"}
+        .late());
   v("clip_norm", c.clip_norm, FieldInfo{"largest global gradient norm; 0 does not clip", "", 0, 1e9});
   v("optimizer", c.optimizer,
     FieldInfo{
@@ -182,10 +193,10 @@ void visit_fields(TrainConfig& c, Visitor&& v) {
         .where([](const Config& c) { return c.train.optimizer == OptimizerKind::rms; }));
   v("decay_to_start", c.decay_to_start,
     FieldInfo{
-        "sgd, rms: λ, the share of the way back to its first weights that the adapter goes at each step; rms gives "
-        "weights with larger gradients a larger share",
+        "λ, the share of the way back to its first weights that the adapter goes at each step, whatever the rate; rms "
+        "gives weights with larger gradients a larger share",
         "", 0, 1}
-        .where([](const Config& c) { return !with_adamw(c); }));
+        .where([](const Config& c) { return !with_adamw(c) || c.train.decay_to_start > 0; }));
   v("moments", c.moments, FieldInfo{"\"keep\" the optimizer's moments over the document or \"reset\" them per chunk"});
   v("stop_after_tokens", c.stop_after_tokens,
     FieldInfo{"train on chunks that end within the first tokens of each document only; 0: on all", "tokens", 0}

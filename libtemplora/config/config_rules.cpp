@@ -148,11 +148,16 @@ void check_train_rules(const Config& c, Fail&& fail) {
          fmt::format("got {} beside train.optimizer \"{}\", wanted 0: it is AdamW's; use train.decay_to_start",
                      t.weight_decay, enum_name(t.optimizer)),
          {"train.optimizer"});
-  if (t.optimizer == OptimizerKind::adamw && t.decay_to_start > 0)
-    fail("train.decay_to_start",
-         fmt::format("got {} beside train.optimizer \"adamw\", wanted 0, or train.optimizer \"sgd\" or \"rms\"",
-                     t.decay_to_start),
-         {"train.optimizer"});
+  if (t.rate_decay == RateDecay::linear && c.experiment != ExperimentKind::perplexity)
+    fail("train.rate_decay",
+         "got \"linear\", wanted \"none\" or \"sqrt\": only a perplexity run knows where its text ends",
+         {"experiment"});
+  if (t.rate_decay == RateDecay::linear && c.lora.reset_every_tokens > 0)
+    fail("train.rate_decay",
+         fmt::format("got \"linear\" beside lora.reset_every_tokens {}, wanted 0 or {} there, or \"sqrt\": a fresh "
+                     "adapter starts at the whole rate",
+                     c.lora.reset_every_tokens, kOneForAll),
+         {"lora.reset_every_tokens"});
   if (t.optimizer == OptimizerKind::sgd && t.moments == Moments::reset)
     fail("train.moments", "got \"reset\" beside train.optimizer \"sgd\", which keeps no moments; wanted \"keep\"",
          {"train.optimizer"});
@@ -248,6 +253,13 @@ void check_rules(const Config& c, Mistakes& mistakes) {
   if (c.lora.layers && (c.lora.layers->empty() || repeats(*c.lora.layers)))
     fail("lora.layers", fmt::format("got {}, wanted at least one layer and none twice, or null for all layers",
                                     Json(*c.lora.layers).dump()));
+  if (c.lora.init_parts == InitParts::a && !c.lora.init_from)
+    fail("lora.init_parts", "got \"a\" without lora.init_from, wanted a folder whose A is taken", {"lora.init_from"});
+  if (one_for_all(c) && !c.control.empty())
+    fail("control",
+         fmt::format("got controls beside lora.reset_every_tokens {}, wanted none: they are compared book by book",
+                     kOneForAll),
+         {"lora.reset_every_tokens"});
   if (c.train.warmup_chunks && c.train.warmup_steps)
     fail("train.warmup_steps", "got both warmup_chunks and warmup_steps, wanted one of the two; remove one",
          {"train.warmup_chunks"});

@@ -19,6 +19,10 @@ std::int64_t longest_chunk_tokens(const Config& config);
 /// parameters.
 bool fits_one_window(const Config& config, std::int64_t tokens);
 
+/// lora.reset_every_tokens of one adapter that goes on from document to document.
+inline constexpr std::int64_t kOneForAll = -1;
+inline bool one_for_all(const Config& config) { return config.lora.reset_every_tokens == kOneForAll; }
+
 /// How many chunks behind the one that was just scored or written stands the chunk that is learnt next:
 /// train.lag_chunks, and 1 where both go on at once.
 std::int64_t training_lag(const Config& config);

@@ -11,7 +11,8 @@
 namespace templora {
 
 std::vector<PricedChunk> priced_chunks(const Config& config, const CostInput& input, std::size_t document) {
-  const DocumentPlan plan(config, input.document_tokens.at(document), input.first_token);
+  const DocumentPlan plan(config, input.document_tokens.at(document), input.first_token,
+                          read_before(config, input.document_tokens, document));
   const std::vector<Chunk> spans = plan.chunks();
   const ScoreRules rules(config);
   CachePlan cache(config);

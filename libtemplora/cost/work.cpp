@@ -219,7 +219,7 @@ std::int64_t ModelWork::graph_layers() const {
 
 double moments_of(const TrainConfig& train) {
   switch (train.optimizer) {
-    case OptimizerKind::adamw: return 2;
+    case OptimizerKind::adamw: return train.decay_to_start > 0 ? 3 : 2;
     case OptimizerKind::rms: return train.decay_to_start > 0 ? 2 : 1;
     case OptimizerKind::sgd: return train.decay_to_start > 0 ? 1 : 0;
   }

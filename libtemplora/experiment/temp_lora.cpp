@@ -33,11 +33,11 @@ class Attached {
 }  // namespace
 
 TempLora::TempLora(LlamaImpl& model, const Config& config, const Book& book, std::int64_t book_index,
-                   ControlSegments controls, MakeOptimizer make)
+                   ControlSegments controls, MakeOptimizer make, const ReadBefore& before)
     : model_(model),
       config_(config),
       book_(book),
-      plan_(config, std::int64_t(book.tokens.size())),
+      plan_(config, std::int64_t(book.tokens.size()), 0, before),
       rules_(config),
       tokens_(ids_on(model.options().device(), book.tokens)),
       make_optimizer_(std::move(make)),
@@ -65,9 +65,20 @@ TempLora::TempLora(LlamaImpl& model, const Config& config, const Book& book, std
 // All arms start with the same weights: what they differ in is what they learn.
 void TempLora::start_adapter(ScoredAdapter& scored, std::int64_t number) const {
   scored.adapter.reset();  // the old one goes before the new one takes its place
-  scored.adapter = std::make_unique<TemporaryAdapter>(model_, config_, adapter_seed(config_.seed, book_index_, number),
+  scored.adapter = std::make_shared<TemporaryAdapter>(model_, config_, adapter_seed(config_.seed, book_index_, number),
                                                       make_optimizer_);
   scored.adapter->detach();
+}
+
+std::vector<std::shared_ptr<TemporaryAdapter>> TempLora::adapters() const {
+  std::vector<std::shared_ptr<TemporaryAdapter>> all;
+  for (const ScoredAdapter& scored : scored_) all.push_back(scored.adapter);
+  return all;
+}
+
+void TempLora::go_on_with(const std::vector<std::shared_ptr<TemporaryAdapter>>& adapters) {
+  TEMPLORA_CHECK(next_chunk_ == 0 && adapters.size() == scored_.size(), "adapters of another document of the run");
+  for (std::size_t i = 0; i < adapters.size(); ++i) scored_[i].adapter = adapters[i];
 }
 
 std::int64_t TempLora::tokens_done() const {
@@ -169,8 +180,8 @@ std::optional<Learnt> TempLora::learn(ScoredAdapter& scored, std::optional<Score
     record.shared_forward = first_forward.has_value();
     const NllPass own =
         config_.lora.rows == AdapterRows::chunk ? pass_behind_base() : pass_over(book_, planned.segment);
-    Learnt learnt = scored.adapter->learn(with_replay(own, scored, *index, steps), planned.place, steps,
-                                          std::move(first_forward), [&](const char* part) { timer.mark(part); });
+    Learnt learnt = scored.adapter->learn(with_replay(own, scored, *index, steps), plan_.place_of(*index),
+                                          steps, std::move(first_forward), [&](const char* part) { timer.mark(part); });
     record.learning_rate = learnt.learning_rate;
     return learnt;
   }
@@ -180,8 +191,8 @@ std::optional<Learnt> TempLora::learn(ScoredAdapter& scored, std::optional<Score
   ControlRecord& control = record.controls[scored.arm];
   control.trained_book = other.book->name;
   control.trained_token = other.chunk.first;
-  return scored.adapter->learn(with_replay(pass_over(*other.book, segment), scored, *index, steps), planned.place,
-                               steps);
+  return scored.adapter->learn(with_replay(pass_over(*other.book, segment), scored, *index, steps),
+                               plan_.place_of(*index), steps);
 }
 
 // A window of a text by the adapter that is attached: with all its rows, or behind a prefix that stands.

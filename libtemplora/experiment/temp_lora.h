@@ -42,13 +42,20 @@ class TempLora {
   /// Starts document number `book_index` of a run. Same seed and index, same adapter, whatever ran before.
   /// The book and the controls' books must outlive this object, and a control has a segment for each chunk. `make`
   /// gives each adapter its optimizer; one that `train.optimizer` does not name is another program's to record.
+  /// `before` is what go_on_with()'s adapters have read.
   /// Throws Error(usage / bad_input) as LoraAdapter and its loaders do.
   TempLora(LlamaImpl& model, const Config& config, const Book& book, std::int64_t book_index,
-           ControlSegments controls = {}, MakeOptimizer make = make_optimizer);
+           ControlSegments controls = {}, MakeOptimizer make = make_optimizer, const ReadBefore& before = {});
 
   std::int64_t chunk_count() const { return plan_.size(); }
   std::int64_t next_chunk() const { return next_chunk_; }
   std::int64_t tokens_done() const;
+
+  /// The adapters as they stand: the temporary one, then the controls'.
+  std::vector<std::shared_ptr<TemporaryAdapter>> adapters() const;
+  /// Takes over those of the document before, which learn on: lora.reset_every_tokens -1. To be called before the first
+  /// step; whose they were must not step any more.
+  void go_on_with(const std::vector<std::shared_ptr<TemporaryAdapter>>& adapters);
 
   /// Takes the base model's NLLs of the whole book, nats, in order, instead of computing them; to be called before the
   /// first step, and not with kept keys. Their number must be base_nll_count().
@@ -73,7 +80,7 @@ class TempLora {
   struct ScoredAdapter {
     Arm arm = Arm::lora;
     std::vector<ControlSegment> segments;                // a control's, one a chunk; none: the document's own chunks
-    std::unique_ptr<TemporaryAdapter> adapter;  // attached during its pass only
+    std::shared_ptr<TemporaryAdapter> adapter;  // attached during its pass only
     std::unique_ptr<ContextCache> cache;  // of the keys that it made itself; none where windows are computed anew, or
                                           // where its rows are the chunk's alone, behind the base's keys
     bool control() const { return arm != Arm::lora; }

@@ -5,7 +5,6 @@
 
 #include "core/error.h"
 #include "model/tensors.h"
-#include "plan/learning_rates.h"
 
 namespace templora {
 namespace {
@@ -13,6 +12,7 @@ namespace {
 // The optimizer keeps what it starts from: these weights have to be there first.
 FlatParameters& with_first_weights(LoraAdapter& lora, const LoraConfig& config) {
   if (config.init_from) load_peft_folder(lora, *config.init_from);
+  if (config.init_parts == InitParts::a) lora.forget_b();
   return lora.parameters();
 }
 
@@ -25,13 +25,13 @@ TemporaryAdapter::TemporaryAdapter(LlamaImpl& model, const Config& config, std::
       lora_(model, config.lora, seed),
       trainer_(model, with_first_weights(lora_, config.lora), config.train, make) {}
 
-Learnt TemporaryAdapter::learn(const at::Tensor& tokens, std::int64_t labelled, std::int64_t place, std::int64_t steps,
+Learnt TemporaryAdapter::learn(const at::Tensor& tokens, std::int64_t labelled, const Place& place, std::int64_t steps,
                                const OnPart& on_part) {
   const NllPass pass = [&] { return token_nll(model_, tokens.unsqueeze(0), labelled).squeeze(0); };
   return learn(pass, place, steps, {}, on_part);
 }
 
-Learnt TemporaryAdapter::learn(const NllPass& pass, std::int64_t place, std::int64_t steps,
+Learnt TemporaryAdapter::learn(const NllPass& pass, const Place& place, std::int64_t steps,
                                std::optional<ScoredChunk> first, const OnPart& on_part) {
   const std::vector<double> rates = learning_rates(config_.train, place, trainer_.steps(), steps);
   if (config_.train.moments == Moments::reset) trainer_.optimizer().reset();

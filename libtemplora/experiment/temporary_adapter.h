@@ -15,6 +15,7 @@
 #include "lora/peft_folder.h"
 #include "model/llama.h"
 #include "config/config.h"
+#include "plan/learning_rates.h"
 #include "train/chunk_trainer.h"
 
 namespace templora {
@@ -43,12 +44,12 @@ class TemporaryAdapter {
   /// A pass with a graph, whose NLLs are scores too, and that the first step of learn() may use.
   ScoredChunk forward(const NllPass& pass) { return trainer_.forward(pass); }
 
-  /// Makes `steps` steps on the mean NLL that `pass` gives, at the rates of a chunk that is number `place` of this
-  /// adapter's chunks; with train.moments "reset" the optimizer begins anew. Dropout is drawn here only.
-  Learnt learn(const NllPass& pass, std::int64_t place, std::int64_t steps, std::optional<ScoredChunk> first = {},
+  /// Makes `steps` steps on the mean NLL that `pass` gives, at the rates of a chunk that stands at `place` in
+  /// what this adapter reads; with train.moments "reset" the optimizer begins anew. Dropout is drawn here only.
+  Learnt learn(const NllPass& pass, const Place& place, std::int64_t steps, std::optional<ScoredChunk> first = {},
                const OnPart& on_part = {});
   /// The same on the last `labelled` of `tokens` ([seq] int64).
-  Learnt learn(const at::Tensor& tokens, std::int64_t labelled, std::int64_t place, std::int64_t steps,
+  Learnt learn(const at::Tensor& tokens, std::int64_t labelled, const Place& place, std::int64_t steps,
                const OnPart& on_part = {});
 
   std::int64_t version() const { return version_; }         ///< chunks learnt

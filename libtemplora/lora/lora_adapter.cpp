@@ -118,6 +118,11 @@ void LoraAdapter::init_weights(std::uint64_t seed) {
   }
 }
 
+void LoraAdapter::forget_b() {
+  const at::NoGradGuard no_grad;
+  for (const Named& named : named_tensors()) named.b.zero_();
+}
+
 std::vector<LoraAdapter::Named> LoraAdapter::named_tensors() const {
   std::vector<Named> named;
   for (const auto& group : groups_) {

@@ -36,6 +36,9 @@ class LoraAdapter {
   /// What the optimizer updates.
   FlatParameters& parameters() { return parameters_; }
 
+  /// Makes B zero: the adapter changes nothing any more, and learns from A on as it stands.
+  void forget_b();
+
   /// With true, dropout is drawn; with false (the start) the adapter is deterministic.
   void set_training(bool training) { training_ = training; }
 

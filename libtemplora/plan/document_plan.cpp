@@ -9,8 +9,21 @@ Window training_segment(const TrainConfig& train, const Chunk& chunk) {
   return window;
 }
 
-DocumentPlan::DocumentPlan(const Config& config, std::int64_t tokens, std::int64_t start)
-    : config_(&config), start_(start) {
+ReadBefore read_before(const Config& config, const std::vector<std::int64_t>& tokens, std::size_t index) {
+  if (!one_for_all(config)) return {};
+  ReadBefore before;
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    before.all_tokens += tokens[i];
+    if (i >= index) continue;
+    before.tokens += tokens[i];
+    before.chunks += DocumentPlan(config, tokens[i]).size();
+  }
+  return before;
+}
+
+DocumentPlan::DocumentPlan(const Config& config, std::int64_t tokens, std::int64_t start, const ReadBefore& before)
+    : config_(&config), start_(start), before_(before) {
+  if (before_.all_tokens == 0) before_.all_tokens = tokens;
   for (const Chunk& chunk : cut_chunks(tokens, config.window.chunk_tokens, first_chunk_tokens(config)))
     append(chunk.count);
 }
@@ -22,8 +35,8 @@ void DocumentPlan::append(std::int64_t count) {
   next.seen = window_of(next.chunk, context_tokens(*config_));
   next.segment = training_segment(config_->train, next.chunk);
   const std::int64_t every = config_->lora.reset_every_tokens;
-  next.adapter = every == 0 ? 0 : next.chunk.first / every;
-  next.place = last && last->adapter == next.adapter ? last->place + 1 : 0;
+  next.adapter = every <= 0 ? 0 : next.chunk.first / every;
+  next.place = !last ? before_.chunks : last->adapter == next.adapter ? last->place + 1 : 0;
   chunks_.push_back(next);
 }
 
@@ -31,6 +44,12 @@ std::vector<Chunk> DocumentPlan::chunks() const {
   std::vector<Chunk> all;
   for (const PlannedChunk& planned : chunks_) all.push_back(planned.chunk);
   return all;
+}
+
+Place DocumentPlan::place_of(std::int64_t index) const {
+  const PlannedChunk& planned = (*this)[index];
+  const double all = double(before_.all_tokens);
+  return {planned.place, all > 0 ? (all - double(before_.tokens + planned.chunk.first)) / all : 1};
 }
 
 bool DocumentPlan::starts_adapter(std::int64_t index) const {

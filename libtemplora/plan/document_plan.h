@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "plan/chunks.h"
+#include "plan/learning_rates.h"
 #include "config/config.h"
 
 namespace templora {
@@ -21,13 +22,23 @@ struct PlannedChunk {
   std::int64_t place;       ///< among that adapter's chunks, learnt or not
 };
 
+/// What an adapter that goes on from document to document (lora.reset_every_tokens -1) read before one of them.
+struct ReadBefore {
+  std::int64_t chunks = 0, tokens = 0;
+  std::int64_t all_tokens = 0;  ///< of all documents, this one and later ones too; 0: only this one's are read
+};
+
+/// What the adapter of document `index` read before it: nothing but where one adapter reads all. `tokens` are the
+/// documents' lengths.
+ReadBefore read_before(const Config& config, const std::vector<std::int64_t>& tokens, std::size_t index);
+
 /// What a run does to a document's chunks (the paper's algorithm 1 and its variants): what each sees, which adapter
 /// scores it, which chunk is learnt after it. All of it follows from the config and lengths; rules that look at scores
 /// are ScoreRules. The config must outlive the plan.
 class DocumentPlan {
  public:
   /// Of `tokens` tokens that are there, behind `start` others. A text that is being written starts with none.
-  DocumentPlan(const Config& config, std::int64_t tokens, std::int64_t start = 0);
+  DocumentPlan(const Config& config, std::int64_t tokens, std::int64_t start = 0, const ReadBefore& before = {});
 
   /// The text grows by a chunk of `count` tokens.
   void append(std::int64_t count);
@@ -37,6 +48,8 @@ class DocumentPlan {
   const PlannedChunk& operator[](std::int64_t index) const { return chunks_[std::size_t(index)]; }
   std::vector<Chunk> chunks() const;
 
+  /// Where a chunk stands in what its adapter reads; its share is known where the text's end is.
+  Place place_of(std::int64_t index) const;
   /// Whether a new adapter begins with this chunk, which is not the document's first.
   bool starts_adapter(std::int64_t index) const;
   /// Whether the rules of train.* but for ScoreRules let the adapter of chunk `now` learn chunk `index`.
@@ -55,6 +68,7 @@ class DocumentPlan {
   const Config* config_;
   std::vector<PlannedChunk> chunks_;
   std::int64_t start_;
+  ReadBefore before_;
 };
 
 }  // namespace templora

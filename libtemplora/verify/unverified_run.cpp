@@ -239,7 +239,17 @@ void expect_text(const UnverifiedRun& run, const std::string& file,
 DocumentPlan plan_of(const UnverifiedRun& run, const BookRecord& book) {
   const Config& config = *run.config;
   const std::int64_t most = first_chunk_tokens(config) + config.window.chunk_tokens * std::int64_t(run.chunks.size());
-  return DocumentPlan(config, std::clamp<std::int64_t>(book.tokens, 0, most));
+  ReadBefore before;
+  before.all_tokens = book.tokens;  // the plan may be cut short, and the rate may fall to the text's end
+  if (one_for_all(config)) {
+    const auto total = run.run.find("total_tokens");
+    before.all_tokens = total != run.run.end() && total->is_number_integer() ? total->get<std::int64_t>() : 0;
+    for (const BookRecord& earlier : run.books)
+      if (earlier.book_index < book.book_index) before.tokens += earlier.tokens;
+    before.chunks = std::count_if(run.chunks.begin(), run.chunks.end(),
+                                  [&](const ChunkRecord& chunk) { return chunk.book_index < book.book_index; });
+  }
+  return DocumentPlan(config, std::clamp<std::int64_t>(book.tokens, 0, most), 0, before);
 }
 
 void verify_training_values(std::int64_t wanted_steps, const std::vector<double>& loss, const std::vector<double>& norm,

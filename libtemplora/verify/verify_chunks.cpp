@@ -91,7 +91,7 @@ void check_training(const Config& config, const ChunkRecord& chunk, Document& d,
         learnt < 0 || learnt > d.next_chunk || d.plan.may_learn(learnt, d.next_chunk), "trained-unasked",
         fmt::format("{}: got training on chunk {}, which train.*, lora.reset_every_tokens or score.adapter leaves out",
                     where, learnt));
-    if (planned == learnt && steps > 0) rate = learning_rates(train, d.plan[learnt].place, d.steps, steps).back();
+    if (planned == learnt && steps > 0) rate = learning_rates(train, d.plan.place_of(learnt), d.steps, steps).back();
   }
   if (planned && (steps > 0) != chunk.trained_chunk.has_value())
     v.found("trained-unasked", fmt::format("{}: got {} training, wanted {}, as the rules of train.* and the scores say",
@@ -121,7 +121,8 @@ void check_arms(const Config& config, const ChunkRecord& chunk, const std::strin
                          wanted ? "a value" : "none"));
   }
   // An adapter that has learnt nothing adds nothing.
-  if (chunk.adapter_version == 0 && !config.lora.init_from && chunk.base_nll && chunk.lora_nll)
+  const bool fresh = !config.lora.init_from || config.lora.init_parts == InitParts::a;
+  if (chunk.adapter_version == 0 && fresh && chunk.base_nll && chunk.lora_nll)
     v.expect(std::abs(*chunk.base_nll - *chunk.lora_nll) <= 2e-3 * std::max(1.0, *chunk.base_nll), "fresh-module",
              fmt::format("{}: got {} by a module that had learnt nothing, wanted the base's {}", where, *chunk.lora_nll,
                          *chunk.base_nll));
@@ -195,8 +196,10 @@ void verify_chunks(const UnverifiedRun& run, Verification& v) {
       v.expect(chunk.book_index == last_book + 1, "chunk-order",
                fmt::format("{}: got book_index {}, wanted {}", where, chunk.book_index, last_book + 1));
       last_book = chunk.book_index;
+      const std::int64_t version = d ? d->version : 0, steps = d ? d->steps : 0;
       d.reset();
       if (const BookRecord* book = run.book(chunk.book_index)) d.emplace(run, *book);
+      if (d && one_for_all(config)) d->version = version, d->steps = steps;  // it goes on
     }
     if (!v.expect(d.has_value(), "chunk-order",
                   fmt::format("{}: got book_index {}, wanted one of books.jsonl", where, chunk.book_index)))

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "config/lengths.h"
 #include "plan/document_plan.h"
 #include "run/run_state.h"
 
@@ -30,9 +31,10 @@ void check_position(const UnverifiedRun& run, const StateFile& state, const std:
   std::int64_t chunks = 0, version = 0, steps = 0, first = 0;  // of the adapter's chunks
   for (std::int64_t i = 0; i < count; ++i) {
     const ChunkRecord& chunk = run.chunks[static_cast<std::size_t>(i)];
-    if (chunk.book_index != book) continue;
-    if (chunks < plan.size() && plan.starts_adapter(chunks)) version = steps = 0, first = chunks;
-    ++chunks;
+    const bool earlier = one_for_all(*run.config) && chunk.book_index < book;  // by the same adapter
+    if (chunk.book_index != book && !earlier) continue;
+    if (!earlier && chunks < plan.size() && plan.starts_adapter(chunks)) version = steps = 0, first = chunks;
+    if (!earlier) ++chunks;
     version += chunk.trained_chunk.has_value();
     steps += static_cast<std::int64_t>(chunk.train_loss.size());
   }

@@ -14,6 +14,10 @@ Settings carry the names of templora's config keys. Definitions that the goldens
   token and the chunk are computed behind them with the adapter. prefix_gradient false: the adapter makes them.
 - replay_share s: each step's mean takes in one piece of an earlier chunk, s / (1 - s) times as many labels, behind its
   own prefix; pieces are drawn by C++'s std::mt19937_64 (draws.py).
+- rate_decay "sqrt" divides the rate by the root of 1 + k, k counting the adapter's chunks from 0; "linear" multiplies
+  it by the share of the adapter's tokens that are not before the chunk trained on.
+- decay_to_start of "adamw" moves every weight by that share of the way to its first value before the step.
+- A Reading goes on from document to document: one adapter, its optimizer and all its counts.
 - moments "reset" makes a fresh optimizer before each chunk's training: Adam's step count restarts, the
   warm-up's does not.
 """
@@ -40,6 +44,7 @@ ABLATIONS = {
     "train.label_prefix": False, "train.optimizer": "adamw", "train.rms_eps": 1e-7, "train.decay_to_start": 0.0,
     "train.update_every_chunks": 1, "train.hard_quantile": 0.0, "train.hard_after_chunks": 8,
     "lora.rows": "all", "train.prefix_gradient": True, "train.replay_share": 0.0, "seed": 42,
+    "train.rate_decay": "none",
 }
 
 
@@ -107,11 +112,14 @@ def replayed(chunks: list, c: int, labels: int, settings: dict) -> list[tuple[in
     return pieces
 
 
-def rate(settings: dict, step: int, trained_chunks: int) -> float:
-    """Learning rate of step `step` (from 1), in the training of a document's chunk `trained_chunks` (from 0)."""
+def rate(settings: dict, step: int, trained_chunks: int, left: float = 1.0) -> float:
+    """Learning rate of step `step` (from 1), in the training of an adapter's chunk `trained_chunks` (from 0), at which
+    `left` of its tokens are still to come, those of the chunk included."""
     warm, done = ((settings["train.warmup_chunks"], trained_chunks)
                   if settings["train.warmup_chunks"] is not None else (settings["train.warmup_steps"], step))
-    return settings["train.learning_rate"] * (min(1.0, done / warm) if warm else 1.0)
+    decay = {"none": 1.0, "sqrt": 1 / math.sqrt(1 + trained_chunks), "linear": left}
+    return (settings["train.learning_rate"] * (min(1.0, done / warm) if warm else 1.0)
+            * decay[settings.get("train.rate_decay", "none")])
 
 
 class DynamicEvaluation:
@@ -145,6 +153,24 @@ class DynamicEvaluation:
             parameter.copy_(value + back * (start - value) - rate * grad / scale)
 
 
+@torch.no_grad()
+def go_back(parameters: list, start: list, share: float) -> None:
+    for parameter, first in zip(parameters, start):
+        parameter.copy_(parameter.double() + share * (first - parameter.double()))
+
+
+@dataclass
+class Reading:
+    """What one adapter has read and done, over all documents so far."""
+    all_tokens: int
+    tokens: int = 0
+    chunks: int = 0
+    steps: int = 0
+    version: int = 0
+    optimizer: object = None
+    start: list = None                # the first weights, in float64
+
+
 def is_hard(means: list[float], settings: dict) -> bool:
     """Whether the last of `means`, the scored chunks' mean NLLs, calls for training."""
     *earlier, own = means
@@ -153,9 +179,11 @@ def is_hard(means: list[float], settings: dict) -> bool:
     return own >= sorted(earlier)[max(1, math.ceil(settings["train.hard_quantile"] * len(earlier))) - 1]
 
 
-def run_loop(peft_model, tokens: torch.Tensor, settings: dict) -> list[ChunkResult]:
-    """Scores and trains through `tokens` [count]; `peft_model` carries the initial adapter and is trained in place."""
+def run_loop(peft_model, tokens: torch.Tensor, settings: dict, reading: Reading | None = None) -> list[ChunkResult]:
+    """Scores and trains through `tokens` [count]; `peft_model` carries the initial adapter and is trained in place.
+    With `reading` it goes on from where the document before left it."""
     settings = {**DEFAULTS, **ABLATIONS, **settings}
+    reading = reading or Reading(len(tokens))
     parameters = [parameter for _, parameter in lora_parameters(peft_model)]
 
     def new_optimizer():
@@ -170,7 +198,9 @@ def run_loop(peft_model, tokens: torch.Tensor, settings: dict) -> list[ChunkResu
             return nlls_behind(peft_model, tokens, first, end, before, settings["lora.rows"] == "chunk")
         return token_nlls(peft_model, tokens, first, end, before)
 
-    optimizer, chunks, results, step, version = new_optimizer(), cut(len(tokens), settings), [], 0, 0
+    reading.optimizer = reading.optimizer or new_optimizer()
+    reading.start = reading.start or [p.detach().double().clone() for p in parameters]
+    chunks, results = cut(len(tokens), settings), []
     for c, (first, end) in enumerate(chunks):
         before = settings["window.context_tokens"]
         with torch.no_grad():
@@ -178,23 +208,26 @@ def run_loop(peft_model, tokens: torch.Tensor, settings: dict) -> list[ChunkResu
                     else token_nlls(peft_model, tokens, first, end, before))
             with peft_model.disable_adapter():
                 base = token_nlls(peft_model, tokens, first, end, before)
-        result = ChunkResult(c, first, end - first, min(before, first), base.tolist(), lora.tolist(), version)
+        result = ChunkResult(c, first, end - first, min(before, first), base.tolist(), lora.tolist(), reading.version)
         results.append(result)
 
         target = c - settings["train.lag_chunks"]
-        if target < 0 or target % settings["train.update_every_chunks"] != 0:
+        place = reading.chunks + target
+        if target < 0 or place % settings["train.update_every_chunks"] != 0:
             continue
         if not is_hard([sum(r.lora) / len(r.lora) for r in results[:target + 1]], settings):
             continue
         if settings["train.moments"] == "reset":
-            optimizer = new_optimizer()
+            reading.optimizer = new_optimizer()
         result.trained_chunk = target
         (labelled, end), before = chunks[target], settings["train.prefix_tokens"]
+        left = (reading.all_tokens - reading.tokens - labelled) / reading.all_tokens
         if settings["train.label_prefix"]:
             labelled, before = max(0, labelled - before), 0
         pieces = replayed(chunks, target, end - max(labelled, 1), settings)
+        optimizer = reading.optimizer
         for s in range(settings["train.epochs"]):
-            step += 1
+            reading.steps += 1
             parts = [learnt(labelled, end, before)]
             if pieces and pieces[s][1] > max(pieces[s][0], 1):
                 parts.append(learnt(*pieces[s], settings["train.prefix_tokens"]))
@@ -203,9 +236,13 @@ def run_loop(peft_model, tokens: torch.Tensor, settings: dict) -> list[ChunkResu
             loss.backward()
             limit = settings["train.clip_norm"] or float("inf")
             result.grad_norm.append(torch.nn.utils.clip_grad_norm_(parameters, limit, foreach=False).item())
-            optimizer.param_groups[0]["lr"] = rate(settings, step, target)
+            optimizer.param_groups[0]["lr"] = rate(settings, reading.steps, place, left)
             result.learning_rate.append(optimizer.param_groups[0]["lr"])
+            if settings["train.optimizer"] == "adamw" and settings["train.decay_to_start"] > 0:
+                go_back(parameters, reading.start, settings["train.decay_to_start"])
             optimizer.step()
             result.train_loss.append(loss.item())
-        version += 1
+        reading.version += 1
+    reading.tokens += len(tokens)
+    reading.chunks += len(chunks)
     return results

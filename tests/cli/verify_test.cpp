@@ -407,6 +407,10 @@ TEST_CASE("templora verify: honest runs of all options pass, also resumed and un
       {"by_gap", {{"train.steps_by_gap", true}, {"train.gap_context_tokens", 4}}},
       {"labelled", shared + Changes{{"train.label_prefix", true}}},
       {"rms", {{"train.optimizer", "rms"}, {"train.decay_to_start", 0.01}}},
+      {"falling", {{"train.rate_decay", "sqrt"}, {"train.decay_to_start", 0.01}, {"lora.reset_every_tokens", 100}}},
+      {"to_zero", {{"train.rate_decay", "linear"}, {"train.lag_chunks", 1}, {"train.warmup_chunks", 3}}},
+      {"one_for_all", {{"lora.reset_every_tokens", -1}, {"train.rate_decay", "linear"}, {"lora.save_final", true}}},
+      {"one_of_two", {{"lora.reset_every_tokens", -1}, {"train.update_every_chunks", 2}, {"train.rate_decay", "sqrt"}}},
       {"short", {{"data.max_tokens", 20}}}};
   for (const auto& [name, changes] : options) {
     INFO(name);

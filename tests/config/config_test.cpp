@@ -350,8 +350,15 @@ TEST_CASE("Config: rules of learning that contradict each other are refused", "[
   const auto both = [](const Override& a, const Override& b) { return refusal(kMinimal, {a, b}); };
   contains(both({"train.optimizer", "sgd"}, {"train.weight_decay", "0.1"}),
            "train.weight_decay: got 0.1 beside train.optimizer \"sgd\"");
-  contains(refused_set("train.decay_to_start", "0.1"),
-           "train.decay_to_start: got 0.1 beside train.optimizer \"adamw\"");
+  contains(refused_set("train.decay_to_start", "1.5"), "train.decay_to_start: got 1.5, wanted a number from 0 to 1");
+  contains(refused_set("train.rate_decay", "cosine"), "\"none\", \"sqrt\", \"linear\"");
+  contains(both({"train.rate_decay", "linear"}, {"lora.reset_every_tokens", "500"}),
+           "train.rate_decay: got \"linear\" beside lora.reset_every_tokens 500");
+  contains(refused_set("lora.init_parts", "b"), "\"both\", \"a\"");
+  contains(refused_set("lora.init_parts", "a"), "lora.init_parts: got \"a\" without lora.init_from");
+  contains(refused_set("lora.reset_every_tokens", "-2"), "lora.reset_every_tokens: got -2");
+  contains(both({"lora.reset_every_tokens", "-1"}, {"control", "other_book"}),
+           "control: got controls beside lora.reset_every_tokens -1");
   contains(both({"train.optimizer", "sgd"}, {"train.moments", "reset"}), "keeps no moments");
   contains(both({"train.label_prefix", "true"}, {"train.prefix_tokens", "0"}), "no prefix to label");
   contains(both({"train.hard_quantile", "0.5"}, {"train.enabled", "false"}), "train.hard_quantile: got a rule");
@@ -366,6 +373,9 @@ TEST_CASE("Config: rules of learning that contradict each other are refused", "[
   contains(refusal(written, {{"train.hard_quantile", "0.5"}}),
            "train.hard_quantile: got 0.5, wanted 0.0: a generation does not know it (used by perplexity)");
   contains(refusal(written, {{"train.label_prefix", "true"}}), "train.label_prefix");
+  contains(refusal(written, {{"train.rate_decay", "linear"}}), "train.rate_decay: got \"linear\", wanted \"none\" or");
+  contains(refusal(written, {{"lora.reset_every_tokens", "-1"}}), "lora.reset_every_tokens: got -1, wanted 0");
+  CHECK(parse(written, {{"train.rate_decay", "sqrt"}}).config.train.rate_decay == RateDecay::sqrt);
   CHECK(parse(written, {{"train.optimizer", "rms"}, {"train.decay_to_start", "0.01"}}).config.train.decay_to_start ==
         0.01);
 }
@@ -377,9 +387,16 @@ TEST_CASE("Config: an ablation's keys change a run's hash only where they change
   CHECK(with({{"train.optimizer", "adamw"}}).hash == plain);
   for (const Override& change : std::vector<Override>{{"train.optimizer", "sgd"},
                                                       {"train.label_prefix", "true"},
+                                                      {"train.rate_decay", "sqrt"},
+                                                      {"train.decay_to_start", "0.1"},
+                                                      {"lora.reset_every_tokens", "-1"},
                                                       {"train.update_every_chunks", "2"},
                                                       {"train.hard_quantile", "0.5"}})
     CHECK(with({change}).hash != plain);
+  CHECK(with({{"train.decay_to_start", "0"}}).hash == plain);
+  CHECK(with({{"train.rate_decay", "none"}}).hash == plain);
+  CHECK(with({{"lora.init_parts", "both"}}).hash == plain);
+  CHECK(with({{"lora.init_from", "x"}, {"lora.init_parts", "a"}}).hash != with({{"lora.init_from", "x"}}).hash);
   const auto rms = [](const Override& change) { return with({{"train.optimizer", "rms"}, change}).hash; };
   CHECK(rms({"train.rms_eps", "0.1"}) != rms({"train.decay_to_start", "0"}));
   CHECK(rms({"train.decay_to_start", "0.1"}) != rms({"train.decay_to_start", "0"}));

@@ -169,6 +169,7 @@ TEST_CASE("Cost: whole documents under every kind of config compute what was pre
       {{"train.label_prefix", "true"}, {"lora.dropout", "0"}},
       {{"train.update_every_chunks", "2"}, {"lora.reset_every_tokens", "50"}},
       {{"train.optimizer", "rms"}, {"train.lag_chunks", "1"}},
+      {{"train.decay_to_start", "0.1"}, {"train.rate_decay", "linear"}},
       {{"window.context_tokens", "0"}, {"train.prefix_tokens", "0"}},
       {{"cache.policy", "refill"},
        {"cache.refill_tokens", "10"},
@@ -206,6 +207,23 @@ TEST_CASE("Cost: whole documents under every kind of config compute what was pre
       agree(counted(*model, config, book), predicted(*model, config, book));
     }
   }
+}
+
+TEST_CASE("Cost: one adapter that learns every second chunk of several documents computes what was predicted",
+          "[unit]") {
+  const Config config = config_of({{"lora.reset_every_tokens", "-1"}, {"train.update_every_chunks", "2"}});
+  Llama model = random_model(kShapes[1].config);
+  const std::vector<std::int64_t> lengths{50, 67, 90};  // three, four and five chunks
+  OperationCounter counter;
+  std::vector<std::shared_ptr<TemporaryAdapter>> adapters;
+  for (std::size_t i = 0; i < lengths.size(); ++i) {
+    const Book book = made_book(lengths[i]);
+    TempLora document(*model, config, book, std::int64_t(i), {}, make_optimizer, read_before(config, lengths, i));
+    if (i > 0) document.go_on_with(adapters);
+    while (document.next_chunk() < document.chunk_count()) document.step();
+    adapters = document.adapters();
+  }
+  agree(counter.take(), predict_cost(config, shape_of(model->config()), {lengths, 1, {}, {}}).total());
 }
 
 TEST_CASE("Cost: projections in one piece are counted as such", "[unit]") {

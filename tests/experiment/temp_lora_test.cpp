@@ -81,7 +81,11 @@ const std::vector<Json> kAblations{
     {{"lora.rows", "chunk"}, {"cache.policy", "last_n"}, {"cache.sink_tokens", 3}},
     {{"train.prefix_gradient", false}},
     {{"train.replay_share", 0.25}, {"train.lag_chunks", 1}},
-    {{"neural_cache.entries", 50}}};
+    {{"neural_cache.entries", 50}},
+    {{"train.decay_to_start", 0.05}},
+    {{"train.decay_to_start", 0.05}, {"lora.init_parts", "a"}, {"train.moments", "reset"}},
+    {{"train.rate_decay", "sqrt"}, {"lora.reset_every_tokens", 72}},
+    {{"train.rate_decay", "linear"}, {"train.lag_chunks", 1}}};
 
 }  // namespace
 

@@ -159,6 +159,39 @@ TEST_CASE("DocumentPlan: each chunk sees, scores and learns what a plain reading
   }
 }
 
+TEST_CASE("DocumentPlan: one adapter for all documents counts its chunks and what is left over all of them", "[unit]") {
+  std::mt19937 draw(3);
+  for (int round = 0; round < 100; ++round) {
+    Config c = random_config(draw);
+    c.lora.reset_every_tokens = kOneForAll;
+    std::vector<std::int64_t> texts;
+    std::int64_t all = 0;
+    for (auto left = 1 + draw() % 4; left > 0; --left) {
+      texts.push_back(1 + std::int64_t(draw() % 90));
+      all += texts.back();
+    }
+    std::int64_t chunk = 0, token = 0;
+    for (std::size_t t = 0; t < texts.size(); ++t) {
+      const DocumentPlan plan(c, texts[t], 0, read_before(c, texts, t));
+      for (std::int64_t i = 0; i < plan.size(); ++i, ++chunk) {
+        REQUIRE(plan[i].place == chunk);
+        REQUIRE(plan[i].adapter == 0);
+        REQUIRE_FALSE(plan.starts_adapter(i));
+        REQUIRE(plan.place_of(i).chunk == chunk);
+        REQUIRE(plan.place_of(i).left == Approx(double(all - token) / double(all)));
+        token += plan[i].chunk.count;
+      }
+    }
+    // A document of its own has nothing before it.
+    c.lora.reset_every_tokens = 0;
+    const DocumentPlan plan(c, texts.back(), 0, read_before(c, texts, texts.size() - 1));
+    REQUIRE(plan[0].place == 0);
+    REQUIRE(plan.place_of(0).left == 1);
+    const std::int64_t last = plan.size() - 1;
+    REQUIRE(plan.place_of(last).left == Approx(double(plan[last].chunk.count) / double(texts.back())));
+  }
+}
+
 TEST_CASE("CachePlan: its steps leave in sight what the policy says, and score each token once", "[unit]") {
   std::mt19937 draw(11);
   for (int round = 0; round < 600; ++round) {

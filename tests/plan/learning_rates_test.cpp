@@ -49,6 +49,30 @@ TEST_CASE("learning_rates: a chunk that is worth more steps has a rate for each"
         Rates{0.5 * (2.0 / 5), 0.5 * (3.0 / 5), 0.5 * (4.0 / 5), 0.5, 0.5});
 }
 
+TEST_CASE("learning_rates: sqrt falls by the chunk, learnt or not, and the warm-up stays", "[unit]") {
+  TrainConfig config = config_of({}, 0, 1);
+  config.rate_decay = RateDecay::sqrt;
+  CHECK(learning_rates(config, 0, 0, 1) == Rates{0.5});
+  CHECK(learning_rates(config, 3, 0, 1)[0] == Approx(0.25));
+  CHECK(learning_rates(config, {3, 0.1}, 99, 2)[1] == Approx(0.25));  // steps and what is left do not count
+  TrainConfig warm = config_of(4, {}, 1);
+  warm.rate_decay = RateDecay::sqrt;
+  CHECK(learning_rates(warm, 0, 0, 1) == Rates{0});
+  CHECK(learning_rates(warm, 3, 0, 1)[0] == Approx(0.5 * 0.75 / 2));
+  TrainConfig steps = config_of({}, 4, 2);
+  steps.rate_decay = RateDecay::sqrt;
+  CHECK(learning_rates(steps, 3, 1, 2)[0] == Approx(0.5 * 0.5 / 2));
+}
+
+TEST_CASE("learning_rates: linear is the share of the text that is left", "[unit]") {
+  TrainConfig config = config_of({}, 0, 1);
+  config.rate_decay = RateDecay::linear;
+  CHECK(learning_rates(config, {0, 1}, 0, 1) == Rates{0.5});
+  CHECK(learning_rates(config, {70, 0.25}, 0, 2) == Rates{0.125, 0.125});
+  config.rate_decay = RateDecay::none;
+  CHECK(learning_rates(config, {70, 0.25}, 0, 1) == Rates{0.5});
+}
+
 TEST_CASE("pretraining_rate: up to the whole rate, and half a cosine down to its smallest share", "[unit]") {
   PretrainConfig config;
   config.learning_rate = 0.8;

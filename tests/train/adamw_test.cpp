@@ -16,11 +16,11 @@ using namespace templora::flat;
 namespace {
 
 /// Algorithm 2 of Loshchilov and Hutter 2019, line by line, in doubles; the decay's factor is the learning rate, as in
-/// torch.
+/// torch. Before each step the weights go a share of the way back to the first ones.
 struct Textbook {
-  Values theta, m, v;
+  Values theta, first, m, v;
   int t = 0;
-  explicit Textbook(const Values& start) : theta(start), m(start.size()), v(start.size()) {}
+  explicit Textbook(const Values& start) : theta(start), first(start), m(start.size()), v(start.size()) {}
   double step(Values gradient, double rate, const AdamOptions& o) {
     ++t;
     double norm = 0;
@@ -32,6 +32,7 @@ struct Textbook {
       m[i] = o.beta1 * m[i] + (1 - o.beta1) * g;
       v[i] = o.beta2 * v[i] + (1 - o.beta2) * g * g;
       const double m_hat = m[i] / (1 - std::pow(o.beta1, t)), v_hat = v[i] / (1 - std::pow(o.beta2, t));
+      theta[i] += o.decay_to_start * (first[i] - theta[i]);
       theta[i] = theta[i] - rate * o.weight_decay * theta[i] - rate * m_hat / (std::sqrt(v_hat) + o.eps);
     }
     return norm;
@@ -45,7 +46,8 @@ const Values kStart{1, -2, 0.5, 0.25, -0.75, 3, 0, 10};
 TEST_CASE("AdamW: steps are the textbook's, computed here in doubles", "[unit]") {
   for (const AdamOptions& options :
        {AdamOptions{}, AdamOptions{.beta1 = 0.9, .beta2 = 0.95, .eps = 1e-7, .weight_decay = 0.1, .clip_norm = 0},
-        AdamOptions{.beta1 = 0, .beta2 = 0.5, .eps = 1e-2, .weight_decay = 0, .clip_norm = 0.3}}) {
+        AdamOptions{.beta1 = 0, .beta2 = 0.5, .eps = 1e-2, .weight_decay = 0, .clip_norm = 0.3},
+        AdamOptions{.weight_decay = 0.1, .decay_to_start = 0.2}, AdamOptions{.decay_to_start = 1}}) {
     std::mt19937 generator(5);
     FlatParameters parameters = parameters_of(kStart);
     AdamW adam(parameters, options);
@@ -92,4 +94,21 @@ TEST_CASE("AdamW: after a reset it steps as a new one", "[unit]") {
   }
   CHECK(at::equal(a.value, b.value));
   CHECK(at::equal(used.exp_avg_sq, fresh.exp_avg_sq));
+}
+
+TEST_CASE("AdamW: the first weights are part of its state where it is drawn back to them, and survive a reset",
+          "[unit]") {
+  FlatParameters parameters = parameters_of(kStart), plain = parameters_of(kStart);
+  CHECK(AdamW(plain, {}).state().size() == 3);
+  AdamW adam(parameters, {.decay_to_start = 1});
+  const auto state = adam.state();
+  REQUIRE(state.size() == 4);
+  CHECK(state.back().first == "start");
+  set_gradient(parameters, Values(kStart.size(), 0.7));
+  adam.step(0.1);
+  CHECK(value(parameters, 0) != Approx(kStart[0]));
+  adam.reset();
+  set_gradient(parameters, Values(kStart.size(), 0));
+  adam.step(0);  // the whole way back, and no step
+  for (std::size_t i = 0; i < kStart.size(); ++i) CHECK(value(parameters, i) == Approx(kStart[i]));
 }
