@@ -27,18 +27,24 @@ struct Place {
   fs::path folder;
 };
 
-/// The set that a folder anywhere holds: one whose folder has that name, else the one with most files there by name.
+/// The set that a folder anywhere holds: one whose folder has that name, else the one with most files there by name of
+/// those of which a file has the manifest's size. Every model has a config.json: names alone prove nothing.
 Place set_in(const std::vector<DataSet>& sets, const fs::path& folder) {
+  const auto has_size = [&](const DataFile& file) {
+    std::error_code none;
+    return file.bytes && fs::file_size(folder / file.name, none) == std::uintmax_t(*file.bytes) && !none;
+  };
   const DataSet* best = nullptr;
   std::pair<bool, std::size_t> most{false, 0};
   for (const DataSet& set : sets) {
     std::pair<bool, std::size_t> fits{fs::path(set.folder).filename() == folder.filename(), 0};
     for (const DataFile& file : set.files) fits.second += data_file_is_there(file, folder);
-    if (fits > most) most = fits, best = &set;
+    const bool proven = fits.first || std::any_of(set.files.begin(), set.files.end(), has_size);
+    if (proven && fits > most) most = fits, best = &set;
   }
   if (!best)
-    throw Error(Exit::bad_input, fmt::format("{}: got a folder without a file that the manifest names, wanted one that "
-                                             "scripts/get-data filled; see templora data list",
+    throw Error(Exit::bad_input, fmt::format("{}: got a folder that is none of the manifest's sets by its files, "
+                                             "wanted one that scripts/get-data filled; see templora data list",
                                              printable(folder.string(), 1000)));
   return {best, folder};
 }

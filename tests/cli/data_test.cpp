@@ -60,6 +60,9 @@ TEST_CASE("templora data check: what is there, right, wrong or missing", "[cli]"
         "\n");
   fs::rename(world.folder / "data/books", world.folder / "elsewhere");
   check({"elsewhere/"}, 0, "books: 2 of 2 in elsewhere\n");
+  fs::remove(world.folder / "elsewhere/b.txt");  // one of two, but its size is the manifest's
+  check({"elsewhere/"}, 3, "missing elsewhere/b.txt\nbooks: 1 of 2 in elsewhere; ./get books gets what is missing\n"
+                           "templora: data check: 1 file is missing or wrong\n");
 }
 
 TEST_CASE("templora data list: sets, and the files of one", "[cli]") {
@@ -87,7 +90,8 @@ TEST_CASE("templora data: a name, folder or manifest that is none", "[cli]") {
   const World world;
   world.refuses({"data", "check", "pg18"}, 2, "such as pg19");  // of the checkout that the program was built in
   fs::create_directories(world.folder / "empty");
-  world.refuses({"data", "check", "empty"}, 3, "without a file that the manifest names");
+  world.refuses({"data", "check", "empty"}, 3, "none of the manifest's sets by its files");
+  world.refuses({"data", "check", "model"}, 3, "none of the manifest's sets by its files");  // config.json alone
   world.refuses({"data", "check", "--manifest", "none.json"}, 3, "none.json");
   world.write("bad.json", R"({"format": 1, "sets": [{"name": "b", "folder": "../b", "files": [{"name": "a"}]}]})");
   world.refuses({"data", "check", "--manifest", "bad.json"}, 3, "does not lead out");
