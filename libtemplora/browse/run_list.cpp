@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cmath>
 #include <ctime>
+#include <map>
 #include <set>
 
 #include "config/config_inputs.h"
@@ -158,6 +159,29 @@ void sort_runs(std::vector<ListedRun>& runs, const std::string& key, bool revers
   });
 }
 
+namespace {
+
+/// A key that some runs have one value of and others not at all, as another experiment has it not, is no difference:
+/// all get that value.
+void fill_in(std::vector<RunSummary>& runs) {
+  std::map<std::string, std::set<std::string>> values;
+  for (const RunSummary& run : runs)
+    for (const auto& [key, value] : run.settings) values[key].insert(value);
+  for (RunSummary& run : runs)
+    for (const auto& [key, of_all] : values)
+      if (of_all.size() == 1) run.settings.emplace(key, *of_all.begin());
+}
+
+/// "01.txt and 7 more" of a list of paths; other values as they are.
+std::string short_value(const std::string& value) {
+  if (!value.starts_with("[\"")) return value;
+  const Json list = parse_json(value, "a setting");
+  const std::string first = fs::path(list.front().get<std::string>()).filename().string();
+  return list.size() == 1 ? first : fmt::format("{} and {} more", first, list.size() - 1);
+}
+
+}  // namespace
+
 std::vector<std::string> differing_settings(const std::vector<ListedRun>& runs) {
   std::vector<RunSummary> summaries;
   std::vector<std::size_t> among;
@@ -167,6 +191,7 @@ std::vector<std::string> differing_settings(const std::vector<ListedRun>& runs) 
     summaries.push_back(run.run);
     seeds.insert(run.run.setting("seed"));
   }
+  fill_in(summaries);
   std::vector<std::string> keys = differing_keys(summaries, among);
   if (seeds.size() > 1) keys.push_back("seed");
   std::vector<std::string> texts;
@@ -174,7 +199,7 @@ std::vector<std::string> differing_settings(const std::vector<ListedRun>& runs) 
     std::string text;
     for (const std::string& key : keys)
       if (const std::string value = run.setting(key); !value.empty() && key != "model.path")
-        text += fmt::format("{}{} {}", text.empty() ? "" : ", ", short_name(key), value);
+        text += fmt::format("{}{} {}", text.empty() ? "" : ", ", short_name(key), short_value(value));
     texts.push_back(printable(text, 300));
   }
   return texts;

@@ -24,8 +24,10 @@ constexpr std::uintmax_t kMostFileBytes = 64 << 20;  // of a file that is shown
 constexpr std::size_t kMostPages = 64;               // kept
 
 constexpr const char* kStyle =
-    "<style>.remark{overflow-wrap:anywhere}#runs-now{overflow-x:auto}.runs{margin:1rem 0 1.5rem}"
-    ".runs td,.runs th{text-align:right}.runs .word{text-align:left}"
+    "<style>.remark{overflow-wrap:anywhere}.runs{margin:1rem 0 1.5rem}"
+    ".runs td,.runs th{text-align:right}.runs .word{text-align:left;overflow-wrap:anywhere}"
+    ".runs td:not(.word){white-space:nowrap}"
+    "@media (max-width:999px){.runs .none{display:none}.runs td.word{text-align:right}}"
     ".runs .running{font-weight:600}.runs .failed,.runs .interrupted{color:#b3400a}"
     "@media (prefers-color-scheme:dark){.runs .failed,.runs .interrupted{color:#f0965a}}</style>\n";
 
@@ -47,12 +49,17 @@ std::string url_escaped(const std::string& path) {
 
 std::string runs_table(const std::vector<ListedRun>& runs, const fs::path& root) {
   const std::vector<std::string> settings = differing_settings(runs);
+  // As the report's tables it is a list on a narrow screen; there what a run has not is left out.
   std::string out =
-      "<section id=\"runs-now\"><table class=\"runs\">\n<thead><tr><th class=\"word\">run</th>"
+      "<section id=\"runs-now\" class=\"w1000\"><table class=\"runs\">\n<thead><tr><th class=\"word\">run</th>"
       "<th class=\"word\">state</th><th>done</th><th>left</th><th>base PPL</th><th>PPL</th><th>change %</th>"
       "<th class=\"word\">model</th><th class=\"word\">settings that differ</th><th class=\"word\">began</th>"
       "</tr></thead>\n"
       "<tbody>\n";
+  const auto add = [&](const char* head, const std::string& style, const std::string& html) {
+    const char* none = html.empty() || html == kDash ? " none" : "";
+    out += fmt::format("<td class=\"{}{}\" data-head=\"{}\"><span>{}</span></td>", style, none, head, html);
+  };
   for (std::size_t i = 0; i < runs.size(); ++i) {
     const ListedRun& run = runs[i];
     const RunProgress& progress = run.progress;
@@ -63,16 +70,19 @@ std::string runs_table(const std::vector<ListedRun>& runs, const fs::path& root)
     const auto share = progress.share();
     const bool under_way = progress.state != RunState::finished;
     const auto ppl = progress.lora ? progress.lora : progress.validation;
-    out += fmt::format(
-        "<tr><td class=\"word\">{}</td><td class=\"word {}\">{}{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>"
-        "<td>{}</td><td class=\"word\">{}</td><td class=\"word\">{}</td><td class=\"word\">{}</td></tr>\n",
-        name, run.state, run.state,
-        progress.problem.empty() ? "" : ": " + xml_escaped(printable(progress.problem, 300)),
-        share ? fmt::format("{:.0f} %", 100 * *share) : kDash,
-        progress.seconds_left && under_way ? duration_text(*progress.seconds_left) : kDash,
-        cell(progress.base, "{:.2f}"), cell(ppl, "{:.2f}"),
-        cell(progress.change_percent(), "{:+.1f}"), xml_escaped(printable(run.run.model(), 60)),
-        xml_escaped(settings[i].empty() ? kDash : settings[i]), xml_escaped(run.date));
+    out += "<tr>";
+    add("run", "word", name);
+    add("state", "word " + run.state,
+        run.state + (progress.problem.empty() ? "" : ": " + xml_escaped(printable(progress.problem, 300))));
+    add("done", "number", share ? fmt::format("{:.0f} %", 100 * *share) : kDash);
+    add("left", "number", progress.seconds_left && under_way ? duration_text(*progress.seconds_left) : kDash);
+    add("base PPL", "number", cell(progress.base, "{:.2f}"));
+    add("PPL", "number", cell(ppl, "{:.2f}"));
+    add("change %", "number", cell(progress.change_percent(), "{:+.1f}"));
+    add("model", "word", xml_escaped(printable(run.run.model(), 60)));
+    add("settings that differ", "word", xml_escaped(settings[i].empty() ? kDash : settings[i]));
+    add("began", "word", xml_escaped(run.date));
+    out += "</tr>\n";
   }
   return out + "</tbody></table></section>\n";
 }

@@ -119,6 +119,20 @@ TEST_CASE("list: a line a run with the settings that differ", "[unit]") {
   CHECK(list_text({}).find("change %") != std::string::npos);
 }
 
+TEST_CASE("list: lists of texts are short, and a key that another experiment lacks is no difference", "[unit]") {
+  Runs runs;
+  for (const char* run : {"a", "c", "stopped", "deep/er/20260102-030405-bbbbbbbbbbbb"})
+    change_record(runs.folder / run, [](Json& record) { record["identity"].erase("text_0_hash"); });
+  change_record(runs.folder / "a", [](Json& record) {
+    record["config"]["data"]["books"] = {"/a/very/long/folder/one.txt", "/b/two.txt", "/c/three.txt"};
+    record["config"]["score"]["controls_at"] = 5;
+  });
+  const auto settings = differing_settings(runs.list());
+  CHECK(settings[0].find("data.books one.txt and 2 more") != std::string::npos);
+  CHECK(settings[1].find("data.books *.txt") != std::string::npos);
+  for (const std::string& text : settings) CHECK(text.find("controls_at") == std::string::npos);
+}
+
 TEST_CASE("find_runs: a damaged sweep hides no run, and a folder that is none is named", "[unit]") {
   Runs runs;
   write_file_atomically(runs.folder / "deep/sweep.json", "{\"name\": \"x\"}");

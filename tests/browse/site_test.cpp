@@ -47,6 +47,7 @@ TEST_CASE("Site: a page lists the runs and has the report's figures of them", "[
   CHECK_FALSE(has(page.body, "<b>"));
   CHECK(has(page.body, "<svg"));
   CHECK(has(page.body, "finished"));
+  CHECK(has(page.body, "<td class=\"number none\" data-head=\"left\">"));
   CHECK(has(page.body, "is outside of this folder and is left out"));
   CHECK_FALSE(has(page.body, "http-equiv"));  // nothing runs: nothing changes
   const WebAnswer one = watched.get("/runs/<b> & 'c'");
