@@ -103,7 +103,7 @@ std::string cost_figure(const std::vector<CostPoint>& points, const std::string&
                                      {at - width / 2, -12.0},
                                      {at - width / 2, 21.0},
                                      {at - width / 2, -24.0}}) {
-      const Box box{left, level + down - 11, left + width, level + down + 3};
+      const Box box{left - 2, level + down - 12, left + width + 4, level + down + 4};
       const bool inside =
           box.left > kLeft && box.right < kWidth - 4 && box.top > top - 8 && box.bottom < height - kBottom;
       if (!inside || std::any_of(taken.begin(), taken.end(), [&](const Box& other) { return overlap(box, other); }))

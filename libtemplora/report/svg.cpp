@@ -41,15 +41,23 @@ std::string fitting(const std::string& title, double width) {
 
 constexpr double kTitleHeight = 34, kSmallLine = 18, kSmallSize = 0.9;
 
-/// Lines of about one length: no word alone in the last one.
 std::vector<std::string> small_lines(const std::string& text, double width) {
-  const double most = (width - 32) / kSmallSize;
-  std::vector<std::string> lines = wrapped(text, most);
-  for (double narrower = most - 8; lines.size() > 1 && narrower > most / 3; narrower -= 8) {
-    std::vector<std::string> other = wrapped(text, narrower);
+  return wrapped(text, (width - 32) / kSmallSize);
+}
+
+/// Settings in lines of about one length, cut between two of them: none stands alone in the last one.
+std::vector<std::string> setting_lines(const std::string& text, double width) {
+  constexpr char kKept = '\x1f';  // a space within a setting
+  std::string kept = text;
+  for (std::size_t i = 1; i < kept.size(); ++i)
+    if (kept[i] == ' ' && kept[i - 1] != ',') kept[i] = kKept;
+  std::vector<std::string> lines = small_lines(kept, width);
+  for (double narrower = width - 8; lines.size() > 1 && narrower > width / 3; narrower -= 8) {
+    std::vector<std::string> other = small_lines(kept, narrower);
     if (other.size() > lines.size()) break;
     lines = std::move(other);
   }
+  for (std::string& line : lines) std::replace(line.begin(), line.end(), kKept, ' ');
   return lines;
 }
 
@@ -170,7 +178,7 @@ std::vector<std::string> wrapped(const std::string& text, double width) {
 }
 
 double head_height(const Caption& caption, double width) {
-  return kTitleHeight + kSmallLine * static_cast<double>(small_lines(caption.settings, width).size());
+  return kTitleHeight + kSmallLine * static_cast<double>(setting_lines(caption.settings, width).size());
 }
 
 std::vector<double> spread(std::vector<double> wanted, double gap, double low, double high) {
@@ -216,7 +224,7 @@ Svg::Svg(double width, double height, const std::string& title) : width_(width),
 Svg::Svg(double width, double height, const std::string& title, const Caption& caption)
     : width_(width), height_(height), title_(title), caption_(caption) {
   double y = kTitleHeight + kSmallLine - 3;
-  for (const std::string& line : small_lines(caption.settings, width)) {
+  for (const std::string& line : setting_lines(caption.settings, width)) {
     text(16, y, line, "start", "small dim");
     y += kSmallLine;
   }
