@@ -29,7 +29,7 @@ std::string with_line_feeds(std::string_view text) {
 
 }  // namespace
 
-Book read_book(const std::filesystem::path& path, const Tokenizer& tokenizer, const BookOptions& options) {
+std::string read_book_text(const std::filesystem::path& path, bool strip_ends) {
   // Records are JSON, which can only hold a name in UTF-8.
   if (utf8_error(path.native()) != kValidUtf8) {
     throw Error(Exit::bad_input,
@@ -42,27 +42,34 @@ Book read_book(const std::filesystem::path& path, const Tokenizer& tokenizer, co
                                              "iconv",
                                              path.string(), offset, static_cast<unsigned char>(raw[offset])));
   }
-  const std::string lines = with_line_feeds(raw);
-  const std::string_view text = options.strip ? strip(lines) : std::string_view(lines);
+  std::string text = with_line_feeds(raw);
+  if (strip_ends) text = std::string(strip(text));
   if (strip(text).empty()) {
     throw Error(Exit::bad_input, fmt::format("{}: got a book of {} bytes without a word, wanted text; remove it from "
                                              "data.books",
                                              path.string(), raw.size()));
   }
-  EncodedText encoded = tokenizer.encode_with_ends(text, true);
+  return text;
+}
 
+Book book_of_text(const std::string& name, std::string_view text, const Tokenizer& tokenizer, std::int64_t max_tokens) {
+  EncodedText encoded = tokenizer.encode_with_ends(text, true);
   Book book;
-  book.name = path.filename().string();
+  book.name = name;
   book.text_hash = hash_hex(text);
   std::size_t bytes = text.size();
-  if (options.max_tokens > 0 && static_cast<std::size_t>(options.max_tokens) < encoded.ids.size()) {
-    encoded.ids.resize(static_cast<std::size_t>(options.max_tokens));
+  if (max_tokens > 0 && static_cast<std::size_t>(max_tokens) < encoded.ids.size()) {
+    encoded.ids.resize(static_cast<std::size_t>(max_tokens));
     bytes = encoded.ends[encoded.ids.size() - 1];
   }
   book.tokens = std::move(encoded.ids);
   book.text_bytes = static_cast<std::int64_t>(bytes);
   book.words = count_words(text.substr(0, bytes));
   return book;
+}
+
+Book read_book(const std::filesystem::path& path, const Tokenizer& tokenizer, const BookOptions& options) {
+  return book_of_text(path.filename().string(), read_book_text(path, options.strip), tokenizer, options.max_tokens);
 }
 
 }  // namespace templora

@@ -1,0 +1,65 @@
+#include "text/bm25.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "core/check.h"
+
+namespace templora {
+
+std::vector<std::string> lower_words(std::string_view text) {
+  std::vector<std::string> words;
+  std::string word;
+  const auto end_word = [&] {
+    if (!word.empty()) words.push_back(std::move(word));
+    word.clear();
+  };
+  for (const char c : text) {
+    const bool upper = c >= 'A' && c <= 'Z';
+    const bool other = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || static_cast<unsigned char>(c) > 127;
+    const bool letter = upper || other;
+    if (!letter)
+      end_word();
+    else
+      word += upper ? static_cast<char>(c - 'A' + 'a') : c;
+  }
+  end_word();
+  return words;
+}
+
+void Bm25::add(std::string_view text) {
+  Passage passage;
+  for (const std::string& word : lower_words(text)) ++passage.words[word], ++passage.length;
+  passages_.push_back(std::move(passage));
+}
+
+std::vector<double> Bm25::scores(std::string_view question, std::size_t passages) const {
+  TEMPLORA_CHECK(passages > 0 && passages <= passages_.size(), "some of the passages");
+  constexpr double k1 = 1.2, b = 0.75;
+  double mean_length = 0;
+  for (std::size_t i = 0; i < passages; ++i) mean_length += static_cast<double>(passages_[i].length);
+  mean_length = std::max(1.0, mean_length / static_cast<double>(passages));
+  const std::vector<std::string> words = lower_words(question);
+  std::vector<double> scores(passages, 0.0);
+  for (const std::string& word : std::set<std::string>(words.begin(), words.end())) {
+    double with = 0;
+    for (std::size_t i = 0; i < passages; ++i) with += passages_[i].words.contains(word);
+    const double weight = std::log1p((static_cast<double>(passages) - with + 0.5) / (with + 0.5));
+    for (std::size_t i = 0; i < passages; ++i) {
+      const auto found = passages_[i].words.find(word);
+      if (found == passages_[i].words.end()) continue;
+      const auto times = static_cast<double>(found->second);
+      const double length = static_cast<double>(passages_[i].length) / mean_length;
+      scores[i] += weight * times * (k1 + 1) / (times + k1 * (1 - b + b * length));
+    }
+  }
+  return scores;
+}
+
+std::size_t Bm25::best(std::string_view question, std::size_t passages) const {
+  const std::vector<double> all = scores(question, passages);
+  return static_cast<std::size_t>(std::max_element(all.begin(), all.end()) - all.begin());
+}
+
+}  // namespace templora
