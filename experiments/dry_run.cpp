@@ -21,6 +21,7 @@
 #include "probe.h"
 #include "report/markdown.h"
 #include "run/run_folder.h"
+#include "run_recall.h"
 #include "run_record.h"
 #include "translation.h"
 
@@ -105,7 +106,7 @@ void say_what_is_measured(const char* part) {
 void look_at_books(const Config& config, const Tokenizer& tokenizer, const LlamaConfig& model, LlamaImpl* weights,
                    const ModelShape& shape, CostInput& input, Findings& found) {
   const std::vector<fs::path> paths = expand_globs(config.data.books, ".");
-  const std::vector<Book> books = read_run_books(config, paths, tokenizer, model);
+  const std::vector<Book> books = read_books(config, paths, tokenizer, model).books;
   const std::vector<Book> control_books =
       config.control.empty() ? std::vector<Book>()
                              : read_run_books(config, expand_globs(config.data.control_books, "."), tokenizer, model);

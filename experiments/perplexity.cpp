@@ -26,6 +26,7 @@
 #include "run/token_ids.h"
 #include "run_loop.h"
 #include "run_place.h"
+#include "run_recall.h"
 #include "run_record.h"
 
 namespace templora {
@@ -116,20 +117,24 @@ void finish(RunFolder& folder, const Config& config, const std::vector<Book>& bo
   record_cost(folder, cost, memory, summary);
   const std::string markdown = perplexity_markdown(table, data.run);
   write_file_atomically(folder.path() / "perplexity.svg", perplexity_svg(data));
+  if (config.recall.facts > 0) write_recall_tables(folder, data.run);
   folder.write_summary(summary, markdown);
   show_result(verbose ? markdown + "\n" + cost_markdown(cost) : run_result(table, cost, folder.path()));
+  if (config.recall.facts > 0) show_result("\n" + read_file(folder.path() / "recall.md"));
 }
 
 // The books of a run as stream_documents() reads them.
 class BookStreams {
  public:
   BookStreams(LlamaImpl& model, const Config& config, const std::vector<Book>& books,
-              const std::vector<Book>& control_books, const std::optional<BaseScores>& kept_scores, RunFolder& folder)
+              const std::vector<Book>& control_books, const std::optional<BaseScores>& kept_scores, RunRecall& recall,
+              RunFolder& folder)
       : model_(model),
         config_(config),
         books_(books),
         control_books_(control_books),
         kept_scores_(kept_scores),
+        recall_(recall),
         folder_(folder) {}
 
   std::int64_t tokens(std::int64_t index) const { return std::int64_t(book(index).tokens.size()); }
@@ -143,6 +148,7 @@ class BookStreams {
   void begun(TempLora& stream, std::int64_t index) {
     if (!adapters_.empty()) stream.go_on_with(adapters_);
     if (one_for_all(config_)) adapters_ = stream.adapters();
+    recall_.begin(stream, index, folder_);
     scores_known_ = false;
     if (!kept_scores_) return;
     auto nll = kept_scores_->find(book(index).text_hash, tokens(index), stream.base_nll_count());
@@ -152,10 +158,12 @@ class BookStreams {
   }
 
   std::optional<ChunkRecord> step(TempLora& stream, std::int64_t index) {
-    const ChunkResult result = stream.step();
+    ChunkResult result = stream.step();
     if (config_.score.base) folder_.append_nll(index, Arm::base, result.base_nll);
     if (config_.score.adapter) folder_.append_nll(index, Arm::lora, result.lora_nll);
     for (const auto& [arm, nll] : result.control_nll) folder_.append_nll(index, arm, nll);
+    for (const ProbeRecord& probe : recall_.ask(stream, result.record))
+      folder_.append_line(kProbesName, to_json(probe));
     folder_.append_chunk(result.record);
     return result.record;
   }
@@ -173,6 +181,7 @@ class BookStreams {
   const Config& config_;
   const std::vector<Book>&books_, &control_books_;
   const std::optional<BaseScores>& kept_scores_;
+  RunRecall& recall_;
   RunFolder& folder_;
   bool scores_known_ = false;  // of the book that is read
   std::vector<std::shared_ptr<TemporaryAdapter>> adapters_;  // that go on from book to book
@@ -190,7 +199,9 @@ void run_perplexity(const LoadedConfig& loaded, const RunPlace& place) {
   Llama model = open_model(config.model, machine);
   check_windows(config, model->config());
   const std::vector<fs::path> paths = expand_globs(config.data.books, ".");
-  const std::vector<Book> books = read_run_books(config, paths, tokenizer, model->config());
+  const RunBooks read = read_books(config, paths, tokenizer, model->config());
+  const std::vector<Book>& books = read.books;
+  RunRecall recall(*model, config, tokenizer, read);
   check_distinct_texts(paths, text_hashes(books), "data.books", resume && fs::exists(path / "run.json"));
   const std::vector<Book> control_books =
       config.control.empty()
@@ -200,6 +211,7 @@ void run_perplexity(const LoadedConfig& loaded, const RunPlace& place) {
     run_segments(config, books, control_books, std::int64_t(i));  // all have segments
   const std::string hash = weights_hash(*model);
   Json record = run_record(loaded, machine, hash, tokenizer, text_hashes(books), text_hashes(control_books));
+  add_unplanted_hashes(read.plantings, record.at("identity"));
   std::int64_t total = 0;
   for (const Book& book : books) total += std::int64_t(book.tokens.size());
   describe(place, total, record);
@@ -216,7 +228,7 @@ void run_perplexity(const LoadedConfig& loaded, const RunPlace& place) {
                        enum_name(config.model.dtype), machine.device_name, machine.threads,
                        machine.threads == 1 ? "" : "s", windows_text(config)));
   const std::optional<BaseScores> kept_scores = base_scores(loaded, record);
-  BookStreams streams(*model, config, books, control_books, kept_scores, folder);
+  BookStreams streams(*model, config, books, control_books, kept_scores, recall, folder);
   stream_documents(streams, std::int64_t(books.size()), total, folder, config);
   finish(folder, config, books, hash, *model, place.verbose);
 }

@@ -17,6 +17,7 @@
 #include "run/run_data.h"
 #include "run/run_folder.h"
 #include "run/run_state.h"
+#include "run_recall.h"
 #include "verify_inputs.h"
 
 namespace templora {
@@ -111,7 +112,7 @@ void replay(const fs::path& folder, Config& config, const Json& run_record, std:
   const Tokenizer tokenizer = open_tokenizer(config.model);
   Llama model = open_model(config.model, machine);
   const std::vector<Book> books =
-      read_run_books(config, expand_globs(config.data.books, "."), tokenizer, model->config());
+      read_books(config, expand_globs(config.data.books, "."), tokenizer, model->config()).books;
   const std::vector<Book> control_books =
       config.control.empty()
           ? std::vector<Book>()

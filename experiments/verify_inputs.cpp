@@ -7,6 +7,7 @@
 
 #include "core/hash.h"
 #include "experiment/machine.h"
+#include "experiment/recall.h"
 #include "cost/run_cost.h"
 #include "cost/work.h"
 #include "model/load.h"
@@ -80,7 +81,32 @@ void verify_ids(const fs::path& folder, const BookRecord& record, const Book& bo
            fmt::format("{}: got other ids than those of {}", token_ids_name(record.book_index), record.book));
 }
 
-void verify_books(const std::string& folder, const Config& config, Verification& v) {
+/// facts.jsonl of a book: what its text and the seed give, at these tokens of it.
+void verify_planting(const fs::path& folder, const BookRecord& record, const Planting& planting, const Json& run_record,
+                     Verification& v) {
+  v.check("planted-text");
+  const std::string unplanted = recorded(run_record, fmt::format("unplanted_text_{}_hash", record.book_index));
+  v.expect(unplanted == planting.unplanted_hash, "planted-text",
+           fmt::format("run.json: identity: unplanted_text_{}_hash: got \"{}\", wanted {}, as {} has it",
+                       record.book_index, unplanted, planting.unplanted_hash, record.book));
+  std::vector<FactRecord> recorded_facts;
+  try {
+    for (FactRecord& fact : read_recall(folder).facts)
+      if (fact.book_index == record.book_index) recorded_facts.push_back(std::move(fact));
+  } catch (const Error&) {  // found by the checks of the folder
+    return;
+  }
+  const std::vector<FactRecord> wanted = fact_records(planting, record.book, record.book_index);
+  v.expect(recorded_facts.size() == wanted.size(), "planted-text",
+           fmt::format("{}: {}: got {} facts, wanted {}", kFactsName, record.book, recorded_facts.size(),
+                       wanted.size()));
+  for (std::size_t f = 0; f < std::min(wanted.size(), recorded_facts.size()); ++f)
+    v.expect(recorded_facts[f] == wanted[f], "planted-text",
+             fmt::format("{}: {}: fact {}: got {}, wanted {}, as the text and the seed give", kFactsName, record.book,
+                         f, to_json(recorded_facts[f]).dump(), to_json(wanted[f]).dump()));
+}
+
+void verify_books(const std::string& folder, const Config& config, const Json& run_record, Verification& v) {
   v.check({"text-file", "text-tokens"});
   std::vector<BookRecord> records;
   try {
@@ -107,11 +133,15 @@ void verify_books(const std::string& folder, const Config& config, Verification&
     }
     try {
       Book book;
-      if (novels)
+      std::optional<Planting> planting;
+      if (novels) {
         book.text_hash =
             read_novel(path, std::string(enum_name(config.translation.context)), config.data.max_chunks).text_hash;
-      else
-        book = read_book(path, *tokenizer, {config.data.strip, config.data.max_tokens});
+      } else {
+        RunBook read = read_run_book(path, *tokenizer, config, record.book_index);
+        book = std::move(read.book);
+        planting = std::move(read.planting);
+      }
       if (!v.expect(book.text_hash == record.text_hash, "text-file",
                     fmt::format("{}: got {}, wanted {}: the text was changed after the run", path.string(),
                                 book.text_hash, record.text_hash)) ||
@@ -124,6 +154,7 @@ void verify_books(const std::string& folder, const Config& config, Verification&
           fmt::format("{}: got {} tokens, {} words, {} bytes, wanted {}, {}, {} as in books.jsonl", path.string(),
                       book.tokens.size(), book.words, book.text_bytes, record.tokens, record.words, record.text_bytes));
       verify_ids(folder, record, book, v);
+      if (planting) verify_planting(folder, record, *planting, run_record, v);
     } catch (const Error& error) {
       v.found("text-file", error.what());
     }
@@ -261,7 +292,7 @@ void verify_inputs(const std::string& folder, const Config& config, const Json& 
         "init-from-file", adapter, recorded(run_record, "init_from_hash"), [&] { return hash_hex(read_file(adapter)); },
         v);
   }
-  if (config.experiment != ExperimentKind::generation) verify_books(folder, config, v);
+  if (config.experiment != ExperimentKind::generation) verify_books(folder, config, run_record, v);
   if (!config.control.empty()) verify_control_texts(config, run_record, v);
 }
 

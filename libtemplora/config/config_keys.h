@@ -371,6 +371,34 @@ void visit_fields(CacheConfig& c, Visitor&& v) {
     FieldInfo{"rows of one forward pass that fills the cache", "tokens", 1, kMostTokens});
 }
 
+inline bool plants_facts(const Config& c) { return c.recall.facts > 0; }
+
+template <class Visitor>
+void visit_fields(RecallConfig& c, Visitor&& v) {
+  v("facts", c.facts,
+    FieldInfo{
+        "facts that no model can know, planted in each book and asked for later (docs/recall.md); a multiple of 24; "
+        "0: none",
+        "", 0, 24000}
+        .late());
+  v("plant_from_tokens", c.plant_from_tokens,
+    FieldInfo{"no fact is planted before this token of a book", "tokens", 0, kMostTokens}.where(plants_facts));
+  v("plant_to_tokens", c.plant_to_tokens,
+    FieldInfo{"no fact is planted behind this token", "tokens", 1, kMostTokens}.where(plants_facts));
+  v("repeats", c.repeats,
+    FieldInfo{"half of the facts are said once, the other half so many times", "sentences", 1, 100}
+        .where(plants_facts));
+  v("ask_after_tokens", c.ask_after_tokens,
+    FieldInfo{"a fact is asked for so many tokens after its last sentence left the last L_X tokens", "tokens", 0,
+              kMostTokens}
+        .where(plants_facts));
+  v("answer_tokens", c.answer_tokens,
+    FieldInfo{"most tokens of an invented answer, and of the answers that the model writes; 0: any number, and the "
+              "model writes none",
+              "tokens", 0, 1000}
+        .where(plants_facts));
+}
+
 template <class Visitor>
 void visit_fields(NeuralCacheConfig& c, Visitor&& v) {
   v("entries", c.entries,
@@ -442,6 +470,10 @@ void visit_fields(Config& c, Visitor&& v) {
         }));
   v("neural_cache", c.neural_cache,
     FieldInfo{"a cache of hidden states beside the model, a reference that trains nothing"}
+        .of(kPerplexity)
+        .refused_by(kPretrain | kGeneration | kTranslation));
+  v("recall", c.recall,
+    FieldInfo{"facts that are planted in the books and asked for"}
         .of(kPerplexity)
         .refused_by(kPretrain | kGeneration | kTranslation));
   v("cost", c.cost, FieldInfo{"what the run's cost is compared with"}.is(Role::presentation));

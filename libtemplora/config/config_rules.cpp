@@ -217,6 +217,33 @@ void check_row_rules(const Config& c, Fail&& fail) {
     refuse("train.prefix_gradient", "false", "true, its default: no gradient reaches the base's rows anyway");
 }
 
+template <class Fail>
+void check_recall_rules(const Config& c, Fail&& fail) {
+  const RecallConfig& r = c.recall;
+  if (r.facts == 0) return;
+  if (c.lora.rows == AdapterRows::chunk)
+    fail("recall.facts",
+         fmt::format("got {} beside lora.rows \"chunk\", wanted 0: questions read their window with the adapter", r.facts),
+         {"lora.rows"});
+  if (r.facts % kRecallFactsMultiple != 0)
+    fail("recall.facts", fmt::format("got {}, wanted a multiple of {}: eight answers of each of three kinds, each as "
+                                     "often as any other",
+                                     r.facts, kRecallFactsMultiple));
+  if (r.plant_to_tokens <= r.plant_from_tokens)
+    fail("recall.plant_to_tokens", fmt::format("got {}, wanted more than recall.plant_from_tokens, {}",
+                                               r.plant_to_tokens, r.plant_from_tokens),
+         {"recall.plant_from_tokens"});
+  if (c.data.max_tokens > 0 && r.plant_to_tokens > c.data.max_tokens)
+    fail("recall.plant_to_tokens",
+         fmt::format("got {}, wanted at most data.max_tokens, {}: what is planted behind it is never read",
+                     r.plant_to_tokens, c.data.max_tokens),
+         {"data.max_tokens"});
+  const auto& after = r.ask_after_tokens;
+  if (after.empty() || std::adjacent_find(after.begin(), after.end(), std::greater_equal<>()) != after.end())
+    fail("recall.ask_after_tokens",
+         fmt::format("got {}, wanted at least one distance, and each larger than the one before", Json(after).dump()));
+}
+
 }  // namespace
 
 void check_rules(const Config& c, Mistakes& mistakes) {
@@ -266,6 +293,7 @@ void check_rules(const Config& c, Mistakes& mistakes) {
   check_train_rules(c, fail);
   check_cache_rules(c, fail);
   check_row_rules(c, fail);
+  check_recall_rules(c, fail);
   if (c.generate.from_snapshot && prompts(c) > 1)
     fail("generate.from_snapshot", "got a prompt too, wanted one of the two; a snapshot brings its text");
   if (c.generate.prompt && c.generate.prompt_file)

@@ -282,6 +282,17 @@ void TempLora::read(const BasePass& base, const std::vector<ChunkPass>& passes, 
   mix(Arm::lora_cache, result.lora_nll);
 }
 
+void TempLora::lend(const std::function<void(Arm, std::int64_t)>& use) {
+  {
+    const AdapterOff off(model_);
+    use(Arm::base, 0);
+  }
+  for (ScoredAdapter& scored : scored_) {
+    const Attached attached(*scored.adapter);
+    use(scored.arm, scored.adapter->version());
+  }
+}
+
 at::Tensor TempLora::tokens_of(std::int64_t first, std::int64_t length) const {
   return tokens_.narrow(0, first, length);
 }

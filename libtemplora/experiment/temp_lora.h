@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -71,6 +72,10 @@ class TempLora {
   Json state() const;
   void save_tensors_to(const fs::path& file) const;
   void restore(const Json& state, const fs::path& tensors);
+
+  /// Between two chunks: calls `use(arm, version)` for the base model and then for each adapter as it stands, attached
+  /// to the model meanwhile. What is computed there must not change the adapters.
+  void lend(const std::function<void(Arm arm, std::int64_t version)>& use);
 
   /// Writes the adapter as it stands as a PEFT folder.
   void save_adapter(const fs::path& folder) const;

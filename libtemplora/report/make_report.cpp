@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "report/figures.h"
+#include "report/recall_table.h"
 #include "report/report.h"
 #include "report/run_groups.h"
 #include "report/sweep_slices.h"
@@ -53,6 +54,7 @@ Report make_report(std::vector<RunSummary> runs, const ReportOptions& options) {
   report.subject = common_settings(report.runs, all);
   report.answers = report_answers(report.runs);
   append(perplexity_tables(report.runs), report.tables);
+  append(recall_tables(report.runs), report.tables);
   append(translation_tables(report.runs), report.tables);
   append(other_tables(report.runs), report.tables);
   const std::vector<SweepSlice> slices = sweep_slices(report.runs, options);

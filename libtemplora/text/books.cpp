@@ -1,4 +1,4 @@
-#include "text/books.h"
+#include "text/book_text.h"
 
 #include <fmt/format.h>
 

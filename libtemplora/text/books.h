@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "text/tokenizer.h"
@@ -23,12 +22,6 @@ struct BookOptions {
   bool strip = true;             ///< remove outer white space of the whole book, as the released code does
   std::int64_t max_tokens = 0;   ///< keep this many first tokens; 0 keeps all
 };
-
-/// A book of normalised text, tokenised once; of it the first `max_tokens` tokens, or all where that is 0.
-Book book_of_text(const std::string& name, std::string_view text, const Tokenizer& tokenizer, std::int64_t max_tokens);
-
-/// The text of a book as read_book() tokenises it. Throws Error(bad_input) as that does.
-std::string read_book_text(const std::filesystem::path& path, bool strip);
 
 /// Reads one book as Python's open(path, encoding="utf-8") and str.strip() do: UTF-8 checked, a byte order
 /// mark kept as the character it is, CRLF and CR made LF, optionally stripped, tokenised once.

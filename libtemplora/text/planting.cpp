@@ -69,7 +69,7 @@ std::vector<std::size_t> spread(const std::vector<std::size_t>& candidates, std:
 std::vector<std::size_t> sentence_ends(std::string_view text) {
   std::vector<std::size_t> ends;
   for (std::size_t i = 0; i + 2 < text.size(); ++i) {
-    if (text[i] != '.' || !is_space(text[i + 1])) continue;
+    if ((text[i] != '.' && text[i] != '!' && text[i] != '?') || !is_space(text[i + 1])) continue;
     std::size_t word = i;
     while (word > 0 && is_lower(text[word - 1])) --word;
     std::size_t next = i + 1;

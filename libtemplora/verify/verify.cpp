@@ -1,9 +1,11 @@
 #include "verify/verify.h"
 
+#include "run/recall_record.h"
 #include "verify/unverified_run.h"
 #include "verify/verify_chunks.h"
 #include "verify/verify_generation.h"
 #include "verify/verify_pretrain.h"
+#include "verify/verify_recall.h"
 #include "verify/verify_state.h"
 #include "verify/verify_tables.h"
 #include "verify/verify_translation.h"
@@ -20,13 +22,21 @@ KnownFiles with_cost(const UnverifiedRun& run, KnownFiles known) {
   return known;
 }
 
+KnownFiles with_recall(const UnverifiedRun& run, KnownFiles known) {
+  if (run.config->recall.facts == 0) return known;
+  known.files.insert(known.files.end(), {kFactsName, "recall.json", "recall.md"});
+  known.optional.emplace_back(kProbesName);  // where every book ends too early there are none
+  return known;
+}
+
 void verify_kind(UnverifiedRun& run, Verification& v) {
   switch (run.config->experiment) {
     case ExperimentKind::perplexity:
       verify_files(
           run,
-          with_cost(run, {{"run.json", "books.jsonl", "chunks.jsonl", "table.md", "summary.json", "perplexity.svg"},
-                          {"lock", "nll", "state", "adapters"}}),
+          with_recall(run, with_cost(run, {{"run.json", "books.jsonl", "chunks.jsonl", "table.md", "summary.json",
+                                            "perplexity.svg"},
+                                           {"lock", "nll", "state", "adapters"}})),
           v);
       read_records(run, v);
       verify_books(run, v);
@@ -34,6 +44,7 @@ void verify_kind(UnverifiedRun& run, Verification& v) {
       verify_controls(run, v);
       verify_nll(run, v);
       verify_perplexity_tables(run, v);
+      verify_recall(run, v);
       verify_weights(run, v);
       verify_adapters(run, run.books.size(), v);
       break;

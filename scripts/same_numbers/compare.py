@@ -15,7 +15,7 @@ TIME_MEASURES = re.compile(r"seconds|(seconds|peak)_.*")
 # Columns of tables in pages; the phases are columns of `templora report`'s cost tables:
 PHASES = """score_base score score_controls train_forward train_backward train_controls optimizer read recompute_base
  recompute staleness prompts base_prefill base_score base_decode lora_prefill lora_score lora_decode comet
- gradient prefill decode""".split()
+ gradient prefill decode recall""".split()
 TIME_COLUMNS = {"seconds", "share", "achieved GFLOP/s", "peak, resident", "s / 1K tokens", "peak memory [MB]", *PHASES}
 # Words of pages around such a number:
 TIME_WORDS = re.compile(r"[\d.e-]+ [nµm]?s a token|seconds from [\d.e-]+ to [\d.e-]+ \([^)]*\)|Peak of the process: "

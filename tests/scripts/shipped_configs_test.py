@@ -21,7 +21,7 @@ COMMAND = re.compile(r"; (\./scripts/[\w-]+(?: ([\w.-]+))?) gets (it|[^\n]*)$")
 NOTE = re.compile(r"templora: (run folder: |\d+ threads?: |bfloat16 is slow )")  # no error
 CHATML = ["<|im_start|>", "<|im_end|>"]
 # These need nothing but the shipped model and the Bible's text, which the first start of scripts/templora writes.
-RUN_ON_A_CLONE = {"quickstart.json", "bible.json",
+RUN_ON_A_CLONE = {"quickstart.json", "bible.json", "recall/small.json",
                   *(f"cost/small-{name}.json"
                     for name in ["economy", "luxury", "luxury-cached", "plain", "plain-cached"]),
                   *(f"generate/{name}.json" for name in ["small", "small-plain", "small-parallelized"])}
@@ -111,6 +111,8 @@ def shortened(config):
         sets = {"pretrain.tokens": 4096, "pretrain.sequence_tokens": 64}
     else:
         sets = {"data.max_tokens": 40}  # one chunk: scored, learnt
+        if "recall" in config:
+            sets["recall.facts"] = 0  # which that has no room for
     sets["model.dtype"] = "float32"
     return [word for key, value in sets.items() for word in ("--set", f"{key}={value}")]
 

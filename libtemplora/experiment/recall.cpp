@@ -1,0 +1,294 @@
+#include "experiment/recall.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+#include <random>
+
+#include "config/config_rules.h"
+#include "config/lengths.h"
+#include "core/check.h"
+#include "core/error.h"
+#include "experiment/chunk_values.h"
+#include "metrics/recall.h"
+#include "plan/document_plan.h"
+#include "run/record.h"
+
+namespace templora {
+namespace {
+
+static_assert(kRecallFactsMultiple == kFactsMultiple);
+
+/// Where facts are said for the last time; −1 of those that are never asked for.
+std::vector<std::int64_t> last_ends(const Planting& planting) {
+  std::vector<std::int64_t> ends;
+  for (std::size_t f = 0; f < planting.mentions.size(); ++f)
+    ends.push_back(planting.design.facts[f].asked ? planting.mentions[f].back().end_token : -1);
+  return ends;
+}
+
+double sum_of(const std::vector<float>& nll) { return std::accumulate(nll.begin(), nll.end(), 0.0); }
+
+/// What was written before the sentence ended.
+std::string first_words(const std::string& text) {
+  const std::size_t end = text.find_first_of(".,;:!?\n\"()");
+  return text.substr(0, end);
+}
+
+}  // namespace
+
+PlantOptions plant_options(const Config& config, std::int64_t book_index) {
+  const RecallConfig& r = config.recall;
+  constexpr std::int64_t kFacts = 0x7ac75;  // apart from the seeds of adapters
+  return {{r.facts, r.repeats, r.answer_tokens, adapter_seed(config.seed, book_index, kFacts)},
+          r.plant_from_tokens,
+          r.plant_to_tokens};
+}
+
+RunBook read_run_book(const std::filesystem::path& path, const Tokenizer& tokenizer, const Config& config,
+                      std::int64_t book_index) {
+  RunBook read;
+  const DataConfig& data = config.data;
+  std::string text = read_book_text(path, data.strip);
+  if (config.recall.facts > 0) {
+    read.planting = plant_facts(text, path.string(), tokenizer, plant_options(config, book_index));
+    text = read.planting->text;
+  }
+  read.book = book_of_text(path.filename().string(), text, tokenizer, data.max_tokens);
+  return read;
+}
+
+std::vector<FactRecord> fact_records(const Planting& planting, const std::string& book, std::int64_t book_index) {
+  std::vector<FactRecord> records;
+  for (std::size_t f = 0; f < planting.design.facts.size(); ++f) {
+    const Fact& fact = planting.design.facts[f];
+    const FactNames& names = planting.design.names_of(fact);
+    FactRecord record;
+    record.book = book;
+    record.book_index = book_index;
+    record.fact = std::int64_t(f);
+    record.kind = fact_kind_name(fact.kind);
+    record.asked = fact.asked;
+    record.times = fact.times;
+    record.subject = fact.subject;
+    record.sentence = fact_sentence(fact, FactForm::planted, names.planted[fact.answer]);
+    record.answer = names.planted[fact.right_answer()];
+    record.answer_index = std::int64_t(fact.right_answer());
+    if (fact.corrected) record.first_answer = std::int64_t(fact.answer);
+    record.unplanted = names.unplanted[fact.right_answer()];
+    for (const Mention& mention : planting.mentions[f])
+      record.mentions.emplace_back(mention.first_token, mention.end_token);
+    records.push_back(std::move(record));
+  }
+  return records;
+}
+
+struct BookRecall::Asking {
+  Completer& completer;
+  std::string arm;
+  std::int64_t version, chunk;
+  std::vector<ProbeRecord>& records;
+};
+
+BookRecall::BookRecall(const Config& config, const Tokenizer& tokenizer, const Book& book, const Planting& planting,
+                       std::int64_t book_index)
+    : config_(config),
+      tokenizer_(tokenizer),
+      book_(book),
+      planting_(planting),
+      book_index_(book_index),
+      window_tokens_(context_tokens(config)),
+      passage_tokens_(std::min(config.window.chunk_tokens, window_tokens_ / 2)),
+      chunks_(DocumentPlan(config, std::int64_t(book.tokens.size())).chunks()),
+      plan_(config, chunks_, last_ends(planting)),
+      full_stop_(ids_behind_sentence(tokenizer, ".")) {
+  for (const Fact& fact : planting.design.facts) {
+    if (!fact.asked) break;  // these come first
+    const FactNames& names = planting.design.names_of(fact);
+    const auto question = [&](FactForm form) { return ids_behind_sentence(tokenizer, fact_question(fact, form)); };
+    Question& q = questions_.emplace_back();
+    q.planted = question(FactForm::planted);
+    q.paraphrases[0] = question(FactForm::first_paraphrase);
+    q.paraphrases[1] = question(FactForm::second_paraphrase);
+    const auto add_answer = [&](const std::string& name) {
+      q.answers.push_back(ids_behind_sentence(tokenizer, fact_answer(name)));
+    };
+    for (const std::string& name : names.planted) add_answer(name);
+    add_answer(names.unplanted[fact.right_answer()]);
+    std::string said = fact_sentence(fact, FactForm::planted, names.planted[fact.answer]);
+    if (fact.corrected) said += fact_sentence(fact, FactForm::correction, names.planted[fact.corrected_answer]);
+    q.said = ids_behind_sentence(tokenizer, said);
+    longest_said_ = std::max(longest_said_, std::int64_t(q.said.size()));
+  }
+  for (const std::string& sentence : unrelated_sentences())
+    unrelated_.push_back(ids_behind_sentence(tokenizer, sentence));
+  if (window_tokens_ <= longest_said_ + 1)
+    throw Error(Exit::usage,
+                fmt::format("window.context_tokens: got {}, wanted more than {} beside recall.facts: a planted "
+                            "sentence has to fit into the window for what could be known at best",
+                            window_tokens_, longest_said_ + 1));
+  const auto tokens = std::int64_t(book.tokens.size());
+  for (std::int64_t first = 0; first + passage_tokens_ <= tokens; first += passage_tokens_)
+    passages_.add(tokenizer.decode({book.tokens.begin() + first, book.tokens.begin() + first + passage_tokens_}, true));
+}
+
+std::int64_t BookRecall::longest_tokens() const {
+  std::int64_t longest = 0;
+  const auto take = [&](const TokenIds& question, std::int64_t answer) {
+    longest = std::max(longest, std::int64_t(question.size()) + answer);
+  };
+  for (const Question& q : questions_)
+    for (const TokenIds* question : {&q.planted, &q.paraphrases[0], &q.paraphrases[1]})
+      take(*question, std::max(planting_.design.answer_tokens, config_.recall.answer_tokens));
+  for (const TokenIds& sentence : unrelated_) take(sentence, 0);
+  return longest + std::int64_t(full_stop_.size());
+}
+
+TokenIds BookRecall::window(std::int64_t end, std::int64_t length) const {
+  const std::int64_t first = std::max<std::int64_t>(0, end - length);
+  return {book_.tokens.begin() + first, book_.tokens.begin() + end};
+}
+
+std::int64_t BookRecall::depth_of(std::int64_t end, std::size_t fact, std::int64_t distance) const {
+  const std::int64_t first = end - (window_tokens_ - longest_said_);
+  std::mt19937_64 random(adapter_seed(config_.seed, book_index_, std::int64_t(fact) * 1'000'003 + distance));
+  const auto& gaps = planting_.gaps;
+  const auto low = std::upper_bound(gaps.begin(), gaps.end(), first), high = std::upper_bound(low, gaps.end(), end);
+  if (low == high) return first + 1 + std::int64_t(random() % std::uint64_t(end - first));
+  return low[std::ptrdiff_t(random() % std::uint64_t(high - low))];
+}
+
+// Windows with facts in them all begin at one token, so that they share keys and values up to the first one's.
+TokenIds BookRecall::window_with_fact(std::int64_t end, std::size_t fact, std::int64_t distance) const {
+  TokenIds tokens = window(end, window_tokens_ - longest_said_);
+  const std::int64_t depth = depth_of(end, fact, distance);
+  tokens.insert(tokens.end() - (end - depth), questions_[fact].said.begin(), questions_[fact].said.end());
+  return tokens;
+}
+
+// The passage stands last: the tokens before it are the same for all questions of a point.
+TokenIds BookRecall::window_with_passage(std::int64_t end, std::size_t fact) const {
+  const std::int64_t out_of_sight = (end - window_tokens_) / passage_tokens_;
+  TokenIds tokens = window(end, window_tokens_ - passage_tokens_);
+  if (out_of_sight < 1) return tokens;
+  const std::string question = fact_question(planting_.design.facts[fact], FactForm::planted);
+  const auto first = std::int64_t(passages_.best(question, std::size_t(out_of_sight))) * passage_tokens_;
+  tokens.insert(tokens.end(), book_.tokens.begin() + first, book_.tokens.begin() + first + passage_tokens_);
+  return tokens;
+}
+
+void BookRecall::add(ProbeRecord record, const char* rung, const std::vector<double>& answers, std::size_t right,
+                     Asking& asking) const {
+  record.rung = rung;
+  record.nll = answers[right];
+  record.tokens = planting_.design.answer_tokens;
+  record.rank = rank_of(answers, right);
+  record.of = std::int64_t(answers.size());
+  record.correct = *record.rank == 1;
+  record.answers_nll = answers;
+  asking.records.push_back(std::move(record));
+}
+
+void BookRecall::ask_fact(const AskedFact& asked, Asking& asking) const {
+  const Fact& fact = planting_.design.facts[asked.fact];
+  const Question& question = questions_[asked.fact];
+  const std::size_t right = fact.right_answer();
+  ProbeRecord record;
+  record.book_index = book_index_;
+  record.fact = std::int64_t(asked.fact);
+  record.arm = asking.arm;
+  record.distance_tokens = asked.distance_tokens;
+  record.tokens_since = asked.tokens_since;
+  record.chunk = asking.chunk;
+  record.adapter_version = asking.version;
+
+  const AnswerScores planted = asking.completer.score(question.planted, question.answers);
+  std::vector<double> sums;
+  for (const std::vector<float>& nll : planted.answers) sums.push_back(sum_of(nll));
+  const std::vector<double> of_kind(sums.begin(), sums.begin() + kFactAnswers);
+  if (fact.corrected) return add(record, "conflict", of_kind, right, asking);
+
+  ProbeRecord repeated = record;
+  repeated.rung = "repeat";
+  repeated.nll = sum_of(planted.question) + sums[right];
+  repeated.tokens = std::int64_t(question.planted.size() + question.answers[right].size());
+  asking.records.push_back(std::move(repeated));
+  add(record, "choice", of_kind, right, asking);
+  const std::vector<TokenIds> eight(question.answers.begin(), question.answers.begin() + kFactAnswers);
+  for (std::size_t p = 0; p < kParaphrases; ++p) {
+    const AnswerScores scores = asking.completer.score(question.paraphrases[p], eight);
+    std::vector<double> nll;
+    for (const std::vector<float>& answer : scores.answers) nll.push_back(sum_of(answer));
+    add(record, p == 0 ? "paraphrase_1" : "paraphrase_2", nll, right, asking);
+  }
+  add(record, "familiar", {sums[right], sums.back()}, 0, asking);
+
+  const std::int64_t most = config_.recall.answer_tokens;
+  if (most == 0) return;
+  const auto text_of = [&](const TokenIds& ids) { return tokenizer_.decode(ids, true); };
+  const std::string written = first_words(text_of(asking.completer.write(
+      question.planted, most, [&](const TokenIds& ids) { return first_words(text_of(ids)) != text_of(ids); })));
+  const std::string& answer = planting_.design.names_of(fact).planted[right];
+  record.rung = "greedy";
+  record.nll = sums[right];
+  record.tokens = planting_.design.answer_tokens;
+  record.correct = lower_words(written) == lower_words(answer);
+  record.f1 = word_f1(lower_words(written), lower_words(answer));
+  record.written = written;
+  asking.records.push_back(std::move(record));
+}
+
+// Once a point, however many facts are asked there.
+void BookRecall::ask_unrelated(Asking& asking) const {
+  for (std::size_t i = 0; i < unrelated_.size(); ++i) {
+    ProbeRecord record;
+    record.book_index = book_index_;
+    record.fact = std::int64_t(i);
+    record.rung = "locality";
+    record.arm = asking.arm;
+    record.chunk = asking.chunk;
+    record.adapter_version = asking.version;
+    record.nll = sum_of(asking.completer.score(unrelated_[i], {}).question);
+    record.tokens = std::int64_t(unrelated_[i].size());
+    asking.records.push_back(std::move(record));
+  }
+}
+
+std::vector<ProbeRecord> BookRecall::ask(std::int64_t chunk, const LendAdapters& lend, Completer& completer) const {
+  std::vector<ProbeRecord> records;
+  const std::vector<AskedFact>& facts = plan_.after(chunk);
+  if (facts.empty()) return records;
+  const std::int64_t end = chunks_[std::size_t(chunk)].end();
+  const auto see = [&](TokenIds tokens) {
+    tokens.insert(tokens.end(), full_stop_.begin(), full_stop_.end());
+    completer.see(tokens);
+  };
+  lend([&](const std::string& arm, std::int64_t version) {
+    completer.forget();
+    Asking asking{completer, arm, version, chunk, records};
+    see(window(end, window_tokens_));
+    for (const AskedFact& fact : facts) ask_fact(fact, asking);
+    ask_unrelated(asking);
+    if (arm != arm_name(Arm::base)) return;
+    // Deep in the window first: what comes before a fact is then there for the next one.
+    std::vector<AskedFact> by_depth = facts;
+    std::stable_sort(by_depth.begin(), by_depth.end(), [&](const AskedFact& a, const AskedFact& b) {
+      return depth_of(end, a.fact, a.distance_tokens) > depth_of(end, b.fact, b.distance_tokens);
+    });
+    asking.arm = kInWindow;
+    for (const AskedFact& fact : by_depth) {
+      see(window_with_fact(end, fact.fact, fact.distance_tokens));
+      ask_fact(fact, asking);
+    }
+    asking.arm = kBm25;
+    for (const AskedFact& fact : facts) {
+      see(window_with_passage(end, fact.fact));
+      ask_fact(fact, asking);
+    }
+  });
+  return records;
+}
+
+}  // namespace templora
