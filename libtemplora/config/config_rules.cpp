@@ -223,7 +223,8 @@ void check_recall_rules(const Config& c, Fail&& fail) {
   if (r.facts == 0) return;
   if (c.lora.rows == AdapterRows::chunk)
     fail("recall.facts",
-         fmt::format("got {} beside lora.rows \"chunk\", wanted 0: questions read their window with the adapter", r.facts),
+         fmt::format("got {} beside lora.rows \"chunk\", wanted 0: questions read their window with the adapter",
+                     r.facts),
          {"lora.rows"});
   if (r.facts % kRecallFactsMultiple != 0)
     fail("recall.facts", fmt::format("got {}, wanted a multiple of {}: eight answers of each of three kinds, each as "
