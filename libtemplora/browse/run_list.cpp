@@ -52,15 +52,30 @@ std::string date_of(const RunSummary& run) {
   return text;
 }
 
-/// "delta_window: Δ 256, L_X 64" of a sweep's cell, whose folder is called by a hash.
-std::string cell_name(const RunSource& source) {
-  std::string name;
-  for (const auto& [key, json] : source.values) {
-    const Json value = parse_json(json, key);
-    name += fmt::format("{}{} {}", name.empty() ? "" : ", ", short_name(key),
-                        value.is_string() ? value.get<std::string>() : json);
+/// Calls the cells of each sweep, whose folders have hashes for names, by what was swept and differs among them:
+/// "delta_window: Δ 256, L_X 64". Those that have a name keep it.
+void name_cells(const std::vector<const RunSource*>& sources, std::vector<ListedRun>& runs) {
+  std::map<std::string, std::vector<std::size_t>> sweeps;
+  std::vector<RunSummary> summaries;
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    if (!sources[i]->sweep.empty()) sweeps[sources[i]->sweep].push_back(i);
+    summaries.push_back(runs[i].run);
   }
-  return name.empty() ? source.sweep : fmt::format("{}: {}", source.sweep, name);
+  for (const auto& [sweep, cells] : sweeps) {
+    std::vector<std::string> keys = differing_keys(summaries, cells);
+    if (cells.size() > 1)
+      keys.push_back("seed");
+    else
+      for (const auto& [key, value] : sources[cells.front()]->values) keys.push_back(key);
+    for (const std::size_t i : cells) {
+      if (!text_at(runs[i].run.record, "name").empty()) continue;
+      std::string words;
+      for (const std::string& key : keys)
+        if (sources[i]->values.contains(key))
+          words += fmt::format("{}{} {}", words.empty() ? "" : ", ", short_name(key), runs[i].run.setting(key));
+      runs[i].name = sweep + (words.empty() ? "" : ": " + words);
+    }
+  }
 }
 
 ListedRun listed(const RunSource& source) {
@@ -69,8 +84,7 @@ ListedRun listed(const RunSource& source) {
   run.progress = run_progress(source.folder, run.run.record);
   run.date = date_of(run.run);
   run.name = text_at(run.run.record, "name");
-  if (run.name.empty())
-    run.name = source.sweep.empty() ? normal_path(source.folder).filename().string() : cell_name(source);
+  if (run.name.empty()) run.name = normal_path(source.folder).filename().string();
   if (const auto tags = run.run.record.find("tags"); tags != run.run.record.end() && tags->is_array())
     for (const Json& tag : *tags)
       if (tag.is_string()) run.tags.push_back(tag.get<std::string>());
@@ -98,13 +112,16 @@ std::string state_text(const ListedRun& run) {
 
 std::vector<ListedRun> list_runs(const std::vector<RunSource>& sources, std::vector<std::string>& remarks) {
   std::vector<ListedRun> runs;
+  std::vector<const RunSource*> read;
   for (const RunSource& source : sources) {
     try {
       runs.push_back(listed(source));
+      read.push_back(&source);
     } catch (const Error& error) {
       remarks.push_back(error.what());
     }
   }
+  name_cells(read, runs);
   return runs;
 }
 

@@ -25,9 +25,10 @@ constexpr std::size_t kMostPages = 64;               // kept
 
 constexpr const char* kStyle =
     "<style>.remark{overflow-wrap:anywhere}.runs{margin:1rem 0 1.5rem}"
-    ".runs td,.runs th{text-align:right}.runs .word{text-align:left;overflow-wrap:anywhere}"
-    ".runs td:not(.word){white-space:nowrap}"
-    "@media (max-width:999px){.runs .none{display:none}.runs td.word{text-align:right}}"
+    ".runs td,.runs th{text-align:right}.runs .word{text-align:left}"
+    ".runs .long{overflow-wrap:anywhere;min-width:8rem}.runs td:not(.long){white-space:nowrap}"
+    "@media (max-width:999px){.runs .none{display:none}.runs td{text-align:right}"
+    ".runs td::before{overflow-wrap:normal;flex:0 0 auto;max-width:45%}}"
     ".runs .running{font-weight:600}.runs .failed,.runs .interrupted{color:#b3400a}"
     "@media (prefers-color-scheme:dark){.runs .failed,.runs .interrupted{color:#f0965a}}</style>\n";
 
@@ -71,8 +72,8 @@ std::string runs_table(const std::vector<ListedRun>& runs, const fs::path& root)
     const bool under_way = progress.state != RunState::finished;
     const auto ppl = progress.lora ? progress.lora : progress.validation;
     out += "<tr>";
-    add("run", "word", name);
-    add("state", "word " + run.state,
+    add("run", "word long", name);
+    add("state", (progress.problem.empty() ? "word " : "word long ") + run.state,
         run.state + (progress.problem.empty() ? "" : ": " + xml_escaped(printable(progress.problem, 300))));
     add("done", "number", share ? fmt::format("{:.0f} %", 100 * *share) : kDash);
     add("left", "number", progress.seconds_left && under_way ? duration_text(*progress.seconds_left) : kDash);
@@ -80,7 +81,7 @@ std::string runs_table(const std::vector<ListedRun>& runs, const fs::path& root)
     add("PPL", "number", cell(ppl, "{:.2f}"));
     add("change %", "number", cell(progress.change_percent(), "{:+.1f}"));
     add("model", "word", xml_escaped(printable(run.run.model(), 60)));
-    add("settings that differ", "word", xml_escaped(settings[i].empty() ? kDash : settings[i]));
+    add("settings that differ", "word long", xml_escaped(settings[i].empty() ? kDash : settings[i]));
     add("began", "word", xml_escaped(run.date));
     out += "</tr>\n";
   }

@@ -16,7 +16,7 @@ Points legend_places(const std::vector<CategorySeries>& series, double top) {
   Points places;
   double x = 16, y = top;
   for (const CategorySeries& s : series) {
-    const double width = 44 + text_width(s.name);
+    const double width = 44 + text_width(shortened(s.name, kLongestLegend));
     if (x > 16 && x + width > kWidth - kRight) x = 16, y += kLegendLine;
     places.emplace_back(x, y);
     x += width;
@@ -75,7 +75,7 @@ std::string category_figure(const std::vector<std::string>& categories, const st
       svg.mark(x, y(p.value), 4.5, s + 1, attributes, words + (p.what.empty() ? "" : ", " + p.what));
     }
     svg.sample(places[s].first, places[s].second, s + 1);
-    svg.text(places[s].first + 26, places[s].second + 4, series[s].name);
+    svg.text(places[s].first + 26, places[s].second + 4, shortened(series[s].name, kLongestLegend));
   }
   return svg.inline_text();
 }

@@ -18,7 +18,7 @@ Points legend_places(const std::vector<ChangeSeries>& series, double top) {
   Points places;
   double x = 16, y = top;
   for (const ChangeSeries& s : series) {
-    const double width = s.named ? 46 + text_width(s.name) : 0;
+    const double width = s.named ? 46 + text_width(shortened(s.name, kLongestLegend)) : 0;
     if (x > 16 && x + width > kFigureWidth - kRight) x = 16, y += kLegendLine;
     places.emplace_back(x, y);
     x += width;
@@ -109,7 +109,7 @@ std::string change_figure(const std::vector<ChangeSeries>& series, const std::st
       draw_marks(svg, series[s], colour, x, y);
       if (!of_named) continue;
       svg.sample(places[s].first, places[s].second, colour);
-      svg.text(places[s].first + 26, places[s].second + 4, series[s].name);
+      svg.text(places[s].first + 26, places[s].second + 4, shortened(series[s].name, kLongestLegend));
     }
   return svg.inline_text();
 }

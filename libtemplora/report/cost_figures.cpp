@@ -14,13 +14,6 @@ constexpr double kWidth = kFigureWidth, kPlotHeight = 300, kLeft = 62, kRight = 
 constexpr double kBarHeight = 18, kBarStep = 46;
 constexpr std::size_t kLongestName = 34, kLongestLine = 60;
 
-std::string shortened(const std::string& text, std::size_t most) {
-  std::size_t count = 0;
-  for (std::size_t i = 0; i < text.size(); ++i)
-    if ((static_cast<unsigned char>(text[i]) & 0xC0) != 0x80 && ++count > most) return text.substr(0, i) + "…";
-  return text;
-}
-
 constexpr double kSmall = 0.9;                    // of a text's usual width
 constexpr std::size_t kPlain = 0, kLearns = 1;    // series, as in other figures
 

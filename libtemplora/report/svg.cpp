@@ -32,11 +32,7 @@ std::string titled(const std::string& title) {
 
 /// The title as far as it goes in a width; the whole of it is the picture's label.
 std::string fitting(const std::string& title, double width) {
-  const auto most = static_cast<std::size_t>((width - 40) / 10.8);
-  std::size_t count = 0;
-  for (std::size_t i = 0; i < title.size(); ++i)
-    if ((static_cast<unsigned char>(title[i]) & 0xC0) != 0x80 && ++count > most) return title.substr(0, i) + "…";
-  return title;
+  return shortened(title, static_cast<std::size_t>((width - 40) / 10.8));
 }
 
 constexpr double kTitleHeight = 34, kSmallLine = 18, kSmallSize = 0.9;
@@ -163,6 +159,13 @@ double text_width(const std::string& text) {
     if ((static_cast<unsigned char>(c) & 0xC0) != 0x80)
       width += c == ' ' || c == '.' || c == ',' || c == 'i' || c == 'l' ? 4.8 : 8.8;
   return width;
+}
+
+std::string shortened(const std::string& text, std::size_t most) {
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < text.size(); ++i)
+    if ((static_cast<unsigned char>(text[i]) & 0xC0) != 0x80 && ++count > most) return text.substr(0, i) + "…";
+  return text;
 }
 
 std::vector<std::string> wrapped(const std::string& text, double width) {

@@ -35,6 +35,12 @@ std::string tick_text(double value, bool positions = false);
 /// About how wide a text of the usual size is drawn.
 double text_width(const std::string& text);
 
+/// Text of at most `most` letters; what is longer ends in "…".
+std::string shortened(const std::string& text, std::size_t most);
+
+/// The most letters of a name that a legend of a report's figures has room for in a line of its own.
+inline constexpr std::size_t kLongestLegend = 50;
+
 /// Moves label positions apart so that they keep `gap`, each as near to its own as the others let it, inside [low,
 /// high].
 std::vector<double> spread(std::vector<double> wanted, double gap, double low, double high);

@@ -58,18 +58,20 @@ TEST_CASE("list_runs: finds runs at any depth, once, and says what they are call
   CHECK(list[3].progress.lora);
 }
 
-TEST_CASE("list_runs: a sweep's cell is called by the sweep and its values, a cell with a name by that", "[unit]") {
+TEST_CASE("list_runs: a sweep's cell is called by the sweep and the swept values that differ", "[unit]") {
   Runs runs;
-  const std::map<std::string, std::string> values{{"lora.rank", "8"}, {"cache.policy", "\"last_n\""}, {"seed", "1"}};
+  const auto cell = [&](const std::string& name, const std::string& sweep) {
+    return RunSource{runs.folder / name, name, {{"window.chunk_tokens", "0"}, {"score.base", "true"}}, {}, sweep};
+  };
   std::vector<std::string> remarks;
-  const auto list = list_runs({{runs.folder / "a", "a", values, {}, "grid"},
-                               {runs.folder / "c", "c", values, {}, "grid"},
-                               {runs.folder / "stopped", "stopped", {}, {}, "grid"}},
-                              remarks);
+  auto list = list_runs({cell("a", "grid"), cell("c", "grid"), cell("stopped", "grid")}, remarks);
   REQUIRE(list.size() == 3);
-  CHECK(list[0].name == "grid: cache last_n, rank 8, seed 1");
+  CHECK(list[0].name == "grid: Δ 50");  // score.base is the same in all, seeds differ and were not swept
   CHECK(list[1].name == "third");
-  CHECK(list[2].name == "grid");
+  CHECK(list[2].name == "grid: Δ 30");
+  list = list_runs({{runs.folder / "a", "a", {{"seed", "42"}}, {}, "seeds"}, cell("stopped", "")}, remarks);
+  CHECK(list[0].name == "seeds: seed 42");
+  CHECK(list[1].name == "stopped");
 }
 
 TEST_CASE("list: --where takes config keys and what came out; a run that lacks the number is left out", "[unit]") {

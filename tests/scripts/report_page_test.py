@@ -54,6 +54,15 @@ class Page(unittest.TestCase):
             make_run(self.path / f"run-{i}", settings, books=2)
         self.check([self.path / f"run-{i}" for i in range(5)])
 
+    def test_settings_with_long_names_and_values(self):
+        for i in range(4):
+            settings = {"window.chunk_tokens": 50 + 10 * i, "train.learning_rate": 0.00012345 * (i + 1),
+                        "lora.rank": 8 << (i % 3), "window.context_tokens": 40 + i,
+                        "train.prefix_tokens": 100 + 7 * i % 3,
+                        "data.max_tokens": 3000 - i * i, "window.first_chunk_tokens": 60 + (i + 1) % 3}
+            make_run(self.path / f"a-run-whose-name-is-not-short-{i}", settings, books=2)
+        self.check([self.path / f"a-run-whose-name-is-not-short-{i}" for i in range(4)])
+
     def test_a_translation_with_its_tests(self):
         case = json.loads((ROOT / "tests/goldens/paired/cases.json").read_text(encoding="utf-8"))[1]
         make_translation(self.path / "run", case)
