@@ -25,6 +25,7 @@
 #include "report/report_formats.h"
 #include "report/svg.h"
 #include "report/tensorboard.h"
+#include "report/word_uses_csv.h"
 #include "text/text_stream.h"
 #include "text/tokenizer.h"
 #include "verify/verify.h"
@@ -89,6 +90,7 @@ std::string text_of(const std::string& format, const Report& report) {
   if (format == "csv") return tidy_csv(report.runs);
   if (format == "cells") return cells_csv(report);
   if (format == "tokens") return tokens_csv(report.runs, texts_of);
+  if (format == "uses") return uses_csv(report.runs, texts_of);
   if (format == "chunks") return chunks_csv(report.runs);
   if (format == "latex") return report_latex(report);
   return report_page(report);
@@ -175,9 +177,10 @@ void add_report_command(CommandLine& line) {
   command
       .option("--format", arguments->format,
               "md, csv (tidy: a line for each run, book, segment and measure), cells (CSV, a line for each number of "
-              "the tables), chunks (CSV, a line a chunk), tokens (CSV, a line a token; wants score.keep_tokens), "
+              "the tables), chunks (CSV, a line a chunk), tokens (CSV, a line a token; wants score.keep_tokens), uses "
+              "(CSV, NLL of first and later uses of names and other words; the same), "
               "latex, html, svg, pdf (the figures, for LaTeX) or tensorboard (these three want --out DIR)")
-      .one_of({"md", "csv", "cells", "chunks", "tokens", "latex", "html", "svg", "pdf", "tensorboard"});
+      .one_of({"md", "csv", "cells", "chunks", "tokens", "uses", "latex", "html", "svg", "pdf", "tensorboard"});
   command.option("--out", arguments->out,
                  "file to write (a folder for svg, pdf and tensorboard); default: standard output");
   command.option("--rows", arguments->options.rows,

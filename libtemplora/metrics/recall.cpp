@@ -120,8 +120,10 @@ std::optional<double> recalled(const RecallRow& row, const std::string& floor_ar
   if (lora == row.arms.end() || floor == row.arms.end() || ceiling == row.arms.end()) return std::nullopt;
   const bool nll = is_nll(row.rung);
   const auto value = [&](const RecallScore& score) { return nll ? -score.mean_nll : score.share(); };
-  const double room = value(ceiling->second) - value(floor->second);
-  return room > 0 ? std::optional((value(lora->second) - value(floor->second)) / room) : std::nullopt;
+  constexpr double kLeastRoom = 0.05;  // of the floor's nats: what the window hardly helps with tells nothing
+  const double from = value(floor->second), room = value(ceiling->second) - from;
+  if (!(room > (nll ? kLeastRoom * floor->second.mean_nll : 0))) return std::nullopt;
+  return (value(lora->second) - from) / room;
 }
 
 /// All probes of a question, by arm, with the base's beside them.

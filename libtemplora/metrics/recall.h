@@ -60,7 +60,8 @@ struct RecallRow {
   std::optional<double> chance;
   std::map<std::string, RecallScore> arms;  ///< by name
   /// (Temp-LoRA − floor) / (ceiling − floor), by share or by mean NLL; the floor is the adapter of another text, or the
-  /// base where there is none; the ceiling the base with the fact in its window. None where the ceiling is no higher.
+  /// base where there is none; the ceiling the base with the fact in its window. None where the ceiling is no higher,
+  /// of nats where it is not lower by at least 5 %.
   std::optional<double> recalled;
 };
 

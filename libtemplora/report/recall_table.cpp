@@ -96,9 +96,9 @@ std::string note_of(const RecallTable& table) {
   std::string note = fmt::format(
       "Right answers of all asked, by distance in tokens from where the fact's last sentence left the last L_X tokens; "
       "\"repeat\" and \"locality\" are nats a sentence. (< x %) is the 95 % upper bound of a share of which nothing "
-      "was right. Recalled: (Temp-LoRA − floor) / (in window − floor), the floor being {}. p: Temp-LoRA's right answers by "
-      "chance, over all ways to deal the answers out within each book. Less base: answers' NLL taken as far as it lies "
-      "below the base's. ",
+      "was right. Recalled: (Temp-LoRA − floor) / (in window − floor), the floor being {}. p: Temp-LoRA's right "
+      "answers by chance, over all ways to deal the answers out within each book. Less base: answers' NLL taken as far "
+      "as it lies below the base's. ",
       table.floor == "base" ? "the base" : "other_book, the adapter of another text");
   for (const RecallGate& gate : table.gates) note += gate_text(gate) + ". ";
   note.pop_back();

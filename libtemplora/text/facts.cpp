@@ -80,8 +80,8 @@ std::vector<std::string> names_of_one_length(const Tokenizer& tokenizer, NameMak
   std::string found;
   for (const auto& [tokens, names] : by_length) found += fmt::format(", {} of {} tokens", names.size(), tokens);
   throw Error(Exit::bad_input,
-              fmt::format("recall.answer_tokens: wanted {} invented names of equally many tokens, {}; got too few{}, of "
-                          "{} tried with {}; raise recall.answer_tokens",
+              fmt::format("recall.answer_tokens: wanted {} invented names of equally many tokens, {}; got too few{}, "
+                          "of {} tried with {}; raise recall.answer_tokens",
                           count, most > 0 ? fmt::format("at most {}", most) : "any number", found, kTries,
                           tokenizer.source()));
 }

@@ -42,8 +42,8 @@ struct Planting {
 Planting plant_facts(std::string_view text, const std::string& name, const Tokenizer& tokenizer,
                      const PlantOptions& options);
 
-/// Bytes behind the marks of a text that end a sentence of running prose: a word in small letters before it, white space
-/// and a capital behind it.
+/// Bytes behind the marks of a text that end a sentence of running prose: a word in small letters before it, white
+/// space and a capital behind it.
 std::vector<std::size_t> sentence_ends(std::string_view text);
 
 }  // namespace templora

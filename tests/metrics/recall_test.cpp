@@ -205,6 +205,10 @@ TEST_CASE("recall_table: nats of sentences are compared book by book", "[unit]")
   CHECK(*mean.low < -7);
   CHECK(*mean.high > -7);
   CHECK_FALSE(row.arms.at("lora").p);
+  // A window that hardly helps is no ceiling.
+  for (ProbeRecord& probe : data.probes)
+    if (probe.arm == kInWindow) probe.nll = 48;
+  CHECK_FALSE(row_of(recall_table({data}), "repeat").recalled);
 }
 
 TEST_CASE("recall_table: planted names against unplanted ones are a toss of pairs", "[unit]") {
