@@ -190,8 +190,15 @@ class CostPoints {
   CostPoints(const std::vector<RunSummary>& runs, const std::vector<RunGroup>& groups) : runs_(runs) {
     flops_ = std::all_of(groups.begin(), groups.end(),
                          [&](const RunGroup& group) { return mean(group, "flops").value.has_value(); });
-    const std::vector<std::string> differing = differing_keys(runs, runs_of(groups));
-    chunks_differ_ = std::find(differing.begin(), differing.end(), "window.chunk_tokens") != differing.end();
+    const auto differ = [&](bool learns) {
+      std::vector<std::size_t> among;
+      for (const RunGroup& group : groups)
+        if (!learns || mean(group, "lora").value) among.insert(among.end(), group.runs.begin(), group.runs.end());
+      return differing_keys(runs, among);
+    };
+    learning_keys_ = differ(true);
+    const std::vector<std::string> all = differ(false);
+    chunks_differ_ = std::find(all.begin(), all.end(), "window.chunk_tokens") != all.end();
     for (const RunGroup& group : groups) add(group);
   }
 
@@ -211,16 +218,32 @@ class CostPoints {
     const auto cost = mean(group, flops_ ? "flops" : "seconds").value;
     const Cell lora = mean(group, "lora"), base = mean(group, "base");
     const RunSummary& run = runs_[group.runs.front()];
-    const std::string window = window_tokens(run), policy = run.setting("cache.policy");
-    const std::string chunk = chunks_differ_ ? ", Δ " + run.setting("window.chunk_tokens") : "";
-    const std::string plain = fmt::format("plain{}{}{}{}", policy == "rebuild" ? "" : ", " + policy, chunk,
-                                          window.empty() ? "" : ", W ", window);
     const double unit = flops_ ? 1e-9 : 1000;
-    if (lora.value && cost && *cost > 0) put(run, {group_name(runs_, group), *cost * unit, *lora.value, lora.seed_sd});
+    if (lora.value && cost && *cost > 0) put(run, {learning_name(run), *cost * unit, *lora.value, lora.seed_sd});
     if (!base.value) return;
     // A run without an adapter is a plain model by its own cost; beside an adapter the base has scored for comparison.
     const auto own = lora.value ? flops_ ? plain_flops(run) : std::nullopt : cost;
-    if (own && *own > 0) put(run, {lora.value ? plain : group_name(runs_, group), *own * unit, *base.value, {}, true});
+    if (own && *own > 0) put(run, {plain_name(run), *own * unit, *base.value, {}, true});
+  }
+
+  /// What differs among those that learn: "Δ 64, rank 8".
+  std::string learning_name(const RunSummary& run) const {
+    std::string name;
+    for (const std::string& key : learning_keys_)
+      name += fmt::format("{}{}", name.empty() ? "" : ", ",
+                          key == "model.path" ? run.model()
+                                              : fmt::format("{} {}", short_name(key), run.setting(key)));
+    return name.empty() ? "Temp-LoRA" : name;
+  }
+
+  /// What a model that learns nothing sees.
+  std::string plain_name(const RunSummary& run) const {
+    const std::string window = window_tokens(run), policy = run.setting("cache.policy");
+    const std::string first = run.setting("cache.sink_tokens");
+    return fmt::format("plain{}{}{}{}{}", policy == "rebuild" ? "" : ", " + policy,
+                       policy == "rebuild" || first.empty() || first == "0" ? "" : " with the first " + first,
+                       chunks_differ_ ? ", Δ " + run.setting("window.chunk_tokens") : "",
+                       window.empty() ? "" : ", W ", window);
   }
 
   /// Settings of one window and chunk share their plain model.
@@ -234,6 +257,7 @@ class CostPoints {
 
   const std::vector<RunSummary>& runs_;
   std::map<std::string, std::vector<CostPoint>> by_text_;
+  std::vector<std::string> learning_keys_;
   bool flops_ = false, chunks_differ_ = false;
 };
 

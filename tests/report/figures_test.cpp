@@ -222,8 +222,9 @@ TEST_CASE("figures: cost against quality has the plain model in each window, onc
     for (const int book : {0, 1}) fs::remove(folder / name / fmt::format("nll/{}-lora.f32", book));
   }
   svg = figure();
-  CHECK(attributes(svg, "data-cost").size() == 3);
-  CHECK(has(svg, "data-name=\"Δ 100"));
+  CHECK(attributes(svg, "data-name") ==
+        std::vector<std::string>{"Temp-LoRA", "plain, Δ 50, W 100", "plain, Δ 100, W 150"});
+  CHECK(attributes(svg, "data-cost") == std::vector<std::string>{"200", "0.5", "400"});
 }
 
 TEST_CASE("figures: bars carry the seconds of each phase, for 1,000 tokens", "[unit]") {
