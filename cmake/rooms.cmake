@@ -154,7 +154,7 @@ function(templora_thread_tests)
   endforeach()
   # Left out: functions without a state of their own, files, and what has no second thread.
   set(left_out kernel ops token_nll skinny_gemm sight rope attention tensors clipping cross_entropy dynamic score
-    static_decode_step pretrainer peft load config)
+    static_decode_step pretrainer peft merge average load config)
   foreach(name ${left_out})
     list(FILTER sources EXCLUDE REGEX "/[^/]*${name}[^/]*\\.cpp$")
   endforeach()
