@@ -11,6 +11,7 @@
 #include "config/lengths.h"
 #include "core/check.h"
 #include "core/error.h"
+#include "core/utf8.h"
 #include "experiment/chunk_values.h"
 #include "metrics/recall.h"
 #include "plan/document_plan.h"
@@ -31,10 +32,12 @@ std::vector<std::int64_t> last_ends(const Planting& planting) {
 
 double sum_of(const std::vector<float>& nll) { return std::accumulate(nll.begin(), nll.end(), 0.0); }
 
-/// What was written before the sentence ended.
-std::string first_words(const std::string& text) {
-  const std::size_t end = text.find_first_of(".,;:!?\n\"()");
-  return text.substr(0, end);
+/// Where an answer that was written ends: at a mark or an empty line; npos where it may go on. A line's end does not
+/// end it: books of wrapped lines teach a model to break them anywhere.
+std::size_t answer_end(const std::string& text) {
+  const std::size_t first = text.find_first_not_of(" \n");
+  if (first == text.npos) return first;
+  return std::min(text.find_first_of(".,;:!?\"()", first), text.find("\n\n", first));
 }
 
 }  // namespace
@@ -228,8 +231,12 @@ void BookRecall::ask_fact(const AskedFact& asked, Asking& asking) const {
   const std::int64_t most = config_.recall.answer_tokens;
   if (most == 0) return;
   const auto text_of = [&](const TokenIds& ids) { return tokenizer_.decode(ids, true); };
-  const std::string written = first_words(text_of(asking.completer.write(
-      question.planted, most, [&](const TokenIds& ids) { return first_words(text_of(ids)) != text_of(ids); })));
+  const auto ended = [&](const TokenIds& ids) {
+    const std::string text = text_of(ids);
+    return answer_end(text) != text.npos;
+  };
+  const std::string text = text_of(asking.completer.write(question.planted, most, ended));
+  const std::string written(strip(std::string_view(text).substr(0, answer_end(text))));
   const std::string& answer = planting_.design.names_of(fact).planted[right];
   record.rung = "greedy";
   record.nll = sums[right];

@@ -110,6 +110,27 @@ class CopyCompleter : public Completer {
   TokenIds text_;
 };
 
+/// The same, but it breaks a line between words, as it has seen it in wrapped books.
+class WrappingCompleter : public CopyCompleter {
+ public:
+  explicit WrappingCompleter(const Tokenizer& tok) : tok_(tok) {}
+  TokenIds write(const TokenIds& question, std::int64_t most,
+                 const std::function<bool(const TokenIds&)>& ended) override {
+    std::string text = tok_.decode(CopyCompleter::write(question, most, ended), true);
+    if (text.empty()) return {};
+    std::replace(text.begin(), text.end(), ' ', '\n');
+    TokenIds ids;
+    for (const std::int64_t id : ids_behind_sentence(tok_, "\n" + text)) {
+      ids.push_back(id);
+      if (ended(ids)) break;
+    }
+    return ids;
+  }
+
+ private:
+  const Tokenizer& tok_;
+};
+
 const LendAdapters kTwoArms = [](const auto& use) {
   use("base", 0);
   use("lora", 3);
@@ -227,6 +248,24 @@ TEST_CASE("BookRecall: what only copies from its window knows the ceilings' fact
   }
   CHECK(arms == std::set<std::string>{"base", "lora", kInWindow, kBm25});
   CHECK(rungs.size() == recall_rungs().size());
+}
+
+TEST_CASE("BookRecall: a written answer may have its words on two lines", "[unit]") {
+  const Config config = config_with({{"recall.ask_after_tokens", "[0]"}});
+  const Read read(config);
+  const BookRecall recall(config, read.tok, read.book, read.planting, 0);
+  WrappingCompleter completer(read.tok);
+  std::int64_t asked = 0;
+  const auto chunks = std::int64_t(cut_chunks(std::int64_t(read.book.tokens.size()), 160, 160).size());
+  for (std::int64_t chunk = 0; chunk < chunks; ++chunk)
+    for (const ProbeRecord& probe : recall.ask(chunk, [](const auto& use) { use("base", 0); }, completer)) {
+      if (probe.rung != "greedy" || probe.arm != kInWindow) continue;
+      CHECK(probe.written->find('\n') != std::string::npos);
+      CHECK(*probe.correct);
+      CHECK(*probe.f1 == 1);
+      ++asked;
+    }
+  CHECK(asked == 24);
 }
 
 TEST_CASE("BookRecall: a model of random weights knows nothing", "[unit]") {
