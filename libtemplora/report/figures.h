@@ -85,4 +85,7 @@ inline constexpr double kFigureWidth = 520;
 /// All figures of a report.
 std::vector<Figure> report_figures(const std::vector<RunSummary>& runs, const std::vector<SweepSlice>& slices);
 
+/// Of them what settings cost: against their quality, and by phase.
+std::vector<Figure> cost_figures(const std::vector<RunSummary>& runs);
+
 }  // namespace templora

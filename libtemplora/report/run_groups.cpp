@@ -81,6 +81,16 @@ std::string repeat_remark(const RunSummary& run, const RunSummary& counted) {
 
 }  // namespace
 
+std::string group_name(const std::vector<RunSummary>& runs, const RunGroup& group) {
+  return group.label.empty() ? runs[group.runs.front()].model() : group.label;
+}
+
+std::vector<std::size_t> runs_of(const std::vector<RunGroup>& groups) {
+  std::vector<std::size_t> all;
+  for (const RunGroup& group : groups) all.insert(all.end(), group.runs.begin(), group.runs.end());
+  return all;
+}
+
 std::vector<std::size_t> one_a_seed(const std::vector<RunSummary>& runs, const std::vector<std::size_t>& among) {
   std::map<std::string, std::size_t> of_seed;
   for (const std::size_t i : among) {

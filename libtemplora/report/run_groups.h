@@ -24,6 +24,12 @@ struct RunGroup {
 /// Groups those runs of an experiment that have numbers, in order of model and then of their settings.
 std::vector<RunGroup> group_runs(const std::vector<RunSummary>& runs, const std::string& experiment);
 
+/// Its label; of a group alone the model.
+std::string group_name(const std::vector<RunSummary>& runs, const RunGroup& group);
+
+/// The runs of all these groups.
+std::vector<std::size_t> runs_of(const std::vector<RunGroup>& groups);
+
 /// Of runs that differ in nothing but the seed one for each seed: the first that is finished, else the first.
 std::vector<std::size_t> one_a_seed(const std::vector<RunSummary>& runs, const std::vector<std::size_t>& among);
 
