@@ -196,6 +196,7 @@ TEST_CASE("merge: what does not fit is refused in one line, and leaves nothing",
     return refusal(base, damaged);
   };
   CHECK(with_config("use_dora", true).says("use_dora: got true"));
+  CHECK(with_config("templora_rows", "chunk").says("templora_rows: got \"chunk\", wanted an adapter of all rows"));
   CHECK(with_config("peft_type", "LOHA").says("peft_type: got \"LOHA\", wanted \"LORA\""));
   CHECK(with_config("r", 0).says("r: got 0, wanted a whole number"));
   CHECK(with_config("r", 5).says("wanted [5, in]"));
