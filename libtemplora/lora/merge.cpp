@@ -34,8 +34,8 @@ const TensorSpan* weight_of(const SafetensorsFiles& files, const std::string& mo
 void check_fit(const SafetensorsFiles& files, const StoredAdapter& adapter, const fs::path& base) {
   if (adapter.config.value("templora_rows", Json()) == "chunk")
     throw Error(Exit::bad_input,
-                fmt::format("{}: adapter_config.json: templora_rows: got \"chunk\", wanted an adapter of all rows: in a "
-                            "merged model it would compute the context's rows too, which it never saw",
+                fmt::format("{}: adapter_config.json: templora_rows: got \"chunk\", wanted an adapter of all rows: in "
+                            "a merged model it would compute the context's rows too, which it never saw",
                             shown(adapter.folder)));
   if (const auto other = other_base(adapter.folder, base.string()))
     throw Error(Exit::bad_input,
