@@ -116,8 +116,14 @@ MemoryNeed memory_need(const Config& config, const ModelShape& shape) {
   need.activations = score_rows * row_in_flight(s);
   need.logits = logits_bytes(s, chunk);
   if (trains) {
-    const double rows = double(config.train.prefix_tokens) + chunk;
+    // A prefix that stands is there as keys and values only, which the graph holds behind the chunk's own.
+    const bool chunk_rows = config.lora.rows == AdapterRows::chunk;
+    const bool stands = chunk_rows || !config.train.prefix_gradient;
+    const double prefix = double(config.train.prefix_tokens), rows = (stands ? 0 : prefix) + chunk;
+    const double held = !stands ? 0 : chunk_rows ? double(CachePlan::capacity(config)) - chunk : prefix;
     add_training_need(config, s, model, rows, config.train.label_prefix ? rows : chunk, need);
+    need.activations +=
+        double(model.graph_layers()) * s.element * held * (2 * s.kv + (s.repeats_heads ? 2 * s.d : 0));
   }
   return need;
 }

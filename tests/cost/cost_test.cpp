@@ -133,6 +133,12 @@ TEST_CASE("Cost: what a config leaves out costs nothing, and what it adds is add
   CHECK(three.phases.at("score_controls").flops() == 2 * all.phases.at("score").flops());
   CHECK(three.memory.moments == 3 * all.memory.moments);
   CHECK(predict({{"train.optimizer", "sgd"}}).memory.moments == 0);
+  // A prefix that stands keeps its keys and values for the backward pass, and no row.
+  for (const char* key : {"lora.rows", "train.prefix_gradient"}) {
+    const auto stands = predict({{key, std::string(key) == "lora.rows" ? "chunk" : "false"}});
+    CHECK(stands.memory.activations < all.memory.activations);
+    CHECK(stands.phases.at("train_backward").flops() < all.phases.at("train_backward").flops());
+  }
 }
 
 TEST_CASE("Cost: kept keys and values cost a rebuild now and then, not every chunk", "[unit]") {
