@@ -93,6 +93,14 @@ at::Tensor ContextCache::score(const std::vector<std::int64_t>& text, const Chun
   return score(plan_.score(chunk), text, version);
 }
 
+NllPass ContextCache::pass_behind(const std::vector<std::int64_t>& text, const Chunk& chunk) const {
+  const std::int64_t again = std::min<std::int64_t>(1, opened_tokens_);
+  const at::Tensor tokens = ids_of(text, chunk.first - again, chunk.count + again);
+  return [this, tokens, held = opened_slots()] { return token_nll_behind(model_, tokens, cache_.slots(), held); };
+}
+
+void ContextCache::rewind() { cache_.truncate(0, opened_slots()); }
+
 at::Tensor ContextCache::ids_of(const std::vector<std::int64_t>& text, std::int64_t first, std::int64_t count) const {
   return ids_on(model_.options().device(), std::span(text).subspan(std::size_t(first), std::size_t(count)));
 }

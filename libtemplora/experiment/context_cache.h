@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -15,6 +16,7 @@
 #include "plan/cache_plan.h"
 #include "config/config.h"
 #include "run/record.h"
+#include "train/chunk_trainer.h"
 
 namespace templora {
 
@@ -31,9 +33,12 @@ class ContextCache {
   /// `text` may have grown since the last call, but not changed. → tokens in sight before the chunk.
   std::int64_t open(const std::vector<std::int64_t>& text, std::int64_t end, std::int64_t next, std::int64_t version);
 
-  /// Tokens that were in sight when open() was done. The slots of all but the last of them stay as they are until the
-  /// next open(): a pass that stores nothing can go on from there (LlamaImpl::forward_behind()).
-  std::int64_t opened_tokens() const { return opened_tokens_; }
+  /// A pass over the chunk by what is attached, behind what was in sight when open() was done, whether or not the chunk
+  /// was kept since: its NLLs as score() has them. The last token in sight is computed once more, as it predicts the
+  /// chunk's first one; nothing is stored (LlamaImpl::forward_behind()). Until the next open().
+  NllPass pass_behind(const std::vector<std::int64_t>& text, const Chunk& chunk) const;
+  /// Drops what decoding has put behind that.
+  void rewind();
 
   /// Tokens that the next chunk sees before it.
   std::int64_t context_tokens() const { return std::int64_t(visible_.size()); }
@@ -79,6 +84,9 @@ class ContextCache {
   std::vector<std::int64_t> positions_;  // in the text, of every visible token: those held, then the last one
   std::vector<std::int64_t> visible_;    // their ids
   std::vector<std::int64_t> ages_;       // of the slots that the chunk sees, in versions; set by open()
+  /// Slots of the tokens that were in sight when open() was done, all but the last; they stay until the next open().
+  std::int64_t opened_slots() const { return std::max<std::int64_t>(0, opened_tokens_ - 1); }
+
   std::int64_t opened_tokens_ = 0;
   at::Tensor hidden_;                    // [scored rows, hidden] of the last score()
 };

@@ -220,29 +220,21 @@ void Generation::open_context(std::int64_t end, std::int64_t tokens) {
 // writer go.
 at::Tensor Generation::read_by_base(std::int64_t chunk) {
   const AdapterOff off(model_);
-  context_.cache().truncate(0, std::max<std::int64_t>(0, context_.opened_tokens() - 1));
+  context_.rewind();
   return context_.score(text_, plan_[chunk].chunk, 0);
 }
 
 // What the adapter makes of a chunk: behind what the base had in sight, or in a window of its own.
 NllPass Generation::learning_pass(std::int64_t chunk) {
   const PlannedChunk& planned = plan_[chunk];
-  if (!chunk_rows()) {
-    const at::Tensor tokens = tokens_of(planned.segment).unsqueeze(0);
-    return [this, tokens, labelled = planned.segment.labelled] {
-      return token_nll(adapters_->graph, tokens, labelled).squeeze(0);
-    };
-  }
+  if (!chunk_rows()) return pass_over(adapters_->graph, tokens_of(planned.segment), planned.segment.labelled);
   if (chunk != opened_chunk_) {  // left by another run's snapshot
     if (!prefix_) prefix_ = std::make_unique<StandingPrefix>(model_, config_);
     const Window& segment = planned.segment;
     const auto ids = std::span(text_).subspan(std::size_t(segment.first), std::size_t(segment.length));
     return [this, ids, labelled = segment.labelled] { return prefix_->nll(ids, labelled); };
   }
-  const std::int64_t again = std::min<std::int64_t>(1, context_.opened_tokens());
-  const at::Tensor tokens = tokens_of({planned.chunk.first - again, planned.chunk.count + again, 0});
-  const std::int64_t held = context_.opened_tokens() - again;
-  return [this, tokens, held] { return token_nll_behind(model_, tokens, context_.cache().slots(), held); };
+  return context_.pass_behind(text_, planned.chunk);
 }
 
 // Of the chunk that was just written.

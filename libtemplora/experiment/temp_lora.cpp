@@ -10,9 +10,9 @@
 #include "core/check.h"
 #include "experiment/chunk_values.h"
 #include "experiment/not_finite.h"
+#include "generate/score.h"
 #include "config/lengths.h"
 #include "model/tensors.h"
-#include "model/token_nll.h"
 #include "plan/replay.h"
 
 namespace templora {
@@ -199,18 +199,12 @@ std::optional<Learnt> TempLora::learn(ScoredAdapter& scored, std::optional<Score
 NllPass TempLora::pass_over(const Book& book, const Window& window) const {
   const auto ids = std::span(book.tokens).subspan(std::size_t(window.first), std::size_t(window.length));
   if (prefix_) return [this, ids, window] { return prefix_->nll(ids, window.labelled); };
-  const at::Tensor tokens = ids_on(model_.options().device(), ids).unsqueeze(0);
-  return [this, tokens, window] { return token_nll(model_, tokens, window.labelled).squeeze(0); };
+  return templora::pass_over(model_, ids_on(model_.options().device(), ids), window.labelled);
 }
 
-// The next chunk's rows behind what the base had in sight before it. The last of those tokens is computed once more,
-// with the adapter: it predicts the chunk's first one.
+// The next chunk's rows behind what the base had in sight before it.
 NllPass TempLora::pass_behind_base() const {
-  const Chunk& chunk = plan_[next_chunk_].chunk;
-  const std::int64_t again = std::min<std::int64_t>(1, base_cache_->opened_tokens());
-  const std::int64_t held = base_cache_->opened_tokens() - again;
-  const at::Tensor tokens = tokens_of(chunk.first - again, chunk.count + again);
-  return [this, tokens, held] { return token_nll_behind(model_, tokens, base_cache_->cache().slots(), held); };
+  return base_cache_->pass_behind(book_.tokens, plan_[next_chunk_].chunk);
 }
 
 // With train.replay_share each step learns a piece of what the adapter has read before, too.
@@ -322,21 +316,22 @@ TempLora::BasePass TempLora::score_base(PhaseTimer& timer, ChunkRecord& record) 
   BasePass base;
   at::Tensor states;  // [scored, hidden]
   const Window& seen = plan_[next_chunk_].seen;
+  const auto scored_tokens = [&] {
+    return tokens_of(plan_[next_chunk_].chunk.end() - record.scored_tokens, record.scored_tokens);
+  };
   if (base_cache_) {
     base.nll = score_cached(*base_cache_, 0, "recompute_base", timer, record);
     states = base_cache_->scored_states();
   } else if (neural_cache_ && seen.labelled > 0) {
     const at::Tensor tokens = tokens_of(seen.first, seen.length).unsqueeze(0);
     states = model_.forward(tokens, seen.length - 1 - seen.labelled, seen.labelled).squeeze(0);
-    base.nll = linear_nll(states, model_.head_weight(),
-                          tokens_of(seen.first + seen.length - seen.labelled, seen.labelled));
+    base.nll = row_nll(model_, states, scored_tokens());
   } else {
     base.nll = score_window(seen);
   }
   timer.mark("score_base");
   if (!neural_cache_ || !base.nll.defined()) return base;
-  const std::int64_t end = plan_[next_chunk_].chunk.end();
-  base.cached = neural_cache_->look_up(states, tokens_of(end - record.scored_tokens, record.scored_tokens));
+  base.cached = neural_cache_->look_up(states, scored_tokens());
   timer.mark("neural_cache");
   return base;
 }

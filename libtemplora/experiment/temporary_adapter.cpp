@@ -20,16 +20,9 @@ FlatParameters& with_first_weights(LoraAdapter& lora, const LoraConfig& config) 
 
 TemporaryAdapter::TemporaryAdapter(LlamaImpl& model, const Config& config, std::uint64_t seed,
                                    const MakeOptimizer& make)
-    : model_(model),
-      config_(config),
+    : config_(config),
       lora_(model, config.lora, seed),
       trainer_(model, with_first_weights(lora_, config.lora), config.train, make) {}
-
-Learnt TemporaryAdapter::learn(const at::Tensor& tokens, std::int64_t labelled, const Place& place, std::int64_t steps,
-                               const OnPart& on_part) {
-  const NllPass pass = [&] { return token_nll(model_, tokens.unsqueeze(0), labelled).squeeze(0); };
-  return learn(pass, place, steps, {}, on_part);
-}
 
 Learnt TemporaryAdapter::learn(const NllPass& pass, const Place& place, std::int64_t steps,
                                std::optional<ScoredChunk> first, const OnPart& on_part) {

@@ -48,9 +48,6 @@ class TemporaryAdapter {
   /// what this adapter reads; with train.moments "reset" the optimizer begins anew. Dropout is drawn here only.
   Learnt learn(const NllPass& pass, const Place& place, std::int64_t steps, std::optional<ScoredChunk> first = {},
                const OnPart& on_part = {});
-  /// The same on the last `labelled` of `tokens` ([seq] int64).
-  Learnt learn(const at::Tensor& tokens, std::int64_t labelled, const Place& place, std::int64_t steps,
-               const OnPart& on_part = {});
 
   std::int64_t version() const { return version_; }         ///< chunks learnt
   std::int64_t steps() const { return trainer_.steps(); }   ///< optimizer steps made
@@ -66,7 +63,6 @@ class TemporaryAdapter {
   void save_peft(const std::filesystem::path& folder) const { save_peft_folder(lora_, folder, config_.model.path); }
 
  private:
-  LlamaImpl& model_;
   const Config& config_;
   mutable LoraAdapter lora_;
   mutable ChunkTrainer trainer_;

@@ -258,7 +258,7 @@ std::optional<Learnt> NovelTranslation::learn(const Work& work, PhaseTimer& time
 
   const at::Tensor tokens = ids_on(model_.options().device(), segment.ids);
   timer.mark("prompts");
-  Learnt learnt = adapter_->learn(tokens, segment.labelled, next_chunk_, config_.train.epochs,
+  Learnt learnt = adapter_->learn(pass_over(model_, tokens, segment.labelled), next_chunk_, config_.train.epochs, {},
                                   [&](const char* part) { timer.mark(part); });
   result.record.trained_chunk = next_chunk_;
   result.record.learning_rate = learnt.learning_rate;

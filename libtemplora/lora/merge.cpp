@@ -132,6 +132,15 @@ void write_config(const fs::path& base, at::ScalarType dtype, const fs::path& fo
   write_file_atomically(folder / "config.json", dump_json_pretty(config, "config.json"));
 }
 
+std::string hash_of(const SafetensorsFiles& files) {
+  Hasher hasher;
+  for (const auto& [name, span] : files.tensors()) {
+    hasher.update(name);
+    hasher.update(span.bytes);
+  }
+  return hasher.hex();
+}
+
 // A made folder's own provenance, so that what it was made of is not lost.
 void add_provenance_of(const fs::path& folder, Json& part) {
   const fs::path file = folder / kProvenance;
@@ -141,13 +150,7 @@ void add_provenance_of(const fs::path& folder, Json& part) {
 }  // namespace
 
 std::string tensors_hash(const fs::path& folder) {
-  const SafetensorsFiles files = SafetensorsFiles::open_folder(folder);
-  Hasher hasher;
-  for (const auto& [name, span] : files.tensors()) {
-    hasher.update(name);
-    hasher.update(span.bytes);
-  }
-  return hasher.hex();
+  return hash_of(SafetensorsFiles::open_folder(folder));
 }
 
 Json merge_adapter(const fs::path& base, const fs::path& adapter_folder, at::ScalarType dtype, const fs::path& out,
@@ -168,7 +171,7 @@ Json merge_adapter(const fs::path& base, const fs::path& adapter_folder, at::Sca
                   {"base",
                    {{"name", model_name(base.string())},
                     {"config_hash", hash_hex(read_file(base / "config.json"))},
-                    {"tensors_hash", tensors_hash(base)}}},
+                    {"tensors_hash", hash_of(files)}}},
                   {"adapter",
                    {{"name", adapter_folder.filename().string()},
                     {"rank", adapter.rank},

@@ -11,8 +11,8 @@ ChunkTrainer::ChunkTrainer(LlamaImpl& model, FlatParameters& parameters, const T
                            const MakeOptimizer& make)
     : model_(model), optimizer_(make(parameters, config)) {}
 
-NllPass ChunkTrainer::pass_over(const at::Tensor& tokens, std::int64_t count) {
-  return [this, tokens, count] { return token_nll(model_, tokens.unsqueeze(0), count).squeeze(0); };
+NllPass pass_over(LlamaImpl& model, const at::Tensor& tokens, std::int64_t labelled) {
+  return [&model, tokens, labelled] { return token_nll(model, tokens.unsqueeze(0), labelled).squeeze(0); };
 }
 
 ScoredChunk ChunkTrainer::forward(const NllPass& pass) {

@@ -18,6 +18,8 @@ namespace templora {
 /// A pass over some tokens by the present weights: NLLs of those that are labelled, [count] float32, nats; with a graph
 /// where grad mode is on.
 using NllPass = std::function<at::Tensor()>;
+/// The last `labelled` of `tokens` ([seq] int64), each predicted from what precedes it. `model` outlives the pass.
+NllPass pass_over(LlamaImpl& model, const at::Tensor& tokens, std::int64_t labelled);
 
 /// A forward pass whose graph is still alive.
 struct ScoredChunk {
@@ -45,14 +47,16 @@ class ChunkTrainer {
   /// Scores the last `count` of tokens ([seq] int64) with the graph kept: these NLLs are what a pass
   /// without gradients would give (to rounding where so few rows have kernels of their own, skinny_gemm.h), and
   /// `update` can start from them.
-  ScoredChunk forward(const at::Tensor& tokens, std::int64_t count) { return forward(pass_over(tokens, count)); }
+  ScoredChunk forward(const at::Tensor& tokens, std::int64_t count) {
+    return forward(pass_over(model_, tokens, count));
+  }
   ScoredChunk forward(const NllPass& pass);
 
   /// One optimizer step for each learning rate, on the mean NLL of the last `count` of tokens. A `first`
   /// forward of the same tokens by the current weights serves as the first step's.
   ChunkUpdate update(const at::Tensor& tokens, std::int64_t count, const std::vector<double>& learning_rates,
                      std::optional<ScoredChunk> first = {}, const OnPart& on_part = {}) {
-    return update(pass_over(tokens, count), learning_rates, std::move(first), on_part);
+    return update(pass_over(model_, tokens, count), learning_rates, std::move(first), on_part);
   }
   /// The same on the mean of what `pass` gives; it is asked anew for each step but one that `first` serves.
   ChunkUpdate update(const NllPass& pass, const std::vector<double>& learning_rates,
@@ -64,8 +68,6 @@ class ChunkTrainer {
   Optimizer& optimizer() { return *optimizer_; }
 
  private:
-  NllPass pass_over(const at::Tensor& tokens, std::int64_t count);
-
   LlamaImpl& model_;
   std::unique_ptr<Optimizer> optimizer_;
   std::int64_t steps_ = 0;

@@ -10,6 +10,7 @@
 
 #include "metrics/recall.h"
 #include "plan/recall_plan.h"
+#include "plan/scored_arms.h"
 #include "report/recall_table.h"
 
 namespace templora {
@@ -45,9 +46,8 @@ void check_facts(const UnverifiedRun& run, const std::vector<FactRecord>& facts,
 
 std::vector<std::string> arms_of(const Config& config) {
   std::vector<std::string> arms{"base", kInWindow, kBm25};
-  if (config.score.adapter) arms.emplace_back("lora");
-  for (const Control control : config.control)
-    arms.emplace_back(arm_name(control == Control::other_book ? Arm::other_book : Arm::mixed_books));
+  for (const Arm arm : scored_arms(config))
+    if (arm == Arm::lora || is_control(arm)) arms.emplace_back(arm_name(arm));
   return arms;
 }
 
@@ -79,9 +79,11 @@ std::map<Key, std::int64_t> planned(const UnverifiedRun& run, const std::vector<
         of_book.push_back(fact);
         ends.push_back(fact.asked ? fact.last_mention_end() : -1);
       }
-    const RecallPlan plan(config, plan_of(run, book).chunks(), ends);
+    const std::vector<Chunk> chunks = plan_of(run, book).chunks();
+    const RecallPlan plan(config, chunks, ends);
     for (const ChunkRecord& chunk : run.chunks) {
-      if (chunk.book_index != book.book_index || chunk.chunk >= plan_of(run, book).size() || chunk.chunk < 0) continue;
+      if (chunk.book_index != book.book_index || chunk.chunk < 0 || chunk.chunk >= std::int64_t(chunks.size()))
+        continue;
       for (const AskedFact& asked : plan.after(chunk.chunk))
         for (const std::string& rung : rungs_of(config, of_book[asked.fact]))
           for (const std::string& arm : arms)
