@@ -59,7 +59,8 @@ function(templora_program)
   templora_link_program(templora ${rooms})
 endfunction()
 
-# test_<folder> of tests/<folder>/*_test.cpp, and bench_<name> of tests/bench/<name>.cpp (built on demand).
+# test_<folder> of tests/<folder>/*_test.cpp, and bench_<name> of tests/bench/<name>.cpp: all on demand, by the target
+# `tests`.
 # A folder named like a room is linked with that room and its doors, any other folder with all rooms.
 # Each Catch tag of [unit] [parity] [cli] [slow] [gpu] in a folder becomes one CTest test with that label.
 # Python tests, tests/scripts/*_test.py, are labelled cli, or slow where their docstring says "Label: slow".
@@ -114,6 +115,7 @@ function(templora_tests)
   foreach(source ${benches})
     get_filename_component(name ${source} NAME_WE)
     add_executable(bench_${name} EXCLUDE_FROM_ALL ${source})
+    add_dependencies(tests bench_${name})  # whoever changes a function they call sees it
     target_include_directories(bench_${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
     templora_link_program(bench_${name} ${rooms})
   endforeach()

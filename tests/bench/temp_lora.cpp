@@ -13,6 +13,7 @@
 #include "bench/probes.h"
 #include "bench/program.h"
 #include "core/file.h"
+#include "lora/peft_folder.h"
 #include "train/chunk_trainer.h"
 
 namespace templora::bench {
