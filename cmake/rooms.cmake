@@ -20,6 +20,7 @@ function(templora_room name)
   endif()
   add_library(${target} STATIC ${sources})
   add_library(templora::${name} ALIAS ${target})  # as an installed one is called
+  templora_compile_together(${target})
   target_link_libraries(${target} PRIVATE $<BUILD_INTERFACE:templora_flags> ${room_LIBRARIES}
     PUBLIC ${room_DOORS} templora_usage)
   if(room_TORCH)
@@ -56,6 +57,7 @@ function(templora_program)
   endif()
   get_property(rooms GLOBAL PROPERTY templora_rooms)
   add_executable(templora ${sources})
+  templora_compile_together(templora)
   templora_link_program(templora ${rooms})
 endfunction()
 

@@ -20,7 +20,7 @@ namespace {
 
 constexpr int kLongest = 64;  // n-grams; memory grows with their length
 
-struct Arguments {
+struct BleuArguments {
   std::string hypotheses, baseline;
   std::vector<std::string> references;
   std::vector<std::string> metrics{"bleu", "chrf"};
@@ -53,7 +53,7 @@ std::vector<std::string> lines_of(const std::string& file) {
   return lines;
 }
 
-Translations read_files(const Arguments& arguments, const std::string& file_of_hypotheses) {
+Translations read_files(const BleuArguments& arguments, const std::string& file_of_hypotheses) {
   if (arguments.references.empty())
     throw Error(
         Exit::usage,
@@ -72,7 +72,7 @@ Translations read_files(const Arguments& arguments, const std::string& file_of_h
   return all;
 }
 
-std::vector<Translations> read_run_pairs(const Arguments& arguments) {
+std::vector<Translations> read_run_pairs(const BleuArguments& arguments) {
   if (!arguments.references.empty())
     throw Error(Exit::usage,
                 fmt::format("{}: got references beside a run's folder, which has its own; wanted one or the other",
@@ -111,7 +111,7 @@ Shown shown(const BleuScore& bleu) {
 
 Shown shown(const ChrfScore& chrf) { return {chrf.name, chrf.signature, "", chrf.score}; }
 
-void print(const Arguments& arguments, const Translations& system, const Shown& score) {
+void print(const BleuArguments& arguments, const Translations& system, const Shown& score) {
   if (!arguments.json) {
     const std::string whose = system.name.empty() ? "" : system.name + ": ";
     print_out(fmt::format("{}{}|{} = {:.{}f}{}\n", whose, score.name, score.signature, score.score, arguments.digits,
@@ -124,7 +124,7 @@ void print(const Arguments& arguments, const Translations& system, const Shown& 
   print_out(dump_json(line, "bleu") + "\n");
 }
 
-void print_scores(const Arguments& arguments, const Translations& system) {
+void print_scores(const BleuArguments& arguments, const Translations& system) {
   for (const std::string& metric : arguments.metrics) {
     if (!arguments.sentences) {
       print(arguments, system,
@@ -140,7 +140,7 @@ void print_scores(const Arguments& arguments, const Translations& system) {
 }
 
 /// The paired tests of two systems, the first as the baseline.
-void print_tests(const Arguments& arguments, const Translations& first, const Translations& second) {
+void print_tests(const BleuArguments& arguments, const Translations& first, const Translations& second) {
   for (const std::string& metric : arguments.metrics) {
     const bool of_bleu = metric == "bleu";
     const auto segments = [&](const Translations& system) {
@@ -170,7 +170,7 @@ void print_tests(const Arguments& arguments, const Translations& first, const Tr
 }
 
 /// The systems to score, the baseline first.
-std::vector<Translations> read_systems(const Arguments& arguments) {
+std::vector<Translations> read_systems(const BleuArguments& arguments) {
   if (fs::is_directory(arguments.hypotheses)) {
     if (!arguments.baseline.empty())
       throw Error(Exit::usage, "--baseline: got a run's folder beside it, which has its own; wanted --paired");
@@ -185,7 +185,7 @@ std::vector<Translations> read_systems(const Arguments& arguments) {
   return systems;
 }
 
-void bleu(Arguments arguments) {
+void bleu(BleuArguments arguments) {
   arguments.bleu.tokenizer = bleu_tokenizer_named(arguments.tokenizer);
   arguments.bleu.smoothing = bleu_smoothing_named(arguments.smoothing);
   arguments.bleu.effective_order = arguments.sentences;
@@ -205,8 +205,8 @@ void bleu(Arguments arguments) {
 }  // namespace
 
 void add_bleu_command(CommandLine& line) {
-  const auto arguments = std::make_shared<Arguments>();
-  Arguments& a = *arguments;
+  const auto arguments = std::make_shared<BleuArguments>();
+  BleuArguments& a = *arguments;
   Command command = line.command("bleu", "BLEU and chrF of translations, as sacreBLEU computes and signs them");
   command.option("hypotheses", a.hypotheses, "file of translations, a line each, or a translation run's folder")
       .required();

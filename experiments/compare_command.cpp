@@ -23,12 +23,12 @@ RunData read_scores(const std::string& folder) {
   return read_run(folder);
 }
 
-struct Arguments {
+struct CompareArguments {
   std::string first, second;
   bool json = false;
 };
 
-void compare(const Arguments& arguments) {
+void compare(const CompareArguments& arguments) {
   const RunComparison comparison =
       compare_runs(read_scores(arguments.first), read_scores(arguments.second), arguments.first, arguments.second);
   print_out(arguments.json ? dump_json_pretty(to_json(comparison), "compare")
@@ -38,7 +38,7 @@ void compare(const Arguments& arguments) {
 }  // namespace
 
 void add_compare_command(CommandLine& line) {
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<CompareArguments>();
   Command command =
       line.command("compare", "what differs between two runs, and whether their NLLs differ by more than chance");
   command.option("first", arguments->first, "run folder").required();

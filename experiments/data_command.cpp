@@ -15,21 +15,21 @@
 namespace templora {
 namespace {
 
-struct Arguments {
+struct DataArguments {
   std::string action, manifest;
   std::vector<std::string> what;
   bool json = false, all = false;
 };
 
 /// A set and where its files are looked for.
-struct Place {
+struct DataPlace {
   const DataSet* set;
   fs::path folder;
 };
 
 /// The set that a folder anywhere holds: one whose folder has that name, else the one with most files there by name of
 /// those of which a file has the manifest's size. Every model has a config.json: names alone prove nothing.
-Place set_in(const std::vector<DataSet>& sets, const fs::path& folder) {
+DataPlace set_in(const std::vector<DataSet>& sets, const fs::path& folder) {
   const auto has_size = [&](const DataFile& file) {
     std::error_code none;
     return file.bytes && fs::file_size(folder / file.name, none) == std::uintmax_t(*file.bytes) && !none;
@@ -45,13 +45,13 @@ Place set_in(const std::vector<DataSet>& sets, const fs::path& folder) {
   if (!best)
     throw Error(Exit::bad_input, fmt::format("{}: got a folder that is none of the manifest's sets by its files, "
                                              "wanted one that scripts/get-data filled; see templora data list",
-                                             printable(folder.string(), 1000)));
+                                             shown_path(folder)));
   return {best, folder};
 }
 
-std::vector<Place> places(const std::vector<DataSet>& sets, const fs::path& root,
+std::vector<DataPlace> places(const std::vector<DataSet>& sets, const fs::path& root,
                           const std::vector<std::string>& what) {
-  std::vector<Place> found;
+  std::vector<DataPlace> found;
   std::vector<std::string> names;
   for (const DataSet& set : sets) names.push_back(set.name);
   if (what.empty())
@@ -84,7 +84,7 @@ struct Checked {
   std::size_t good = 0, missing = 0, wrong = 0;
 };
 
-Checked checked(const Place& place) {
+Checked checked(const DataPlace& place) {
   Checked result;
   for (const DataFile& file : place.set->files) {
     result.files.emplace_back(&file, check_data_file(file, place.folder));
@@ -98,7 +98,7 @@ Checked checked(const Place& place) {
   return result;
 }
 
-void print_checked(const Place& place, const Checked& result, const Arguments& arguments) {
+void print_checked(const DataPlace& place, const Checked& result, const DataArguments& arguments) {
   const DataSet& set = *place.set;
   const bool nothing = result.missing == set.files.size();  // then one line says it all
   for (const auto& [file, found] : result.files) {
@@ -113,15 +113,15 @@ void print_checked(const Place& place, const Checked& result, const Arguments& a
   }
   if (arguments.json) return;
   std::string line = fmt::format("{}: {} of {} in {}", set.name, result.good, set.files.size(),
-                                 printable(place.folder.string(), 1000));
+                                 shown_path(place.folder));
   if (result.wrong > 0) line += fmt::format(", {} wrong", result.wrong);
   if (result.missing > 0 && !set.get.empty()) line += fmt::format("; {} gets what is missing", set.get);
   print_out(line + "\n");
 }
 
-void check(const Arguments& arguments, const std::vector<DataSet>& sets, const fs::path& root) {
+void check(const DataArguments& arguments, const std::vector<DataSet>& sets, const fs::path& root) {
   std::size_t bad = 0, whole = 0, absent = 0;
-  for (const Place& place : places(sets, root, arguments.what)) {
+  for (const DataPlace& place : places(sets, root, arguments.what)) {
     const Checked result = checked(place);
     print_checked(place, result, arguments);
     // Of all sets nobody wants every one: one of which nothing is there is no fault unless it was asked for.
@@ -139,7 +139,7 @@ void check(const Arguments& arguments, const std::vector<DataSet>& sets, const f
                 fmt::format("data check: {} file{} missing or wrong", bad, bad == 1 ? " is" : "s are"));
 }
 
-void list_sets(const Arguments& arguments, const std::vector<DataSet>& sets, const fs::path& root) {
+void list_sets(const DataArguments& arguments, const std::vector<DataSet>& sets, const fs::path& root) {
   std::string table = "| name | what | files | there | bytes | folder | get it with |\n";
   table += "| --- | --- | ---: | ---: | ---: | --- | --- |\n";
   for (const DataSet& set : sets) {
@@ -165,7 +165,7 @@ void list_sets(const Arguments& arguments, const std::vector<DataSet>& sets, con
   if (!arguments.json) print_out(table);
 }
 
-void list_files(const Arguments& arguments, const Place& place) {
+void list_files(const DataArguments& arguments, const DataPlace& place) {
   const DataSet& set = *place.set;
   std::string table = "| file | bytes | tokens | SHA-256 |\n| --- | ---: | --- | --- |\n";
   for (const DataFile& file : set.files) {
@@ -187,15 +187,15 @@ void list_files(const Arguments& arguments, const Place& place) {
                         set.folder, set.get, set.unknown.empty() ? "" : "Not known: " + set.unknown + "\n", table));
 }
 
-void list(const Arguments& arguments, const std::vector<DataSet>& sets, const fs::path& root) {
+void list(const DataArguments& arguments, const std::vector<DataSet>& sets, const fs::path& root) {
   if (arguments.what.empty()) return list_sets(arguments, sets, root);
-  for (const Place& place : places(sets, root, arguments.what)) list_files(arguments, place);
+  for (const DataPlace& place : places(sets, root, arguments.what)) list_files(arguments, place);
 }
 
 }  // namespace
 
 void add_data_command(CommandLine& line) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<DataArguments>();
   Command command = line.command("data", "texts, novels and models by name: list them, or check what is there");
   command
       .option("ACTION", arguments->action,

@@ -60,7 +60,7 @@ void write_snapshot(const Generation& generation, const fs::path& folder, const 
 }
 
 /// A snapshot's state.json, with what is asked of it before a model goes on from there.
-struct Snapshot {
+struct GenerationSnapshot {
   fs::path folder;
   Json json;
   std::vector<std::int64_t> text;  ///< prompt included
@@ -69,12 +69,12 @@ struct Snapshot {
   std::int64_t written() const { return std::int64_t(text.size()) - prompt_tokens; }
 };
 
-Snapshot read_snapshot(const fs::path& folder) {
+GenerationSnapshot read_snapshot(const fs::path& folder) {
   const std::string file = (folder / kSnapshotState).string();
   const auto require = [&](bool good, const char* problem) {
     if (!good) throw Error(Exit::bad_input, fmt::format("{}: {}; is it damaged?", file, problem));
   };
-  Snapshot snapshot;
+  GenerationSnapshot snapshot;
   snapshot.folder = folder;
   snapshot.json = parse_json(read_file(file), file);
   const Json& json = snapshot.json;
@@ -97,7 +97,7 @@ Snapshot read_snapshot(const fs::path& folder) {
 }
 
 // What makes a branch impossible and can be known without the adapter.
-void check_snapshot(const Snapshot& snapshot, const Config& config, const LlamaConfig& model) {
+void check_snapshot(const GenerationSnapshot& snapshot, const Config& config, const LlamaConfig& model) {
   check_ids(snapshot.text, (snapshot.folder / kSnapshotState).string() + ": state.text", model);
   if (snapshot.written() >= config.generate.tokens)
     throw Error(Exit::usage,
@@ -105,7 +105,7 @@ void check_snapshot(const Snapshot& snapshot, const Config& config, const LlamaC
                             snapshot.written(), config.generate.tokens));
 }
 
-void restore_snapshot(Generation& generation, const Snapshot& snapshot, const std::string& weights,
+void restore_snapshot(Generation& generation, const GenerationSnapshot& snapshot, const std::string& weights,
                       const std::string& tokenizer) {
   if (snapshot.json.at("weights_hash") != weights)
     throw Error(Exit::bad_input, fmt::format("{}: it was made with another model; name that model in model.path",
@@ -153,7 +153,7 @@ void finish(RunFolder& folder, const Config& config, const Json& record, const s
 
 GenerationStart read_start(const Config& config, const Tokenizer& tokenizer, const LlamaConfig& model) {
   if (!config.generate.from_snapshot) return {read_prompt(config, tokenizer, model), 0};
-  const Snapshot snapshot = read_snapshot(*config.generate.from_snapshot);
+  const GenerationSnapshot snapshot = read_snapshot(*config.generate.from_snapshot);
   check_snapshot(snapshot, config, model);
   return {snapshot.text, snapshot.written()};
 }
@@ -168,7 +168,7 @@ void run_generation(const LoadedConfig& loaded, const RunPlace& place) {
   const StopStrings stops(tokenizer, config.generate.stop, tokenizer.eos_id());
   Llama model = open_model(config.model, machine);
   check_windows(config, model->config());
-  std::optional<Snapshot> snapshot;
+  std::optional<GenerationSnapshot> snapshot;
   if (config.generate.from_snapshot) {
     snapshot = read_snapshot(*config.generate.from_snapshot);
     check_snapshot(*snapshot, config, model->config());

@@ -68,7 +68,7 @@ void init(const InitArguments& arguments) {
   const fs::path file = arguments.out;
   if (fs::exists(fs::symlink_status(file)))
     throw Error(Exit::usage, fmt::format("{}: is there already and is not overwritten; name another file with --out",
-                                         printable(file.string(), 1000)));
+                                         shown_path(file)));
   const fs::path here = normal_path(fs::current_path());
   const fs::path folder = normal_path(fs::absolute(file)).parent_path();
   // Relative to the file only below this folder: from elsewhere a chain of ".." leads astray where a folder on the way
@@ -91,7 +91,7 @@ void init(const InitArguments& arguments) {
   parse_config(text, file.string(), folder.string(), {});  // what is written can be read
   make_folder(folder);
   write_file_atomically(file, text);
-  const std::string name = printable(file.string(), 1000);
+  const std::string name = shown_path(file);
   log_line(fmt::format("wrote {0}; templora run {0} --dry-run says what it would take", name));
 }
 

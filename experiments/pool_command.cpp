@@ -16,7 +16,7 @@
 namespace templora {
 namespace {
 
-struct Arguments {
+struct PoolArguments {
   std::vector<std::string> folders;
   std::string out;
   bool json = false;
@@ -39,7 +39,7 @@ std::vector<NamedRun> read_runs(const std::vector<std::string>& folders, std::ve
   return runs;
 }
 
-void pool(const Arguments& arguments) {
+void pool(const PoolArguments& arguments) {
   const fs::path out = arguments.out;
   if (!out.empty() && fs::exists(out / "run.json"))
     throw Error(Exit::usage, fmt::format("--out {}: a run's folder, wanted another one", arguments.out));
@@ -65,7 +65,7 @@ void pool(const Arguments& arguments) {
 }  // namespace
 
 void add_pool_command(CommandLine& line) {
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<PoolArguments>();
   Command command =
       line.command("pool", "one table over the books of several perplexity runs that differ in data.books only");
   command.option("runs", arguments->folders, "run folders and sweep folders").required();

@@ -29,7 +29,7 @@ ProgramEnd describe_exception() {
     const bool name = code == std::errc::too_many_symbolic_link_levels || code == std::errc::filename_too_long ||
                       code == std::errc::not_a_directory || code == std::errc::no_such_file_or_directory;
     return {name ? Exit::bad_input : Exit::resources,
-            fmt::format("{}: {}", printable(error.path1().string(), 1000), code.message())};
+            fmt::format("{}: {}", shown_path(error.path1()), code.message())};
   } catch (const std::system_error& error) {
     return {Exit::resources, error.what()};  // standard output, most likely
   } catch (const std::exception& error) {

@@ -97,11 +97,11 @@ ReservedFolder::ReservedFolder(const fs::path& parent, const std::string& words,
     if (fs::create_directory(path_, failure)) return;  // false where it is there, as mkdir(2) says it
     if (failure)
       throw Error(Exit::resources,
-                  fmt::format("{}: cannot be created: {}", printable(path_.string(), 1000), failure.message()));
+                  fmt::format("{}: cannot be created: {}", shown_path(path_), failure.message()));
   }
   throw Error(Exit::resources,
               fmt::format("{}: a hundred runs began in this second, wanted fewer; name a folder with --out",
-                          printable(parent.string(), 1000)));
+                          shown_path(parent)));
 }
 
 ReservedFolder::~ReservedFolder() {
@@ -152,7 +152,7 @@ void require_labels(const fs::path& folder, const RunLabels& labels) {
   if (const std::string missing = missing_label(record, labels); !missing.empty())
     throw Error(Exit::usage,
                 fmt::format("{}: this run was not begun with {}, and labels are given at the beginning; leave it out",
-                            printable(folder.string(), 1000), missing));
+                            shown_path(folder), missing));
 }
 
 }  // namespace templora

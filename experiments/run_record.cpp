@@ -77,7 +77,7 @@ void check_distinct_texts(const std::vector<fs::path>& paths, const std::vector<
     if (is_new) continue;
     const std::string line =
         fmt::format("{}: the same text as {}, wanted each text once in {}: it would count as two",
-                    printable(paths[i].string(), 1000), printable(there->second.string(), 1000), key);
+                    shown_path(paths[i]), shown_path(there->second), key);
     if (!resumed) throw Error(Exit::bad_input, line + "; leave one out");
     return log_line(line);
   }

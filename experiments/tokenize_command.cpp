@@ -18,7 +18,7 @@
 namespace templora {
 namespace {
 
-struct Arguments {
+struct TokenizeArguments {
   std::string model;
   std::vector<std::string> files;
   bool ids = false, json = false, book = false;
@@ -41,7 +41,7 @@ TokenizedText tokenized(const std::string& file, const Tokenizer& tokenizer, boo
   return {tokenizer.encode(text, true), count_words(text), std::int64_t(text.size())};
 }
 
-void tokenize(const Arguments& arguments) {
+void tokenize(const TokenizeArguments& arguments) {
   const Tokenizer tokenizer(find_model(arguments.model, "."));
   std::string table = "| file | tokens | words | bytes |\n| --- | ---: | ---: | ---: |\n";
   for (const std::string& file : arguments.files) {
@@ -64,7 +64,7 @@ void tokenize(const Arguments& arguments) {
 }  // namespace
 
 void add_tokenize_command(CommandLine& line) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<TokenizeArguments>();
   Command command = line.command("tokenize", "count the tokens of texts, or show their ids");
   command
       .option("--model", arguments->model,

@@ -12,13 +12,13 @@
 namespace templora {
 namespace {
 
-struct Arguments {
+struct VerifyArguments {
   std::string folder;
   std::int64_t replay = 0;
   bool json = false, all = false;
 };
 
-void verify(const Arguments& arguments) {
+void verify(const VerifyArguments& arguments) {
   Verification v = verify_run(arguments.folder);
   const std::string where = (fs::path(arguments.folder) / "run.json").string();
   const Json record = parse_json(read_file(where), where);
@@ -39,7 +39,7 @@ void verify(const Arguments& arguments) {
 }  // namespace
 
 void add_verify_command(CommandLine& line) {
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<VerifyArguments>();
   Command command = line.command("verify", "check that a run's folder says what happened");
   command.option("folder", arguments->folder, "run folder").required();
   command.option("--replay", arguments->replay, "run N sampled chunks again and compare their NLLs")

@@ -233,7 +233,7 @@ std::string list_text(const std::vector<ListedRun>& runs) {
     rows.push_back({run.date, state_text(run), cell(run.progress.base, "{:.2f}"),
                     cell(perplexity(run), "{:.2f}"), cell(run.progress.change_percent(), "{:+.1f}"),
                     printable(run.run.model(), 40), name, settings[i].empty() ? kDash : settings[i],
-                    printable(run.run.folder.string(), 1000)});
+                    shown_path(run.run.folder)});
   }
   std::array<std::size_t, 9> widths{};  // in letters
   for (const auto& row : rows)

@@ -160,7 +160,7 @@ Site::Site(const fs::path& root, int refresh_s) : refresh_s_(refresh_s) {
   root_ = fs::canonical(root, problem);
   if (problem || !fs::is_directory(root_, problem))
     throw Error(Exit::bad_input,
-                fmt::format("{}: no such folder, wanted one with runs in it", printable(root.string(), 1000)));
+                fmt::format("{}: no such folder, wanted one with runs in it", shown_path(root)));
 }
 
 WebAnswer Site::answer(const WebRequest& request) {

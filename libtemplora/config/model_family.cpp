@@ -9,7 +9,7 @@ namespace templora {
 namespace {
 
 using QkNorm = LayerSpec::QkNorm;
-using Windows = ModelFamily::Windows;
+using Sliding = ModelFamily::Windows;
 
 constexpr std::int64_t kDefaultWindow = 4096;  // sliding_window where it is absent
 
@@ -20,13 +20,13 @@ const std::vector<ModelFamily>& families() {
       {.model_type = "mistral",
        .kv_heads = 8,
        .max_positions = 131072,
-       .windows = Windows::all,
+       .windows = Sliding::all,
        .window = kDefaultWindow,
        .layer = {}},
       {.model_type = "qwen2",
        .kv_heads = 32,
        .max_positions = 32768,
-       .windows = Windows::switched,
+       .windows = Sliding::switched,
        .window = kDefaultWindow,
        .layer = {.qkv_bias = true}},
       {.model_type = "qwen3",
@@ -34,7 +34,7 @@ const std::vector<ModelFamily>& families() {
        .head_dim = 128,
        .max_positions = 32768,
        .attention_bias_key = true,
-       .windows = Windows::switched,
+       .windows = Sliding::switched,
        .window = kDefaultWindow,
        .layer = {.qk_norm = QkNorm::head}},
       {.model_type = "smollm3",
@@ -45,7 +45,7 @@ const std::vector<ModelFamily>& families() {
        .attention_bias_key = true,
        .mlp_bias_key = true,
        .no_rope_keys = true,
-       .windows = Windows::switched,
+       .windows = Sliding::switched,
        .layer = {}},
       {.model_type = "olmo2",
        .rms_norm_eps = 1e-5,
@@ -55,13 +55,13 @@ const std::vector<ModelFamily>& families() {
        .rms_norm_eps = 1e-5,
        .rope_theta = 500000,
        .attention_bias_key = true,
-       .windows = Windows::by_type,
+       .windows = Sliding::by_type,
        .window = kDefaultWindow,
        .layer = {.qk_norm = QkNorm::projection, .norm_after = true}},
       {.model_type = "phi3",
        .max_positions = 4096,
        .rms_norm_eps = 1e-5,
-       .windows = Windows::all,
+       .windows = Sliding::all,
        .layer = {.fused_names = true}}};
   return all;
 }
@@ -103,8 +103,8 @@ std::vector<bool> read_rotations(const JsonFields& fields, std::int64_t layers) 
 // What holds without layer_types: which layers slide, if the model has a window at all.
 bool slides_by_default(const JsonFields& fields, const ModelFamily& family, const LayerSpec& layer,
                        std::int64_t index) {
-  if (family.windows == Windows::by_type) return (index + 1) % 4 != 0;
-  if (family.windows == Windows::all) return true;
+  if (family.windows == Sliding::by_type) return (index + 1) % 4 != 0;
+  if (family.windows == Sliding::all) return true;
   if (family.no_rope_keys) return layer.rope == LayerSpec::Rope::none;
   return index >= fields.size("max_window_layers", 28, 0);
 }
@@ -116,12 +116,12 @@ void check_layer_types(const JsonFields& fields, const ModelFamily& family, cons
   const bool every = std::count(slides.begin(), slides.end(), false) == 0;
   if (any && !has_window)
     fields.refuse("layer_types", "\"sliding_attention\"",
-                  family.windows == Windows::none
+                  family.windows == Sliding::none
                       ? fmt::format("\"full_attention\": {} has no windows", family.model_type)
-                  : family.windows == Windows::switched && !fields.boolean("use_sliding_window", false)
+                  : family.windows == Sliding::switched && !fields.boolean("use_sliding_window", false)
                       ? std::string("\"full_attention\" beside use_sliding_window false; set one of the two right")
                       : std::string("\"full_attention\" beside sliding_window null; set one of the two right"));
-  if (family.windows == Windows::all && has_window && !every)
+  if (family.windows == Sliding::all && has_window && !every)
     fields.refuse(
         "layer_types", "\"full_attention\"",
         fmt::format("\"sliding_attention\" for all layers, as {} has it beside sliding_window", family.model_type));
@@ -147,14 +147,14 @@ std::vector<LayerSpec> read_layer_specs(const JsonFields& fields, const ModelFam
   if (family.attention_bias_key) common.qkv_bias = common.out_bias = fields.boolean("attention_bias", false);
   if (family.mlp_bias_key) common.mlp_bias = fields.boolean("mlp_bias", false);
 
-  const bool on = family.windows != Windows::switched || fields.boolean("use_sliding_window", false);
+  const bool on = family.windows != Sliding::switched || fields.boolean("use_sliding_window", false);
   std::int64_t window = 0;
   if (fields.has("sliding_window") && on)
     window = fields.size("sliding_window");
   else if (on && !fields.contains("sliding_window"))
     window = family.window;
   // transformers' cache follows a window even where the model does not: what such a file means is not to be guessed.
-  if (family.windows == Windows::none && window > 0)
+  if (family.windows == Sliding::none && window > 0)
     fields.refuse("sliding_window", fmt::format("null: {} has no windows", family.model_type));
 
   const std::optional<std::vector<bool>> types = read_layer_types(fields, layers);
@@ -167,7 +167,7 @@ std::vector<LayerSpec> read_layer_specs(const JsonFields& fields, const ModelFam
     if (!turns[std::size_t(i)]) layer.rope = LayerSpec::Rope::none;
     const bool slides = types ? (*types)[std::size_t(i)] : slides_by_default(fields, family, layer, i);
     if (slides && window > 0) layer.window = window;
-    if (family.windows != Windows::by_type || !slides) continue;
+    if (family.windows != Sliding::by_type || !slides) continue;
     if (window == 0) fields.refuse("sliding_window", "an integer: layers of the kind sliding_attention have one");
     layer.rope = LayerSpec::Rope::sliding;
   }

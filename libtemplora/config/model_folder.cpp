@@ -141,7 +141,7 @@ fs::path find_model(const std::string& text, const fs::path& base) {
 
 void require_model_folder(const fs::path& folder, const std::string& written) {
   if (fs::exists(folder / "config.json")) return;
-  const std::string missing = fmt::format("{}: no such file", printable((folder / "config.json").string(), 1000));
+  const std::string missing = fmt::format("{}: no such file", shown_path(folder / "config.json"));
   if (const std::string command = how_to_get(folder); !command.empty()) throw Error(Exit::bad_input, missing + command);
   const std::optional<RepositoryName> hub = repository_name(written);
   if (hub && !fs::exists(folder)) {
@@ -151,7 +151,7 @@ void require_model_folder(const fs::path& folder, const std::string& written) {
                                              hub_cache().string(), hub->repository, revision));
   }
   const std::string what =
-      fs::exists(folder) ? missing : fmt::format("{}: no such folder", printable(folder.string(), 1000));
+      fs::exists(folder) ? missing : fmt::format("{}: no such folder", shown_path(folder));
   throw Error(Exit::bad_input, fmt::format("{}; model.path must name a Hugging Face model folder, or a repository in "
                                            "the local Hugging Face cache (org/name)", what));
 }

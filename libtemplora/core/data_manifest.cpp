@@ -112,7 +112,7 @@ std::optional<std::string> sha256_of(const fs::path& path) {
 }  // namespace
 
 std::vector<DataSet> read_data_manifest(const fs::path& path) {
-  const std::string where = printable(path.string(), 1000);
+  const std::string where = shown_path(path);
   const Json json = parse_json(read_file(path), where);
   const JsonFields fields(json, where);
   fields.must_be("format", 1);

@@ -28,4 +28,6 @@ std::string printable(std::string_view text, std::size_t max_bytes) {
   return out;
 }
 
+std::string shown_path(const std::filesystem::path& path) { return printable(path.string(), 1000); }
+
 }  // namespace templora

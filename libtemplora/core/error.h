@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <filesystem>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -32,5 +33,8 @@ class Error : public std::runtime_error {
 /// characters, line separators, changes of direction and bytes that are not UTF-8 become '?', and what is longer than
 /// `max_bytes` ends in "...".
 std::string printable(std::string_view text, std::size_t max_bytes = 160);
+
+/// A path as it may stand in a message: printable, and whole.
+std::string shown_path(const std::filesystem::path& path);
 
 }  // namespace templora

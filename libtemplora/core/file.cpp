@@ -19,7 +19,7 @@ namespace {
 
 [[noreturn]] void fail_writing(const fs::path& path, const char* what, int error_number) {
   throw Error(Exit::resources, fmt::format("{}: {}: {}; the file keeps its earlier content",
-                                           printable(path.string(), 1000), what, errno_text(error_number)));
+                                           shown_path(path), what, errno_text(error_number)));
 }
 
 }  // namespace
@@ -53,7 +53,7 @@ std::string read_file(const fs::path& path) {
   ::close(fd);
   if (failure != 0) {
     throw Error(Exit::bad_input,
-                fmt::format("{}: cannot be read: {}", printable(path.string(), 1000), errno_text(failure)));
+                fmt::format("{}: cannot be read: {}", shown_path(path), errno_text(failure)));
   }
   return content;
 }
@@ -73,7 +73,7 @@ AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)) {
   const fs::file_status there = fs::status(path_, ignored);
   if (fs::exists(there) && !fs::is_regular_file(there) && !fs::is_directory(there))
     throw Error(Exit::resources, fmt::format("{}: got a device or a pipe, wanted a regular file or a name that is free",
-                                             printable(path_.string(), 1000)));
+                                             shown_path(path_)));
   // A name that exists is another process's (pids repeat between containers on one disk) or was left
   // by a crash: it is never opened, a next one is tried.
   int failure = EEXIST;
@@ -106,12 +106,12 @@ void AtomicFile::commit() {
   temporary_.clear();
   if (const int failure = sync_folder(folder_of(path_)); failure != 0) {
     throw Error(Exit::resources, fmt::format("{}: is written, but its folder cannot be forced to disk: {}",
-                                             printable(path_.string(), 1000), errno_text(failure)));
+                                             shown_path(path_), errno_text(failure)));
   }
 }
 
 AppendFile::AppendFile(fs::path path, std::uint64_t keep_bytes) : path_(std::move(path)), size_(keep_bytes) {
-  const std::string name = printable(path_.string(), 1000);
+  const std::string name = shown_path(path_);
   const bool is_new = !fs::exists(fs::symlink_status(path_));
   if (keep_bytes > 0 && is_new) {
     throw Error(Exit::bad_input, fmt::format("{}: is missing, wanted at least {} bytes that the saved state relies on",
@@ -167,7 +167,7 @@ void AppendFile::append(std::span<const float> values) {
 void AppendFile::sync() {
   if (::fdatasync(fd_) != 0) {
     throw Error(Exit::resources,
-                fmt::format("{}: cannot be forced to disk: {}", printable(path_.string(), 1000), errno_text(errno)));
+                fmt::format("{}: cannot be forced to disk: {}", shown_path(path_), errno_text(errno)));
   }
 }
 

@@ -16,7 +16,7 @@ std::string errno_text(int error_number) { return std::generic_category().messag
 
 int open_regular(const fs::path& path, std::uint64_t& bytes) {
   const auto refuse = [&](const std::string& what) {
-    throw Error(Exit::bad_input, fmt::format("{}: {}", printable(path.string(), 1000), what));
+    throw Error(Exit::bad_input, fmt::format("{}: {}", shown_path(path), what));
   };
   if (path.native().find('\0') != std::string::npos) refuse("the name holds a NUL byte, wanted the path of a file");
   int fd = -1;

@@ -66,7 +66,7 @@ std::string nothing_there(const std::string& pattern, const fs::path& base) {
                                         : fmt::format("{}: no such file", printable(name, 1000));
   if (fs::path(pattern).is_absolute()) return what;
   return fmt::format("{} under {}; relative paths start there", what,
-                     printable(base.empty() ? "." : base.string(), 1000));
+                     shown_path(base.empty() ? "." : base));
 }
 
 }  // namespace

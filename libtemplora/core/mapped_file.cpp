@@ -24,7 +24,7 @@ MappedFile::MappedFile(const fs::path& path) {
   if (data == MAP_FAILED) {
     throw Error(
         failure == ENOMEM ? Exit::resources : Exit::bad_input,
-        fmt::format("{}: {} bytes cannot be mapped: {}", printable(path.string(), 1000), bytes, errno_text(failure)));
+        fmt::format("{}: {} bytes cannot be mapped: {}", shown_path(path), bytes, errno_text(failure)));
   }
   data_ = static_cast<const std::byte*>(data);
   size_ = bytes;

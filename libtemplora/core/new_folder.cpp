@@ -10,11 +10,9 @@
 namespace templora {
 namespace {
 
-std::string shown(const fs::path& path) { return printable(path.string(), 1000); }
-
 void require_absent(const fs::path& path) {
   if (fs::symlink_status(path).type() != fs::file_type::not_found)
-    throw Error(Exit::usage, fmt::format("{}: is there already, wanted a new folder; name another one", shown(path)));
+    throw Error(Exit::usage, fmt::format("{}: is there already, wanted a new folder; name another one", shown_path(path)));
 }
 
 }  // namespace
@@ -27,7 +25,7 @@ NewFolder::NewFolder(const fs::path& path)
   if (!failed) fs::remove_all(filling_, failed);  // of a killed process that had this one's id
   if (!failed) fs::create_directory(filling_, failed);
   if (failed)
-    throw Error(Exit::resources, fmt::format("{}: cannot be created: {}", shown(path_), failed.message()));
+    throw Error(Exit::resources, fmt::format("{}: cannot be created: {}", shown_path(path_), failed.message()));
 }
 
 NewFolder::~NewFolder() {
@@ -40,7 +38,7 @@ void NewFolder::commit() {
   std::error_code failed;
   fs::rename(filling_, path_, failed);
   if (failed)
-    throw Error(Exit::resources, fmt::format("{}: cannot be named so: {}", shown(path_), failed.message()));
+    throw Error(Exit::resources, fmt::format("{}: cannot be named so: {}", shown_path(path_), failed.message()));
   filling_.clear();
 }
 

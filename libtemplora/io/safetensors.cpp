@@ -18,8 +18,6 @@ constexpr const char* kSingleFile = "model.safetensors";
 constexpr const char* kIndexFile = "model.safetensors.index.json";
 
 /// The path as it stands in messages.
-std::string shown(const fs::path& path) { return printable(path.string(), 1000); }
-
 /// A link whose target is missing counts as being there: opening it then says what is wrong.
 bool has_name(const fs::path& path) { return fs::symlink_status(path).type() != fs::file_type::not_found; }
 
@@ -36,7 +34,7 @@ std::optional<std::string> path_inside(const std::string& name) {
 
 /// `weight_map` of an index: which shard holds which tensor.
 std::map<std::string, std::string> read_weight_map(const fs::path& index) {
-  const std::string where = shown(index);
+  const std::string where = shown_path(index);
   const auto refuse = [&](const std::string& what) {
     throw Error(Exit::bad_input, fmt::format("{}: {}", where, what));
   };
@@ -73,10 +71,10 @@ std::map<std::string, std::string> read_weight_map(const fs::path& index) {
           fmt::format(
               "{}: got weights in {}, a Python pickle, which is not read; {}; convert them in that folder: python3 -c "
               "\"from transformers import AutoModelForCausalLM as M; M.from_pretrained('.').save_pretrained('.')\"",
-              shown(folder), pickle, wanted));
+              shown_path(folder), pickle, wanted));
   throw Error(Exit::bad_input,
               fmt::format("{}: holds neither {} nor {}, wanted one of them; convert other weights to safetensors first",
-                          shown(folder), kSingleFile, kIndexFile));
+                          shown_path(folder), kSingleFile, kIndexFile));
 }
 
 }  // namespace
@@ -91,7 +89,7 @@ SafetensorsFiles SafetensorsFiles::open_file(const fs::path& file) {
 SafetensorsFiles SafetensorsFiles::open_folder(const fs::path& folder) {
   std::error_code ignored;
   if (!fs::is_directory(folder, ignored))
-    throw Error(Exit::bad_input, fmt::format("{}: is no folder, wanted that of a model", shown(folder)));
+    throw Error(Exit::bad_input, fmt::format("{}: is no folder, wanted that of a model", shown_path(folder)));
   // Both may be there; transformers takes the single file too.
   if (has_name(folder / kSingleFile)) {
     SafetensorsFiles out = open_file(folder / kSingleFile);
@@ -109,7 +107,7 @@ SafetensorsFiles SafetensorsFiles::open_folder(const fs::path& folder) {
   std::map<const MappedFile*, std::string> shard_of;
   for (const auto& [shard, name] : first_of) {
     if (!has_name(folder / shard)) {
-      throw Error(Exit::bad_input, fmt::format("{}: is missing, {} wants it for {}; fetch it", shown(folder / shard),
+      throw Error(Exit::bad_input, fmt::format("{}: is missing, {} wants it for {}; fetch it", shown_path(folder / shard),
                                                kIndexFile, printable(name)));
     }
     out.add_file(folder / shard);
@@ -122,12 +120,12 @@ SafetensorsFiles SafetensorsFiles::open_folder(const fs::path& folder) {
       throw Error(
           Exit::bad_input,
           fmt::format("{}: {}: is not in the weight_map of {}, wanted it there; do index and shards belong together?",
-                      shown(folder / shard), printable(name), kIndexFile));
+                      shown_path(folder / shard), printable(name), kIndexFile));
     }
     if (wanted->second != shard) {
       throw Error(Exit::bad_input,
                   fmt::format("{}: {}: got it in this shard, {} wants it in {}; do index and shards belong together?",
-                              shown(folder / shard), printable(name), kIndexFile, printable(wanted->second)));
+                              shown_path(folder / shard), printable(name), kIndexFile, printable(wanted->second)));
     }
   }
   // An index may name what no shard has: of tied weights only one is stored. Who wants such a tensor says so.
@@ -138,7 +136,7 @@ SafetensorsFiles SafetensorsFiles::open_folder(const fs::path& folder) {
 
 void SafetensorsFiles::add_file(const fs::path& file) {
   auto mapped = std::make_unique<MappedFile>(file);
-  SafetensorsHeader header = parse_safetensors_header(mapped->bytes(), shown(file));
+  SafetensorsHeader header = parse_safetensors_header(mapped->bytes(), shown_path(file));
   if (files_.empty()) metadata_ = std::move(header.metadata);
   for (HeaderEntry& entry : header.entries) {
     const TensorSpan tensor{entry.type, std::move(entry.shape), mapped->bytes().subspan(entry.begin, entry.bytes),
@@ -147,7 +145,7 @@ void SafetensorsFiles::add_file(const fs::path& file) {
       throw Error(
           Exit::bad_input,
           fmt::format("{}: {}: is in an earlier shard too, wanted it once; do index and shards belong together?",
-                      shown(file), printable(entry.name)));
+                      shown_path(file), printable(entry.name)));
     }
   }
   files_.push_back(std::move(mapped));
@@ -157,14 +155,14 @@ const TensorSpan& SafetensorsFiles::at(const std::string& name) const {
   const auto found = tensors_.find(name);
   if (found == tensors_.end()) {
     throw Error(Exit::bad_input,
-                fmt::format("{}: {}: is missing among its {} tensors", shown(path_), printable(name), tensors_.size()));
+                fmt::format("{}: {}: is missing among its {} tensors", shown_path(path_), printable(name), tensors_.size()));
   }
   return found->second;
 }
 
 void write_safetensors(const fs::path& file, const std::vector<TensorToWrite>& tensors,
                        const std::map<std::string, std::string>& metadata) {
-  const std::string where = shown(file);
+  const std::string where = shown_path(file);
   std::vector<const TensorToWrite*> order;
   std::set<std::string> names{"__metadata__"};
   for (const TensorToWrite& tensor : tensors) {

@@ -21,8 +21,6 @@
 namespace templora {
 namespace {
 
-std::string shown(const fs::path& path) { return printable(path.string(), 1000); }
-
 const std::string base_of(const StoredAdapter& adapter) {
   const Json base = adapter.config.value("base_model_name_or_path", Json());
   return base.is_string() ? base.get<std::string>() : "";
@@ -32,15 +30,15 @@ const std::string base_of(const StoredAdapter& adapter) {
 void check_alike(const StoredAdapter& first, const StoredAdapter& other) {
   const auto fail = [&](const std::string& what) {
     throw Error(Exit::bad_input, fmt::format("{}: {}; only adapters of the same modules of the same base have a mean",
-                                             shown(other.folder), what));
+                                             shown_path(other.folder), what));
   };
   if (const auto base = other_base(other.folder, base_of(first)); base && !base_of(first).empty())
     fail(fmt::format("got an adapter of \"{}\", wanted one of \"{}\", as {} is", printable(*base, 1000),
-                     printable(base_of(first), 1000), shown(first.folder)));
+                     printable(base_of(first), 1000), shown_path(first.folder)));
   for (const auto& [module, factors] : first.modules) {
     const auto found = other.modules.find(module);
     if (found == other.modules.end())
-      fail(fmt::format("got none for {}, which {} adapts", printable(module), shown(first.folder)));
+      fail(fmt::format("got none for {}, which {} adapts", printable(module), shown_path(first.folder)));
     const auto shape_of = [](const StoredAdapter::Factors& f) { return std::pair(f.b.size(0), f.a.size(1)); };
     if (const auto [out, in] = shape_of(found->second); std::pair(out, in) != shape_of(factors))
       fail(fmt::format("{}: got an update of [{}, {}], wanted [{}, {}]", printable(module), out, in,
@@ -48,7 +46,7 @@ void check_alike(const StoredAdapter& first, const StoredAdapter& other) {
   }
   for (const auto& [module, factors] : other.modules)
     if (!first.modules.contains(module))
-      fail(fmt::format("got one for {}, which {} leaves alone", printable(module), shown(first.folder)));
+      fail(fmt::format("got one for {}, which {} leaves alone", printable(module), shown_path(first.folder)));
 }
 
 }  // namespace

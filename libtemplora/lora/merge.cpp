@@ -23,8 +23,6 @@ namespace {
 
 constexpr const char* kProvenance = "provenance.json";
 
-std::string shown(const fs::path& path) { return printable(path.string(), 1000); }
-
 // The weight that a module's update is added to, or a null pointer.
 const TensorSpan* weight_of(const SafetensorsFiles& files, const std::string& module) {
   const auto found = files.tensors().find(module + ".weight");
@@ -36,12 +34,12 @@ void check_fit(const SafetensorsFiles& files, const StoredAdapter& adapter, cons
     throw Error(Exit::bad_input,
                 fmt::format("{}: adapter_config.json: templora_rows: got \"chunk\", wanted an adapter of all rows: in "
                             "a merged model it would compute the context's rows too, which it never saw",
-                            shown(adapter.folder)));
+                            shown_path(adapter.folder)));
   if (const auto other = other_base(adapter.folder, base.string()))
     throw Error(Exit::bad_input,
                 fmt::format("{}: adapter_config.json: base_model_name_or_path: got \"{}\", wanted \"{}\": an adapter "
                             "means nothing on other weights; if it is the same model, change the name there",
-                            shown(adapter.folder), printable(*other, 1000),
+                            shown_path(adapter.folder), printable(*other, 1000),
                             printable(model_name(base.string()), 1000)));
   std::vector<std::string> problems;
   for (const auto& [module, factors] : adapter.modules) {
@@ -57,7 +55,7 @@ void check_fit(const SafetensorsFiles& files, const StoredAdapter& adapter, cons
   const std::size_t count = problems.size();
   problems.resize(std::min<std::size_t>(count, 4));
   throw Error(Exit::bad_input, fmt::format("{}: {} modules of {} do not fit: {}; was the adapter made for this base?",
-                                           shown(base), count, shown(adapter.folder), fmt::join(problems, "; ")));
+                                           shown_path(base), count, shown_path(adapter.folder), fmt::join(problems, "; ")));
 }
 
 bool is_float(StorageType type) {

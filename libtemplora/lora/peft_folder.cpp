@@ -121,7 +121,7 @@ fs::path peft_weights_file(const fs::path& folder) {
   const fs::path file = folder / kWeightsFile;
   std::error_code ignored;
   if (fs::exists(file, ignored)) return file;
-  const std::string where = printable(folder.string(), 1000);
+  const std::string where = shown_path(folder);
   if (fs::exists(folder / kPickle, ignored))
     throw Error(Exit::bad_input,
                 fmt::format("{}: got weights in {}, a Python pickle, which is not read; wanted {}; convert it in that "

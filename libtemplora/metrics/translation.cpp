@@ -11,16 +11,16 @@ namespace templora {
 namespace {
 
 /// One of the two translators' part of a record.
-struct Side {
+struct Translator {
   const std::optional<double> PairRecord::*nll;
   const std::optional<std::string> PairRecord::*text;
   const bool PairRecord::*stopped;
 };
 
-const Side kBase{&PairRecord::base_nll, &PairRecord::base_text, &PairRecord::base_stopped};
-const Side kLora{&PairRecord::lora_nll, &PairRecord::lora_text, &PairRecord::lora_stopped};
+const Translator kBase{&PairRecord::base_nll, &PairRecord::base_text, &PairRecord::base_stopped};
+const Translator kLora{&PairRecord::lora_nll, &PairRecord::lora_text, &PairRecord::lora_stopped};
 
-std::optional<TranslationScores> scores_of(const std::vector<const PairRecord*>& pairs, const Side& side,
+std::optional<TranslationScores> scores_of(const std::vector<const PairRecord*>& pairs, const Translator& side,
                                            const std::vector<double>& comet) {
   TranslationScores scores;
   std::vector<std::string> hypotheses, references;

@@ -51,7 +51,7 @@ std::pair<at::Tensor, at::Tensor> normed(const at::Tensor& x, const at::Tensor& 
   return {y, rstd};
 }
 
-struct RmsNorm : Function<RmsNorm> {
+struct FusedRmsNorm : Function<FusedRmsNorm> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight, double eps) {
     auto [y, rstd] = normed(x, weight, eps);
     ctx->save_for_backward({x, weight, rstd});
@@ -165,7 +165,7 @@ bool has_cpu_loops(const at::Tensor& x) {
 // Without a graph there is nothing to save, and a node's upkeep would cost more than the work on a single row.
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
   if (!at::GradMode::is_enabled()) return normed(x.contiguous(), weight, eps).first;
-  return RmsNorm::apply(x.contiguous(), weight, eps);
+  return FusedRmsNorm::apply(x.contiguous(), weight, eps);
 }
 
 at::Tensor swiglu(const at::Tensor& gate_up) {

@@ -9,20 +9,7 @@
 namespace templora {
 namespace {
 
-constexpr double kWidth = kFigureWidth, kLeft = 58, kRight = 16, kPlotHeight = 280, kLegendLine = 20;
-
-/// Where each legend entry stands, wrapped into lines.
-Points legend_places(const std::vector<CategorySeries>& series, double top) {
-  Points places;
-  double x = 16, y = top;
-  for (const CategorySeries& s : series) {
-    const double width = 44 + text_width(shortened(s.name, kLongestLegend));
-    if (x > 16 && x + width > kWidth - kRight) x = 16, y += kLegendLine;
-    places.emplace_back(x, y);
-    x += width;
-  }
-  return places;
-}
+constexpr double kCategoryHeight = 280;
 
 }  // namespace
 
@@ -35,28 +22,31 @@ std::string category_figure(const std::vector<std::string>& categories, const st
       low = std::min({low, p.value, p.low.value_or(p.value)});
       high = std::max({high, p.value, p.high.value_or(p.value)});
     }
-  const double head = head_height(caption, kWidth) + 14;
-  const Points places = legend_places(series, head);
-  const double top = (places.empty() ? head : places.back().second) + 44, bottom = top + kPlotHeight;
-  Svg svg(kWidth, bottom + 56, title, caption);
+  const double head = head_height(caption, kFigureWidth) + 14;
+  std::vector<std::string> names;
+  for (const CategorySeries& s : series) names.push_back(s.name);
+  const Points places = legend_places(names, head);
+  const double top = (places.empty() ? head : places.back().second) + 44, bottom = top + kCategoryHeight;
+  Svg svg(kFigureWidth, bottom + 56, title, caption);
   const Scale y = nice_scale(low, high, bottom, top, 6);
   for (const double v : ticks(y, 6)) {
-    svg.line(kLeft, y(v), kWidth - kRight, y(v), v == 0 ? "axis" : "grid");
-    svg.text(kLeft - 8, y(v) + 4, tick_text(v), "end");
+    svg.line(kPlotLeft, y(v), kFigureWidth - kPlotRight, y(v), v == 0 ? "axis" : "grid");
+    svg.text(kPlotLeft - 8, y(v) + 4, tick_text(v), "end");
   }
   svg.text(16, top - 14, y_name);
-  svg.text((kLeft + kWidth - kRight) / 2, bottom + 44, x_name, "middle");
-  const double slot = (kWidth - kRight - kLeft) / static_cast<double>(std::max<std::size_t>(1, categories.size()));
+  svg.text((kPlotLeft + kFigureWidth - kPlotRight) / 2, bottom + 44, x_name, "middle");
+  const double width = kFigureWidth - kPlotRight - kPlotLeft;
+  const double slot = width / static_cast<double>(std::max<std::size_t>(1, categories.size()));
   const double step = slot * 0.8 / static_cast<double>(std::max<std::size_t>(1, series.size()));
   for (std::size_t c = 0; c < categories.size(); ++c) {
-    const double middle = kLeft + (static_cast<double>(c) + 0.5) * slot;
+    const double middle = kPlotLeft + (static_cast<double>(c) + 0.5) * slot;
     svg.text(middle, bottom + 20, categories[c], "middle");
     if (c > 0) svg.line(middle - slot / 2, top, middle - slot / 2, bottom, "grid");
   }
   for (std::size_t s = 0; s < series.size(); ++s) {
     const std::string colour = fmt::format("s{}", (s + 1) % kSeriesColours);
     for (const CategoryPoint& p : series[s].points) {
-      const double x = kLeft + (static_cast<double>(p.category) + 0.5) * slot +
+      const double x = kPlotLeft + (static_cast<double>(p.category) + 0.5) * slot +
                        (static_cast<double>(s) - (static_cast<double>(series.size()) - 1) / 2) * step;
       std::string attributes =
           data("series", series[s].name) + data("category", categories[p.category]) + data("value", p.value);

@@ -10,21 +10,8 @@
 namespace templora {
 namespace {
 
-constexpr double kLeft = 58, kRight = 16, kPlotHeight = 300, kLegendLine = 20;
+constexpr double kChangeHeight = 300;
 constexpr std::size_t kMostBands = 3;  // more hide one another
-
-/// Where each legend entry stands, wrapped into lines; unnamed series have none.
-Points legend_places(const std::vector<ChangeSeries>& series, double top) {
-  Points places;
-  double x = 16, y = top;
-  for (const ChangeSeries& s : series) {
-    const double width = s.named ? 46 + text_width(shortened(s.name, kLongestLegend)) : 0;
-    if (x > 16 && x + width > kFigureWidth - kRight) x = 16, y += kLegendLine;
-    places.emplace_back(x, y);
-    x += width;
-  }
-  return places;
-}
 
 void draw_band(Svg& svg, const ChangeSeries& series, std::size_t colour, const Scale& x, const Scale& y) {
   Points band, upper;
@@ -85,14 +72,16 @@ std::string change_figure(const std::vector<ChangeSeries>& series, const std::st
       low = std::min({low, p.ppl, bands ? p.low.value_or(p.ppl) : p.ppl});
       high = std::max({high, p.ppl, bands ? p.high.value_or(p.ppl) : p.ppl});
     }
-  const Points places = legend_places(series, head_height(caption, kFigureWidth) + 14);
+  std::vector<std::string> names;
+  for (const ChangeSeries& s : series) names.push_back(s.named ? s.name : "");
+  const Points places = legend_places(names, head_height(caption, kFigureWidth) + 14);
   const double top = (places.empty() ? head_height(caption, kFigureWidth) : places.back().second) + 44;
-  const double bottom = top + kPlotHeight;
+  const double bottom = top + kChangeHeight;
   Svg svg(kFigureWidth, bottom + 56, title, caption);
-  const Scale x{0, end, kLeft, kFigureWidth - kRight, false};
+  const Scale x{0, end, kPlotLeft, kFigureWidth - kPlotRight, false};
   const Scale y = nice_scale(low, high, bottom, top, 6);
   svg.axes(x, y, "position in the book [tokens]", "change of perplexity against the base [%]", true, true);
-  svg.line(kLeft, y(0), kFigureWidth - kRight, y(0), "axis");
+  svg.line(kPlotLeft, y(0), kFigureWidth - kPlotRight, y(0), "axis");
   const auto colour_of = [&](std::size_t s) {  // unnamed ones lie under the others, in grey
     std::size_t before = 0;
     for (std::size_t i = 0; i < s; ++i) before += series[i].named;

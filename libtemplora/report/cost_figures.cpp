@@ -10,7 +10,7 @@
 namespace templora {
 namespace {
 
-constexpr double kWidth = kFigureWidth, kPlotHeight = 300, kLeft = 62, kRight = 20, kBottom = 56;
+constexpr double kCostHeight = 300, kCostLeft = 62, kCostRight = 20, kCostBottom = 56;
 constexpr double kBarHeight = 18, kBarStep = 46;
 constexpr std::size_t kLongestName = 34, kLongestLine = 60;
 
@@ -46,19 +46,19 @@ std::vector<std::size_t> pareto_front(const std::vector<CostPoint>& points) {
 
 std::string cost_figure(const std::vector<CostPoint>& points, const std::string& title, const std::string& cost_name,
                         const std::string& quality_name, const Caption& caption) {
-  const double legend = head_height(caption, kWidth) + 14, top = legend + 44, height = top + kPlotHeight + kBottom;
+  const double legend = head_height(caption, kFigureWidth) + 14, top = legend + 44, height = top + kCostHeight + kCostBottom;
   double least = INFINITY, most = -INFINITY, low = INFINITY, high = -INFINITY;
   for (const CostPoint& p : points) {
     least = std::min(least, p.cost), most = std::max(most, p.cost);
     low = std::min(low, p.quality), high = std::max(high, p.quality);
   }
   const bool log = least > 0 && most / least > 8;
-  const Scale x = nice_scale(log ? least : std::min(0.0, least), most, kLeft, kWidth - kRight, 7, log);
+  const Scale x = nice_scale(log ? least : std::min(0.0, least), most, kCostLeft, kFigureWidth - kCostRight, 7, log);
   const double margin = std::isfinite(high - low) ? 0.06 * (high - low) : 0;
   const bool far = low > 0 && high / low > 3;  // else what lies close together could not be told apart
-  const Scale y = far ? nice_scale(low, high, height - kBottom, top, 6, true)
-                      : nice_scale(low - margin, high + margin, height - kBottom, top, 6);
-  Svg svg(kWidth, height, title, caption);
+  const Scale y = far ? nice_scale(low, high, height - kCostBottom, top, 6, true)
+                      : nice_scale(low - margin, high + margin, height - kCostBottom, top, 6);
+  Svg svg(kFigureWidth, height, title, caption);
   const auto named = [](const std::string& name, bool logarithmic) {
     return name + (logarithmic ? ", logarithmic" : "");
   };
@@ -98,7 +98,7 @@ std::string cost_figure(const std::vector<CostPoint>& points, const std::string&
                                      {at - width / 2, -24.0}}) {
       const Box box{left - 2, level + down - 12, left + width + 4, level + down + 4};
       const bool inside =
-          box.left > kLeft && box.right < kWidth - 4 && box.top > top - 8 && box.bottom < height - kBottom;
+          box.left > kCostLeft && box.right < kFigureWidth - 4 && box.top > top - 8 && box.bottom < height - kCostBottom;
       if (!inside || std::any_of(taken.begin(), taken.end(), [&](const Box& other) { return overlap(box, other); }))
         continue;
       svg.text(left, level + down, name, "start", is_on_front(i) ? "small" : "small dim");
@@ -134,21 +134,21 @@ std::string bar_figure(const std::vector<StackedBar>& bars, const std::string& t
     most = std::max(most, sum);
   }
   Points legend;
-  double place = 16, line = head_height(caption, kWidth) + 4;
+  double place = 16, line = head_height(caption, kFigureWidth) + 4;
   for (const std::string& part : parts) {
     const double width = 34 + text_width(part);
-    if (place > 16 && place + width > kWidth - 16) place = 16, line += 20;
+    if (place > 16 && place + width > kFigureWidth - 16) place = 16, line += 20;
     legend.emplace_back(place, line);
     place += width;
   }
   const double left = 16, top = line + 34, bottom = top + static_cast<double>(bars.size()) * kBarStep;
-  Svg svg(kWidth, bottom + 56, title, caption);
-  const Scale x = nice_scale(0, most, left, kWidth - 60, 6);
+  Svg svg(kFigureWidth, bottom + 56, title, caption);
+  const Scale x = nice_scale(0, most, left, kFigureWidth - 60, 6);
   for (const double v : ticks(x, 6)) {
     svg.line(x(v), top - 6, x(v), bottom, "grid");
     svg.text(x(v), bottom + 18, tick_text(v), "middle");
   }
-  svg.text((left + kWidth) / 2, bottom + 42, x_name, "middle");
+  svg.text((left + kFigureWidth) / 2, bottom + 42, x_name, "middle");
   for (std::size_t k = 0; k < parts.size(); ++k) {
     svg.box(legend[k].first, legend[k].second, 14, 12, fmt::format("class=\"f{}\"", k % kSeriesColours), "", "");
     svg.text(legend[k].first + 20, legend[k].second + 11, parts[k]);

@@ -11,8 +11,6 @@
 namespace templora {
 namespace {
 
-constexpr const char* kExperiments[] = {"perplexity", "translation", "generation", "pretrain"};
-
 std::optional<double> measure(const RunSummary& run, const std::string& name) {
   const auto found = run.measures.find(name);
   return found == run.measures.end() ? std::nullopt : std::optional(found->second);

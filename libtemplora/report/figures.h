@@ -79,9 +79,6 @@ struct StackedBar {
 std::string bar_figure(const std::vector<StackedBar>& bars, const std::string& title, const std::string& x_name,
                        const Caption& caption = {});
 
-/// Width of the figures of a report: their text is readable where a telephone shows them as wide as its screen.
-inline constexpr double kFigureWidth = 520;
-
 /// All figures of a report.
 std::vector<Figure> report_figures(const std::vector<RunSummary>& runs, const std::vector<SweepSlice>& slices);
 

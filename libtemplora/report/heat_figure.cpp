@@ -11,7 +11,7 @@
 namespace templora {
 namespace {
 
-constexpr double kLeastLeft = 56, kMostLeft = 180, kCellHeight = 44, kRight = 16, kBottom = 92;
+constexpr double kLeastLeft = 56, kMostLeft = 180, kCellHeight = 44, kHeatRight = 16, kHeatBottom = 92;
 
 struct Rgb {
   double r, g, b;
@@ -47,14 +47,14 @@ std::string heat_figure(const SweepSlice& slice, const Caption& caption) {
   for (const std::string& row : slice.rows) names = std::max(names, text_width(row) + 24);
   const double left = std::clamp(names, kLeastLeft, kMostLeft);
   const double cell_width =
-      std::clamp((kFigureWidth - left - kRight) / static_cast<double>(slice.columns.size()), 58.0, 96.0);
+      std::clamp((kFigureWidth - left - kHeatRight) / static_cast<double>(slice.columns.size()), 58.0, 96.0);
   const double right = left + cell_width * static_cast<double>(slice.columns.size());
-  const double width = std::max(right + kRight, 420.0), top = head_height(caption, width) + 56;
+  const double width = std::max(right + kHeatRight, 420.0), top = head_height(caption, width) + 56;
   const double bottom = top + kCellHeight * static_cast<double>(slice.rows.size());
   std::string title = measure_title(slice.value);
   title[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(title[0])));
   for (const auto& [key, value] : slice.fixed) title += fmt::format(", {} {}", short_name(key), value);
-  Svg svg(width, bottom + kBottom, title, caption);
+  Svg svg(width, bottom + kHeatBottom, title, caption);
   // Good is dark: a lower value for all but those where more is better.
   const bool more_is_better =
       slice.value.find("bleu") != std::string::npos || slice.value.find("comet") != std::string::npos;

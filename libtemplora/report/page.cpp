@@ -45,7 +45,7 @@ constexpr const char* kListStyle =
     "overflow-wrap:anywhere}}"
     "{0} td::before{{content:attr(data-head);color:#777;text-align:left;flex:0 1 50%}}";
 constexpr int kWidths[] = {380, 460, 560, 660, 760, 880, 1000, 1120, 1220, 9999};  // the last: always a list
-constexpr double kCharacter = 7.6, kCellPadding = 16, kPagePadding = 40;
+constexpr double kTableCharacter = 7.6, kCellPadding = 16, kPagePadding = 40;
 
 /// Which width of kWidths a screen needs for the table to be one; the widest where none is enough.
 int width_class(const ReportTable& table, const Presented& shape) {
@@ -53,7 +53,7 @@ int width_class(const ReportTable& table, const Presented& shape) {
   const auto width = [](const std::string& text) { return text_width(text); };
   double all = kPagePadding;
   for (const std::size_t c : shape.columns) {
-    double widest = kCharacter;
+    double widest = kTableCharacter;
     std::istringstream head(head_of(table, c));
     for (std::string word; head >> word;) widest = std::max(widest, width(word));
     for (const auto& row : table.rows) {

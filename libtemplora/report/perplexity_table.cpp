@@ -14,7 +14,7 @@ std::string corpus(const std::optional<Perplexity>& p) { return cell(p ? p->corp
 std::string chunk_mean(const std::optional<Perplexity>& p) { return cell(p ? p->chunk_mean : std::nullopt, "{:.3f}"); }
 std::string change(const std::optional<double>& percent) { return cell(percent, "{:+.2f}"); }
 
-std::string header(const Json& config) {
+std::string perplexity_header(const Json& config) {
   const auto of = [&](const char* section, const char* name) { return escaped(setting(config, section, name)); };
   const auto fidelity = config.is_object() ? config.find("fidelity") : config.end();
   return fmt::format(
@@ -199,7 +199,7 @@ std::string perplexity_markdown(const PerplexityTable& table, const Json& run_re
   const auto found = run_record.is_object() ? run_record.find("config") : run_record.end();
   const Json config = found == run_record.end() ? Json() : *found;
   std::string out = "# Perplexity with and without Temp-LoRA\n\n";
-  out += header(config);
+  out += perplexity_header(config);
   const std::vector<SegmentRow> rows = printed_rows(table);
   append_all(rows, out);
   if (table.official_base || table.official_lora)

@@ -14,7 +14,6 @@ namespace templora {
 namespace {
 
 constexpr std::size_t kMostBars = 24;
-constexpr const char* kExperiments[] = {"perplexity", "translation", "generation", "pretrain"};
 
 /// FLOPs a token of the plain model in a run's own window, with keys kept as the run keeps them; none in older runs.
 std::optional<double> plain_flops(const RunSummary& run) {

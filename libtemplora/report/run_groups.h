@@ -21,6 +21,9 @@ struct RunGroup {
   std::string label;
 };
 
+/// What a report looks through for groups, in the order in which it shows them.
+inline constexpr const char* kExperiments[] = {"perplexity", "translation", "generation", "pretrain"};
+
 /// Groups those runs of an experiment that have numbers, in order of model and then of their settings.
 std::vector<RunGroup> group_runs(const std::vector<RunSummary>& runs, const std::string& experiment);
 

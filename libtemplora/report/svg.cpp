@@ -217,6 +217,18 @@ std::string chart_style() {
          colours(kDark) + "}\n";
 }
 
+Points legend_places(const std::vector<std::string>& names, double top) {
+  Points places;
+  double x = 16, y = top;
+  for (const std::string& name : names) {
+    const double width = name.empty() ? 0 : 46 + text_width(shortened(name, kLongestLegend));
+    if (x > 16 && x + width > kFigureWidth - kPlotRight) x = 16, y += kLegendLine;
+    places.emplace_back(x, y);
+    x += width;
+  }
+  return places;
+}
+
 std::string data(const char* name, double value) { return fmt::format(" data-{}=\"{}\"", name, value); }
 std::string data(const char* name, const std::string& value) {
   return fmt::format(" data-{}=\"{}\"", name, xml_escaped(value));

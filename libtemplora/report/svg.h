@@ -41,6 +41,12 @@ std::string shortened(const std::string& text, std::size_t most);
 /// The most letters of a name that a legend of a report's figures has room for in a line of its own.
 inline constexpr std::size_t kLongestLegend = 50;
 
+/// Width of the figures of a report: their text is readable where a telephone shows them as wide as its screen.
+inline constexpr double kFigureWidth = 520;
+
+/// Around the plot of a report's figures, and a line of its legend.
+inline constexpr double kPlotLeft = 58, kPlotRight = 16, kLegendLine = 20;
+
 /// Moves label positions apart so that they keep `gap`, each as near to its own as the others let it, inside [low,
 /// high].
 std::vector<double> spread(std::vector<double> wanted, double gap, double low, double high);
@@ -51,6 +57,9 @@ std::string chart_style();
 inline constexpr std::size_t kSeriesColours = 7;
 
 using Points = std::vector<std::pair<double, double>>;
+
+/// Where each entry of a legend that begins at `top` stands, wrapped into lines; a series without a name takes no room.
+Points legend_places(const std::vector<std::string>& names, double top);
 
 /// Attributes that carry a mark's values with full precision: data-NAME="…".
 std::string data(const char* name, double value);

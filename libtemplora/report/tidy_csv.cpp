@@ -41,19 +41,19 @@ std::string value_of(const RunSummary& run, const Values& values, const std::str
 }
 
 /// What a number is of.
-struct Place {
+struct Subject {
   std::string book = "all", segment = "all";
   std::optional<std::size_t> book_index = {};
   std::int64_t tokens = 0;  ///< 0: not told
 };
 
-/// Lines of one run at one of its combinations.
-class Lines {
+/// RunLines of one run at one of its combinations.
+class RunLines {
  public:
-  Lines(std::string start, std::string& out) : start_(std::move(start)), out_(out) {}
+  RunLines(std::string start, std::string& out) : start_(std::move(start)), out_(out) {}
 
   /// `over` is what the interval is over.
-  void add(const Place& place, const std::string& measure, std::optional<double> value, std::optional<double> low = {},
+  void add(const Subject& place, const std::string& measure, std::optional<double> value, std::optional<double> low = {},
            std::optional<double> high = {}, const std::string& method = "", const char* over = "books") {
     if (!value || !std::isfinite(*value)) return;
     const auto number = [](const std::optional<double>& v) { return v ? fmt::format("{}", *v) : std::string(); };
@@ -68,7 +68,7 @@ class Lines {
   std::string& out_;
 };
 
-void add_perplexity(Lines& lines, const Place& place, const std::string& arm, const Perplexity& p) {
+void add_perplexity(RunLines& lines, const Subject& place, const std::string& arm, const Perplexity& p) {
   lines.add(place, arm + "_ppl", p.corpus);
   lines.add(place, arm + "_chunk_mean", p.chunk_mean);
   if (place.book == "all" && !place.book_index) lines.add(place, arm + "_book_mean", p.book_mean);
@@ -80,7 +80,7 @@ std::string change_name(Arm arm) {
   return arm == Arm::lora ? "change_percent" : std::string(arm_name(arm)) + "_change_percent";
 }
 
-void add_row(Lines& lines, const SegmentRow& row, Place place) {
+void add_row(RunLines& lines, const SegmentRow& row, Subject place) {
   if (row.tokens == 0) return;
   place.segment = row.label;
   place.tokens = row.tokens;
@@ -104,15 +104,15 @@ void add_row(Lines& lines, const SegmentRow& row, Place place) {
     if (arm == Arm::lora) lines.add(place, "growth_percent", mean.mean, mean.low, mean.high, mean.method);
 }
 
-void add_table(Lines& lines, const PerplexityTable& table) {
+void add_table(RunLines& lines, const PerplexityTable& table) {
   for (const SegmentRow& row : table.all) add_row(lines, row, {});
   for (std::size_t b = 0; b < table.books.size(); ++b)
     for (const SegmentRow& row : table.books[b].second) add_row(lines, row, {table.books[b].first, "all", b, 0});
 }
 
 /// Scores of a translation's novels and of all of them.
-void add_translation(Lines& lines, const RunSummary& run) {
-  const auto add = [&](const Json& row, Place place) {
+void add_translation(RunLines& lines, const RunSummary& run) {
+  const auto add = [&](const Json& row, Subject place) {
     place.tokens = static_cast<std::int64_t>(number_at(row, "/tokens").value_or(0));
     for (const char* side : {"base", "lora"})
       for (const auto& [name, key] : {std::pair{"ppl", "perplexity"}, {"sentence_ppl", "sentence_perplexity"},
@@ -133,10 +133,10 @@ void add_translation(Lines& lines, const RunSummary& run) {
   }
 }
 
-void add_others(Lines& lines, const RunSummary& run) {
-  const Place quarter{"all", "last quarter", {}, 0};
+void add_others(RunLines& lines, const RunSummary& run) {
+  const Subject quarter{"all", "last quarter", {}, 0};
   if (run.experiment() == "generation")
-    for (const auto& [place, part] : {std::pair{Place(), "all"}, {quarter, "last_quarter"}}) {
+    for (const auto& [place, part] : {std::pair{Subject(), "all"}, {quarter, "last_quarter"}}) {
       for (const char* arm : {"base", "lora"})
         if (const auto nll = number_at(run.summary, fmt::format("/{}/{}_nll", part, arm)))
           lines.add(place, fmt::format("{}_ppl", arm), perplexity_of(*nll));
@@ -148,8 +148,8 @@ void add_others(Lines& lines, const RunSummary& run) {
       lines.add({}, name, number_at(run.summary, at));
 }
 
-void add_cost(Lines& lines, const RunSummary& run) {
-  Place place;
+void add_cost(RunLines& lines, const RunSummary& run) {
+  Subject place;
   place.tokens = run.tokens;
   const auto measure = [&](const char* name, double factor) -> std::optional<double> {
     const auto found = run.measures.find(name);
@@ -182,7 +182,7 @@ std::string tidy_csv(const std::vector<RunSummary>& runs) {
                                       csv_field(run.experiment()), csv_field(run.model()));
       for (const std::string& key : keys) start += "," + csv_field(value_of(run, *values, key));
       start += fmt::format(",{},{}", window_tokens(run), csv_field(run.setting("seed")));
-      Lines lines(std::move(start), out);
+      RunLines lines(std::move(start), out);
       if (run.table) add_table(lines, *run.table);
       if (run.experiment() == "translation" && run.summary.is_object()) add_translation(lines, run);
       add_others(lines, run);

@@ -12,14 +12,14 @@
 namespace templora {
 namespace {
 
-struct Measure {
+struct ReportedMeasure {
   const char* name;
   const char* key;    // in summary.json
   const char* paper;  // in the notes; null: the paper has none
   const char* format;
 };
 
-const Measure kMeasures[] = {{"PPL of the reference", "perplexity", nullptr, "{:.3f}"},
+const ReportedMeasure kReportedMeasures[] = {{"PPL of the reference", "perplexity", nullptr, "{:.3f}"},
                              {"PPL, mean over sentences", "sentence_perplexity", "ppl", "{:.3f}"},
                              {"BLEU", "bleu", "bleu", "{:.2f}"},
                              {"BLEU of the released script (0–1)", "released_bleu", nullptr, "{:.4f}"},
@@ -31,7 +31,7 @@ Cell formatted(Cell cell, const char* format) {
   return cell;
 }
 
-std::vector<PaperValue> paper_of(const RunSummary& run, const Measure& measure, const char* side) {
+std::vector<PaperValue> paper_of(const RunSummary& run, const ReportedMeasure& measure, const char* side) {
   return measure.paper == nullptr ? std::vector<PaperValue>()
                                   : paper_value(run.record, {"paper_value", side, measure.paper});
 }
@@ -42,7 +42,7 @@ void add_group(const std::vector<RunSummary>& runs, const RunGroup& group, Repor
                           ? static_cast<std::int64_t>(run.summary["novels"].size())
                           : 0;
   const auto tokens = static_cast<std::int64_t>(number_at(run.summary, "/all/tokens").value_or(0));
-  for (const Measure& measure : kMeasures) {
+  for (const ReportedMeasure& measure : kReportedMeasures) {
     const auto of = [&](const char* side) {
       return
           [&, side](const RunSummary& r) { return number_at(r.summary, fmt::format("/all/{}/{}", side, measure.key)); };

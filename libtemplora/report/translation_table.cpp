@@ -11,7 +11,7 @@
 namespace templora {
 namespace {
 
-std::string header(const Json& config) {
+std::string translation_header(const Json& config) {
   const auto of = [&](const char* section, const char* name) { return escaped(setting(config, section, name)); };
   return fmt::format(
       "Model {} · context {} · history {} · tokenization {} · rank {} · learning rate {} · epochs {} · "
@@ -98,7 +98,7 @@ void append_remarks(const TranslationTable& table, std::string& out) {
 std::string translation_markdown(const TranslationTable& table, const Json& run_record) {
   const auto found = run_record.is_object() ? run_record.find("config") : run_record.end();
   std::string out = "# Translation with and without Temp-LoRA\n\n";
-  out += header(found == run_record.end() ? Json() : *found);
+  out += translation_header(found == run_record.end() ? Json() : *found);
   append_all(table.all, out);
   append_remarks(table, out);
   out += "\n## Each novel\n\n";

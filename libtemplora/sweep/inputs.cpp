@@ -37,7 +37,7 @@ std::string InputFiles::hash_of(const fs::path& file) {
   File now;
   if (!examine(file.string(), now.bytes, now.mtime_ns))
     throw Error(Exit::bad_input,
-                fmt::format("{}: no such file, wanted an input of the sweep", printable(file.string(), 1000)));
+                fmt::format("{}: no such file, wanted an input of the sweep", shown_path(file)));
   const auto found = files_.find(file.string());
   if (found != files_.end() && found->second.bytes == now.bytes && found->second.mtime_ns == now.mtime_ns)
     return found->second.hash;
@@ -51,7 +51,7 @@ std::string InputFiles::folder_hash(const fs::path& folder) {
   if (fs::is_regular_file(folder)) return hash_of(folder);
   if (!fs::is_directory(folder))
     throw Error(Exit::bad_input, fmt::format("{}: no such file or folder, wanted an input of the sweep",
-                                             printable(folder.string(), 1000)));
+                                             shown_path(folder)));
   std::vector<fs::path> files;
   for (const auto& entry : fs::recursive_directory_iterator(folder, fs::directory_options::follow_directory_symlink))
     if (entry.is_regular_file()) files.push_back(entry.path());

@@ -204,7 +204,7 @@ SlurmJob submit_to_slurm(const SweepFile& sweep, const fs::path& program) {
   const fs::path script = sweep.path / "slurm.sh";
   write_file_atomically(script, slurm_script(sweep, program));
   const Answer answer = answer_of({"sbatch", "--parsable", "--chdir=" + sweep.path.string(), script.string()});
-  const std::string said = whole(answer.err + "\n" + answer.out), where = printable(script.string(), 1000);
+  const std::string said = whole(answer.err + "\n" + answer.out), where = shown_path(script);
   if (answer.cannot_start != 0)
     throw Error(Exit::resources,
                 fmt::format("sbatch: cannot be started: {}; submit {} where Slurm is, or leave --slurm out",

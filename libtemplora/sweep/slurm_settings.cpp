@@ -11,14 +11,14 @@
 namespace templora {
 namespace {
 
-[[noreturn]] void refuse(const std::string& where, const std::string& key, const std::string& wanted) {
+[[noreturn]] void refuse_setting(const std::string& where, const std::string& key, const std::string& wanted) {
   throw Error(Exit::usage, fmt::format("{}: slurm.{}: wanted {}", where, printable(key), wanted));
 }
 
 // Lines go into a script as they are: a line end inside would begin another one.
 std::string one_line(const Json& value, const std::string& where, const std::string& key) {
   if (!value.is_string() || value.get_ref<const std::string&>().find_first_of("\n\r") != std::string::npos)
-    refuse(where, key, "a text of one line");
+    refuse_setting(where, key, "a text of one line");
   return value.get<std::string>();
 }
 
@@ -28,12 +28,12 @@ void read(const Json& value, const std::string& where, const std::string& key, s
 
 void read(const Json& value, const std::string& where, const std::string& key, std::int64_t& out) {
   if (!value.is_number_integer() || value.get<std::int64_t>() < 1 || value.get<std::int64_t>() > kMostOfSlurm)
-    refuse(where, key, fmt::format("an integer from 1 to {}", kMostOfSlurm));
+    refuse_setting(where, key, fmt::format("an integer from 1 to {}", kMostOfSlurm));
   out = value.get<std::int64_t>();
 }
 
 void read(const Json& value, const std::string& where, const std::string& key, std::vector<std::string>& out) {
-  if (!value.is_array()) refuse(where, key, "an array of texts");
+  if (!value.is_array()) refuse_setting(where, key, "an array of texts");
   for (const Json& line : value) out.push_back(one_line(line, where, key));
 }
 

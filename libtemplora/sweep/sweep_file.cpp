@@ -136,7 +136,7 @@ SweepFile read_sweep_file(const fs::path& folder) {
         throw Error(
             Exit::bad_input,
             fmt::format("{}: cell {}: got the folder {}, wanted {}; start the sweep again with its file", file.string(),
-                        printable(cell.key), printable(cell.folder.string(), 1000), (sweep.store / "<key>").string()));
+                        printable(cell.key), shown_path(cell.folder), (sweep.store / "<key>").string()));
       cell.values = item.at("values");
       cell.size = {item.at("tokens").get<double>(), item.at("flops").get<double>(),
                    item.at("memory_bytes").get<double>()};
@@ -156,7 +156,7 @@ SweepFile read_sweep(const fs::path& folder) {
     throw Error(Exit::bad_input,
                 fmt::format("{}: its cells are in the store {}, which is not there: was the folder copied or moved "
                             "without it? Bring the store too, or run the sweep's file again with --store naming it",
-                            (folder / kSweepName).string(), printable(sweep.store.string(), 1000)));
+                            (folder / kSweepName).string(), shown_path(sweep.store)));
   return sweep;
 }
 

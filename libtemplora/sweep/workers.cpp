@@ -90,9 +90,9 @@ struct Running {
   double beat_s;
 };
 
-class Work {
+class Workers {
  public:
-  Work(const SweepFile& sweep, const WorkOptions& options)
+  Workers(const SweepFile& sweep, const WorkOptions& options)
       : sweep_(sweep), options_(options), watch_(this_process(), options.patience_s),
         guard_(parse_json(read_file(sweep.path / "inputs.json"), (sweep.path / "inputs.json").string()),
                (sweep.path / "inputs.json").string()) {
@@ -338,6 +338,6 @@ class Work {
 
 }  // namespace
 
-WorkResult work_on(const SweepFile& sweep, const WorkOptions& options) { return Work(sweep, options).run(); }
+WorkResult work_on(const SweepFile& sweep, const WorkOptions& options) { return Workers(sweep, options).run(); }
 
 }  // namespace templora

@@ -15,6 +15,9 @@
 
 namespace templora {
 
+/// What an id in a tokenizer's JSON may be at most.
+inline constexpr std::int64_t kLargestJsonId = (std::int64_t{1} << 28) - 1;
+
 /// An added token of a tokenizer.json.
 struct JsonAddedToken {
   AddedToken rules;

@@ -34,7 +34,7 @@ std::string read_book_text(const std::filesystem::path& path, bool strip_ends) {
   if (utf8_error(path.native()) != kValidUtf8) {
     throw Error(Exit::bad_input,
                 fmt::format("{}: got a name with bytes that are not UTF-8, wanted UTF-8; rename the file or its folder",
-                            printable(path.string(), 1000)));
+                            shown_path(path)));
   }
   const std::string raw = read_file(path);
   if (const std::size_t offset = utf8_error(raw); offset != kValidUtf8) {

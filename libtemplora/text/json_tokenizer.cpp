@@ -17,7 +17,6 @@ namespace templora {
 namespace {
 
 constexpr std::size_t kLargestFileBytes = std::size_t{256} << 20;
-constexpr std::size_t kLargestTextBytes = std::size_t{1} << 30;
 
 class JsonTokenizer final : public TokenizerEngine {
  public:

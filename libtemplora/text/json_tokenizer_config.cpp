@@ -18,16 +18,15 @@ namespace fs = std::filesystem;
 
 constexpr const char* kNames[] = {"bos_token", "eos_token", "unk_token", "sep_token",
                                   "pad_token", "cls_token", "mask_token"};
-constexpr std::int64_t kLargestId = (std::int64_t{1} << 28) - 1;
 
-struct Source {
+struct ConfigPart {
   std::string where;
   Json json;
 };
 
-std::optional<Source> read_source(const fs::path& file) {
+std::optional<ConfigPart> read_part(const fs::path& file) {
   if (!fs::exists(file)) return std::nullopt;
-  Source source{file.string(), parse_foreign_json(read_file(file), file.string())};
+  ConfigPart source{file.string(), parse_foreign_json(read_file(file), file.string())};
   JsonFields(source.json, source.where);  // an object
   return source;
 }
@@ -55,13 +54,13 @@ Given read_given(const Json& value, const std::string& where) {
   return {JsonAddedToken{AddedToken{value.get<std::string>()}, false, true}, true};
 }
 
-class Reader {
+class ConfigReader {
  public:
-  Reader(const fs::path& folder, const std::vector<JsonAddedToken>& known) : folder_(folder), known_(known) {}
+  ConfigReader(const fs::path& folder, const std::vector<JsonAddedToken>& known) : folder_(folder), known_(known) {}
 
   JsonTokenizerConfig read() {
     JsonTokenizerConfig out;
-    const auto config = read_source(folder_ / "tokenizer_config.json");
+    const auto config = read_part(folder_ / "tokenizer_config.json");
     if (config) {
       const JsonFields fields(config->json, config->where);
       out.split_special_tokens = fields.boolean("split_special_tokens", false);
@@ -97,7 +96,7 @@ class Reader {
 
   /// bos_token and the like, what else ends in _token, and the further special tokens. `second`: of
   /// special_tokens_map.json.
-  void read_named(const Source& source, bool second) {
+  void read_named(const ConfigPart& source, bool second) {
     const JsonFields fields(source.json, source.where);
     for (const auto& [key, value] : source.json.items()) {
       const bool standard = std::find(std::begin(kNames), std::end(kNames), key) != std::end(kNames);
@@ -128,29 +127,29 @@ class Reader {
     decoder_[id] = std::move(token);
   }
 
-  void read_decoder(const Source& source) {
+  void read_decoder(const ConfigPart& source) {
     const JsonFields fields(source.json, source.where);
     const Json& decoder = fields.at("added_tokens_decoder");
     if (!decoder.is_object()) fields.refuse("added_tokens_decoder", "an object of ids and tokens");
     for (const auto& [key, value] : decoder.items()) {
       const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
       const bool digits = !key.empty() && key.size() <= 9 && std::all_of(key.begin(), key.end(), is_digit);
-      if (!digits || std::stoll(key) > kLargestId) {
+      if (!digits || std::stoll(key) > kLargestJsonId) {
         fields.refuse("added_tokens_decoder", fmt::format("the key \"{}\"", printable(key, 40)),
-                      fmt::format("an id up to {}", kLargestId));
+                      fmt::format("an id up to {}", kLargestJsonId));
       }
       take(std::stoll(key), read_token(value, fmt::format("{}: added_tokens_decoder.{}", source.where, key)));
     }
   }
 
   void read_older() {
-    if (const auto map = read_source(folder_ / "special_tokens_map.json")) read_named(*map, true);
-    if (const auto encoder = read_source(folder_ / "added_tokens.json")) {
+    if (const auto map = read_part(folder_ / "special_tokens_map.json")) read_named(*map, true);
+    if (const auto encoder = read_part(folder_ / "added_tokens.json")) {
       const JsonFields fields(encoder->json, encoder->where);
       for (const auto& [content, value] : encoder->json.items()) {
         const auto names = [&](const Given& given) { return given.token.rules.content == content; };
         const bool special = is_named(content) || std::any_of(extra_.begin(), extra_.end(), names);
-        take(fields.size_of(printable(content, 40).c_str(), value, 0, kLargestId),
+        take(fields.size_of(printable(content, 40).c_str(), value, 0, kLargestJsonId),
              {AddedToken{content}, !special, special});
       }
     }
@@ -158,7 +157,7 @@ class Reader {
   }
 
   // A class that the folder names has tokens of its own where the files are silent.
-  void fill_defaults(const std::optional<Source>& config) {
+  void fill_defaults(const std::optional<ConfigPart>& config) {
     std::string name = config ? JsonFields(config->json, config->where).text("tokenizer_class", "") : "";
     if (name.ends_with("Fast")) name.resize(name.size() - 4);
     std::vector<std::pair<std::string, std::string>> defaults;
@@ -222,7 +221,7 @@ class Reader {
 }  // namespace
 
 JsonTokenizerConfig read_json_tokenizer_config(const fs::path& folder, const std::vector<JsonAddedToken>& known) {
-  return Reader(folder, known).read();
+  return ConfigReader(folder, known).read();
 }
 
 }  // namespace templora

@@ -13,8 +13,7 @@
 namespace templora {
 namespace {
 
-constexpr std::int64_t kLargestId = (std::int64_t{1} << 28) - 1;
-constexpr std::size_t kMostSteps = 64;
+constexpr std::size_t kMostPipelineSteps = 64;
 
 /// ByteLevel's own pattern.
 constexpr const char* kByteLevelPattern =
@@ -80,8 +79,8 @@ void each_step(const Json& value, const std::string& where, const char* list, St
   if (part.type != "Sequence") return step(part);
   part.only({list});
   const Json& items = part.fields.at(list);
-  if (!items.is_array() || items.size() > kMostSteps || depth > 8)
-    part.fields.refuse(list, shown_json(items), fmt::format("an array of at most {} steps", kMostSteps));
+  if (!items.is_array() || items.size() > kMostPipelineSteps || depth > 8)
+    part.fields.refuse(list, shown_json(items), fmt::format("an array of at most {} steps", kMostPipelineSteps));
   for (std::size_t i = 0; i < items.size(); ++i)
     each_step(items[i], fmt::format("{}.{}[{}]", where, list, i), list, step, depth + 1);
 }
@@ -187,7 +186,7 @@ DecoderStep read_decoder(const Part& part) {
 using Ids = std::vector<std::int64_t>;
 
 std::int64_t id_in(const Part& part, const char* field, const Json& value) {
-  return part.fields.size_of(field, value, 0, kLargestId);
+  return part.fields.size_of(field, value, 0, kLargestJsonId);
 }
 
 /// The ids that a template's special token stands for.
@@ -241,7 +240,7 @@ void read_vocabulary(const JsonFields& model, JsonTokenizerFile& out) {
   if (!vocabulary.is_object() || vocabulary.empty()) model.refuse("vocab", "an object of pieces and ids");
   std::unordered_map<std::int64_t, std::string_view> holders;
   for (const auto& [piece, value] : vocabulary.items()) {
-    const std::int64_t id = model.size_of("vocab", value, 0, kLargestId);
+    const std::int64_t id = model.size_of("vocab", value, 0, kLargestJsonId);
     const auto [holder, fresh] = holders.emplace(id, piece);
     if (!fresh) {
       model.refuse(
@@ -310,7 +309,7 @@ void read_added(const JsonFields& top, const std::string& where, JsonTokenizerFi
     one.rules.rstrip = token.boolean("rstrip", false);
     one.special = token.boolean("special", false);
     one.normalized = token.boolean("normalized", !one.special);
-    out.added_ids.push_back(token.size("id", {}, 0, kLargestId));
+    out.added_ids.push_back(token.size("id", {}, 0, kLargestJsonId));
     out.added.push_back(std::move(one));
   }
 }

@@ -122,7 +122,7 @@ bool has_empty_side(const SentencePair& pair) { return strip(pair.zh).empty() ||
 
 Novel read_novel(const std::filesystem::path& path, const std::string& context, std::int64_t max_chunks) {
   // Records are JSON, which can only hold a name in UTF-8.
-  const std::string where = printable(path.string(), 1000);
+  const std::string where = shown_path(path);
   if (utf8_error(path.native()) != kValidUtf8)
     throw Error(Exit::bad_input,
                 fmt::format("{}: got a name with bytes that are not UTF-8, wanted UTF-8; rename the file or its folder",

@@ -33,9 +33,9 @@ CodePointSet caseless(const CodePointSet& set) {
   return out;
 }
 
-class Reader {
+class PatternReader {
  public:
-  Reader(std::string_view pattern, const std::string& where) : where_(where), pattern_(pattern) {
+  PatternReader(std::string_view pattern, const std::string& where) : where_(where), pattern_(pattern) {
     for (const char* at = pattern.data(); at < pattern.data() + pattern.size();) text_ += next_code_point(at);
     if (text_.size() > kMostCharacters) {
       throw Error(Exit::bad_input, fmt::format("{}: got a pattern of {} characters, wanted at most {}", where,
@@ -336,6 +336,6 @@ class Reader {
 
 }  // namespace
 
-PatternItems read_pattern(std::string_view pattern, const std::string& where) { return Reader(pattern, where).read(); }
+PatternItems read_pattern(std::string_view pattern, const std::string& where) { return PatternReader(pattern, where).read(); }
 
 }  // namespace templora

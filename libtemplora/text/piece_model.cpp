@@ -14,7 +14,6 @@ namespace templora {
 namespace {
 
 constexpr std::size_t kLargestModelBytes = std::size_t{256} << 20;
-constexpr std::size_t kLargestTextBytes = std::size_t{1} << 30;
 
 // normalizer_spec { add_dummy_prefix: false }: a field that comes again is merged into the first, so these
 // bytes behind a model overrule that one setting and nothing else.

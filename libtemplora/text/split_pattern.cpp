@@ -12,7 +12,14 @@
 #include "text/pattern_syntax.h"
 
 namespace templora {
+
+struct SplitPatternDeleter {
+  void operator()(pcre2_code* code) const { pcre2_code_free(code); }
+};
+
 namespace {
+
+using Code = std::unique_ptr<pcre2_code, SplitPatternDeleter>;
 
 // A match of a tokenizer's pattern ends within a word or a run of spaces. It is first looked for in a short stretch and
 // with few steps; where that is not enough, in a longer one, and what that may cost is taken off a budget for the text.
@@ -37,11 +44,6 @@ struct Scratch {
     pcre2_match_data_free(data);
   }
 };
-
-struct CodeDeleter {
-  void operator()(pcre2_code* code) const { pcre2_code_free(code); }
-};
-using Code = std::unique_ptr<pcre2_code, CodeDeleter>;
 
 /// Numbers characters so that two have the same number if they are in the same sets; from 1 on.
 struct Numbering {
@@ -106,7 +108,7 @@ struct SplitPattern::Impl {
   std::string where;
   CodePointMap numbers;
   std::array<char, 128> ascii{};
-  Code code;
+  std::unique_ptr<pcre2_code, SplitPatternDeleter> code;
   std::array<bool, 256> may_start{};  // a match, by the number of its first character
   bool may_be_empty = false;
 

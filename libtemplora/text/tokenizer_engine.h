@@ -1,11 +1,15 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace templora {
+
+/// A text that is longer is refused.
+inline constexpr std::size_t kLargestTextBytes = std::size_t{1} << 30;
 
 /// Ids of a text and where in it they end.
 struct EncodedText {
