@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "core/error.h"
+#include "text/tokenizer_engine.h"
 
 namespace templora {
 
