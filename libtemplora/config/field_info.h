@@ -6,6 +6,9 @@
 
 namespace templora {
 
+/// No sequence is longer: keeps sums of token counts far from overflow.
+inline constexpr double kMostTokens = 1 << 30;
+
 /// What a key decides.
 enum class Role {
   number,        ///< what a run computes
