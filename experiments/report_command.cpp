@@ -19,6 +19,7 @@
 #include "pdf_figures.h"
 #include "experiment/machine.h"
 #include "core/stop.h"
+#include "report/claims.h"
 #include "report/factors.h"
 #include "report/page.h"
 #include "report/report.h"
@@ -38,7 +39,7 @@ struct ReportArguments {
   std::vector<std::string> folders;
   std::string format = "md", out;
   std::vector<std::int64_t> edges;
-  bool json = false, unfinished = false, follow = false, factors = false;
+  bool json = false, unfinished = false, follow = false, factors = false, claims = false;
   ReportOptions options;
 };
 
@@ -129,21 +130,37 @@ void follow(ReportArguments arguments) {
   log_line(fmt::format("written: {}", arguments.out));
 }
 
-/// What interacts, in place of a report.
-void report_factors(const ReportArguments& arguments) {
-  std::vector<std::string> remarks;
-  std::vector<fs::path> folders;
-  for (const RunSource& source : sources_of(arguments.folders, remarks)) folders.push_back(source.folder);
-  for (const std::string& remark : remarks) log_line(remark);
-  const FactorTable table = factor_table(folders);
-  const std::string text = arguments.json ? dump_json_pretty(to_json(table), "report") : factors_markdown(table);
+/// What stands in place of a report.
+void write_instead(const ReportArguments& arguments, const std::string& markdown, const Json& json) {
+  const std::string text = arguments.json ? dump_json_pretty(json, "report") : markdown;
   if (arguments.out.empty()) return print_out(text);
   write_file_atomically(arguments.out, text);
   log_line(fmt::format("written: {}", arguments.out));
 }
 
+std::vector<RunSource> sources_for(const ReportArguments& arguments) {
+  std::vector<std::string> remarks;
+  const std::vector<RunSource> sources = sources_of(arguments.folders, remarks);
+  for (const std::string& remark : remarks) log_line(remark);
+  return sources;
+}
+
+void report_factors(const ReportArguments& arguments) {
+  std::vector<fs::path> folders;
+  for (const RunSource& source : sources_for(arguments)) folders.push_back(source.folder);
+  const FactorTable table = factor_table(folders);
+  write_instead(arguments, factors_markdown(table), to_json(table));
+}
+
+void report_claims(const ReportArguments& arguments) {
+  const ClaimTable table = claim_table(read_report_runs(sources_for(arguments), arguments.edges, false));
+  write_instead(arguments, claims_markdown(table), to_json(table));
+}
+
 void report(const ReportArguments& arguments) {
+  if (arguments.factors && arguments.claims) throw Error(Exit::usage, "--factors, --claims: wanted one of them");
   if (arguments.factors) return report_factors(arguments);
+  if (arguments.claims) return report_claims(arguments);
   const bool folder = arguments.format == "tensorboard" || arguments.format == "svg" || arguments.format == "pdf";
   if (folder && arguments.out.empty())
     throw Error(Exit::usage, fmt::format("--format {}: wanted a folder too: --out DIR", arguments.format));
@@ -195,6 +212,7 @@ void add_report_command(CommandLine& line) {
                "rewrite the page (--format html --out FILE) until no run is under way, with what they have so far");
   command.flag("--factors", arguments->factors,
                "instead: window, adapter and base model taken apart on the tokens that all runs scored");
+  command.flag("--claims", arguments->claims, "instead: tests of what docs/memory.md says may be claimed");
   command.flag("--json", arguments->json, "print the tables as JSON, with --out also what was written");
   command.examples({"templora report runs/delta_window --format html --out delta_window.html",
                     "templora report runs/a runs/b --format csv > runs.csv"});

@@ -123,6 +123,39 @@ double student_t(std::int64_t degrees) {
 
 }  // namespace
 
+double sign_flip_p_below(const std::vector<double>& values, std::uint64_t seed) {
+  constexpr std::size_t kMostExact = 20;
+  constexpr std::uint64_t kDraws = 100'000;
+  double observed = 0, size = 0;
+  for (const double value : values) observed += value, size += std::abs(value);
+  const double limit = observed + 1e-12 * size;  // a sum in another order may round apart
+  const bool exact = values.size() <= kMostExact;
+  const std::uint64_t all = exact ? std::uint64_t{1} << values.size() : kDraws;
+  Indices random(seed);
+  std::uint64_t low = 0;
+  for (std::uint64_t draw = 0; draw < all; ++draw) {
+    double sum = 0;
+    for (std::size_t i = 0; i < values.size(); ++i)
+      sum += (exact ? draw >> i & 1 : random.below(2)) != 0 ? -values[i] : values[i];
+    low += sum <= limit;
+  }
+  return exact ? static_cast<double>(low) / static_cast<double>(all)
+               : static_cast<double>(low + 1) / static_cast<double>(all + 1);
+}
+
+std::vector<double> holm(const std::vector<double>& p) {
+  std::vector<std::size_t> order(p.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return p[a] < p[b]; });
+  std::vector<double> adjusted(p.size());
+  double largest = 0;
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    largest = std::max(largest, std::min(1.0, static_cast<double>(p.size() - i) * p[order[i]]));
+    adjusted[order[i]] = largest;
+  }
+  return adjusted;
+}
+
 std::optional<double> standard_deviation(const std::vector<double>& values) {
   if (values.size() < 2) return std::nullopt;
   const auto n = static_cast<double>(values.size());

@@ -11,6 +11,7 @@
 
 #include "config/model_name.h"
 #include "core/error.h"
+#include "report/arm_price.h"
 #include "report/markdown.h"
 #include "run/run_data.h"
 
@@ -54,35 +55,6 @@ Run open_run(const fs::path& folder) {
   return run;
 }
 
-/// Sum over the phases of one side, a token; the adapter's side is all that is not the base's.
-struct Price {
-  std::optional<double> flops, seconds;
-};
-
-Price price_of(const Run& run, bool adapter) {
-  static const std::set<std::string> kOfBase{"score_base", "recompute_base"},
-      kOfOthers{"score_controls", "train_controls", "staleness", "neural_cache", "read"};
-  Price price;
-  const auto add = [](std::optional<double>& sum, double value) { sum = sum.value_or(0) + value; };
-  const auto counts = [&](const std::string& phase) {
-    return !kOfOthers.contains(phase) && kOfBase.contains(phase) != adapter;
-  };
-  std::int64_t tokens = 0;
-  for (const ChunkRecord& chunk : run.data.chunks) {
-    tokens += chunk.tokens;
-    for (const auto& [phase, seconds] : chunk.seconds)
-      if (counts(phase)) add(price.seconds, seconds);
-  }
-  const auto cost = run.summary.find("cost");
-  if (cost != run.summary.end() && cost->contains("phases"))
-    for (const auto& [phase, numbers] : cost->at("phases").items())
-      if (counts(phase) && numbers.contains("flops") && numbers.at("flops").is_number())
-        add(price.flops, numbers.at("flops").get<double>());
-  for (auto* value : {&price.flops, &price.seconds})
-    if (*value && tokens > 0) **value /= static_cast<double>(tokens);
-  return price;
-}
-
 /// Mean NLL of each cell in one book, on the tokens that all of them scored; none where there is no such token.
 std::optional<std::vector<double>> cells_of_book(const std::vector<std::vector<float>>& values, std::int64_t& tokens) {
   std::size_t length = values.front().size();
@@ -104,12 +76,6 @@ std::string effect_name(const std::vector<Factor>& of) {
   std::vector<const char*> names;
   for (const Factor factor : of) names.push_back(factor_name(factor));
   return fmt::format("{}", fmt::join(names, " × "));
-}
-
-std::string interval(const BookMean& mean, const char* format) {
-  const std::string ends =
-      mean.low ? " [" + cell(mean.low, format) + ", " + cell(mean.high, format) + "]" : std::string();
-  return cell(mean.mean, format) + ends;
 }
 
 }  // namespace
@@ -161,7 +127,7 @@ FactorTable factor_table(const std::vector<fs::path>& folders) {
       return candidate.window == window && candidate.weights == weights;
     });
     if (run == runs.end()) throw Error(Exit::usage, "--factors: got a combination twice, wanted each once");
-    const Price price = price_of(*run, arm == Arm::lora);
+    const ArmPrice price = arm_price(run->data, run->summary, arm == Arm::lora);
     made.flops = price.flops;
     made.seconds = price.seconds;
     table.cells.push_back(made);
@@ -225,7 +191,7 @@ std::string factors_markdown(const FactorTable& table) {
   }
   out += "\n| effect | nats a token |\n| --- | ---: |\n";
   for (const auto& effect : table.effects)
-    out += fmt::format("| {} | {} |\n", effect_name(effect.of), interval(effect.nats, "{:+.4f}"));
+    out += fmt::format("| {} | {} |\n", effect_name(effect.of), with_interval(effect.nats, "{:+.4f}"));
   const bool intervals = !table.effects.empty() && table.effects.front().nats.low;
   out += fmt::format(
       "\nAn effect is the mean of the higher level less the lower one over all combinations of the others; where two "

@@ -35,6 +35,11 @@ std::string cell(const std::optional<double>& value, const char* format) {
   return value && std::isfinite(*value) ? fmt::format(fmt::runtime(format), *value) : kDash;
 }
 
+std::string with_interval(const BookMean& mean, const char* format) {
+  const std::string ends = mean.low ? " [" + cell(mean.low, format) + ", " + cell(mean.high, format) + "]" : std::string();
+  return cell(mean.mean, format) + ends;
+}
+
 std::string grouped(std::int64_t n) {
   std::string digits = std::to_string(n);
   for (auto at = static_cast<std::ptrdiff_t>(digits.size()) - 3; at > 0; at -= 3)

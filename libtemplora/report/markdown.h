@@ -5,6 +5,7 @@
 #include <string>
 
 #include "core/json.h"
+#include "metrics/interval.h"
 
 // Pieces of Markdown tables.
 
@@ -15,6 +16,9 @@ inline constexpr const char* kDash = "–";
 
 /// A number in a format of fmt's, or a dash.
 std::string cell(const std::optional<double>& value, const char* format);
+
+/// A mean over books in a format of fmt's, with its interval in brackets where it has one: "-0.051 [-0.062, -0.040]".
+std::string with_interval(const BookMean& mean, const char* format);
 
 /// Digits in groups of three: 1,234,567.
 std::string grouped(std::int64_t n);

@@ -18,6 +18,27 @@ TEST_CASE("mean_over_books: too few books have a mean and no interval", "[unit]"
   CHECK_THROWS_AS(mean_over_books({}), Error);
 }
 
+TEST_CASE("sign_flip_p_below: exact on one side, by draws beyond twenty books", "[unit]") {
+  CHECK(sign_flip_p_below({-1, -2, -3}) == 1.0 / 8);
+  CHECK(sign_flip_p_below({1, 2, 3}) == 1);
+  CHECK(sign_flip_p_below({-3, 1, 1}) == 4.0 / 8);  // sums of -5, -3, -3 and its own -1
+  CHECK(sign_flip_p_below({0, 0}) == 1);
+  CHECK(sign_flip_p_below({}) == 1);
+  CHECK(sign_flip_p_below({-0.6, -0.5, 0.2, -0.4, -0.3, 0.1, -0.2}) == 7.0 / 128);  // counted apart, in Python
+  std::vector<double> many;
+  for (int i = 0; i < 24; ++i) many.push_back(i % 3 == 0 ? 1 : -1);
+  const double p = sign_flip_p_below(many);  // exactly P(at most 8 of 24 heads) = 0.0758
+  CHECK(std::abs(p - 0.0758) < 0.004);
+  CHECK(p == sign_flip_p_below(many));
+}
+
+TEST_CASE("holm: steps down, never below an earlier one, in the order given", "[unit]") {
+  const std::vector<double> got = holm({0.01, 0.04, 0.03, 0.005}), wanted{0.03, 0.06, 0.06, 0.02};
+  for (std::size_t i = 0; i < 4; ++i) CHECK(std::abs(got[i] - wanted[i]) < 1e-12);
+  CHECK(holm({0.9, 0.8}) == std::vector<double>{1, 1});
+  CHECK(holm({}).empty());
+}
+
 TEST_CASE("mean_over_books: at six books the sign-flip interval ends where the test turns", "[unit]") {
   // With 6 books the smallest two-sided p is 2 / 64: only centres beyond all values are rejected at 5 %.
   const BookMean mean = mean_over_books({1.0, 2.0, 3.0, 4.0, 5.0, 6.0});

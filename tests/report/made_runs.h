@@ -18,6 +18,7 @@ using namespace templora;
 struct MadeRun {
   std::int64_t chunk_tokens = 50, context_tokens = 50, seed = 42, books = 2, chunks = 12;
   double gain = 0.1;  ///< nats that the adapter is better by
+  std::optional<double> other_gain = {};  ///< the same of the control other_book, where there is one
   std::vector<std::int64_t> edges{0, 200, 400};
   std::string config_hash = "0123456789ab";
   Json notes = {};
@@ -64,8 +65,8 @@ inline void make_run(const fs::path& path, const MadeRun& made) {
       chunk.first_token = c * made.chunk_tokens;
       chunk.tokens = made.chunk_tokens;
       chunk.scored_tokens = made.chunk_tokens - (c == 0);
-      std::vector<float> base, lora;
-      double base_sum = 0, lora_sum = 0;
+      std::vector<float> base, lora, other;
+      double base_sum = 0, lora_sum = 0, other_sum = 0;
       for (std::int64_t t = 0; t < chunk.scored_tokens; ++t) {
         const double at = static_cast<double>(c * made.chunk_tokens + t);
         base.push_back(static_cast<float>(3 + 0.2 * static_cast<double>(b) + 0.3 * std::sin(at / 17)));
@@ -73,6 +74,9 @@ inline void make_run(const fs::path& path, const MadeRun& made) {
                                                         0.01 * std::sin(static_cast<double>(b) * 2.1)));
         base_sum += base.back();
         lora_sum += lora.back();
+        if (!made.other_gain) continue;
+        other.push_back(base.back() - static_cast<float>(*made.other_gain * (1 - std::exp(-at / 200))));
+        other_sum += other.back();
       }
       chunk.base_nll = base_sum / static_cast<double>(chunk.scored_tokens);
       chunk.lora_nll = lora_sum / static_cast<double>(chunk.scored_tokens);
@@ -83,6 +87,10 @@ inline void make_run(const fs::path& path, const MadeRun& made) {
       chunk.seconds = {{"score", 0.25}, {"train", 0.5}};
       folder.append_nll(b, Arm::base, base);
       folder.append_nll(b, Arm::lora, lora);
+      if (made.other_gain) {
+        chunk.controls[Arm::other_book].nll = other_sum / static_cast<double>(chunk.scored_tokens);
+        folder.append_nll(b, Arm::other_book, other);
+      }
       folder.append_chunk(chunk);
     }
   }
