@@ -6,9 +6,9 @@
 #include <memory>
 
 #include "commands.h"
-#include "cost_command.h"
 #include "core/error.h"
 #include "core/file.h"
+#include "cost_command.h"
 #include "text/tokenizer.h"
 
 namespace templora {

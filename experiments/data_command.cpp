@@ -6,11 +6,11 @@
 #include <memory>
 
 #include "commands.h"
+#include "core/data_manifest.h"
 #include "core/error.h"
 #include "core/json.h"
 #include "core/nearest.h"
 #include "report/markdown.h"
-#include "core/data_manifest.h"
 
 namespace templora {
 namespace {

@@ -5,24 +5,24 @@
 #include <algorithm>
 
 #include "commands.h"
+#include "config/config_fields.h"
 #include "core/hash.h"
 #include "core/log.h"
 #include "core/stop.h"
-#include "experiment/generation.h"
-#include "experiment/memory_peaks.h"
-#include "experiment/machine.h"
 #include "cost/run_cost.h"
+#include "experiment/generation.h"
+#include "experiment/machine.h"
+#include "experiment/memory_peaks.h"
 #include "model/load.h"
 #include "plan/cache_plan.h"
 #include "report/generation_table.h"
-#include "config/config_fields.h"
 #include "run/run_data.h"
 #include "run/run_folder.h"
-#include "text/stop_strings.h"
-#include "text/text_stream.h"
 #include "run_loop.h"
 #include "run_place.h"
 #include "run_record.h"
+#include "text/stop_strings.h"
+#include "text/text_stream.h"
 
 namespace templora {
 namespace {

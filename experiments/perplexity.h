@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
+#include "config/config.h"
 #include "experiment/controls.h"
 #include "model/llama_config.h"
-#include "config/config.h"
 #include "text/books.h"
 
 namespace templora {

@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "browse/run_sources.h"
 #include "commands.h"
 #include "core/log.h"
 #include "metrics/perplexity.h"
@@ -11,7 +12,6 @@
 #include "report/perplexity_table.h"
 #include "report/pool.h"
 #include "run/run_data.h"
-#include "browse/run_sources.h"
 
 namespace templora {
 namespace {

@@ -16,9 +16,9 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "core/log.h"
-#include "pdf_figures.h"
-#include "experiment/machine.h"
 #include "core/stop.h"
+#include "experiment/machine.h"
+#include "pdf_figures.h"
 #include "report/claims.h"
 #include "report/factors.h"
 #include "report/page.h"
@@ -27,10 +27,10 @@
 #include "report/svg.h"
 #include "report/tensorboard.h"
 #include "report/word_uses_csv.h"
+#include "run/run_folder.h"
 #include "text/text_stream.h"
 #include "text/tokenizer.h"
 #include "verify/verify.h"
-#include "run/run_folder.h"
 
 namespace templora {
 namespace {

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <map>
 
+#include "config/lengths.h"
+#include "config/model_folder.h"
 #include "core/check.h"
 #include "core/error.h"
 #include "core/file.h"
@@ -15,8 +17,6 @@
 #include "model/load.h"
 #include "report/cost_table.h"
 #include "report/run_summary.h"
-#include "config/lengths.h"
-#include "config/model_folder.h"
 #include "run/json_lines.h"
 
 namespace templora {

@@ -3,11 +3,11 @@
 #include <string>
 #include <vector>
 
-#include "core/json.h"
-#include "experiment/machine.h"
-#include "cost/run_cost.h"
-#include "metrics/run_progress.h"
 #include "config/config.h"
+#include "core/json.h"
+#include "cost/run_cost.h"
+#include "experiment/machine.h"
+#include "metrics/run_progress.h"
 #include "run/record.h"
 #include "run/run_folder.h"
 #include "text/tokenizer.h"

@@ -6,12 +6,12 @@
 #include <memory>
 
 #include "commands.h"
+#include "config/model_folder.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/json.h"
 #include "core/utf8.h"
 #include "report/markdown.h"
-#include "config/model_folder.h"
 #include "text/books.h"
 #include "text/tokenizer.h"
 

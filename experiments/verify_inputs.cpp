@@ -5,20 +5,20 @@
 #include <algorithm>
 #include <functional>
 
+#include "config/config_fields.h"
 #include "core/hash.h"
-#include "experiment/machine.h"
-#include "experiment/recall.h"
 #include "cost/run_cost.h"
 #include "cost/work.h"
+#include "experiment/machine.h"
+#include "experiment/recall.h"
 #include "model/load.h"
 #include "run/json_lines.h"
 #include "run/run_data.h"
-#include "run/token_ids.h"
-#include "verify/unverified_run.h"
-#include "config/config_fields.h"
 #include "run/run_folder.h"
+#include "run/token_ids.h"
 #include "text/books.h"
 #include "text/novels.h"
+#include "verify/unverified_run.h"
 
 namespace templora {
 namespace {

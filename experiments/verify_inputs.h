@@ -1,7 +1,7 @@
 #pragma once
 
-#include "verify/verification.h"
 #include "config/config.h"
+#include "verify/verification.h"
 
 namespace templora {
 

@@ -126,7 +126,7 @@ ensure_sentencepiece() {
 compile_jobs() {
   local cores memory
   cores=$(nproc)
-  memory=$(awk '/MemAvailable/ { print int($2 / 1300000) }' /proc/meminfo)
+  memory=$(awk '/MemAvailable/ { print int($2 / 1500000) }' /proc/meminfo)
   [ "$memory" -ge 1 ] || memory=1
   [ "$memory" -lt "$cores" ] && echo "$memory" || echo "$cores"
 }

@@ -5,13 +5,13 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "core/data_manifest.h"
-#include "core/hash.h"
 #include "config/config_fields.h"
 #include "config/config_file.h"
 #include "config/config_inputs.h"
 #include "config/config_rules.h"
 #include "config/model_folder.h"
+#include "core/data_manifest.h"
+#include "core/hash.h"
 
 namespace templora {
 namespace {

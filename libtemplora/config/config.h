@@ -27,6 +27,8 @@ enum class AdapterRows { all, chunk };
 enum class RateDecay { none, sqrt, linear };
 /// What of the folder in lora.init_from an adapter starts from: its A and B, or A alone with B = 0.
 enum class InitParts { both, a };
+/// What is learnt of a projection: a product of two thin matrices beside it, or all its weights.
+enum class UpdateKind { low_rank, full };
 
 /// The base model: a Hugging Face folder, or the name of a repository in the local cache.
 struct ModelConfig {
@@ -95,6 +97,7 @@ struct LoraConfig {
   std::int64_t reset_every_tokens = 0;
   AdapterRows rows = AdapterRows::all;
   InitParts init_parts = InitParts::both;
+  UpdateKind update = UpdateKind::low_rank;
 };
 
 struct TrainConfig {

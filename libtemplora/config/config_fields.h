@@ -110,6 +110,12 @@ struct EnumNames<InitParts> {
                                      std::pair{std::string_view("a"), InitParts::a}};
 };
 
+template <>
+struct EnumNames<UpdateKind> {
+  static constexpr std::array values{std::pair{std::string_view("low_rank"), UpdateKind::low_rank},
+                                     std::pair{std::string_view("full"), UpdateKind::full}};
+};
+
 /// The name that a config file uses for an enum value.
 template <class E>
 std::string_view enum_name(E value) {

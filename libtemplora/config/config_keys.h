@@ -2,11 +2,11 @@
 
 #include <cstdint>
 
-#include "core/cpus.h"
 #include "config/config.h"
 #include "config/field_info.h"
 #include "config/lengths.h"
 #include "config/training_keys.h"
+#include "core/cpus.h"
 
 namespace templora {
 

@@ -233,6 +233,7 @@ std::string config_reference() {
       "  `train.label_prefix` wants a `train.prefix_tokens` above 0; `train.update_every_chunks` and "
       "`train.hard_quantile` want\n"
       "  `train.enabled`.\n"
+      "- `lora.update` `full` takes no `lora.init_from` and no `lora.save_final`.\n"
       "- `lora.init_parts` `a` wants `lora.init_from`. `lora.reset_every_tokens` -1, one adapter for all documents, "
       "takes no\n"
       "  `control`. `train.rate_decay` `linear` is for `perplexity`, with one adapter a document or one for all.\n"

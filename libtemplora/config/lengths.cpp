@@ -29,6 +29,8 @@ bool reads_through_cache(const Config& config) {
   return config.cache.policy != CachePolicy::rebuild || config.lora.rows == AdapterRows::chunk;
 }
 
+double training_dropout(const LoraConfig& lora) { return lora.update == UpdateKind::low_rank ? lora.dropout : 0; }
+
 std::int64_t training_lag(const Config& config) {
   const bool both =
       config.experiment == ExperimentKind::generation && config.generate.schedule == Schedule::parallelized;

@@ -5,9 +5,9 @@
 
 #include <algorithm>
 
-#include "core/file.h"
 #include "config/model_family.h"
 #include "config/model_name.h"
+#include "core/file.h"
 
 namespace templora {
 namespace {

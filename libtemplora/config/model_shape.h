@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "core/json_fields.h"
 #include "config/layer_spec.h"
+#include "core/json_fields.h"
 
 namespace templora {
 

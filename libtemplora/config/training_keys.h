@@ -7,13 +7,15 @@
 
 namespace templora {
 
+inline bool is_low_rank(const Config& c) { return c.lora.update == UpdateKind::low_rank; }
 inline bool with_adamw(const Config& c) { return c.train.optimizer == OptimizerKind::adamw; }
 
 template <class Visitor>
 void visit_fields(LoraConfig& c, Visitor&& v) {
-  v("rank", c.rank, FieldInfo{"inner size of the low-rank update", "", 1, 1 << 20});
-  v("alpha", c.alpha, FieldInfo{"the update is scaled by alpha / rank", "", 0, 1e9});
-  v("dropout", c.dropout, FieldInfo{"share of the update's inputs dropped in training", "", 0, 0.999});
+  v("rank", c.rank, FieldInfo{"inner size of the low-rank update", "", 1, 1 << 20}.where(is_low_rank));
+  v("alpha", c.alpha, FieldInfo{"the update is scaled by alpha / rank", "", 0, 1e9}.where(is_low_rank));
+  v("dropout", c.dropout,
+    FieldInfo{"share of the update's inputs dropped in training", "", 0, 0.999}.where(is_low_rank));
   v("targets", c.targets, FieldInfo{"projections that get an update: any of q_proj k_proj v_proj o_proj gate_proj "
                                     "up_proj down_proj; of a phi3 model qkv_proj o_proj gate_up_proj down_proj"});
   v("layers", c.layers, FieldInfo{"indices of the layers that get an update; null: all", "", 0});
@@ -37,6 +39,10 @@ void visit_fields(LoraConfig& c, Visitor&& v) {
               "values that the base made (docs/chunk-rows.md)"}
         .of(kPerplexity | kGeneration)
         .refused_by(kTranslation, "a translation has no chunk's rows apart from their context")
+        .late());
+  v("update", c.update,
+    FieldInfo{"what is learnt of each projection: \"low_rank\", B A; or \"full\", all its weights, as dynamic "
+              "evaluation does (docs/ablations.md); rank, alpha and dropout have no part then"}
         .late());
   v("save_final", c.save_final,
     FieldInfo{"write each document's last adapter as a PEFT folder, adapters/<book index>"});

@@ -5,10 +5,10 @@
 
 #include <algorithm>
 
+#include "config/lengths.h"
 #include "core/error.h"
 #include "plan/document_plan.h"
 #include "plan/score_rules.h"
-#include "config/lengths.h"
 
 namespace templora {
 namespace {

@@ -7,11 +7,11 @@
 #include <string>
 #include <vector>
 
+#include "config/config.h"
+#include "config/model_shape.h"
 #include "cost/work.h"
 #include "plan/cache_plan.h"
 #include "plan/chunks.h"
-#include "config/config.h"
-#include "config/model_shape.h"
 
 namespace templora {
 

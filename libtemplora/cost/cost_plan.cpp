@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "cost/cost.h"
 #include "config/lengths.h"
+#include "cost/cost.h"
 #include "plan/document_plan.h"
 #include "plan/replay.h"
 #include "plan/score_rules.h"

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "core/error.h"
 #include "config/lengths.h"
+#include "core/error.h"
 
 namespace templora {
 

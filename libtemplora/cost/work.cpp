@@ -26,6 +26,7 @@ ModelWork::ModelWork(const ModelShape& shape, const LoraConfig& lora, Dtype dtyp
     : shape_(shape),
       execution_(execution),
       element_(dtype == Dtype::bfloat16 ? 2 : 4),
+      low_rank_(lora.update == UpdateKind::low_rank),
       rank_(double(lora.rank)),
       d_(double(shape.heads * shape.head_dim)),
       kv_(double(shape.kv_heads * shape.head_dim)) {
@@ -76,14 +77,19 @@ ModelWork::ModelWork(const ModelShape& shape, const LoraConfig& lora, Dtype dtyp
     Sums& sums = group.tail ? tail_ : wide_;
     sums.weights += group.in * group.out;
     sums.row_elements += group.in + group.out;
-    sums.lora += rank_ * (group.parts * group.in + group.lora_out);
-    if (group.parts > 0) sums.lora_row_elements += group.in + 2 * group.parts * rank_ + 2 * group.lora_out;
+    sums.lora += update_parameters(group);
+    if (group.parts > 0)
+      sums.lora_row_elements += group.in + 2 * group.lora_out + (low_rank_ ? 2 * group.parts * rank_ : 0);
   }
   // Element-wise passes: the first norm and the rotation before attention; two sums, a norm and the gate after it.
   const double layers = double(shape.layers), after = 8 * h + 3 * f;
   wide_.row_elements += layers * (2 * h + 2 * (d_ + kv_)) + head_norms * 2 * (d_ + kv_) + (layers - 1) * after;
   tail_.row_elements += after + 2 * h;
   lora_parameters_ = wide_.lora + tail_.lora;
+}
+
+double ModelWork::update_parameters(const Group& group) const {
+  return low_rank_ ? rank_ * (group.parts * group.in + group.lora_out) : group.in * group.lora_out;
 }
 
 Work ModelWork::passed(double wide_rows, double tail_rows, bool adapter) const {
@@ -155,13 +161,15 @@ Work ModelWork::backward(std::int64_t length, std::int64_t labelled, std::int64_
       work.gemm_flops += 2 * rows * group.in * group.out;
       work.bytes += element_ * (group.in * group.out + rows * (group.in + group.out));
     }
-    // Gradients of B and of its input; then of A and of x.
-    work.gemm_flops +=
-        4 * rows * rank_ * group.lora_out + (group.wants_dx ? 4 : 2) * rows * rank_ * group.parts * group.in;
+    // Low rank: gradients of B and of its input, then of A and of x. Full: of the weights and of x.
+    work.gemm_flops += low_rank_ ? 4 * rows * rank_ * group.lora_out +
+                                       (group.wants_dx ? 4 : 2) * rows * rank_ * group.parts * group.in
+                                 : (group.wants_dx ? 4 : 2) * rows * group.lora_out * group.in;
     if (group.parts > 0)
-      work.bytes +=
-          element_ * rows * (2 * group.lora_out + 4 * group.parts * rank_ + (group.wants_dx ? 3 : 1) * group.in) +
-          (4 + 2 * element_) * rank_ * (group.parts * group.in + group.lora_out);
+      work.bytes += element_ * rows *
+                        (2 * group.lora_out + (low_rank_ ? 4 * group.parts * rank_ : 0) +
+                         (group.wants_dx ? 3 : 1) * group.in) +
+                    (4 + 2 * element_) * update_parameters(group);
   }
   for (const Sight& sight : sights_)
     work.attention_flops += kBackwardAttention * 4 * d_ * sight.graph_layers * seen_pairs(length, held, sight.window);

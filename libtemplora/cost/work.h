@@ -98,10 +98,13 @@ class ModelWork {
   double pairs(std::int64_t tokens, std::int64_t held) const;           // over all layers
   double slots_read(std::int64_t tokens, std::int64_t held, std::int64_t block) const;
   double weight_bytes(bool tail, bool adapter) const;
+  double update_parameters(const Group& group) const;
 
   ModelShape shape_;
   Execution execution_;
-  double element_, rank_, lora_parameters_ = 0;
+  double element_;
+  bool low_rank_;
+  double rank_, lora_parameters_ = 0;
   std::vector<Sight> sights_;
   double attention_layers_ = 0;           // whose backward pass is needed
   double d_, kv_;                         // heads · head_dim, kv_heads · head_dim

@@ -10,11 +10,11 @@
 #include <utility>
 #include <vector>
 
+#include "config/config.h"
 #include "core/json.h"
 #include "generate/kv_cache.h"
 #include "model/llama.h"
 #include "plan/cache_plan.h"
-#include "config/config.h"
 #include "run/record.h"
 #include "train/chunk_trainer.h"
 

@@ -4,9 +4,9 @@
 
 #include <algorithm>
 
+#include "config/config_fields.h"
 #include "core/error.h"
 #include "experiment/token_corpus.h"
-#include "config/config_fields.h"
 
 namespace templora {
 namespace {

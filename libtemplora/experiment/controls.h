@@ -4,8 +4,8 @@
 #include <map>
 #include <vector>
 
-#include "plan/chunks.h"
 #include "config/config.h"
+#include "plan/chunks.h"
 #include "run/record.h"
 #include "text/books.h"
 

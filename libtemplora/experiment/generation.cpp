@@ -1,11 +1,11 @@
 #include "experiment/generation.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/stack.h>
+#include <ATen/Parallel.h>
 #include <c10/core/Event.h>
-#include <c10/core/StreamGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
+#include <c10/core/StreamGuard.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -13,11 +13,11 @@
 #include <exception>
 #include <thread>
 
+#include "config/lengths.h"
 #include "core/check.h"
 #include "experiment/chunk_values.h"
 #include "experiment/not_finite.h"
 #include "model/tensors.h"
-#include "config/lengths.h"
 
 namespace templora {
 namespace {

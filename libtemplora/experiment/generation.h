@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "config/config.h"
 #include "core/file.h"
 #include "core/json.h"
 #include "experiment/context_cache.h"
@@ -20,7 +21,6 @@
 #include "metrics/text_statistics.h"
 #include "model/llama.h"
 #include "plan/document_plan.h"
-#include "config/config.h"
 #include "run/record.h"
 
 namespace templora {

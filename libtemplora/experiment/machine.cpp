@@ -11,6 +11,8 @@
 #include <fstream>
 #include <string_view>
 
+#include "config/config_fields.h"
+#include "config/lengths.h"
 #include "core/cpus.h"
 #include "core/error.h"
 #include "core/log.h"
@@ -18,8 +20,6 @@
 #include "model/load.h"
 #include "model/row_kernels.h"
 #include "plan/window_lengths.h"
-#include "config/config_fields.h"
-#include "config/lengths.h"
 
 namespace templora {
 namespace {

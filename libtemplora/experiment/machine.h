@@ -6,9 +6,9 @@
 #include <optional>
 #include <string>
 
+#include "config/config.h"
 #include "core/json.h"
 #include "model/llama.h"
-#include "config/config.h"
 #include "text/tokenizer.h"
 
 namespace templora {

@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <string>
 
-#include "model/llama.h"
 #include "config/config.h"
+#include "model/llama.h"
 
 namespace templora {
 

@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "core/check.h"
-#include "generate/score.h"
 #include "cost/cost.h"
+#include "generate/score.h"
 
 namespace templora {
 namespace {

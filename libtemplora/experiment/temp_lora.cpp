@@ -7,11 +7,11 @@
 
 #include <algorithm>
 
+#include "config/lengths.h"
 #include "core/check.h"
 #include "experiment/chunk_values.h"
 #include "experiment/not_finite.h"
 #include "generate/score.h"
-#include "config/lengths.h"
 #include "model/tensors.h"
 #include "plan/replay.h"
 

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "config/config.h"
 #include "core/file.h"
 #include "core/json.h"
 #include "experiment/context_cache.h"
@@ -21,7 +22,6 @@
 #include "model/llama.h"
 #include "plan/document_plan.h"
 #include "plan/score_rules.h"
-#include "config/config.h"
 #include "run/record.h"
 #include "text/books.h"
 

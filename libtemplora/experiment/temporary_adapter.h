@@ -9,12 +9,12 @@
 #include <utility>
 #include <vector>
 
+#include "config/config.h"
 #include "core/json.h"
 #include "io/safetensors.h"
 #include "lora/lora_adapter.h"
 #include "lora/peft_folder.h"
 #include "model/llama.h"
-#include "config/config.h"
 #include "plan/learning_rates.h"
 #include "train/chunk_trainer.h"
 

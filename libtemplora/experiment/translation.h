@@ -8,12 +8,12 @@
 #include <string>
 #include <vector>
 
+#include "config/config.h"
 #include "core/file.h"
 #include "core/json.h"
 #include "experiment/sentence_batch.h"
 #include "experiment/temporary_adapter.h"
 #include "model/llama.h"
-#include "config/config.h"
 #include "run/record.h"
 #include "text/novels.h"
 #include "text/translation_prompt.h"

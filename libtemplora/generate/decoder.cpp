@@ -1,7 +1,7 @@
 #include "generate/decoder.h"
 
-#include <ATen/core/PhiloxRNGEngine.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/core/PhiloxRNGEngine.h>
 #include <ATen/ops/argmax.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/tensor.h>

@@ -1,8 +1,8 @@
 #include "lora/lora_adapter.h"
 
-#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Context.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/ops/empty.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -13,6 +13,7 @@
 
 #include "core/check.h"
 #include "core/error.h"
+#include "lora/full_linear.h"
 
 namespace templora {
 namespace {
@@ -23,6 +24,9 @@ at::Generator make_generator(const at::Device& device, std::uint64_t seed) {
   generator.set_current_seed(seed);
   return generator;
 }
+
+at::Tensor values_of(const at::Tensor& leaf) { return leaf.defined() ? leaf.detach() : leaf; }
+at::Tensor grad_of(const at::Tensor& leaf) { return leaf.defined() ? leaf.grad() : leaf; }
 
 // PEFT leaves a target that no module has aside, in silence as long as another one fits.
 void check_targets(LlamaImpl& model, const LoraConfig& config) {
@@ -45,6 +49,7 @@ class LoraAdapter::Group : public LinearAdapter {
       : owner(owner), site(site), names(std::move(names)), parts(std::move(parts)) {}
 
   at::Tensor forward(const at::Tensor& x, const Projections& base) override {
+    if (!owner.is_low_rank()) return full_linear(x, base.weight(), base.bias(), b, parts);
     const double scale = owner.config_.alpha / double(owner.config_.rank);
     return lora_linear(x, base.weight(), base.bias(), a, b, parts, scale, owner.training_ ? owner.config_.dropout : 0.0,
                        owner.generator_);
@@ -54,7 +59,7 @@ class LoraAdapter::Group : public LinearAdapter {
   LlamaImpl::Site site;
   std::vector<std::string> names;  // targeted projections, in the group's order
   std::vector<LoraPart> parts;
-  at::Tensor a, b;  // leaves of owner's flat parameters: [parts · rank, in], [Σ part rows, rank]
+  at::Tensor a, b;  // leaves of owner's flat parameters: [parts · rank, in], [Σ part rows, rank]; or none, [Σ rows, in]
 };
 
 LoraAdapter::LoraAdapter(LlamaImpl& model, const LoraConfig& config, std::uint64_t seed)
@@ -78,14 +83,16 @@ LoraAdapter::LoraAdapter(LlamaImpl& model, const LoraConfig& config, std::uint64
       rows += projection.rows;
     }
     if (parts.empty()) continue;
-    shapes.push_back({std::int64_t(parts.size()) * config.rank, site.projections->in()});
-    shapes.push_back({rows, config.rank});
+    const std::int64_t in = site.projections->in();
+    if (is_low_rank()) shapes.push_back({std::int64_t(parts.size()) * config.rank, in});
+    shapes.push_back({rows, is_low_rank() ? config.rank : in});
     groups_.push_back(std::make_unique<Group>(*this, site, std::move(names), std::move(parts)));
   }
   parameters_ = FlatParameters(shapes, model.options().device());
-  for (std::size_t i = 0; i < groups_.size(); ++i) {
-    groups_[i]->a = parameters_.leaves[2 * i];
-    groups_[i]->b = parameters_.leaves[2 * i + 1];
+  auto leaf = parameters_.leaves.begin();
+  for (const auto& group : groups_) {
+    if (is_low_rank()) group->a = *leaf++;
+    group->b = *leaf++;
   }
   init_weights(seed);
   attach();
@@ -111,10 +118,11 @@ void LoraAdapter::init_weights(std::uint64_t seed) {
   // another generator, or a resumed run would have to replay this.
   at::Generator generator = at::detail::createCPUGenerator(seed);
   for (const Named& named : named_tensors()) {
+    named.b.zero_();
+    if (!is_low_rank()) continue;
     const double bound = 1.0 / std::sqrt(double(named.a.size(1)));
     at::Tensor drawn = at::empty(named.a.sizes(), at::TensorOptions(at::kFloat));
     named.a.copy_(drawn.uniform_(-bound, bound, generator));
-    named.b.zero_();
   }
 }
 
@@ -129,10 +137,10 @@ std::vector<LoraAdapter::Named> LoraAdapter::named_tensors() const {
     std::int64_t b_row = 0;
     for (std::size_t p = 0; p < group->parts.size(); ++p) {
       const std::int64_t a_row = std::int64_t(p) * config_.rank, rows = group->parts[p].rows;
-      const auto a_of = [&](const at::Tensor& t) { return t.narrow(0, a_row, config_.rank); };
+      const auto a_of = [&](const at::Tensor& t) { return t.defined() ? t.narrow(0, a_row, config_.rank) : t; };
       const auto b_of = [&](const at::Tensor& t) { return t.narrow(0, b_row, rows); };
-      named.push_back({group->site.parent + "." + group->names[p], a_of(group->a.detach()), b_of(group->b.detach()),
-                       a_of(group->a.grad()), b_of(group->b.grad())});
+      named.push_back({group->site.parent + "." + group->names[p], a_of(values_of(group->a)), b_of(values_of(group->b)),
+                       a_of(grad_of(group->a)), b_of(grad_of(group->b))});
       b_row += rows;
     }
   }

@@ -9,20 +9,20 @@
 #include <string>
 #include <vector>
 
+#include "config/config.h"
 #include "lora/lora_linear.h"
 #include "model/flat_parameters.h"
 #include "model/llama.h"
-#include "config/config.h"
 
 namespace templora {
 
-/// The temporary adapter: low-rank updates on a model's projections. It is attached from the start until detach(); its
+/// The temporary adapter: low-rank updates on a model's projections, or with `lora.update` "full" whole ones. It is attached from the start until detach(); its
 /// destruction is the end of the temporary LoRA, and the model, whose weights it never wrote to, computes
 /// what it computed before. Weights are float32 whatever the model's dtype, in one flat buffer.
 class LoraAdapter {
  public:
   /// Attaches to `config.targets` in `config.layers` with PEFT's initialisation from `seed`: A uniform in
-  /// ±1/√in (Kaiming uniform, a = √5), B zero. Throws Error(usage) for a layer or a target that the model has not.
+  /// ±1/√in (Kaiming uniform, a = √5), B zero; a full update starts as zero. Throws Error(usage) for a layer or a target that the model has not.
   LoraAdapter(LlamaImpl& model, const LoraConfig& config, std::uint64_t seed);
   ~LoraAdapter();
   LoraAdapter(const LoraAdapter&) = delete;
@@ -45,7 +45,7 @@ class LoraAdapter {
   /// One update's tensors under PEFT's name of the module ("model.layers.3.self_attn.q_proj").
   struct Named {
     std::string module;
-    at::Tensor a, b;            ///< [rank, in], [rows, rank]: views of the flat buffer
+    at::Tensor a, b;            ///< [rank, in], [rows, rank]: views of the flat buffer; full: none, [rows, in]
     at::Tensor a_grad, b_grad;  ///< views of the flat gradient
   };
   std::vector<Named> named_tensors() const;
@@ -59,6 +59,7 @@ class LoraAdapter {
  private:
   class Group;  // the LinearAdapter on one fused group
   void init_weights(std::uint64_t seed);
+  bool is_low_rank() const { return config_.update == UpdateKind::low_rank; }
 
   LoraConfig config_;
   bool training_ = false;

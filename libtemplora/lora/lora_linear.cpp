@@ -15,12 +15,6 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::variable_list;
 
-std::vector<LoraPart> unpack(const std::vector<std::int64_t>& flat) {
-  std::vector<LoraPart> parts;
-  for (std::size_t i = 0; i < flat.size(); i += 2) parts.push_back({flat[i], flat[i + 1]});
-  return parts;
-}
-
 // Shapes: n parts of rank r, x [S, in], y [S, out]; h = x Aᵀ [S, n·r]; part p owns columns [p·r, (p+1)·r) of h
 // and rows [b_row, b_row + rows) of b.
 struct LoraLinear : Function<LoraLinear> {
@@ -28,7 +22,7 @@ struct LoraLinear : Function<LoraLinear> {
                             const at::Tensor& b_leaf, const at::Tensor& weight, const std::optional<at::Tensor>& bias,
                             const std::vector<std::int64_t>& flat_parts, double scale, double dropout,
                             const std::optional<at::Generator>& generator) {
-    const std::vector<LoraPart> parts = unpack(flat_parts);
+    const std::vector<LoraPart> parts = unpacked_parts(flat_parts);
     const std::int64_t rank = b_leaf.size(1);
     const at::Tensor a = a_leaf.to(x.scalar_type()), b = b_leaf.to(x.scalar_type());
     at::Tensor y = at::linear(x, weight, bias);  // [S, out]
@@ -64,7 +58,7 @@ struct LoraLinear : Function<LoraLinear> {
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
     const variable_list saved = ctx->get_saved_variables();
     const at::Tensor &x = saved[0], &weight = saved[1], &a = saved[2], &b = saved[3], &h = saved[4];
-    const std::vector<LoraPart> parts = unpack(ctx->saved_data["parts"].toIntVector());
+    const std::vector<LoraPart> parts = unpacked_parts(ctx->saved_data["parts"].toIntVector());
     const double scale = ctx->saved_data["scale"].toDouble(), dropout = ctx->saved_data["dropout"].toDouble();
     const std::int64_t rank = b.size(1);
     const at::Tensor dy = grads[0].contiguous();  // [S, out]
@@ -118,14 +112,24 @@ at::Tensor skinny_lora(const at::Tensor& x, const at::Tensor& weight, const at::
 
 }  // namespace
 
+std::vector<std::int64_t> packed_parts(const std::vector<LoraPart>& parts) {
+  std::vector<std::int64_t> flat;
+  for (const LoraPart& part : parts) flat.insert(flat.end(), {part.first_row, part.rows});
+  return flat;
+}
+
+std::vector<LoraPart> unpacked_parts(const std::vector<std::int64_t>& flat) {
+  std::vector<LoraPart> parts;
+  for (std::size_t i = 0; i < flat.size(); i += 2) parts.push_back({flat[i], flat[i + 1]});
+  return parts;
+}
+
 at::Tensor lora_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& a,
                        const at::Tensor& b, const std::vector<LoraPart>& parts, double scale, double dropout,
                        const std::optional<at::Generator>& generator) {
   if (dropout == 0 && is_skinny(x, weight)) return skinny_lora(x, weight, bias, a, b, parts, scale);
-  std::vector<std::int64_t> flat;
-  for (const LoraPart& part : parts) flat.insert(flat.end(), {part.first_row, part.rows});
-  return LoraLinear::apply(x, a, b, weight, bias.defined() ? std::optional(bias) : std::nullopt, flat, scale, dropout,
-                           generator);
+  return LoraLinear::apply(x, a, b, weight, bias.defined() ? std::optional(bias) : std::nullopt, packed_parts(parts),
+                           scale, dropout, generator);
 }
 
 }  // namespace templora

@@ -15,6 +15,10 @@ struct LoraPart {
   std::int64_t rows;
 };
 
+/// Parts as the flat list that an autograd node keeps, and back.
+std::vector<std::int64_t> packed_parts(const std::vector<LoraPart>& parts);
+std::vector<LoraPart> unpacked_parts(const std::vector<std::int64_t>& flat);
+
 /// W x + b + (alpha / rank) · B A x on a fused group of frozen projections, as one autograd node: the base
 /// product, the updates added in place, and a derivative that never touches the base weight's gradient.
 /// x: [rows, in]; weight: [out, in]; bias: [out] or undefined; a: [parts · rank, in] and b: [Σ part rows, rank]

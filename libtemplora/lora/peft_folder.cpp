@@ -9,8 +9,8 @@
 #include <set>
 #include <string_view>
 
-#include "model/tensors.h"
 #include "config/model_name.h"
+#include "model/tensors.h"
 #include "run/run_state.h"
 
 namespace templora {

@@ -1,11 +1,11 @@
 #include "model/cached_attention.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/index_put.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/ops/tensor.h>
+#include <ATen/Parallel.h>
 #include <ATen/record_function.h>
 
 #include <cmath>

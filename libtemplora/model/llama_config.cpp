@@ -4,10 +4,10 @@
 
 #include <algorithm>
 
+#include "config/model_family.h"
 #include "core/check.h"
 #include "core/file.h"
 #include "core/json_fields.h"
-#include "config/model_family.h"
 
 namespace templora {
 

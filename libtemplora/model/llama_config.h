@@ -6,10 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "core/json.h"
-#include "model/rope_config.h"
 #include "config/layer_spec.h"
 #include "config/model_shape.h"
+#include "core/json.h"
+#include "model/rope_config.h"
 
 namespace templora {
 

@@ -2,18 +2,18 @@
 
 #include <fmt/format.h>
 
-#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/ops/equal.h>
 
 #include <algorithm>
 #include <cmath>
 
+#include "config/model_folder.h"
 #include "core/hash.h"
 #include "core/log.h"
 #include "io/weight_check.h"
 #include "model/tensors.h"
-#include "config/model_folder.h"
 
 namespace templora {
 namespace {

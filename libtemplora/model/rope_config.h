@@ -4,8 +4,8 @@
 #include <optional>
 #include <string>
 
-#include "core/json_fields.h"
 #include "config/model_family.h"
+#include "core/json_fields.h"
 
 namespace templora {
 

@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "plan/chunks.h"
 #include "config/config.h"
+#include "plan/chunks.h"
 
 namespace templora {
 

@@ -4,9 +4,9 @@
 #include <optional>
 #include <vector>
 
+#include "config/config.h"
 #include "plan/chunks.h"
 #include "plan/learning_rates.h"
-#include "config/config.h"
 
 namespace templora {
 

@@ -4,9 +4,9 @@
 #include <optional>
 #include <vector>
 
+#include "config/config.h"
 #include "core/json.h"
 #include "plan/chunks.h"
-#include "config/config.h"
 #include "run/record.h"
 
 namespace templora {

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "report/markdown.h"
 #include "config/model_name.h"
+#include "report/markdown.h"
 
 namespace templora {
 namespace {

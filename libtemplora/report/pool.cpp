@@ -5,8 +5,8 @@
 
 #include <map>
 
-#include "report/compare.h"
 #include "config/config_fields.h"
+#include "report/compare.h"
 
 namespace templora {
 namespace {

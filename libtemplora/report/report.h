@@ -3,8 +3,8 @@
 #include <string>
 #include <vector>
 
-#include "report/run_summary.h"
 #include "report/report_table.h"
+#include "report/run_summary.h"
 
 namespace templora {
 

@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "report/run_summary.h"
 #include "report/report_table.h"
+#include "report/run_summary.h"
 
 namespace templora {
 

@@ -4,11 +4,11 @@
 
 #include <algorithm>
 
+#include "config/config_fields.h"
+#include "config/model_name.h"
 #include "core/hash.h"
 #include "metrics/derived.h"
 #include "report/recorded_run.h"
-#include "config/config_fields.h"
-#include "config/model_name.h"
 #include "run/json_lines.h"
 #include "run/run_data.h"
 

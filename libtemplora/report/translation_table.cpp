@@ -4,9 +4,9 @@
 
 #include <algorithm>
 
+#include "config/model_name.h"
 #include "metrics/derived.h"
 #include "report/markdown.h"
-#include "config/model_name.h"
 
 namespace templora {
 namespace {

@@ -4,9 +4,9 @@
 
 #include <cstring>
 
+#include "config/config_fields.h"
 #include "core/hash.h"
 #include "core/log.h"
-#include "config/config_fields.h"
 
 namespace templora {
 namespace {

@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "config/config.h"
 #include "core/file.h"
 #include "core/json.h"
-#include "config/config.h"
 #include "run/record.h"
 
 namespace templora {

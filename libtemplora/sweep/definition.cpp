@@ -7,10 +7,10 @@
 #include <optional>
 #include <set>
 
-#include "core/json_comments.h"
-#include "core/nearest.h"
 #include "config/config_file.h"
 #include "config/config_inputs.h"
+#include "core/json_comments.h"
+#include "core/nearest.h"
 #include "sweep/sweep_schema.h"
 
 namespace templora {

@@ -6,9 +6,9 @@
 #include <variant>
 #include <vector>
 
+#include "config/config.h"
 #include "core/file.h"
 #include "core/json.h"
-#include "config/config.h"
 #include "sweep/expression.h"
 #include "sweep/slurm_settings.h"
 

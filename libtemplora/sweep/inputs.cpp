@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <vector>
 
+#include "config/model_folder.h"
 #include "core/error.h"
 #include "core/hash.h"
-#include "config/model_folder.h"
 
 namespace templora {
 namespace {

@@ -4,9 +4,9 @@
 #include <map>
 #include <string>
 
+#include "config/config_inputs.h"
 #include "core/file.h"
 #include "core/json.h"
-#include "config/config_inputs.h"
 
 namespace templora {
 

@@ -17,9 +17,9 @@
 #include "core/file_descriptor.h"
 #include "core/log.h"
 #include "core/stop.h"
-#include "sweep/cell.h"
 #include "metrics/run_progress.h"
 #include "run/run_folder.h"
+#include "sweep/cell.h"
 #include "sweep/claim.h"
 #include "sweep/status.h"
 

@@ -1,7 +1,7 @@
 #include "train/chunk_trainer.h"
 
-#include <ATen/ops/mean.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/mean.h>
 
 #include "core/check.h"
 

@@ -1,10 +1,10 @@
 #include "train/pretrainer.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/index_add.h>
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/zeros_like.h>
+#include <ATen/Parallel.h>
 
 #include <algorithm>
 

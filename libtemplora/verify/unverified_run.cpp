@@ -6,10 +6,10 @@
 #include <cmath>
 #include <sstream>
 
+#include "config/lengths.h"
 #include "core/hash.h"
 #include "run/json_lines.h"
 #include "verify/verify.h"
-#include "config/lengths.h"
 
 namespace templora {
 namespace {

@@ -7,12 +7,12 @@
 #include <utility>
 #include <vector>
 
+#include "config/config.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "plan/document_plan.h"
-#include "verify/verification.h"
-#include "config/config.h"
 #include "run/run_data.h"
+#include "verify/verification.h"
 
 // A run's folder as verification sees it: read without trust, each thing that cannot be read a finding.
 

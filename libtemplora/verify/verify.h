@@ -2,8 +2,8 @@
 
 #include <filesystem>
 
-#include "verify/verification.h"
 #include "config/config.h"
+#include "verify/verification.h"
 
 namespace templora {
 

@@ -8,12 +8,12 @@
 #include <map>
 #include <set>
 
+#include "config/lengths.h"
 #include "plan/cache_plan.h"
 #include "plan/document_plan.h"
 #include "plan/learning_rates.h"
 #include "plan/score_rules.h"
 #include "plan/scored_arms.h"
-#include "config/lengths.h"
 
 namespace templora {
 namespace {

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from .adapters import lora_parameters, new_adapter, open_adapter, save_adapter
+from .full_weights import FullWeights
 from .models import load_model
 from .streams import phrase_stream, trained_model
 from .temp_lora import DEFAULTS, run_loop
@@ -48,6 +49,11 @@ VARIANTS = {
     "prefix_constant": {"train.prefix_gradient": False, "window.context_tokens": 24},
     "replay": {"train.replay_share": 0.25},
     "replay_chunk_rows": {"train.replay_share": 0.5, "lora.rows": "chunk"},
+    "full_sgd": {"lora.update": "full", "lora.init_from": None, "train.optimizer": "sgd", "train.learning_rate": 0.05},
+    "full_sgd_decay_chunk_rows": {"lora.update": "full", "lora.init_from": None, "train.optimizer": "sgd",
+                                  "train.learning_rate": 0.2, "train.decay_to_start": 0.02, "lora.rows": "chunk"},
+    "full_rms_decay": {"lora.update": "full", "lora.init_from": None, "train.optimizer": "rms", "train.rms_eps": 1e-4,
+                       "train.learning_rate": 2e-3, "train.decay_to_start": 0.02},
     "adam": {"train.adam_beta1": 0.8, "train.adam_beta2": 0.95, "train.adam_eps": 1e-5},
 }
 
@@ -90,7 +96,10 @@ def make(root: Path, seed: int, add: bool = False) -> dict:
         count = changes.pop("tokens", len(tokens))
         records = {}
         for dtype in (torch.float32, torch.float64):
-            model = open_adapter(load_model(root / "model", dtype), root / "adapter")
+            if changes.get("lora.update") == "full":
+                model = FullWeights(load_model(root / "model", dtype), load_model(root / "model", dtype))
+            else:
+                model = open_adapter(load_model(root / "model", dtype), root / "adapter")
             records[dtype] = [result.record() for result in run_loop(model, tokens[:count], changes)]
             if name == "default" and dtype == torch.float32:
                 save_file({key: parameter.detach().contiguous() for key, parameter in lora_parameters(model)},

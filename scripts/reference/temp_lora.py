@@ -18,6 +18,7 @@ Settings carry the names of templora's config keys. Definitions that the goldens
   it by the share of the adapter's tokens that are not before the chunk trained on.
 - decay_to_start of "adamw" moves every weight by that share of the way to its first value before the step.
 - A Reading goes on from document to document: one adapter, its optimizer and all its counts.
+- lora.update "full": no LoRA; the projections themselves learn (full_weights.py).
 - moments "reset" makes a fresh optimizer before each chunk's training: Adam's step count restarts, the
   warm-up's does not.
 """
@@ -31,6 +32,7 @@ from transformers import DynamicCache
 
 from .adapters import lora_parameters
 from .draws import Mt19937_64
+from .full_weights import FullWeights
 
 DEFAULTS = {
     "window.chunk_tokens": 24, "window.context_tokens": 40, "window.first_chunk_tokens": 24,
@@ -44,7 +46,7 @@ ABLATIONS = {
     "train.label_prefix": False, "train.optimizer": "adamw", "train.rms_eps": 1e-7, "train.decay_to_start": 0.0,
     "train.update_every_chunks": 1, "train.hard_quantile": 0.0, "train.hard_after_chunks": 8,
     "lora.rows": "all", "train.prefix_gradient": True, "train.replay_share": 0.0, "seed": 42,
-    "train.rate_decay": "none",
+    "train.rate_decay": "none", "lora.update": "low_rank",
 }
 
 
@@ -184,7 +186,8 @@ def run_loop(peft_model, tokens: torch.Tensor, settings: dict, reading: Reading 
     With `reading` it goes on from where the document before left it."""
     settings = {**DEFAULTS, **ABLATIONS, **settings}
     reading = reading or Reading(len(tokens))
-    parameters = [parameter for _, parameter in lora_parameters(peft_model)]
+    parameters = (peft_model.parameters if isinstance(peft_model, FullWeights)
+                  else [parameter for _, parameter in lora_parameters(peft_model)])
 
     def new_optimizer():
         if settings["train.optimizer"] != "adamw":

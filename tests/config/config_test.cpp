@@ -355,6 +355,11 @@ TEST_CASE("Config: rules of learning that contradict each other are refused", "[
   contains(both({"train.rate_decay", "linear"}, {"lora.reset_every_tokens", "500"}),
            "train.rate_decay: got \"linear\" beside lora.reset_every_tokens 500");
   contains(refused_set("lora.init_parts", "b"), "\"both\", \"a\"");
+  contains(refused_set("lora.update", "whole"), "\"low_rank\", \"full\"");
+  contains(both({"lora.update", "full"}, {"lora.save_final", "true"}),
+           "lora.save_final: got true beside lora.update \"full\"");
+  contains(both({"lora.update", "full"}, {"lora.init_from", "\"x\""}),
+           "lora.init_from: got a folder beside lora.update \"full\"");
   contains(refused_set("lora.init_parts", "a"), "lora.init_parts: got \"a\" without lora.init_from");
   contains(refused_set("lora.reset_every_tokens", "-2"), "lora.reset_every_tokens: got -2");
   contains(both({"lora.reset_every_tokens", "-1"}, {"control", "other_book"}),
@@ -396,6 +401,8 @@ TEST_CASE("Config: an ablation's keys change a run's hash only where they change
   CHECK(with({{"train.decay_to_start", "0"}}).hash == plain);
   CHECK(with({{"train.rate_decay", "none"}}).hash == plain);
   CHECK(with({{"lora.init_parts", "both"}}).hash == plain);
+  CHECK(with({{"lora.update", "low_rank"}}).hash == plain);
+  CHECK(with({{"lora.update", "full"}}).hash != plain);
   CHECK(with({{"lora.init_from", "x"}, {"lora.init_parts", "a"}}).hash != with({{"lora.init_from", "x"}}).hash);
   const auto rms = [](const Override& change) { return with({{"train.optimizer", "rms"}, change}).hash; };
   CHECK(rms({"train.rms_eps", "0.1"}) != rms({"train.decay_to_start", "0"}));

@@ -194,6 +194,8 @@ TEST_CASE("Cost: whole documents under every kind of config compute what was pre
       {{"train.prefix_gradient", "false"}},
       {{"train.prefix_gradient", "false"}, {"lora.dropout", "0"}, {"cache.prefill_block_tokens", "7"}},
       {{"train.replay_share", "0.25"}},
+      {{"lora.update", "full"}, {"train.optimizer", "sgd"}},
+      {{"lora.update", "full"}, {"lora.rows", "chunk"}, {"lora.targets", "[\"down_proj\"]"}, {"lora.layers", "[1]"}},
       {{"neural_cache.entries", "50"}},
       {{"neural_cache.entries", "500"}, {"cache.policy", "refill"}, {"cache.refill_tokens", "10"}},
       {{"model.dtype", "bfloat16"}, {"cache.policy", "last_n"}}};

@@ -85,7 +85,14 @@ const std::vector<Json> kAblations{
     {{"train.decay_to_start", 0.05}},
     {{"train.decay_to_start", 0.05}, {"lora.init_parts", "a"}, {"train.moments", "reset"}},
     {{"train.rate_decay", "sqrt"}, {"lora.reset_every_tokens", 72}},
-    {{"train.rate_decay", "linear"}, {"train.lag_chunks", 1}}};
+    {{"train.rate_decay", "linear"}, {"train.lag_chunks", 1}},
+    {{"lora.update", "full"}, {"lora.init_from", nullptr}, {"train.optimizer", "sgd"}, {"train.learning_rate", 0.1}},
+    {{"lora.update", "full"},
+     {"lora.init_from", nullptr},
+     {"train.optimizer", "rms"},
+     {"train.decay_to_start", 0.02},
+     {"lora.reset_every_tokens", 72},
+     {"lora.rows", "chunk"}}};
 
 }  // namespace
 
