@@ -5,6 +5,7 @@
 #include "../report/made_runs.h"
 #include "browse/http_server.h"
 #include "catch.h"
+#include "text_parts.h"
 #include "web.h"
 
 using namespace templora;
@@ -32,8 +33,6 @@ struct Watched {
   fs::path root = fs::path(folder / "runs");
   Site site{(fs::create_directories(root), root), 1};
 };
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 }  // namespace
 

@@ -1,6 +1,7 @@
 #include "../browse/web.h"
 #include "catch.h"
 #include "program.h"
+#include "text_parts.h"
 
 using namespace templora;
 using namespace templora_test;
@@ -29,8 +30,6 @@ std::string in_chromium(const World& world, const std::string& url) {
   if (std::system("command -v chromium > /dev/null 2>&1") != 0 || std::system(command.c_str()) != 0) return "";
   return world.content("dom");
 }
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 }  // namespace
 

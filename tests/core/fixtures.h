@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "catch.h"
 #include "core/error.h"
 
 namespace templora_test {
@@ -75,6 +76,16 @@ Thrown thrown_by(const Action& action) {
     return {error.what(), error.exit_code()};
   }
   return {};
+}
+
+/// How an action is refused: in one line, with this exit code; "" where it is not refused.
+template <class Action>
+std::string refusal(const Action& action, templora::Exit code = templora::Exit::bad_input) {
+  const Thrown thrown = thrown_by(action);
+  if (thrown.message.empty()) return "";
+  CHECK(thrown.code == code);
+  CHECK(thrown.message.find('\n') == std::string::npos);
+  return thrown.message;
 }
 
 }  // namespace templora_test

@@ -2,20 +2,20 @@
 
 #include <cmath>
 
+#include "../core/fixtures.h"
 #include "catch.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "cost/device_peaks.h"
+#include "made_config.h"
+#include "text_parts.h"
 
 using namespace templora;
+using namespace templora_test;
 
 namespace {
 
-Config config_of(const std::vector<Override>& overrides) {
-  return parse_config(R"({"model": {"path": "m", "dtype": "bfloat16"}, "data": {"books": ["b"]}})", "test", "/tmp",
-                      overrides)
-      .config;
-}
+Config config_of(const std::vector<Override>& keys) { return made_config({{"model.dtype", "bfloat16"}}, keys); }
 
 struct Setting {
   std::int64_t chunk, context;
@@ -33,17 +33,6 @@ double gflop_per_token(const Config& config, const Execution& execution = {}) {
 }
 
 ModelShape tiny() { return {"tiny", 60, 32, 48, 3, 4, 2, 8, 256, false, {}}; }
-
-template <class Call>
-std::string refusal(Call&& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    CHECK(error.exit_code() == Exit::usage);
-    return error.what();
-  }
-  return "";
-}
 
 }  // namespace
 
@@ -193,7 +182,7 @@ TEST_CASE("Cost: weights of the published models", "[unit]") {
   CHECK(named_model_shape("llama2-7b").parameters() == 6738415616.0);
   CHECK(named_model_shape("llama2-13b").parameters() == 13015864320.0);
   CHECK(named_model_shape("yi-6b").parameters() == 6061035520.0);
-  CHECK(refusal([] { named_model_shape("gpt"); }).find("llama2-7b, llama2-13b, yi-6b") != std::string::npos);
+  check_has(refusal([] { named_model_shape("gpt"); }, Exit::usage), "llama2-7b, llama2-13b, yi-6b");
 }
 
 TEST_CASE("Cost: a model folder is read for its sizes", "[unit]") {
@@ -207,11 +196,10 @@ TEST_CASE("Cost: devices are named or described, and what is wrong is said", "[u
   CHECK(device_peaks("h100").bytes_per_s == 3.35e12);
   CHECK(device_peaks("bf16_flops=2e14,fp32_flops=1e13,bytes_per_s=1e12,memory_bytes=2.4e10").flops(Dtype::float32) ==
         1e13);
-  CHECK(refusal([] { device_peaks("H300"); }).find("H200, H100, A100, L40S, 4090, cpu") != std::string::npos);
-  CHECK(refusal([] {
-          device_peaks("bf16_flops=2e14,fp32_flops=1e13,memory_bytes=2e10");
-        }).find("bytes_per_s is missing") != std::string::npos);
-  CHECK(refusal([] { device_peaks("bf16_flops=two"); }).find("bf16_flops: got \"two\"") != std::string::npos);
-  CHECK(refusal([] { device_peaks("flops=1"); }).find("got \"flops=1\"") != std::string::npos);
-  CHECK(refusal([] { device_peaks("fp32_flops=1,fp32_flops=2"); }).find("each once") != std::string::npos);
+  const auto refused = [](const char* device) { return refusal([&] { device_peaks(device); }, Exit::usage); };
+  check_has(refused("H300"), "H200, H100, A100, L40S, 4090, cpu");
+  check_has(refused("bf16_flops=2e14,fp32_flops=1e13,memory_bytes=2e10"), "bytes_per_s is missing");
+  check_has(refused("bf16_flops=two"), "bf16_flops: got \"two\"");
+  check_has(refused("flops=1"), "got \"flops=1\"");
+  check_has(refused("fp32_flops=1,fp32_flops=2"), "each once");
 }

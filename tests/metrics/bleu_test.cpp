@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "../core/fixtures.h"
 #include "catch.h"
 #include "core/error.h"
 #include "metrics/chrf.h"
@@ -11,21 +12,11 @@
 #include "metrics/unicode.h"
 
 using namespace templora;
+using templora_test::refusal;
 
 namespace {
 
 using Texts = std::vector<std::string>;
-
-template <class Call>
-std::string error_of(Call&& call, Exit wanted = Exit::bad_input) {
-  try {
-    call();
-  } catch (const Error& error) {
-    CHECK(error.exit_code() == wanted);
-    return error.what();
-  }
-  return "no error";
-}
 
 }  // namespace
 
@@ -80,32 +71,32 @@ TEST_CASE("BLEU and chrF: input that cannot be scored is named", "[unit]") {
   const Texts good{"a", "b"}, broken{"a", "b\xff"};
   const std::vector<Texts> references{{"a"}, {"b"}}, without{{"a"}, {}};
   const std::string not_utf8 = "segment 1: hypothesis: byte 1: got 0xff, wanted UTF-8; convert the text to UTF-8";
-  CHECK(error_of([&] { corpus_bleu(broken, references); }) == not_utf8);
-  CHECK(error_of([&] { corpus_chrf(broken, references); }) == not_utf8);
-  CHECK(error_of([&] { released_bleu(broken, good); }) == not_utf8);
-  CHECK(error_of([&] { released_bleu(good, broken); }).find("segment 1: reference: byte 1") == 0);
-  CHECK(error_of([&] { sentence_bleu("\xff", good); }).find("hypothesis: byte 0") == 0);
-  CHECK(error_of([&] { corpus_bleu(good, without); }) == "segment 1: references: got none, wanted one or more");
-  CHECK(error_of([&] { corpus_chrf(good, without); }) == "segment 1: references: got none, wanted one or more");
-  CHECK(error_of([&] { corpus_bleu(Texts{"a"}, references); }) ==
+  CHECK(refusal([&] { corpus_bleu(broken, references); }) == not_utf8);
+  CHECK(refusal([&] { corpus_chrf(broken, references); }) == not_utf8);
+  CHECK(refusal([&] { released_bleu(broken, good); }) == not_utf8);
+  CHECK(refusal([&] { released_bleu(good, broken); }).find("segment 1: reference: byte 1") == 0);
+  CHECK(refusal([&] { sentence_bleu("\xff", good); }).find("hypothesis: byte 0") == 0);
+  CHECK(refusal([&] { corpus_bleu(good, without); }) == "segment 1: references: got none, wanted one or more");
+  CHECK(refusal([&] { corpus_chrf(good, without); }) == "segment 1: references: got none, wanted one or more");
+  CHECK(refusal([&] { corpus_bleu(Texts{"a"}, references); }) ==
         "BLEU: got 1 hypotheses and references of 2 segments, wanted as many");
-  CHECK(error_of([&] { corpus_bleu({}, {}); }) == "BLEU: got no segment, wanted one or more");
-  CHECK(error_of([&] { corpus_chrf({}, {}); }) == "chrF: got no segment, wanted one or more");
+  CHECK(refusal([&] { corpus_bleu({}, {}); }) == "BLEU: got no segment, wanted one or more");
+  CHECK(refusal([&] { corpus_chrf({}, {}); }) == "chrF: got no segment, wanted one or more");
   BleuOptions options;
   options.max_order = 0;
-  CHECK(error_of([&] { corpus_bleu(good, references, options); }, Exit::usage).find("longest n-gram: got 0") !=
+  CHECK(refusal([&] { corpus_bleu(good, references, options); }, Exit::usage).find("longest n-gram: got 0") !=
         std::string::npos);
   options = {};
   options.smoothing = BleuSmoothing::add_k;
   options.smoothing_value = -1;
-  CHECK(error_of([&] { corpus_bleu(good, references, options); }, Exit::usage).find("got -1") != std::string::npos);
-  CHECK(error_of([] { bleu_tokenizer_named("13b"); }, Exit::usage) ==
+  CHECK(refusal([&] { corpus_bleu(good, references, options); }, Exit::usage).find("got -1") != std::string::npos);
+  CHECK(refusal([] { bleu_tokenizer_named("13b"); }, Exit::usage) ==
         "BLEU's tokenizer: got 13b, wanted none, 13a, intl, zh or char");
-  CHECK(error_of([] { bleu_smoothing_named("addk"); }, Exit::usage) ==
+  CHECK(refusal([] { bleu_smoothing_named("addk"); }, Exit::usage) ==
         "BLEU's smoothing: got addk, wanted none, floor, add-k or exp");
   ChrfOptions chrf;
   chrf.char_order = 0;
-  CHECK(error_of([&] { corpus_chrf(good, references, chrf); }, Exit::usage).find("char order 0") != std::string::npos);
+  CHECK(refusal([&] { corpus_chrf(good, references, chrf); }, Exit::usage).find("char order 0") != std::string::npos);
 }
 
 TEST_CASE("released_bleu: the turn's end is no word, and what has no 4-gram in common scores 0", "[unit]") {

@@ -15,7 +15,7 @@ std::vector<ScoredToken> tokens_of(const std::vector<std::string>& texts) {
   return tokens;
 }
 
-const WordUses& row_of(const std::vector<WordUses>& rows, const std::string& word_class, const std::string& use) {
+const WordUses& uses_of(const std::vector<WordUses>& rows, const std::string& word_class, const std::string& use) {
   for (const WordUses& row : rows)
     if (row.word_class == word_class && row.use == use) return row;
   throw std::runtime_error("no row " + word_class + ", " + use);
@@ -43,13 +43,13 @@ TEST_CASE("word_uses: names, function words and others by their last use", "[uni
   for (int i = 0; i < 60; ++i) text.push_back(" x");
   text.insert(text.end(), {" Shir", "ley"});                                  // later
   const auto rows = word_uses(scored_words(tokens_of(text)), 10);
-  CHECK(row_of(rows, "name", "first").words == 1);  // Mill stands without a capital, too
-  CHECK(row_of(rows, "name", "first").nll.at(Arm::lora) == 3 + 4);
-  CHECK(row_of(rows, "name", "in window").nll.at(Arm::lora) == 7 + 8);
-  CHECK(row_of(rows, "name", "up to 4 windows").nll.at(Arm::lora) == 42 + 43);
-  CHECK(row_of(rows, "name", "later").tokens == 2);
-  CHECK(row_of(rows, "rare", "first").words == 3);  // mill, stood, saw
-  CHECK(row_of(rows, "rare", "up to 4 windows").words == 1);
-  CHECK(row_of(rows, "frequent", "in window").words == 89);
-  CHECK(row_of(rows, "function", "first").words == 3);  // the, of, and
+  CHECK(uses_of(rows, "name", "first").words == 1);  // Mill stands without a capital, too
+  CHECK(uses_of(rows, "name", "first").nll.at(Arm::lora) == 3 + 4);
+  CHECK(uses_of(rows, "name", "in window").nll.at(Arm::lora) == 7 + 8);
+  CHECK(uses_of(rows, "name", "up to 4 windows").nll.at(Arm::lora) == 42 + 43);
+  CHECK(uses_of(rows, "name", "later").tokens == 2);
+  CHECK(uses_of(rows, "rare", "first").words == 3);  // mill, stood, saw
+  CHECK(uses_of(rows, "rare", "up to 4 windows").words == 1);
+  CHECK(uses_of(rows, "frequent", "in window").words == 89);
+  CHECK(uses_of(rows, "function", "first").words == 3);  // the, of, and
 }

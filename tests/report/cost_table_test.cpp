@@ -1,24 +1,22 @@
 #include "report/cost_table.h"
 
 #include "catch.h"
-#include "report/text_parts.h"
+#include "made_config.h"
 #include "run/run_data.h"
+#include "text_parts.h"
 
 using namespace templora;
 using namespace templora_test;
 
 namespace {
 
-Config config_of(const std::vector<Override>& overrides) {
-  return parse_config(R"({"model": {"path": "m", "dtype": "bfloat16"}, "data": {"books": ["b"]}})", "test", "/tmp",
-                      overrides)
-      .config;
-}
-
 /// A run of one book of three chunks, one of which was not learnt.
 RunCost three_chunks(const std::vector<Override>& more = {}) {
-  std::vector<Override> all{{"window.chunk_tokens", "2048"}, {"train.prefix_tokens", "2048"}, {"cost.device", "H100"}};
-  all.insert(all.end(), more.begin(), more.end());
+  const Config config = made_config({{"model.dtype", "bfloat16"},
+                                     {"window.chunk_tokens", "2048"},
+                                     {"train.prefix_tokens", "2048"},
+                                     {"cost.device", "H100"}},
+                                    more);
   RunData data;
   data.books.push_back({"a.txt", 0, 6144, 0, 0, "", false});
   data.books.push_back({"short.txt", 1, 100, 0, 0, "", true});
@@ -33,7 +31,7 @@ RunCost three_chunks(const std::vector<Override>& more = {}) {
   }
   PerplexityTable table;
   table.all.emplace_back().change_corpus_percent = -4.25;
-  return run_cost(data, table, config_of(all), named_model_shape("llama2-7b"),
+  return run_cost(data, table, config, named_model_shape("llama2-7b"),
                   {2000000000, std::nullopt, {{"score", {1500000000, {}}}, {"optimizer", {0, 7000000}}}});
 }
 
@@ -65,7 +63,8 @@ TEST_CASE("cost table: long times have no exponent", "[unit]") {
   RunData data;
   data.books = {{"a.txt", 0, 4096, 0, 0, "", false}};
   data.chunks.emplace_back().seconds = {{"score", 2240.4}, {"read", 0.0625}};
-  const std::string text = cost_markdown(run_cost(data, {}, config_of({}), named_model_shape("llama2-7b"), {}));
+  const Config config = made_config({{"model.dtype", "bfloat16"}});
+  const std::string text = cost_markdown(run_cost(data, {}, config, named_model_shape("llama2-7b"), {}));
   CHECK(has(text, "| score | 2240 |"));
   CHECK(has(text, "| read | 0.0625 |"));
   CHECK_FALSE(has(text, "e+0"));
@@ -82,7 +81,8 @@ TEST_CASE("cost table: base scores that were known already cost nothing", "[unit
     if (i == 2) chunk.seconds["score_base"] = 1;
   }
   const ModelShape shape = named_model_shape("llama2-7b");
-  const RunCost cost = run_cost(data, {}, config_of({{"window.chunk_tokens", "2048"}}), shape, {});
+  const Config config = made_config({{"model.dtype", "bfloat16"}, {"window.chunk_tokens", "2048"}});
+  const RunCost cost = run_cost(data, {}, config, shape, {});
   CHECK(cost.phases.at("score_base").work.flops() ==
         ModelWork(shape, {}, Dtype::bfloat16).forward(2048, 2047, false).flops());
 }
@@ -114,7 +114,7 @@ TEST_CASE("cost report: a model that does not fit is said not to", "[unit]") {
   CostReport report;
   report.config = "x.json";
   report.shape = named_model_shape("llama2-13b");
-  const Config config = config_of({});
+  const Config config = made_config({{"model.dtype", "bfloat16"}});
   report.dtype = config.model.dtype;
   report.per_token = cost_per_token(config, report.shape);
   report.device = device_peaks("4090");

@@ -5,12 +5,12 @@
 #include <algorithm>
 
 #include "catch.h"
-#include "report/text_parts.h"
 #include "made_runs.h"
 #include "report/page.h"
 #include "report/svg.h"
 #include "run/json_lines.h"
 #include "run/run_data.h"
+#include "text_parts.h"
 
 using namespace templora;
 using namespace templora_test;

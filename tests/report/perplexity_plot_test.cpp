@@ -10,7 +10,7 @@ using namespace templora;
 
 namespace {
 
-RunData made_run(std::int64_t chunks, double lora_gain) {
+RunData falling_run(std::int64_t chunks, double lora_gain) {
   RunData run;
   BookRecord book;
   book.book = "b.txt";
@@ -47,7 +47,7 @@ std::vector<double> heights(const std::string& svg, const std::string& name) {
 }  // namespace
 
 TEST_CASE("perplexity_svg: both curves have all bins, and the better one lies lower", "[unit]") {
-  const std::string svg = perplexity_svg(made_run(300, 0.002));
+  const std::string svg = perplexity_svg(falling_run(300, 0.002));
   const auto base = heights(svg, "base"), lora = heights(svg, "lora");
   REQUIRE(base.size() == 60);
   REQUIRE(lora.size() == 60);
@@ -58,9 +58,9 @@ TEST_CASE("perplexity_svg: both curves have all bins, and the better one lies lo
 }
 
 TEST_CASE("perplexity_svg: one chunk, one arm or nothing still gives a picture without NaN", "[unit]") {
-  RunData one = made_run(1, 0);
+  RunData one = falling_run(1, 0);
   one.nll[0].erase(Arm::lora);
-  for (const RunData& run : {one, RunData{}, made_run(2, 0)}) {
+  for (const RunData& run : {one, RunData{}, falling_run(2, 0)}) {
     const std::string svg = perplexity_svg(run);
     CHECK(svg.find("nan") == std::string::npos);
     CHECK(svg.find("inf") == std::string::npos);
@@ -70,7 +70,7 @@ TEST_CASE("perplexity_svg: one chunk, one arm or nothing still gives a picture w
 }
 
 TEST_CASE("perplexity_svg: a control has a curve and a label of its own, and only then", "[unit]") {
-  RunData run = made_run(6, 0.01);
+  RunData run = falling_run(6, 0.01);
   CHECK(perplexity_svg(run).find("class=\"curve s2 other_book\"") == std::string::npos);
   run.nll[0][Arm::other_book] = run.nll[0][Arm::base];
   const std::string svg = perplexity_svg(run);

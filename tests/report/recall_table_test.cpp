@@ -6,7 +6,7 @@
 #include "catch.h"
 #include "made_runs.h"
 #include "report/report_formats.h"
-#include "report/text_parts.h"
+#include "text_parts.h"
 
 using namespace templora;
 using namespace templora_test;

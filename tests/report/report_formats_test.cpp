@@ -6,10 +6,10 @@
 #include <set>
 
 #include "catch.h"
-#include "report/text_parts.h"
 #include "made_runs.h"
 #include "report/page.h"
 #include "run/token_ids.h"
+#include "text_parts.h"
 
 using namespace templora;
 using namespace templora_test;

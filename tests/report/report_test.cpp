@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "catch.h"
-#include "report/text_parts.h"
 #include "made_runs.h"
 #include "report/markdown.h"
 #include "report/page.h"
@@ -14,6 +13,7 @@
 #include "report/svg.h"
 #include "report/sweep_slices.h"
 #include "run/run_data.h"
+#include "text_parts.h"
 
 using namespace templora;
 using namespace templora_test;
@@ -386,14 +386,8 @@ TEST_CASE("report: a pretraining's steps are told by phase; older ones know thei
 TEST_CASE("report: axes and values that are not there are refused with the nearest", "[unit]") {
   const TempFolder folder;
   const auto runs = read_report_runs(grid(folder), {}, false);
-  const auto message = [&](const ReportOptions& options) -> std::string {
-    try {
-      sweep_slices(runs, options);
-    } catch (const Error& error) {
-      CHECK(error.exit_code() == Exit::usage);
-      return error.what();
-    }
-    return "";
+  const auto message = [&](const ReportOptions& options) {
+    return refusal([&] { sweep_slices(runs, options); }, Exit::usage);
   };
   CHECK(has(message({"window.chunk_tokns", "", ""}), "the nearest is window.chunk_tokens"));
   CHECK(has(message({"", "", "chnge"}), "the nearest is change"));

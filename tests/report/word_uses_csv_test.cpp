@@ -4,8 +4,8 @@
 
 #include "catch.h"
 #include "made_runs.h"
-#include "report/text_parts.h"
 #include "run/token_ids.h"
+#include "text_parts.h"
 
 using namespace templora;
 using namespace templora_test;

@@ -6,6 +6,7 @@
 #include "run/run_data.h"
 #include "run/token_ids.h"
 #include "small_run.h"
+#include "text_parts.h"
 
 using namespace templora;
 using namespace templora_test;
@@ -16,24 +17,20 @@ TEST_CASE("read_run: records that disagree are refused by file", "[unit]") {
     RunFolder folder = RunFolder::create(scratch.path, record_of());
     go_on(folder, kBooks * kChunks, 100, true);
   }
-  const auto refused = [&] { return refusal([&] { read_run(scratch.path); }, Exit::bad_input); };
-  const auto has = [](const std::string& text, const std::string& part) {
-    INFO(text << " lacks " << part);
-    CHECK(text.find(part) != std::string::npos);
-  };
+  const auto refused = [&] { return check_refused([&] { read_run(scratch.path); }, Exit::bad_input); };
   SECTION("an NLL file is cut") {
     fs::resize_file(scratch.path / "nll/1-base.f32", 8);
-    has(refused(), "1-base.f32");
+    check_has(refused(), "1-base.f32");
   }
   SECTION("an NLL file is missing") {
     fs::remove(scratch.path / "nll/1-lora.f32");
-    has(refused(), "1-lora.f32");
+    check_has(refused(), "1-lora.f32");
   }
   SECTION("run.json is of another kind") {
     for (const char* content : {"[]", R"({"config": 3})", R"({"identity": []})", R"({"processor": 5})"}) {
       INFO(content);
       std::ofstream(scratch.path / "run.json") << content;
-      has(refused(), "run.json: ");
+      check_has(refused(), "run.json: ");
     }
   }
   SECTION("more tokens than were scored") {
@@ -41,35 +38,35 @@ TEST_CASE("read_run: records that disagree are refused by file", "[unit]") {
     const std::string tokens = "\"tokens\":5";
     lines.replace(lines.rfind(tokens), tokens.size(), "\"tokens\":1000000000000000");
     std::ofstream(scratch.path / "chunks.jsonl") << lines;
-    has(refused(), "5 of 1000000000000000 tokens scored");
+    check_has(refused(), "5 of 1000000000000000 tokens scored");
   }
   SECTION("an NLL file is longer") {
     std::ofstream(scratch.path / "nll/0-lora.f32", std::ios::app) << "1234";
-    has(refused(), "0-lora.f32");
+    check_has(refused(), "0-lora.f32");
   }
   SECTION("NLLs are not those of the record") {
     std::ofstream(scratch.path / "nll/0-lora.f32", std::ios::in | std::ios::out) << "abcd";
-    has(refused(), "chunk 0 has the mean");
+    check_has(refused(), "chunk 0 has the mean");
   }
   SECTION("the last line is cut") {
     fs::resize_file(scratch.path / "chunks.jsonl", fs::file_size(scratch.path / "chunks.jsonl") - 3);
-    has(refused(), "chunks.jsonl:12");
+    check_has(refused(), "chunks.jsonl:12");
   }
   SECTION("a chunk is missing") {
     std::ofstream(scratch.path / "chunks.jsonl") << to_json(chunk_of(0, 1)).dump() << "\n";
-    has(refused(), "chunks.jsonl:1");
+    check_has(refused(), "chunks.jsonl:1");
   }
   SECTION("a field is of the wrong type") {
     Json json = to_json(chunk_of(0, 0));
     json["tokens"] = 1.5;
     std::ofstream(scratch.path / "chunks.jsonl") << json.dump() << "\n";
-    has(refused(), "chunks.jsonl:1: tokens");
+    check_has(refused(), "chunks.jsonl:1: tokens");
   }
   SECTION("a field is missing") {
     Json json = to_json(chunk_of(0, 0));
     json.erase("adapter_version");
     std::ofstream(scratch.path / "chunks.jsonl") << json.dump() << "\n";
-    has(refused(), "adapter_version: missing");
+    check_has(refused(), "adapter_version: missing");
   }
 }
 

@@ -13,6 +13,7 @@
 #include "core/hash.h"
 #include "run/run_data.h"
 #include "small_run.h"
+#include "text_parts.h"
 
 using namespace templora;
 using namespace templora_test;
@@ -60,15 +61,15 @@ TEST_CASE("RunFolder: a folder with anything in it is not overwritten", "[unit]"
   Scratch scratch;
   fs::create_directories(scratch.path);
   std::ofstream(scratch.path / "mine.txt") << "x";
-  refusal([&] { RunFolder::create(scratch.path, record_of()); }, Exit::usage);
-  refusal([&] { RunFolder::resume(scratch.path, record_of()); }, Exit::usage);
+  check_refused([&] { RunFolder::create(scratch.path, record_of()); }, Exit::usage);
+  check_refused([&] { RunFolder::resume(scratch.path, record_of()); }, Exit::usage);
   CHECK(files_in(scratch.path) == 1);
   fs::remove(scratch.path / "mine.txt");
   { RunFolder::create(scratch.path, record_of()); }
-  refusal([&] { RunFolder::create(scratch.path, record_of()); }, Exit::usage);
-  refusal([&] { RunFolder::resume(scratch.path / "none", record_of()); }, Exit::usage);
-  refusal([&] { RunFolder::create(scratch.path / "run.json", record_of()); }, Exit::usage);
-  refusal([&] { RunFolder::create(scratch.path / "run.json" / "x", record_of()); }, Exit::resources);
+  check_refused([&] { RunFolder::create(scratch.path, record_of()); }, Exit::usage);
+  check_refused([&] { RunFolder::resume(scratch.path / "none", record_of()); }, Exit::usage);
+  check_refused([&] { RunFolder::create(scratch.path / "run.json", record_of()); }, Exit::usage);
+  check_refused([&] { RunFolder::create(scratch.path / "run.json" / "x", record_of()); }, Exit::resources);
 }
 
 TEST_CASE("RunFolder: a run of another identity is refused by every difference", "[unit]") {
@@ -77,10 +78,9 @@ TEST_CASE("RunFolder: a run of another identity is refused by every difference",
   Json other = record_of(3);
   other["identity"]["config_hash"] = "ff";
   other["identity"]["torch_version"] = "2.13.0";
-  const std::string message = refusal([&] { RunFolder::resume(scratch.path, other); }, Exit::usage);
+  const std::string message = check_refused([&] { RunFolder::resume(scratch.path, other); }, Exit::usage);
   for (const char* part : {"config_hash", "\"ff\"", "threads is 3 now and was 2", "torch_version", "nothing"}) {
-    INFO(message << " lacks " << part);
-    CHECK(message.find(part) != std::string::npos);
+    check_has(message, part);
   }
   Json renamed = record_of();
   renamed["config"]["seed"] = 43;  // only the identity counts
@@ -93,18 +93,17 @@ TEST_CASE("RunFolder: a run may be known by another hash of its config", "[unit]
   older["identity"]["config_hash"] = "older";
   now["identity"]["config_hash"] = "now";
   { RunFolder::create(scratch.path, older); }
-  refusal([&] { RunFolder::resume(scratch.path, now); }, Exit::usage);
-  refusal([&] { RunFolder::resume(scratch.path, now, "other"); }, Exit::usage);
+  check_refused([&] { RunFolder::resume(scratch.path, now); }, Exit::usage);
+  check_refused([&] { RunFolder::resume(scratch.path, now, "other"); }, Exit::usage);
   CHECK_NOTHROW(RunFolder::resume(scratch.path, now, "older"));
   now["identity"]["threads"] = 3;
-  refusal([&] { RunFolder::resume(scratch.path, now, "older"); }, Exit::usage);
+  check_refused([&] { RunFolder::resume(scratch.path, now, "older"); }, Exit::usage);
 }
 
 TEST_CASE("RunFolder: two processes cannot write to one folder", "[unit]") {
   Scratch scratch;
   const RunFolder folder = RunFolder::create(scratch.path, record_of());
-  CHECK(refusal([&] { RunFolder::resume(scratch.path, record_of()); }, Exit::usage).find("another process") !=
-        std::string::npos);
+  check_has(check_refused([&] { RunFolder::resume(scratch.path, record_of()); }, Exit::usage), "another process");
 }
 
 TEST_CASE("RunFolder: resuming cuts the records to the newest state and gives an uninterrupted run's files", "[unit]") {
@@ -189,14 +188,14 @@ TEST_CASE("RunFolder: a finished run that is opened again is unfinished and goes
   }
   SECTION("without a state it stays as it was") {
     fs::remove_all(scratch.path / "state");
-    refusal([&] { folder.reopen(); }, Exit::bad_input);
+    check_refused([&] { folder.reopen(); }, Exit::bad_input);
     CHECK(folder.finished());
     CHECK(records(scratch.path) == before);
   }
   SECTION("with damaged states only, too") {
     for (const auto& entry : fs::directory_iterator(scratch.path / "state"))
       if (entry.path().extension() == ".json") fs::resize_file(entry.path(), 30);
-    refusal([&] { folder.reopen(); }, Exit::bad_input);
+    check_refused([&] { folder.reopen(); }, Exit::bad_input);
     CHECK(folder.finished());
     CHECK(records(scratch.path) == before);
   }

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "../core/fixtures.h"
 #include "catch.h"
 #include "run/run_folder.h"
 
@@ -80,17 +81,12 @@ inline void go_on(RunFolder& folder, std::int64_t end, std::int64_t every, bool 
   if (summary) folder.write_summary({{"ppl", 3}}, "| table |\n");
 }
 
-template <class Run>
-std::string refusal(Run&& run, Exit code) {
-  try {
-    run();
-  } catch (const Error& error) {
-    CHECK(error.exit_code() == code);
-    CHECK(std::string(error.what()).find('\n') == std::string::npos);
-    return error.what();
-  }
-  FAIL("was accepted");
-  return "";
+/// How an action is refused, which it has to be.
+template <class Action>
+std::string check_refused(const Action& action, Exit code) {
+  const std::string line = refusal(action, code);
+  CHECK_FALSE(line.empty());
+  return line;
 }
 
 }  // namespace templora_test

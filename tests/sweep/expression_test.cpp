@@ -19,10 +19,8 @@ Json value_of(const std::string& text) {
   });
 }
 
-std::string refused(const std::string& text) {
-  const Thrown thrown = thrown_by([&] { value_of(text); });
-  CHECK(thrown.code == Exit::usage);
-  return thrown.message;
+std::string error_in(const std::string& text) {
+  return refusal([&] { value_of(text); }, Exit::usage);
 }
 
 }  // namespace
@@ -55,22 +53,22 @@ TEST_CASE("Expression: conditions compare numbers, text and booleans", "[unit]")
 }
 
 TEST_CASE("Expression: a refusal shows the place and what is wrong", "[unit]") {
-  CHECK(refused("1 +").find("character 4: got the end") != std::string::npos);
-  CHECK(refused("1 + * 2").find("character 5: got '* 2'") != std::string::npos);
-  CHECK(refused("(1").find("no )") != std::string::npos);
-  CHECK(refused("1 2").find("character 3: got '2'") != std::string::npos);
-  CHECK(refused("1 < 2 < 3").find("second comparison") != std::string::npos);
-  CHECK(refused("'open").find("closing quote") != std::string::npos);
-  CHECK(refused("12x").find("wanted a number") != std::string::npos);
-  CHECK(refused("5 / (window.chunk_tokens - 64)").find("character 3: division by zero") != std::string::npos);
-  CHECK(refused("9223372036854775807 + 1").find("beyond 64 bits") != std::string::npos);
-  CHECK(refused("1e308 * 1e308").find("no finite number") != std::string::npos);
-  CHECK(refused("model.dtype + 1").find("model.dtype: got a text, wanted a number") != std::string::npos);
-  CHECK(refused("window.context_tokens * 2").find("null") != std::string::npos);
-  CHECK(refused("model.dtype == 3").find("two of a kind") != std::string::npos);
-  CHECK(refused("1 && true").find("wanted true or false") != std::string::npos);
-  CHECK(refused(std::string(100, '(').append("1")).find("levels") != std::string::npos);
-  CHECK(refused(std::string(3000, '1')).find("3000 bytes") != std::string::npos);
-  CHECK(refused("").find("got the end") != std::string::npos);
-  CHECK(refused("1 + $").find("f: set.k: ") == 0);
+  CHECK(error_in("1 +").find("character 4: got the end") != std::string::npos);
+  CHECK(error_in("1 + * 2").find("character 5: got '* 2'") != std::string::npos);
+  CHECK(error_in("(1").find("no )") != std::string::npos);
+  CHECK(error_in("1 2").find("character 3: got '2'") != std::string::npos);
+  CHECK(error_in("1 < 2 < 3").find("second comparison") != std::string::npos);
+  CHECK(error_in("'open").find("closing quote") != std::string::npos);
+  CHECK(error_in("12x").find("wanted a number") != std::string::npos);
+  CHECK(error_in("5 / (window.chunk_tokens - 64)").find("character 3: division by zero") != std::string::npos);
+  CHECK(error_in("9223372036854775807 + 1").find("beyond 64 bits") != std::string::npos);
+  CHECK(error_in("1e308 * 1e308").find("no finite number") != std::string::npos);
+  CHECK(error_in("model.dtype + 1").find("model.dtype: got a text, wanted a number") != std::string::npos);
+  CHECK(error_in("window.context_tokens * 2").find("null") != std::string::npos);
+  CHECK(error_in("model.dtype == 3").find("two of a kind") != std::string::npos);
+  CHECK(error_in("1 && true").find("wanted true or false") != std::string::npos);
+  CHECK(error_in(std::string(100, '(').append("1")).find("levels") != std::string::npos);
+  CHECK(error_in(std::string(3000, '1')).find("3000 bytes") != std::string::npos);
+  CHECK(error_in("").find("got the end") != std::string::npos);
+  CHECK(error_in("1 + $").find("f: set.k: ") == 0);
 }

@@ -31,7 +31,7 @@ struct Tree {
 };
 
 /// The key of a config whose inputs are known by their place in the tree alone: no text or weight is needed.
-std::string key_of(const Config& config, const fs::path& root, HashForm form) {
+std::string hashed_key(const Config& config, const fs::path& root, HashForm form) {
   const auto stub = [&root](const char* kind) {
     return [kind, &root](const std::string& path) {
       return std::string(kind) + " " + fs::path(path).lexically_relative(root).generic_string();
@@ -57,14 +57,14 @@ Json identities() {
       const SweepDefinition sweep = read_sweep_definition(file);
       for (const CellValues& values : expand(sweep)) {
         const Config config = cell_config(sweep, values, 1).config;
-        found["sweep"][name].push_back(key_of(config, tree.root, HashForm::of_0_1));
-        found["sweep_now"][name].push_back(key_of(config, tree.root, HashForm::present));
+        found["sweep"][name].push_back(hashed_key(config, tree.root, HashForm::of_0_1));
+        found["sweep_now"][name].push_back(hashed_key(config, tree.root, HashForm::present));
       }
       if (found["sweep_now"][name] == found["sweep"][name]) found["sweep_now"].erase(name);
     } else {
       const LoadedConfig loaded = load_config(file.string(), {});
-      found["config"][name] = {loaded.hash_of_0_1, key_of(loaded.config, tree.root, HashForm::of_0_1)};
-      found["config_now"][name] = {loaded.hash, key_of(loaded.config, tree.root, HashForm::present)};
+      found["config"][name] = {loaded.hash_of_0_1, hashed_key(loaded.config, tree.root, HashForm::of_0_1)};
+      found["config_now"][name] = {loaded.hash, hashed_key(loaded.config, tree.root, HashForm::present)};
       if (found["config_now"][name] == found["config"][name]) found["config_now"].erase(name);
     }
   }

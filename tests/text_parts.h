@@ -3,9 +3,17 @@
 #include <string>
 #include <vector>
 
+#include "catch.h"
+
 namespace templora_test {
 
 inline bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+/// Checks that a text has a part, and shows both where it has not.
+inline void check_has(const std::string& text, const std::string& part) {
+  INFO(text << "\nwanted in it: " << part);
+  CHECK(has(text, part));
+}
 
 /// Lines that have an end, without it.
 inline std::vector<std::string> lines_of(const std::string& text) {
