@@ -10,14 +10,10 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "text/scratch_folder.h"
+#include "text/tokenizer_goldens.h"
 
 using namespace templora;
-
-namespace {
-
-const fs::path kTokenizers = fs::path(TEMPLORA_SOURCE_DIR) / "tests/text/goldens/tokenizers";
-
-}  // namespace
+using templora_test::kTokenizers;
 
 TEST_CASE("read_book: line ends become LF and outer white space goes", "[unit]") {
   const ScratchFolder scratch;

@@ -9,21 +9,19 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "text/bm25.h"
+#include "text/tokenizer_goldens.h"
 
 using namespace templora;
+using templora_test::small_tokenizer;
 
 namespace {
-
-Tokenizer tokenizer(const std::string& name = "bare") {
-  return Tokenizer(fs::path(TEMPLORA_SOURCE_DIR) / "tests/text/goldens/tokenizers" / name);
-}
 
 const std::string kText = "In the beginning God created the heaven and the earth. And the earth was without form.";
 
 }  // namespace
 
 TEST_CASE("design_facts: each answer is said as often as any other of its kind", "[unit]") {
-  const Tokenizer tok = tokenizer();
+  const Tokenizer tok = small_tokenizer();
   for (const std::int64_t facts : {24, 48, 72})
     for (const std::int64_t repeats : {1, 2, 4, 5}) {
       INFO(facts << " facts, " << repeats << " times");
@@ -56,7 +54,7 @@ TEST_CASE("design_facts: each answer is said as often as any other of its kind",
 }
 
 TEST_CASE("design_facts: corrected facts stand in the place of fillers", "[unit]") {
-  const FactDesign design = design_facts(tokenizer(), kText, {24, 4, 0, 7});
+  const FactDesign design = design_facts(small_tokenizer(), kText, {24, 4, 0, 7});
   std::map<FactKind, int> corrected;
   for (const Fact& fact : design.facts) corrected[fact.kind] += fact.corrected;
   for (const FactKind kind : kFactKinds) CHECK(corrected[kind] == 2);
@@ -65,7 +63,7 @@ TEST_CASE("design_facts: corrected facts stand in the place of fillers", "[unit]
 TEST_CASE("design_facts: names are new to the text, and all answers have equally many tokens", "[unit]") {
   for (const char* name : {"bare", "unigram", "no-prefix-new"}) {
     CAPTURE(name);
-    const Tokenizer tok = tokenizer(name);
+    const Tokenizer tok = small_tokenizer(name);
     const FactDesign design = design_facts(tok, kText, {24, 4, 0, 11});
     std::set<std::string> names;
     for (const FactNames& of_kind : design.names)
@@ -83,7 +81,7 @@ TEST_CASE("design_facts: names are new to the text, and all answers have equally
     CHECK(names.size() == 48);
   }
   // A text that has a name's words gives other names.
-  const Tokenizer tok = tokenizer();
+  const Tokenizer tok = small_tokenizer();
   const std::string first = design_facts(tok, kText, {24, 4, 0, 3}).names[0].planted[0];
   std::string word = first.substr(0, first.find(' '));
   word[0] = char(word[0] - 'A' + 'a');
@@ -95,7 +93,7 @@ TEST_CASE("design_facts: names are new to the text, and all answers have equally
 }
 
 TEST_CASE("design_facts: the seed decides, and nothing else does", "[unit]") {
-  const Tokenizer tok = tokenizer();
+  const Tokenizer tok = small_tokenizer();
   const FactDesign a = design_facts(tok, kText, {24, 4, 0, 5}), b = design_facts(tok, kText, {24, 4, 0, 5}),
                    c = design_facts(tok, kText, {24, 4, 0, 6});
   CHECK(a.names[0].planted == b.names[0].planted);
@@ -109,7 +107,7 @@ TEST_CASE("design_facts: the seed decides, and nothing else does", "[unit]") {
 }
 
 TEST_CASE("design_facts: answers of few tokens are refused where the tokenizer has none", "[unit]") {
-  const Tokenizer tok = tokenizer();
+  const Tokenizer tok = small_tokenizer();
   try {
     design_facts(tok, kText, {24, 4, 1, 5});
     FAIL("names of one token");
@@ -121,7 +119,7 @@ TEST_CASE("design_facts: answers of few tokens are refused where the tokenizer h
 }
 
 TEST_CASE("facts: a sentence is its question, the answer and a full stop", "[unit]") {
-  const FactDesign design = design_facts(tokenizer(), kText, {24, 4, 0, 5});
+  const FactDesign design = design_facts(small_tokenizer(), kText, {24, 4, 0, 5});
   for (const Fact& fact : design.facts) {
     std::set<std::string> questions;
     for (const FactForm form : {FactForm::planted, FactForm::first_paraphrase, FactForm::second_paraphrase,

@@ -9,14 +9,11 @@
 namespace {
 
 using templora::EncodedText;
-using templora::Tokenizer;
 using namespace templora_test;
 namespace fs = std::filesystem;
 
-const fs::path kGoldens = fs::path(TEMPLORA_SOURCE_DIR) / "tests/text/goldens/json";
-
-const TextGenerator& generator() {
-  static const TextGenerator instance(kGoldens / "fragments.json");
+const TextGenerator& json_generator() {
+  static const TextGenerator instance(kJsonGoldens / "fragments.json");
   return instance;
 }
 
@@ -24,10 +21,10 @@ const TextGenerator& generator() {
 
 TEST_CASE("JsonTokenizer: each family's ids and texts are those of Hugging Face's tokenizers", "[parity]") {
   std::size_t folders = 0;
-  for (const auto& entry : fs::directory_iterator(kGoldens / "tokenizers")) {
+  for (const auto& entry : fs::directory_iterator(kJsonTokenizers)) {
     const std::string name = entry.path().filename().string();
     DYNAMIC_SECTION(name) {
-      check_all(Tokenizer(entry.path()), read_golden(kGoldens / (name + ".json")), generator(), 600);
+      check_all(Tokenizer(entry.path()), read_golden(kJsonGoldens / (name + ".json")), json_generator(), 600);
     }
     ++folders;
   }
@@ -37,9 +34,9 @@ TEST_CASE("JsonTokenizer: each family's ids and texts are those of Hugging Face'
 TEST_CASE("JsonTokenizer: a text decoded from its ids is the text, and ends are where its tokens' bytes end",
           "[parity]") {
   for (const std::string name : {"smollm2", "gpt2", "llama3"}) {
-    const Tokenizer tokenizer(kGoldens / "tokenizers" / name);
+    const Tokenizer tokenizer(kJsonTokenizers / name);
     for (std::uint64_t number = 0; number < 600; ++number) {
-      const std::string text = generator().text(number);
+      const std::string text = json_generator().text(number);
       const EncodedText encoded = tokenizer.encode_with_ends(text, false);
       CAPTURE(name, number, text);
       CHECK(tokenizer.decode(encoded.ids, false) == text);

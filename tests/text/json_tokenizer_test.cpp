@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "../core/fixtures.h"
 #include "catch.h"
 #include "core/error.h"
 #include "core/file.h"
@@ -12,33 +13,28 @@
 #include "text/scratch_folder.h"
 #include "text/text_stream.h"
 #include "text/tokenizer.h"
+#include "text/tokenizer_goldens.h"
 #include "text/translation_prompt.h"
+#include "text_parts.h"
 
 using namespace templora;
+using namespace templora_test;
 
 namespace {
 
 namespace fs = std::filesystem;
 using Ids = std::vector<std::int64_t>;
 
-const fs::path kTokenizers = fs::path(TEMPLORA_SOURCE_DIR) / "tests/text/goldens/json/tokenizers";
-
 Json golden_file(const std::string& name) {
-  const fs::path path = kTokenizers / name / "tokenizer.json";
+  const fs::path path = kJsonTokenizers / name / "tokenizer.json";
   return parse_json(read_file(path), path.string());
 }
 
-std::string refusal(const std::function<void()>& open) {
-  try {
-    open();
-  } catch (const Error& error) {
-    const std::string line = error.what();
-    CHECK(error.exit_code() == Exit::bad_input);
-    CHECK(line.find('\n') == std::string::npos);
-    CHECK(line.size() < 700);
-    return line;
-  }
-  return "";
+/// How an action is refused, in a line that is not too long for a terminal.
+std::string short_refusal(const std::function<void()>& action) {
+  const std::string line = refusal(action);
+  CHECK(line.size() < 700);
+  return line;
 }
 
 /// How a golden tokenizer.json is refused once `change` was done to it.
@@ -47,7 +43,7 @@ std::string refusal_of(const std::string& name, const std::function<void(Json&)>
   Json json = golden_file(name);
   change(json);
   const fs::path file = scratch.write("tokenizer.json", json.dump());
-  return refusal([&] { Tokenizer tokenizer(file); });
+  return short_refusal([&] { Tokenizer tokenizer(file); });
 }
 
 /// The golden tokenizer with `change` done to it, and with a tokenizer_config.json if one is given.
@@ -59,8 +55,6 @@ Tokenizer changed(const ScratchFolder& scratch, const std::string& name, const s
   scratch.write("tokenizer_config.json", config);
   return Tokenizer(scratch.path());
 }
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 }  // namespace
 
@@ -133,13 +127,16 @@ TEST_CASE("JsonTokenizer: malformed fields are refused by name, on one line", "[
     CHECK(has(refusal_of("gpt2", change), part));
   }
   const ScratchFolder scratch;
-  CHECK(has(refusal([&] { Tokenizer tokenizer(scratch.write("tokenizer.json", "{\"a\": 1,")); }), "not valid JSON"));
-  CHECK(has(refusal([&] { Tokenizer tokenizer(scratch.write("tokenizer.json", "{}")); }), "model: got nothing"));
+  const auto of_text = [&](const char* json) {
+    return short_refusal([&] { Tokenizer tokenizer(scratch.write("tokenizer.json", json)); });
+  };
+  CHECK(has(of_text("{\"a\": 1,"), "not valid JSON"));
+  CHECK(has(of_text("{}"), "model: got nothing"));
 }
 
 TEST_CASE("JsonTokenizer: keys that nobody reads are not judged", "[unit]") {
   const ScratchFolder scratch;
-  const Tokenizer plain(kTokenizers / "gpt2");
+  const Tokenizer plain(kJsonTokenizers / "gpt2");
   Json json = golden_file("gpt2");
   std::string text = json.dump();
   text.insert(1,
@@ -151,7 +148,7 @@ TEST_CASE("JsonTokenizer: keys that nobody reads are not judged", "[unit]") {
 
 TEST_CASE("JsonTokenizer: merges as strings and as pairs are one tokenizer, another step is another", "[unit]") {
   const ScratchFolder one, two, three;
-  const Tokenizer gpt2(kTokenizers / "gpt2" / "tokenizer.json");
+  const Tokenizer gpt2(kJsonTokenizers / "gpt2" / "tokenizer.json");
   const Tokenizer pairs = changed(one, "gpt2", [](Json& j) {
     for (Json& merge : j["model"]["merges"]) {
       const std::string text = merge.get<std::string>();
@@ -175,18 +172,18 @@ TEST_CASE("JsonTokenizer: the template alone says whether BOS and EOS are added"
   CHECK(llama3.adds_bos());
   CHECK(llama3.encode("x", true).front() == llama3.bos_id());
   CHECK(llama3.encode("x", false).front() != llama3.bos_id());
-  const Tokenizer qwen2(kTokenizers / "qwen2");
+  const Tokenizer qwen2(kJsonTokenizers / "qwen2");
   CHECK_FALSE(qwen2.adds_bos());
   CHECK(qwen2.bos_id() == -1);
   CHECK(qwen2.eos_id() == qwen2.token_id("<|im_end|>"));
-  const Tokenizer tekken(kTokenizers / "tekken");
+  const Tokenizer tekken(kJsonTokenizers / "tekken");
   const EncodedText both = tekken.encode_with_ends("ab", true);
   CHECK(both.ids.back() == tekken.eos_id());
   CHECK((both.ends.front() == 0 && both.ends.back() == 2));
 }
 
 TEST_CASE("JsonTokenizer: marks are added tokens only", "[unit]") {
-  const Tokenizer qwen2(kTokenizers / "qwen2");
+  const Tokenizer qwen2(kJsonTokenizers / "qwen2");
   CHECK(qwen2.special_token_id("<|im_start|>") == qwen2.token_id("<|im_start|>"));
   CHECK(qwen2.special_token_id("<|im_start|>") > 0);
   CHECK(qwen2.token_id("\u0120the") > 0);
@@ -194,19 +191,19 @@ TEST_CASE("JsonTokenizer: marks are added tokens only", "[unit]") {
   CHECK(qwen2.token_id("no such piece") == -1);
   CHECK(qwen2.special_token_id("<tool>") == qwen2.size() - 1);
   CHECK(qwen2.decode({qwen2.special_token_id("<|im_start|>"), qwen2.token_id("\u0120the")}, true) == " the");
-  CHECK(has(refusal([&] { qwen2.decode({100000}, false); }), "token id 100000"));
-  CHECK(has(refusal([&] { qwen2.decode({-1}, false); }), "token id -1"));
-  CHECK(has(refusal([&] { qwen2.decode({std::int64_t{1} << 33}, false); }), "token id 8589934592"));
+  CHECK(has(short_refusal([&] { qwen2.decode({100000}, false); }), "token id 100000"));
+  CHECK(has(short_refusal([&] { qwen2.decode({-1}, false); }), "token id -1"));
+  CHECK(has(short_refusal([&] { qwen2.decode({std::int64_t{1} << 33}, false); }), "token id 8589934592"));
 }
 
 TEST_CASE("JsonTokenizer: ends count a character with its last token", "[unit]") {
-  const Tokenizer gpt2(kTokenizers / "gpt2");
+  const Tokenizer gpt2(kJsonTokenizers / "gpt2");
   const std::string text = "a\U0001f98a b";  // the fox is four bytes and no piece
   const EncodedText encoded = gpt2.encode_with_ends(text, false);
   REQUIRE(encoded.ids.size() >= 4);
   CHECK(encoded.ends.back() == text.size());
   for (const std::size_t end : encoded.ends) CHECK((end == 1 || end == 5 || end == 6 || end == 7));
-  const Tokenizer llama2(kTokenizers / "llama2-prepend");
+  const Tokenizer llama2(kJsonTokenizers / "llama2-prepend");
   const EncodedText spaced = llama2.encode_with_ends("ab \u00e9", true);
   CHECK(spaced.ends.front() == 0);
   CHECK(spaced.ends.back() == 5);
@@ -214,7 +211,7 @@ TEST_CASE("JsonTokenizer: ends count a character with its last token", "[unit]")
 
 TEST_CASE("JsonTokenizer: a stream shows a character with its last byte", "[unit]") {
   for (const char* name : {"gpt2", "llama2-prepend"}) {
-    const Tokenizer tokenizer(kTokenizers / name);
+    const Tokenizer tokenizer(kJsonTokenizers / name);
     const std::string text = "so \U0001f98a\U0001f98a, \u00e4\u00f6";
     const Ids ids = tokenizer.encode("x" + text, false);
     const Ids before = tokenizer.encode("x", false);
@@ -232,7 +229,7 @@ TEST_CASE("JsonTokenizer: a stream shows a character with its last byte", "[unit
 
 TEST_CASE("TranslationPrompts: ChatML by a byte-level tokenizer is that text, and a sentence has its ids anywhere",
           "[unit]") {
-  const Tokenizer tokenizer(kTokenizers / "qwen2");
+  const Tokenizer tokenizer(kJsonTokenizers / "qwen2");
   const TranslationPrompts prompts(tokenizer, chat_template("chatml"), kTranslateIntoEnglish, false);
   const std::vector<SentencePair> history{{"\u4f60\u597d", "Hello there."}};
   const TranslationPrompt prompt = prompts.prompt(history, "\u4e16\u754c", 1000);
@@ -246,14 +243,14 @@ TEST_CASE("TranslationPrompts: ChatML by a byte-level tokenizer is that text, an
 }
 
 TEST_CASE("JsonTokenizer: millions of equal letters, spaces and line ends are not too much", "[unit]") {
-  const Tokenizer qwen2(kTokenizers / "qwen2");
+  const Tokenizer qwen2(kJsonTokenizers / "qwen2");
   for (const char* letter : {"e", " ", "\n", "7"}) {
     std::string text;
     for (int i = 0; i < 2'000'000; ++i) text += letter;
     const EncodedText encoded = qwen2.encode_with_ends(text, false);
     CHECK(encoded.ends.back() == text.size());
   }
-  const Tokenizer llama2(kTokenizers / "llama2-prepend");
+  const Tokenizer llama2(kJsonTokenizers / "llama2-prepend");
   CHECK(llama2.encode_with_ends(std::string(1'000'000, 'e'), false).ends.back() == 1'000'000);
 }
 
@@ -261,8 +258,8 @@ TEST_CASE("JsonTokenizer: an unknown character needs an unknown token only where
   const ScratchFolder scratch;
   const auto without = [](Json& j) { j["model"]["unk_token"] = "<none>"; };
   const Tokenizer tokenizer = changed(scratch, "unknown-pieces", without);
-  CHECK(tokenizer.encode("the", false) == Tokenizer(kTokenizers / "unknown-pieces").encode("the", false));
-  CHECK(has(refusal([&] { tokenizer.encode("\U0001f98a", false); }), "model.unk_token: got \"<none>\""));
+  CHECK(tokenizer.encode("the", false) == Tokenizer(kJsonTokenizers / "unknown-pieces").encode("the", false));
+  CHECK(has(short_refusal([&] { tokenizer.encode("\U0001f98a", false); }), "model.unk_token: got \"<none>\""));
 }
 
 TEST_CASE("Tokenizer: which file of a folder is read", "[unit]") {
@@ -286,11 +283,11 @@ TEST_CASE("Tokenizer: which file of a folder is read", "[unit]") {
   CHECK(has(Tokenizer(scratch.path() / "tokenizer.model").source(), "that file alone"));
   CHECK(Tokenizer(scratch.path() / "tokenizer.json").size() == 700);
   fs::remove(scratch.path() / "tokenizer.json");
-  CHECK(has(refusal([&] { Tokenizer t(scratch.path()); }), "set model.tokenizer to "));
+  CHECK(has(short_refusal([&] { Tokenizer t(scratch.path()); }), "set model.tokenizer to "));
   scratch.write("tokenizer.json", json);
   fs::remove(scratch.path() / "tokenizer.model");
   CHECK(has(source(R"({"tokenizer_class": "LlamaTokenizer"})"),
             "tokenizer.json (no tokenizer.model; tokenizer_class LlamaTokenizer)"));
   fs::remove(scratch.path() / "tokenizer.json");
-  CHECK(has(refusal([&] { Tokenizer t(scratch.path()); }), "neither tokenizer.model nor tokenizer.json"));
+  CHECK(has(short_refusal([&] { Tokenizer t(scratch.path()); }), "neither tokenizer.model nor tokenizer.json"));
 }

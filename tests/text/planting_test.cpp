@@ -8,14 +8,12 @@
 #include "core/file.h"
 #include "core/hash.h"
 #include "text/book_text.h"
+#include "text/tokenizer_goldens.h"
 
 using namespace templora;
+using templora_test::small_tokenizer;
 
 namespace {
-
-Tokenizer tokenizer(const std::string& name = "bare") {
-  return Tokenizer(fs::path(TEMPLORA_SOURCE_DIR) / "tests/text/goldens/tokenizers" / name);
-}
 
 std::string prose(int sentences) {
   std::string text = "Chapter I.\n\n";
@@ -34,7 +32,7 @@ TEST_CASE("plant_facts: the sentences stand where it says, and without them the 
   const std::string text = prose(900);
   for (const char* name : {"bare", "unigram", "added-new", "no-prefix-new"}) {
     CAPTURE(name);
-    const Tokenizer tok = tokenizer(name);
+    const Tokenizer tok = small_tokenizer(name);
     const Planting planting = plant_facts(text, "book", tok, kOptions);
     const Book book = book_of_text("book", planting.text, tok, 0);
     CHECK(planting.unplanted_hash == hash_hex(text));
@@ -73,7 +71,7 @@ TEST_CASE("plant_facts: the sentences stand where it says, and without them the 
 }
 
 TEST_CASE("plant_facts: a planted sentence has the tokens that its question and answer have", "[unit]") {
-  const Tokenizer tok = tokenizer();
+  const Tokenizer tok = small_tokenizer();
   const Planting planting = plant_facts(prose(900), "book", tok, kOptions);
   const Book book = book_of_text("book", planting.text, tok, 0);
   for (std::size_t f = 0; f < planting.mentions.size(); ++f) {
@@ -88,7 +86,7 @@ TEST_CASE("plant_facts: a planted sentence has the tokens that its question and 
 }
 
 TEST_CASE("plant_facts: the sentences are spread, mixed, and the same for the same seed", "[unit]") {
-  const Tokenizer tok = tokenizer();
+  const Tokenizer tok = small_tokenizer();
   const std::string text = prose(900);
   const Planting a = plant_facts(text, "book", tok, kOptions), b = plant_facts(text, "book", tok, kOptions);
   CHECK(a.text == b.text);
@@ -106,7 +104,7 @@ TEST_CASE("plant_facts: the sentences are spread, mixed, and the same for the sa
 }
 
 TEST_CASE("plant_facts: a book without enough sentences there is refused by name", "[unit]") {
-  const Tokenizer tok = tokenizer();
+  const Tokenizer tok = small_tokenizer();
   try {
     plant_facts(prose(60), "shelf/short.txt", tok, kOptions);
     FAIL("96 sentences behind 60");

@@ -21,6 +21,15 @@ namespace templora_test {
 using templora::Json;
 using templora::Tokenizer;
 
+inline const std::filesystem::path kSource = TEMPLORA_SOURCE_DIR;
+/// Where make_goldens.py and make_json_goldens.py write, and their small tokenizers of every kind, one a folder.
+inline const std::filesystem::path kGoldens = kSource / "tests/text/goldens", kTokenizers = kGoldens / "tokenizers",
+                                   kJsonGoldens = kGoldens / "json", kJsonTokenizers = kJsonGoldens / "tokenizers";
+/// Tokenizers, books and novels that may not be there.
+inline const std::filesystem::path kShared = kSource / "../shared/data";
+
+inline Tokenizer small_tokenizer(const std::string& name = "bare") { return Tokenizer(kTokenizers / name); }
+
 inline Json read_golden(const std::filesystem::path& path) {
   return templora::parse_json(templora::read_file(path), path.string());
 }

@@ -9,15 +9,8 @@
 
 namespace {
 
-using templora::Json;
-using templora::Tokenizer;
 using namespace templora_test;
 namespace fs = std::filesystem;
-
-const fs::path kGoldens = fs::path(TEMPLORA_SOURCE_DIR) / "tests/text/goldens";
-const fs::path kShared = fs::path(TEMPLORA_SOURCE_DIR) / "../shared/data";
-
-Json read_golden(const std::string& name) { return templora_test::read_golden(kGoldens / (name + ".json")); }
 
 const TextGenerator& generator() {
   static const TextGenerator instance(kGoldens / "fragments.json");
@@ -30,7 +23,7 @@ void check_shared(const std::string& name) {
     return;
   }
   const Tokenizer tokenizer(kShared / "tokenizers" / name);
-  const Json golden = read_golden("shared-" + name);
+  const Json golden = read_golden(kGoldens / ("shared-" + name + ".json"));
   check_all(tokenizer, golden, generator(), 10000);
 }
 
@@ -38,9 +31,11 @@ void check_shared(const std::string& name) {
 
 TEST_CASE("Tokenizer: small models of every kind give the ids and texts of the slow tokenizer", "[parity]") {
   std::size_t folders = 0;
-  for (const auto& entry : fs::directory_iterator(kGoldens / "tokenizers")) {
+  for (const auto& entry : fs::directory_iterator(kTokenizers)) {
     const std::string name = entry.path().filename().string();
-    DYNAMIC_SECTION(name) { check_all(Tokenizer(entry.path()), read_golden(name), generator(), 400); }
+    DYNAMIC_SECTION(name) {
+      check_all(Tokenizer(entry.path()), read_golden(kGoldens / (name + ".json")), generator(), 400);
+    }
     ++folders;
   }
   CHECK(folders == 10);
@@ -61,7 +56,7 @@ TEST_CASE("Tokenizer: whole PG-19 books have the ids of the slow tokenizer", "[p
       return;
     }
     const Tokenizer tokenizer(kShared / "tokenizers" / name);
-    const Json golden = read_golden("shared-" + name);
+    const Json golden = read_golden(kGoldens / ("shared-" + name + ".json"));
     for (const auto& [book, wanted] : golden.at("books").items()) {
       CAPTURE(name, book);
       const templora::Book read = templora::read_book(kShared / "pg19" / book, tokenizer, {});

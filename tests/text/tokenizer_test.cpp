@@ -5,43 +5,35 @@
 #include <string>
 #include <vector>
 
+#include "../core/fixtures.h"
 #include "catch.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "text/scratch_folder.h"
+#include "text/tokenizer_goldens.h"
+#include "text_parts.h"
 
 using namespace templora;
+using namespace templora_test;
 
 namespace {
 
-const fs::path kTokenizers = fs::path(TEMPLORA_SOURCE_DIR) / "tests/text/goldens/tokenizers";
-
 std::string model_bytes() { return read_file(kTokenizers / "bare" / "tokenizer.model"); }
 
-/// The message with which `path` is refused as a tokenizer; "" if it is not.
-std::string refusal(const fs::path& path) {
-  try {
-    const Tokenizer tokenizer(path);
-  } catch (const Error& error) {
-    CHECK(error.exit_code() == Exit::bad_input);
-    const std::string text = error.what();
-    CHECK(text.find('\n') == std::string::npos);
-    return text;
-  }
-  return "";
+/// How `path` is refused as a tokenizer.
+std::string refused_file(const fs::path& path) {
+  return refusal([&] { const Tokenizer tokenizer(path); });
 }
 
 /// A folder with the small model and one JSON file, and how it is refused.
-std::string refusal_of(const std::string& name, const std::string& json) {
+std::string refused_with(const std::string& name, const std::string& json) {
   const ScratchFolder scratch;
   scratch.write("tokenizer.model", model_bytes());
   scratch.write(name, json);
-  return refusal(scratch.path());
+  return refused_file(scratch.path());
 }
 
-std::string refusal_of_config(const std::string& json) { return refusal_of("tokenizer_config.json", json); }
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+std::string refused_config(const std::string& json) { return refused_with("tokenizer_config.json", json); }
 
 }  // namespace
 
@@ -111,7 +103,9 @@ TEST_CASE("Tokenizer: decoding an id beyond the vocabulary is refused by number"
 
 TEST_CASE("Tokenizer: a file that is no sentencepiece model is refused", "[unit]") {
   const ScratchFolder scratch;
-  const auto refused = [&](const std::string& content) { return refusal(scratch.write("tokenizer.model", content)); };
+  const auto refused = [&](const std::string& content) {
+    return refused_file(scratch.write("tokenizer.model", content));
+  };
   CHECK(has(refused(""), "empty"));
   CHECK(has(refused("version https://git-lfs.example/spec/v1\noid sha256:00\nsize 499723\n"), "git-lfs pointer"));
   CHECK(has(refused("{\"version\": \"1.0\"}"), "model: got nothing"));  // read as a tokenizer.json
@@ -120,7 +114,7 @@ TEST_CASE("Tokenizer: a file that is no sentencepiece model is refused", "[unit]
   CHECK(has(refused(std::string(4096, '\xff')), "tokenizer.model"));
   CHECK(has(refused(model_bytes() + "x"), "tokenizer.model"));
   CHECK(refused(model_bytes()).empty());
-  CHECK(has(refusal(scratch.path() / "missing"), "missing"));
+  CHECK(has(refused_file(scratch.path() / "missing"), "missing"));
 }
 
 TEST_CASE("Tokenizer: a model cut short anywhere is refused", "[unit]") {
@@ -128,7 +122,7 @@ TEST_CASE("Tokenizer: a model cut short anywhere is refused", "[unit]") {
   const std::string whole = model_bytes();
   for (std::size_t bytes = 0; bytes < whole.size(); bytes += bytes + 120 < whole.size() ? 83 : 1) {
     CAPTURE(bytes);
-    const std::string text = refusal(scratch.write("tokenizer.model", whole.substr(0, bytes)));
+    const std::string text = refused_file(scratch.write("tokenizer.model", whole.substr(0, bytes)));
     // The last field may be one that a model can do without.
     if (bytes + 20 < whole.size()) CHECK(!text.empty());
   }
@@ -154,12 +148,12 @@ TEST_CASE("Tokenizer: a model with flipped bits is refused or works, and never c
 }
 
 TEST_CASE("Tokenizer: another class beside a lone tokenizer.model is refused, with the way out", "[unit]") {
-  CHECK(has(refusal_of_config(R"({"tokenizer_class": "PreTrainedTokenizerFast"})"), "PreTrainedTokenizerFast"));
-  CHECK(has(refusal_of_config(R"({"tokenizer_class": "PreTrainedTokenizerFast"})"), "set model.tokenizer to "));
-  CHECK(has(refusal_of("config.json", R"({"tokenizer_class": "GemmaTokenizer"})"), "GemmaTokenizer"));
-  CHECK(has(refusal_of_config(R"({"tokenizer_class": 7})"), "tokenizer_class: got 7"));
+  CHECK(has(refused_config(R"({"tokenizer_class": "PreTrainedTokenizerFast"})"), "PreTrainedTokenizerFast"));
+  CHECK(has(refused_config(R"({"tokenizer_class": "PreTrainedTokenizerFast"})"), "set model.tokenizer to "));
+  CHECK(has(refused_with("config.json", R"({"tokenizer_class": "GemmaTokenizer"})"), "GemmaTokenizer"));
+  CHECK(has(refused_config(R"({"tokenizer_class": 7})"), "tokenizer_class: got 7"));
   for (const std::string name : {"LlamaTokenizerFast", "LLaMATokenizer", "llama"})
-    CHECK(refusal_of_config(R"({"tokenizer_class": ")" + name + "\"}").empty());
+    CHECK(refused_config(R"({"tokenizer_class": ")" + name + "\"}").empty());
 }
 
 TEST_CASE("Tokenizer: what other programs write beside a tokenizer.model is read as they read it", "[unit]") {
@@ -179,28 +173,28 @@ TEST_CASE("Tokenizer: what other programs write beside a tokenizer.model is read
   scratch.write("tokenizer.model", model_bytes());
   scratch.write("tokenizer_config.json", R"({"extra_special_tokens": ["<a>", {"content": "<b>"}]})");
   CHECK(Tokenizer(scratch.path()).special_token_id("<b>") == 461);
-  CHECK(has(refusal_of_config(R"({"extra_special_tokens": "<a>"})"), "extra_special_tokens: got \"<a>\""));
-  CHECK(has(refusal_of_config(R"({"added_tokens_decoder": {"460": {"content": "<a>", "lstrip": NaN}}})"),
+  CHECK(has(refused_config(R"({"extra_special_tokens": "<a>"})"), "extra_special_tokens: got \"<a>\""));
+  CHECK(has(refused_config(R"({"added_tokens_decoder": {"460": {"content": "<a>", "lstrip": NaN}}})"),
             "lstrip: got nan"));
-  CHECK(has(refusal_of("added_tokens.json", R"({"<x>": 1000000000000000000000})"), "<x>: got 1e+21"));
+  CHECK(has(refused_with("added_tokens.json", R"({"<x>": 1000000000000000000000})"), "<x>: got 1e+21"));
 }
 
 TEST_CASE("Tokenizer: wrong fields of tokenizer_config.json are refused by name", "[unit]") {
-  CHECK(has(refusal_of_config("[]"), "top level"));
-  CHECK(has(refusal_of_config("{"), "tokenizer_config.json"));
-  CHECK(has(refusal_of_config(R"({"legacy": "no"})"), "legacy: got \"no\""));
-  CHECK(has(refusal_of_config(R"({"add_bos_token": 1})"), "add_bos_token: got 1"));
-  CHECK(has(refusal_of_config(R"({"bos_token": 7})"), "bos_token: got 7"));
-  CHECK(has(refusal_of_config(R"({"bos_token": null})"), "bos_token: got null"));
-  CHECK(has(refusal_of_config(R"({"unk_token": null, "legacy": false})"), "unk_token: got null"));
-  CHECK(has(refusal_of_config(R"({"additional_special_tokens": "<x>"})"), "additional_special_tokens"));
-  CHECK(has(refusal_of_config(R"({"sp_model_kwargs": {"enable_sampling": true}})"), "enable_sampling"));
-  CHECK(refusal_of_config(R"({"sp_model_kwargs": {"enable_sampling": false}})").empty());
+  CHECK(has(refused_config("[]"), "top level"));
+  CHECK(has(refused_config("{"), "tokenizer_config.json"));
+  CHECK(has(refused_config(R"({"legacy": "no"})"), "legacy: got \"no\""));
+  CHECK(has(refused_config(R"({"add_bos_token": 1})"), "add_bos_token: got 1"));
+  CHECK(has(refused_config(R"({"bos_token": 7})"), "bos_token: got 7"));
+  CHECK(has(refused_config(R"({"bos_token": null})"), "bos_token: got null"));
+  CHECK(has(refused_config(R"({"unk_token": null, "legacy": false})"), "unk_token: got null"));
+  CHECK(has(refused_config(R"({"additional_special_tokens": "<x>"})"), "additional_special_tokens"));
+  CHECK(has(refused_config(R"({"sp_model_kwargs": {"enable_sampling": true}})"), "enable_sampling"));
+  CHECK(refused_config(R"({"sp_model_kwargs": {"enable_sampling": false}})").empty());
 }
 
 TEST_CASE("Tokenizer: added tokens with ids that cannot be are refused", "[unit]") {
   const auto added = [](const std::string& key, const std::string& value) {
-    return refusal_of_config("{\"added_tokens_decoder\": {\"" + key + "\": " + value + "}}");
+    return refused_config("{\"added_tokens_decoder\": {\"" + key + "\": " + value + "}}");
   };
   CHECK(added("460", R"({"content": "<x>"})").empty());
   CHECK(has(added("-1", R"({"content": "<x>"})"), "\"-1\""));
@@ -211,14 +205,14 @@ TEST_CASE("Tokenizer: added tokens with ids that cannot be are refused", "[unit]
   CHECK(has(added("460", "\"<x>\""), "added_tokens_decoder.460"));
   CHECK(has(added("460", R"({"content": ""})"), "content"));
   CHECK(has(added("460", R"({"content": "<x>", "lstrip": 1})"), "lstrip: got 1"));
-  CHECK(has(refusal_of_config(R"({"added_tokens_decoder": {"460": {"content": "<x>"}, "461": {"content": "<x>"}}})"),
+  CHECK(has(refused_config(R"({"added_tokens_decoder": {"460": {"content": "<x>"}, "461": {"content": "<x>"}}})"),
             "ids 460 and 461"));
-  CHECK(has(refusal_of("added_tokens.json", R"({"<x>": -1})"), "<x>: got -1"));
-  CHECK(has(refusal_of("added_tokens.json", R"({"<x>": 1.5})"), "<x>: got 1.5"));
-  CHECK(has(refusal_of("added_tokens.json", R"({"<x>": 18446744073709551615})"), "added_tokens.json"));
-  CHECK(has(refusal_of("added_tokens.json", R"({"<x>": 460, "<y>": 460})"), "<y>: got id 460"));
+  CHECK(has(refused_with("added_tokens.json", R"({"<x>": -1})"), "<x>: got -1"));
+  CHECK(has(refused_with("added_tokens.json", R"({"<x>": 1.5})"), "<x>: got 1.5"));
+  CHECK(has(refused_with("added_tokens.json", R"({"<x>": 18446744073709551615})"), "added_tokens.json"));
+  CHECK(has(refused_with("added_tokens.json", R"({"<x>": 460, "<y>": 460})"), "<y>: got id 460"));
   // "<x>" has no id of its own; the next free count, 461, is where "<y>" sits.
-  CHECK(has(refusal_of_config(R"({"added_tokens_decoder": {"461": {"content": "<y>"}},
+  CHECK(has(refused_config(R"({"added_tokens_decoder": {"461": {"content": "<y>"}},
                                   "additional_special_tokens": ["<x>"]})"),
             "taken by \"<y>\""));
 }

@@ -11,18 +11,18 @@ using namespace templora;
 namespace {
 
 // Made by `scripts/make_goldens.py comet`.
-const fs::path kGoldens = fs::path(TEMPLORA_SOURCE_DIR) / "tests/goldens/comet";
-const fs::path kModel = kGoldens / "model/sentencepiece.bpe.model";
+const fs::path kComet = fs::path(TEMPLORA_SOURCE_DIR) / "tests/goldens/comet";
+const fs::path kModel = kComet / "model/sentencepiece.bpe.model";
 using Ids = std::vector<std::int64_t>;
 
 }  // namespace
 
 TEST_CASE("XlmrTokenizer: ids equal those of the tokenizer that unbabel-comet uses", "[parity]") {
   const XlmrTokenizer tokenizer(kModel);
-  const Json index = parse_json(read_file(kGoldens / "index.json"), "index.json");
+  const Json index = parse_json(read_file(kComet / "index.json"), "index.json");
   const auto longest = index.at("longest_input").get<std::size_t>();
   std::size_t texts = 0;
-  for (const Json& item : parse_json(read_file(kGoldens / "tokens.json"), "tokens.json")) {
+  for (const Json& item : parse_json(read_file(kComet / "tokens.json"), "tokens.json")) {
     const auto text = item.at(0).get<std::string>();
     CAPTURE(text);
     CHECK(tokenizer.encode(text, longest) == item.at(1).get<Ids>());
