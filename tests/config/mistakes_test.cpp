@@ -8,15 +8,16 @@
 #include "catch.h"
 #include "config/config.h"
 #include "core/error.h"
+#include "minimal_config.h"
+#include "text_parts.h"
 
 using namespace templora;
+using namespace templora_test;
 
 namespace {
 
-const std::string kMinimal = R"({"model": {"path": "m"}, "data": {"books": ["b/*.txt"]}})";
-
 /// Lines of the usage error that a config gives; none where it is accepted.
-std::vector<std::string> lines_of(const std::string& text, const std::vector<Override>& overrides = {}) {
+std::vector<std::string> mistakes_in(const std::string& text, const std::vector<Override>& overrides = {}) {
   std::vector<std::string> lines;
   try {
     parse_config(text, "test.json", "/base", overrides);
@@ -28,18 +29,13 @@ std::vector<std::string> lines_of(const std::string& text, const std::vector<Ove
   return lines;
 }
 
-void check_contains(const std::string& text, const std::string& part) {
-  CAPTURE(text, part);
-  CHECK(text.find(part) != std::string::npos);
-}
-
 }  // namespace
 
 TEST_CASE("Config: a hint knows what people type, and looks at the same section first", "[unit]") {
   const auto hint = [](const std::string& key, const std::string& wanted) {
-    const auto lines = lines_of(kMinimal, {{key, "1"}});
+    const auto lines = mistakes_in(kMinimal, {{key, "1"}});
     REQUIRE(lines.size() == 1);
-    check_contains(lines[0], "the nearest known key is " + wanted);
+    check_has(lines[0], "the nearest known key is " + wanted);
   };
   for (const auto& [typed, meant] : std::vector<std::pair<std::string, std::string>>{
            {"lr", "train.learning_rate"},
@@ -71,7 +67,7 @@ TEST_CASE("Config: a hint knows what people type, and looks at the same section 
 }
 
 TEST_CASE("Config: all mistakes are told at once, one line each", "[unit]") {
-  const std::vector<std::string> lines = lines_of(R"({"model": {"path": "m", "device": "gpu"},
+  const std::vector<std::string> lines = mistakes_in(R"({"model": {"path": "m", "device": "gpu"},
     "data": {"books": ["b", 3, ""]}, "lora": {"rnak": 3, "rank": 0, "targets": ["lm_head"]},
     "train": {"optimizer": "sgd", "weight_decay": 0.1, "epochs": "2"}, "score": {"base": false, "adapter": false},
     "window": 3, "lr": 1})");
@@ -87,18 +83,18 @@ TEST_CASE("Config: all mistakes are told at once, one line each", "[unit]") {
                                            R"(lora.targets: got "lm_head")",
                                            "train.weight_decay: got 0.1"};
   REQUIRE(lines.size() == wanted.size());
-  for (std::size_t i = 0; i < lines.size(); ++i) check_contains(lines[i], "test.json: " + wanted[i]);
+  for (std::size_t i = 0; i < lines.size(); ++i) check_has(lines[i], "test.json: " + wanted[i]);
 
   // What only follows from another mistake is not told: a rule about a value that was refused, a key that was meant.
-  CHECK(lines_of(R"({"experiment": "pretraining", "model": {"tokenizer": "t"}})").size() == 1);
-  CHECK(lines_of(R"({"model": {"path": 3}, "data": {"book": ["b"]}})").size() == 2);
-  CHECK(lines_of(R"({"model": {"path": "m"}, "data": {"books": ["b"]}, "cache": {"policy": "refill",
+  CHECK(mistakes_in(R"({"experiment": "pretraining", "model": {"tokenizer": "t"}})").size() == 1);
+  CHECK(mistakes_in(R"({"model": {"path": 3}, "data": {"book": ["b"]}})").size() == 2);
+  CHECK(mistakes_in(R"({"model": {"path": "m"}, "data": {"books": ["b"]}, "cache": {"policy": "refill",
     "refill_tokens": 5000}, "window": {"chunk_tokens": -1}})").size() == 1);
-  CHECK(lines_of(R"({"model": 3, "data": []})").size() == 2);
+  CHECK(mistakes_in(R"({"model": 3, "data": []})").size() == 2);
 
   std::string many = R"({"model": {"path": "m"}, "data": {"books": ["b"]})";
   for (int i = 0; i < 100; ++i) many += ", \"k" + std::to_string(i) + "\": 1";
-  const std::vector<std::string> first = lines_of(many + "}");
+  const std::vector<std::string> first = mistakes_in(many + "}");
   REQUIRE(first.size() == 41);
   CHECK(first.back() == "and 60 more mistakes");
 }

@@ -26,7 +26,7 @@ std::vector<std::int64_t> windows_of(const Json& extra) {
   return windows;
 }
 
-void refused(const Json& extra, const std::vector<std::string>& parts) {
+void check_refused(const Json& extra, const std::vector<std::string>& parts) {
   const Thrown error = thrown_by([&] { shape_of(extra); });
   CHECK(error.code == Exit::bad_input);
   for (const std::string& part : parts) {
@@ -73,9 +73,9 @@ TEST_CASE("model family: layers without a rotation", "[unit]") {
   CHECK(turns(Json::object()) == std::vector<bool>{true, true, true, false});
   CHECK(turns({{"no_rope_layer_interval", 2}}) == std::vector<bool>{true, false, true, false});
   CHECK(turns({{"no_rope_layers", {1, 0, 0, 1, 0}}}) == std::vector<bool>{true, false, false, true});
-  refused({{"model_type", "smollm3"}, {"no_rope_layers", {1, 0}}}, {"no_rope_layers: got 2 entries"});
-  refused({{"model_type", "smollm3"}, {"no_rope_layers", {1, 0, 2, 1}}}, {"no_rope_layers: got 2"});
-  refused({{"model_type", "smollm3"}, {"no_rope_layer_interval", 0}}, {"no_rope_layer_interval"});
+  check_refused({{"model_type", "smollm3"}, {"no_rope_layers", {1, 0}}}, {"no_rope_layers: got 2 entries"});
+  check_refused({{"model_type", "smollm3"}, {"no_rope_layers", {1, 0, 2, 1}}}, {"no_rope_layers: got 2"});
+  check_refused({{"model_type", "smollm3"}, {"no_rope_layer_interval", 0}}, {"no_rope_layer_interval"});
 }
 
 TEST_CASE("model family: defaults and biases are the family's", "[unit]") {
@@ -97,23 +97,23 @@ TEST_CASE("model family: defaults and biases are the family's", "[unit]") {
 }
 
 TEST_CASE("model family: other models, and keys that contradict each other, are refused by name", "[unit]") {
-  refused({{"model_type", "gemma2"}}, {"gemma2", "llama, mistral, qwen2, qwen3, smollm3, olmo2, olmo3, phi3"});
-  refused({{"model_type", "qwen2_moe"}}, {"qwen2_moe"});
-  refused({{"sliding_window", 4096}}, {"sliding_window", "llama has no windows"});
-  refused({{"layer_types", kSlidingFull}}, {"layer_types", "llama has no windows"});
-  refused({{"model_type", "mistral"}, {"layer_types", kSlidingFull}}, {"layer_types", "sliding_window"});
-  refused({{"model_type", "qwen2"}, {"sliding_window", 7}, {"layer_types", kSlidingFull}},
-          {"layer_types", "use_sliding_window"});
-  refused({{"model_type", "qwen3"},
-           {"use_sliding_window", true},
-           {"sliding_window", nullptr},
-           {"layer_types", kSlidingFull}},
-          {"layer_types", "sliding_window"});
-  refused({{"model_type", "olmo3"}, {"sliding_window", nullptr}}, {"sliding_window"});
-  refused({{"model_type", "qwen2"}, {"layer_types", {"full_attention"}}},
-          {"layer_types: got 1 entries", "num_hidden_layers 4"});
-  refused({{"model_type", "olmo3"},
-           {"layer_types", {"chunked_attention", "full_attention", "full_attention", "full_attention"}}},
-          {"chunked_attention"});
-  refused({{"model_type", "mistral"}, {"sliding_window", 0}}, {"sliding_window: got 0"});
+  check_refused({{"model_type", "gemma2"}}, {"gemma2", "llama, mistral, qwen2, qwen3, smollm3, olmo2, olmo3, phi3"});
+  check_refused({{"model_type", "qwen2_moe"}}, {"qwen2_moe"});
+  check_refused({{"sliding_window", 4096}}, {"sliding_window", "llama has no windows"});
+  check_refused({{"layer_types", kSlidingFull}}, {"layer_types", "llama has no windows"});
+  check_refused({{"model_type", "mistral"}, {"layer_types", kSlidingFull}}, {"layer_types", "sliding_window"});
+  check_refused({{"model_type", "qwen2"}, {"sliding_window", 7}, {"layer_types", kSlidingFull}},
+                {"layer_types", "use_sliding_window"});
+  check_refused({{"model_type", "qwen3"},
+                 {"use_sliding_window", true},
+                 {"sliding_window", nullptr},
+                 {"layer_types", kSlidingFull}},
+                {"layer_types", "sliding_window"});
+  check_refused({{"model_type", "olmo3"}, {"sliding_window", nullptr}}, {"sliding_window"});
+  check_refused({{"model_type", "qwen2"}, {"layer_types", {"full_attention"}}},
+                {"layer_types: got 1 entries", "num_hidden_layers 4"});
+  check_refused({{"model_type", "olmo3"},
+                 {"layer_types", {"chunked_attention", "full_attention", "full_attention", "full_attention"}}},
+                {"chunked_attention"});
+  check_refused({{"model_type", "mistral"}, {"sliding_window", 0}}, {"sliding_window: got 0"});
 }

@@ -6,9 +6,10 @@
 #include "catch.h"
 #include "core/fixtures.h"
 #include "config/config.h"
+#include "text_parts.h"
 
 using namespace templora;
-using templora_test::TempFolder;
+using namespace templora_test;
 
 namespace {
 
@@ -51,15 +52,8 @@ struct MadeUpCache {
   fs::path snapshot(const std::string& commit = kCommit) const { return repository / "snapshots" / commit; }
 };
 
-std::string refusal(const fs::path& folder, const std::string& written) {
-  try {
-    require_model_folder(folder, written);
-  } catch (const Error& error) {
-    CHECK(error.exit_code() == Exit::bad_input);
-    CHECK(std::string(error.what()).find('\n') == std::string::npos);
-    return error.what();
-  }
-  return "";
+std::string refused_folder(const fs::path& folder, const std::string& written) {
+  return refusal([&] { require_model_folder(folder, written); });
 }
 
 }  // namespace
@@ -154,16 +148,15 @@ TEST_CASE("snapshot_of: a snapshot's folder tells its repository", "[unit]") {
 
 TEST_CASE("require_model_folder: the line says how to get what is missing", "[unit]") {
   const MadeUpCache cache;
-  CHECK(refusal(cache.snapshot(), "org/name").empty());
-  const auto says = [](const std::string& text, const char* part) { return text.find(part) != std::string::npos; };
-  CHECK(says(refusal("/base/org/other", "org/other"), "`hf download org/other` fetches it"));
-  CHECK(says(refusal("/base/org/o@v2", "org/o@v2"), "`hf download org/o --revision v2` fetches it"));
-  CHECK_FALSE(says(refusal("/base/models/x", "../models/x"), "hf download"));
-  CHECK(says(refusal("/models/smollm2-135m", "../models/smollm2-135m"), "./scripts/get-model smollm2-135m"));
+  CHECK(refused_folder(cache.snapshot(), "org/name").empty());
+  CHECK(has(refused_folder("/base/org/other", "org/other"), "`hf download org/other` fetches it"));
+  CHECK(has(refused_folder("/base/org/o@v2", "org/o@v2"), "`hf download org/o --revision v2` fetches it"));
+  CHECK_FALSE(has(refused_folder("/base/models/x", "../models/x"), "hf download"));
+  CHECK(has(refused_folder("/models/smollm2-135m", "../models/smollm2-135m"), "./scripts/get-model smollm2-135m"));
   // Each name that is promised is one that the script knows.
   const std::string script = read_file(fs::path(TEMPLORA_SOURCE_DIR) / "scripts" / "get-model");
   for (const std::string& name : {std::string("smollm2-135m"), std::string("qwen2.5-coder-0.5b")}) {
-    CHECK(refusal("/base/" + name, "").find("get-model " + name) != std::string::npos);
-    CHECK(script.find("\"" + name + "\": Model(") != std::string::npos);
+    CHECK(has(refused_folder("/base/" + name, ""), "get-model " + name));
+    CHECK(has(script, "\"" + name + "\": Model("));
   }
 }

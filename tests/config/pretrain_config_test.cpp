@@ -1,24 +1,24 @@
 #include "../core/fixtures.h"
 #include "catch.h"
 #include "config/config.h"
+#include "minimal_config.h"
 
 using namespace templora;
-using templora_test::thrown_by;
+using namespace templora_test;
 
 namespace {
 
-const char* const kPretrain = R"({"experiment": "pretrain", "model": {"tokenizer": "t"},
+const char* const kPretraining = R"({"experiment": "pretrain", "model": {"tokenizer": "t"},
   "data": {"books": ["b/*.txt"], "exclude": ["x_*.txt"], "validation": ["b/x_1.txt"]}})";
-const char* const kPerplexity = R"({"model": {"path": "m"}, "data": {"books": ["b"]}})";
 
-LoadedConfig load(const char* text, const std::vector<Override>& overrides = {}) {
+LoadedConfig load(const std::string& text, const std::vector<Override>& overrides = {}) {
   return parse_config(text, "test.json", "/base", overrides);
 }
 
 }  // namespace
 
 TEST_CASE("pretrain config: needs no model folder, and its paths are made absolute", "[unit]") {
-  const LoadedConfig loaded = load(kPretrain, {{"pretrain.token_cache", "../tokens"}});
+  const LoadedConfig loaded = load(kPretraining, {{"pretrain.token_cache", "../tokens"}});
   CHECK(loaded.config.experiment == ExperimentKind::pretrain);
   CHECK(loaded.config.model.path.empty());
   CHECK(loaded.config.data.validation == std::vector<std::string>{"/base/b/x_1.txt"});
@@ -29,12 +29,12 @@ TEST_CASE("pretrain config: needs no model folder, and its paths are made absolu
 
 TEST_CASE("perplexity config: still needs a model folder", "[unit]") {
   CHECK(thrown_by([] { load(R"({"data": {"books": ["b"]}})"); }).says("model.path"));
-  CHECK_NOTHROW(load(kPerplexity));
+  CHECK_NOTHROW(load(kMinimal));
 }
 
 TEST_CASE("pretrain config: rules between keys are checked by name", "[unit]") {
   const auto says = [](const char* key, const char* value, const char* named) {
-    const auto thrown = thrown_by([&] { load(kPretrain, {{key, value}}); });
+    const auto thrown = thrown_by([&] { load(kPretraining, {{key, value}}); });
     INFO(thrown.message);
     CHECK(thrown.code == Exit::usage);
     CHECK(thrown.says(named));
@@ -50,13 +50,13 @@ TEST_CASE("pretrain config: rules between keys are checked by name", "[unit]") {
 }
 
 TEST_CASE("config hash: covers what changes an experiment's numbers and nothing else", "[unit]") {
-  const std::string pretrain = load(kPretrain).hash, perplexity = load(kPerplexity).hash;
-  CHECK(load(kPretrain, {{"pretrain.learning_rate", "0.5"}}).hash != pretrain);
-  CHECK(load(kPretrain, {{"data.exclude", "[]"}}).hash != pretrain);
+  const std::string pretrain = load(kPretraining).hash, perplexity = load(kMinimal).hash;
+  CHECK(load(kPretraining, {{"pretrain.learning_rate", "0.5"}}).hash != pretrain);
+  CHECK(load(kPretraining, {{"data.exclude", "[]"}}).hash != pretrain);
   for (const auto& [key, value] : {std::pair{"pretrain.save_every_steps", "3"}, {"pretrain.token_cache", "elsewhere"},
                                    {"pretrain.tokens", "12345"}, {"pretrain.passes", "3"}, {"lora.rank", "3"},
                                    {"window.chunk_tokens", "7"}})
-    CHECK(load(kPretrain, {{key, value}}).hash == pretrain);
-  CHECK(load(kPerplexity, {{"pretrain.hidden", "512"}}).hash == perplexity);
-  CHECK(load(kPerplexity, {{"lora.rank", "3"}}).hash != perplexity);
+    CHECK(load(kPretraining, {{key, value}}).hash == pretrain);
+  CHECK(load(kMinimal, {{"pretrain.hidden", "512"}}).hash == perplexity);
+  CHECK(load(kMinimal, {{"lora.rank", "3"}}).hash != perplexity);
 }
