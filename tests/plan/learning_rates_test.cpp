@@ -6,7 +6,7 @@ using namespace templora;
 
 namespace {
 
-TrainConfig config_of(std::optional<std::int64_t> chunks, std::optional<std::int64_t> steps, std::int64_t epochs = 2) {
+TrainConfig warming_up(std::optional<std::int64_t> chunks, std::optional<std::int64_t> steps, std::int64_t epochs = 2) {
   TrainConfig config;
   config.learning_rate = 0.5;
   config.epochs = epochs;
@@ -20,7 +20,7 @@ using Rates = std::vector<double>;
 }  // namespace
 
 TEST_CASE("learning_rates: a warm-up in steps rises from the first step on, across chunks", "[unit]") {
-  const TrainConfig config = config_of({}, 5);
+  const TrainConfig config = warming_up({}, 5);
   CHECK(learning_rates(config, 0, 0, config.epochs) == Rates{0.5 * (1.0 / 5), 0.5 * (2.0 / 5)});
   CHECK(learning_rates(config, 1, 2, config.epochs) == Rates{0.5 * (3.0 / 5), 0.5 * (4.0 / 5)});
   CHECK(learning_rates(config, 2, 4, config.epochs) ==
@@ -29,7 +29,7 @@ TEST_CASE("learning_rates: a warm-up in steps rises from the first step on, acro
 }
 
 TEST_CASE("learning_rates: a warm-up in chunks is the released code's, which trains chunk 0 at nothing", "[unit]") {
-  const TrainConfig config = config_of(4, {}, 3);
+  const TrainConfig config = warming_up(4, {}, 3);
   for (std::int64_t chunk = 0; chunk < 4; ++chunk) {
     const double rate = 0.5 * (double(chunk) / 4);
     CHECK(learning_rates(config, chunk, 77, config.epochs) == Rates{rate, rate, rate});  // the steps do not count
@@ -39,33 +39,33 @@ TEST_CASE("learning_rates: a warm-up in chunks is the released code's, which tra
 }
 
 TEST_CASE("learning_rates: without a warm-up, or with one of nothing, every step has the whole rate", "[unit]") {
-  for (const TrainConfig& config : {config_of({}, {}, 1), config_of(0, {}, 1), config_of({}, 0, 1)})
+  for (const TrainConfig& config : {warming_up({}, {}, 1), warming_up(0, {}, 1), warming_up({}, 0, 1)})
     for (std::int64_t chunk = 0; chunk < 3; ++chunk)
       CHECK(learning_rates(config, chunk, chunk, config.epochs) == Rates{0.5});
 }
 
 TEST_CASE("learning_rates: a chunk that is worth more steps has a rate for each", "[unit]") {
-  CHECK(learning_rates(config_of({}, 5), 1, 1, 5) ==
+  CHECK(learning_rates(warming_up({}, 5), 1, 1, 5) ==
         Rates{0.5 * (2.0 / 5), 0.5 * (3.0 / 5), 0.5 * (4.0 / 5), 0.5, 0.5});
 }
 
 TEST_CASE("learning_rates: sqrt falls by the chunk, learnt or not, and the warm-up stays", "[unit]") {
-  TrainConfig config = config_of({}, 0, 1);
+  TrainConfig config = warming_up({}, 0, 1);
   config.rate_decay = RateDecay::sqrt;
   CHECK(learning_rates(config, 0, 0, 1) == Rates{0.5});
   CHECK(learning_rates(config, 3, 0, 1)[0] == Approx(0.25));
   CHECK(learning_rates(config, {3, 0.1}, 99, 2)[1] == Approx(0.25));  // steps and what is left do not count
-  TrainConfig warm = config_of(4, {}, 1);
+  TrainConfig warm = warming_up(4, {}, 1);
   warm.rate_decay = RateDecay::sqrt;
   CHECK(learning_rates(warm, 0, 0, 1) == Rates{0});
   CHECK(learning_rates(warm, 3, 0, 1)[0] == Approx(0.5 * 0.75 / 2));
-  TrainConfig steps = config_of({}, 4, 2);
+  TrainConfig steps = warming_up({}, 4, 2);
   steps.rate_decay = RateDecay::sqrt;
   CHECK(learning_rates(steps, 3, 1, 2)[0] == Approx(0.5 * 0.5 / 2));
 }
 
 TEST_CASE("learning_rates: linear is the share of the text that is left", "[unit]") {
-  TrainConfig config = config_of({}, 0, 1);
+  TrainConfig config = warming_up({}, 0, 1);
   config.rate_decay = RateDecay::linear;
   CHECK(learning_rates(config, {0, 1}, 0, 1) == Rates{0.5});
   CHECK(learning_rates(config, {70, 0.25}, 0, 2) == Rates{0.125, 0.125});

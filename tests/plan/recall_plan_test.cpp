@@ -6,7 +6,7 @@ using namespace templora;
 
 namespace {
 
-Config config_of(std::vector<std::int64_t> distances) {
+Config asked_after(std::vector<std::int64_t> distances) {
   Config config;
   config.window.context_tokens = 100;
   config.recall.facts = 24;
@@ -17,7 +17,7 @@ Config config_of(std::vector<std::int64_t> distances) {
 }  // namespace
 
 TEST_CASE("RecallPlan: a fact is asked for at the first chunk's end that is far enough behind it", "[unit]") {
-  const Config config = config_of({0, 50, 300});
+  const Config config = asked_after({0, 50, 300});
   const std::vector<Chunk> chunks = cut_chunks(500, 50, 50);
   const RecallPlan plan(config, chunks, {20, 101, -1});
   // Fact 0 leaves the last 100 tokens at 120: chunk 2 ends at 150.
@@ -34,7 +34,7 @@ TEST_CASE("RecallPlan: a fact is asked for at the first chunk's end that is far 
 }
 
 TEST_CASE("RecallPlan: what is asked for has left the window", "[unit]") {
-  const Config config = config_of({0, 7});
+  const Config config = asked_after({0, 7});
   std::vector<std::int64_t> ends;
   for (std::int64_t end = 1; end < 560; end += 13) ends.push_back(end);
   const std::vector<Chunk> chunks = cut_chunks(700, 33, 20);

@@ -4,16 +4,15 @@
 
 #include "catch.h"
 #include "config/windows.h"
+#include "made_config.h"
 
 using namespace templora;
+using templora_test::made_config;
 
 namespace {
 
-/// As a config file with these keys makes it.
-Config config_of(const std::vector<Override>& keys) {
-  return parse_config(R"({"model": {"path": "m"}, "data": {"books": ["b"], "control_books": ["c"]}})", "test.json", ".",
-                      keys)
-      .config;
+Config window_config(const std::vector<Override>& keys) {
+  return made_config({{"data.control_books", R"(["c"])"}}, keys);
 }
 
 std::int64_t longest(const Config& config) {
@@ -39,16 +38,16 @@ TEST_CASE("windows_for: the paper's windows, and less where there are fewer posi
 }
 
 TEST_CASE("window_lengths: everything that needs positions, by its keys", "[unit]") {
-  const std::vector<WindowLength> lengths = window_lengths(config_of({{"window.first_chunk_tokens", "100"}}));
+  const std::vector<WindowLength> lengths = window_lengths(window_config({{"window.first_chunk_tokens", "100"}}));
   REQUIRE(lengths.size() == 3);
   CHECK(lengths[0].keys == "window.context_tokens + window.chunk_tokens");
   CHECK(lengths[0].tokens == 4096);
   CHECK(lengths[1].tokens == 100);
   CHECK(lengths[2].keys == "train.prefix_tokens + window.chunk_tokens");
-  CHECK(window_lengths(config_of({{"train.enabled", "false"}})).size() == 2);
-  CHECK(window_lengths(config_of({{"cache.policy", "last_n"}})).back().keys == "cache.window_tokens");
-  CHECK(longest(config_of({{"cache.policy", "every_k"}})) == 3072 + 2 * 1024);
-  CHECK(longest(config_of({{"control", "mixed_books"}, {"window.first_chunk_tokens", "2000"}})) == 3072 + 2000);
+  CHECK(window_lengths(window_config({{"train.enabled", "false"}})).size() == 2);
+  CHECK(window_lengths(window_config({{"cache.policy", "last_n"}})).back().keys == "cache.window_tokens");
+  CHECK(longest(window_config({{"cache.policy", "every_k"}})) == 3072 + 2 * 1024);
+  CHECK(longest(window_config({{"control", "mixed_books"}, {"window.first_chunk_tokens", "2000"}})) == 3072 + 2000);
 }
 
 TEST_CASE("fitting_windows: what it gives fits, is accepted as a config, and is no smaller than it must be", "[unit]") {
@@ -67,7 +66,7 @@ TEST_CASE("fitting_windows: what it gives fits, is accepted as a config, and is 
                                 {{"cache.policy", "last_n"}, {"cache.window_tokens", "6000"}}};
   for (const std::int64_t positions : {64, 128, 512, 2048, 4096})
     for (const Keys& keys : kinds) {
-      const Config config = config_of(keys);
+      const Config config = window_config(keys);
       CAPTURE(positions, keys.empty() ? "" : keys.front().key + "=" + keys.front().value);
       const auto changes = fitting_windows(config, positions);
       if (longest(config) <= positions) {
@@ -77,7 +76,7 @@ TEST_CASE("fitting_windows: what it gives fits, is accepted as a config, and is 
       REQUIRE(!changes.empty());
       Keys fitting = keys;
       for (const auto& [key, tokens] : changes) fitting.push_back({key, std::to_string(tokens)});
-      const Config fit = config_of(fitting);
+      const Config fit = window_config(fitting);
       CHECK(longest(fit) <= positions);
       CHECK(longest(fit) * 2 >= positions);  // the model's positions are used
       CHECK(fitting_windows(fit, positions).empty());
@@ -86,13 +85,13 @@ TEST_CASE("fitting_windows: what it gives fits, is accepted as a config, and is 
 
 TEST_CASE("fitting_windows: only what has to change changes", "[unit]") {
   using Changes = std::vector<std::pair<std::string, std::int64_t>>;
-  CHECK(fitting_windows(config_of({}), 4096).empty());
-  CHECK(fitting_windows(config_of({}), 2048) ==
+  CHECK(fitting_windows(window_config({}), 4096).empty());
+  CHECK(fitting_windows(window_config({}), 2048) ==
         Changes{{"window.context_tokens", 1024}, {"train.prefix_tokens", 1024}});
-  CHECK(fitting_windows(config_of({}), 128) ==
+  CHECK(fitting_windows(window_config({}), 128) ==
         Changes{{"window.chunk_tokens", 64}, {"window.context_tokens", 64}, {"train.prefix_tokens", 64}});
-  CHECK(fitting_windows(config_of({{"window.context_tokens", "4000"}}), 4096) ==
+  CHECK(fitting_windows(window_config({{"window.context_tokens", "4000"}}), 4096) ==
         Changes{{"window.context_tokens", 3072}});
   const std::string sinks = "100";  // more than there are positions: no values are known
-  CHECK(fitting_windows(config_of({{"cache.policy", "last_n"}, {"cache.sink_tokens", sinks}}), 64).empty());
+  CHECK(fitting_windows(window_config({{"cache.policy", "last_n"}, {"cache.sink_tokens", sinks}}), 64).empty());
 }
