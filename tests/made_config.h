@@ -16,10 +16,13 @@ inline std::vector<templora::Override> keys_of(const templora::Json& settings) {
   return keys;
 }
 
-/// The config of a file with this text, `keys` and then `more` set, by the same parser that files go through.
+/// The text of the smallest config that is accepted.
+inline const std::string kMinimal = R"({"model": {"path": "m"}, "data": {"books": ["b/*.txt"]}})";
+
+/// The config of a file with this text, with `keys` and then `more` set.
 inline templora::Config made_config(std::vector<templora::Override> keys,
                                     const std::vector<templora::Override>& more = {},
-                                    const std::string& text = R"({"model": {"path": "m"}, "data": {"books": ["b"]}})") {
+                                    const std::string& text = kMinimal) {
   keys.insert(keys.end(), more.begin(), more.end());
   return templora::parse_config(text, "test", "/tmp", keys).config;
 }

@@ -6,7 +6,7 @@
 
 #include "../core/fixtures.h"
 #include "catch.h"
-#include "minimal_config.h"
+#include "made_config.h"
 #include "text_parts.h"
 
 using namespace templora;

@@ -8,7 +8,7 @@
 #include "catch.h"
 #include "config/config.h"
 #include "core/error.h"
-#include "minimal_config.h"
+#include "made_config.h"
 #include "text_parts.h"
 
 using namespace templora;

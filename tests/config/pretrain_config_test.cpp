@@ -1,7 +1,7 @@
 #include "../core/fixtures.h"
 #include "catch.h"
 #include "config/config.h"
-#include "minimal_config.h"
+#include "made_config.h"
 
 using namespace templora;
 using namespace templora_test;
