@@ -10,16 +10,6 @@ using namespace templora_test;
 
 namespace {
 
-// One clear line, the right code, and nothing left behind.
-void check_refused(const World& world, Exit code, const std::vector<std::string>& parts) {
-  const Ended ended = world.run_config();
-  INFO(ended.text);
-  CHECK(ended.code == int(code));
-  for (const std::string& part : parts) CHECK(ended.says(part));
-  CHECK(ended.lines() <= 2);  // the run folder's name, and the error
-  CHECK_FALSE(fs::exists(world.folder / "out"));
-}
-
 void change_model_config(const World& world, const std::string& key, const Json& value) {
   Json config = Json::parse(world.content("model/config.json"));
   if (value.is_discarded())

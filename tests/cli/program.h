@@ -142,4 +142,14 @@ class World {
   TempFolder folder;
 };
 
+/// Checks that config.json is refused: one clear line, this code, and nothing left behind.
+inline void check_refused(const World& world, Exit code, const std::vector<std::string>& parts) {
+  const Ended ended = world.run_config();
+  INFO(ended.text);
+  CHECK(ended.code == int(code));
+  for (const std::string& part : parts) CHECK(ended.says(part));
+  CHECK(ended.lines() <= 2);  // the run folder's name, and the error
+  CHECK_FALSE(fs::exists(world.folder / "out"));
+}
+
 }  // namespace templora_test

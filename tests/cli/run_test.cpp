@@ -12,7 +12,7 @@ using namespace templora_test;
 namespace {
 
 // What a run's folder says about its result; times differ between runs, nothing else may.
-std::string results(const World& world, const std::string& out) {
+std::string nlls_and_table(const World& world, const std::string& out) {
   return world.content(out + "/nll/0-base.f32") + world.content(out + "/nll/0-lora.f32") +
          world.content(out + "/table.md");
 }
@@ -85,7 +85,7 @@ TEST_CASE("templora run: the same run gives the same bits", "[cli]") {
   const World world;
   REQUIRE(world.run_config("a").code == 0);
   REQUIRE(world.run_config("b").code == 0);
-  CHECK(results(world, "a") == results(world, "b"));
+  CHECK(nlls_and_table(world, "a") == nlls_and_table(world, "b"));
 }
 
 TEST_CASE("templora run: stopped by signals and resumed, it gives the bits of an undisturbed run", "[cli]") {
@@ -109,7 +109,7 @@ TEST_CASE("templora run: stopped by signals and resumed, it gives the bits of an
     ++stops;
   }
   CHECK(stops >= 2);
-  CHECK(results(world, "whole") == results(world, "parts"));
+  CHECK(nlls_and_table(world, "whole") == nlls_and_table(world, "parts"));
 }
 
 TEST_CASE("templora run: killed and resumed, it gives the bits of an undisturbed run", "[cli]") {
@@ -122,7 +122,7 @@ TEST_CASE("templora run: killed and resumed, it gives the bits of an undisturbed
   const Ended resumed = world.run({"run", "config.json", "--out", "parts", "--resume"});
   INFO(resumed.text);
   REQUIRE(resumed.code == 0);
-  CHECK(results(world, "whole") == results(world, "parts"));
+  CHECK(nlls_and_table(world, "whole") == nlls_and_table(world, "parts"));
 }
 
 TEST_CASE("templora run: resume refuses another config, thread count or text, by name", "[cli]") {
@@ -157,7 +157,7 @@ TEST_CASE("templora run: closed or broken standard streams and a file size limit
     for (int fd = 0; fd < 3; ++fd) ::close(fd);
   });
   CHECK(closed.code == 0);
-  CHECK(results(world, "out") == results(world, "whole"));
+  CHECK(nlls_and_table(world, "out") == nlls_and_table(world, "whole"));
   const Ended broken = world.run({"run", "config.json", "--out", "broken"}, [] {
     int ends[2];
     if (::pipe(ends) != 0) ::_exit(126);
@@ -166,7 +166,7 @@ TEST_CASE("templora run: closed or broken standard streams and a file size limit
     ::dup2(ends[1], 2);
   });
   CHECK(broken.code == 0);
-  CHECK(results(world, "broken") == results(world, "whole"));
+  CHECK(nlls_and_table(world, "broken") == nlls_and_table(world, "whole"));
   const Ended limited = world.run({"run", "config.json", "--out", "limited"}, [] {
     const rlimit limit{20000, 20000};
     ::setrlimit(RLIMIT_FSIZE, &limit);
@@ -188,11 +188,11 @@ TEST_CASE("templora run: a hang-up saves the state", "[cli]") {
 TEST_CASE("templora run: an existing folder is never overwritten", "[cli]") {
   const World world;
   REQUIRE(world.run_config().code == 0);
-  const std::string before = results(world, "out");
+  const std::string before = nlls_and_table(world, "out");
   const Ended again = world.run_config();
   CHECK(again.code == 2);
   CHECK(again.says("out"));
-  CHECK(results(world, "out") == before);
+  CHECK(nlls_and_table(world, "out") == before);
 }
 
 TEST_CASE("templora run: a text of one window is reported as such", "[cli]") {
@@ -264,7 +264,7 @@ TEST_CASE("templora run: controls are columns of their own, killed and resumed w
   const Ended resumed = world.run({"run", "config.json", "--out", "again", "--resume"});
   INFO(resumed.text);
   REQUIRE(resumed.code == 0);
-  CHECK(results(world, "again") == results(world, "out"));
+  CHECK(nlls_and_table(world, "again") == nlls_and_table(world, "out"));
   for (const char* file : {"/nll/0-other_book.f32", "/nll/1-mixed_books.f32"})
     CHECK(world.content(std::string("again") + file) == world.content(std::string("out") + file));
 }

@@ -49,7 +49,7 @@ class NovelWorld : public World {
 };
 
 // Results without times.
-std::string results(const World& world, const std::string& out) {
+std::string pairs_and_tables(const World& world, const std::string& out) {
   std::string text =
       world.content(out + "/pairs.jsonl") + world.content(out + "/table.md") + world.content(out + "/nll/1-lora.f32");
   for (Json chunk : world.records(out + "/chunks.jsonl")) {
@@ -57,15 +57,6 @@ std::string results(const World& world, const std::string& out) {
     text += chunk.dump();
   }
   return text;
-}
-
-void check_refused(const World& world, Exit code, const std::vector<std::string>& parts) {
-  const Ended ended = world.run_config();
-  INFO(ended.text);
-  CHECK(ended.code == int(code));
-  for (const std::string& part : parts) CHECK(ended.says(part));
-  CHECK(ended.lines() <= 2);
-  CHECK_FALSE(fs::exists(world.folder / "out"));
 }
 
 }  // namespace
@@ -141,7 +132,7 @@ TEST_CASE("templora run: a translation that was stopped or killed goes on bit fo
   const Ended resumed = world.run({"run", "config.json", "--out", "parts", "--resume"});
   INFO(resumed.text);
   REQUIRE(resumed.code == 0);
-  CHECK(results(world, "parts") == results(world, "whole"));
+  CHECK(pairs_and_tables(world, "parts") == pairs_and_tables(world, "whole"));
 }
 
 TEST_CASE("bad input: novels", "[cli]") {
