@@ -1,5 +1,6 @@
 #include "comet/comet_config.h"
 
+#include "../core/fixtures.h"
 #include "catch.h"
 #include "core/error.h"
 #include "goldens.h"
@@ -8,14 +9,8 @@ using namespace templora;
 
 namespace {
 
-std::string refusal(const Json& config) {
-  try {
-    comet_config_from_json(config, "config.json");
-  } catch (const Error& error) {
-    CHECK(error.exit_code() == Exit::bad_input);
-    return error.what();
-  }
-  return "taken";
+std::string refused_config(const Json& config) {
+  return templora_test::refusal([&] { comet_config_from_json(config, "config.json"); });
 }
 
 }  // namespace
@@ -35,11 +30,11 @@ TEST_CASE("CometConfig: the converted file's values arrive", "[unit]") {
 
 TEST_CASE("CometConfig: what is not computed is refused by name", "[unit]") {
   const Json good = goldens::json("config-softmax.json");
-  CHECK(refusal(good) == "taken");
+  CHECK(refused_config(good).empty());
   const auto top = [&](const char* key, const Json& value) {
     Json config = good;
     config[key] = value;
-    const std::string line = refusal(config);
+    const std::string line = refused_config(config);
     INFO(line);
     CHECK(line.find(std::string("config.json: ") + key + ": got " + value.dump()) == 0);
   };
@@ -56,12 +51,12 @@ TEST_CASE("CometConfig: what is not computed is refused by name", "[unit]") {
   for (const Json& size : {Json(0), Json("4"), Json(2.5)}) {
     Json config = good;
     config["hidden_sizes"] = Json::array({3, size});
-    CHECK(refusal(config).find("config.json: hidden_sizes: got " + size.dump()) == 0);
+    CHECK(refused_config(config).find("config.json: hidden_sizes: got " + size.dump()) == 0);
   }
   const auto encoder = [&](const char* key, const Json& value) {
     Json config = good;
     config["encoder"][key] = value;
-    const std::string line = refusal(config);
+    const std::string line = refused_config(config);
     INFO(line);
     CHECK(line.find(std::string("config.json: encoder: ") + key + ": got " + value.dump()) == 0);
   };
@@ -75,7 +70,7 @@ TEST_CASE("CometConfig: what is not computed is refused by name", "[unit]") {
   encoder("max_position_embeddings", 4);
   encoder("layer_norm_eps", 0);
   encoder("num_hidden_layers", "3");
-  CHECK(refusal(Json::array()) == "config.json: not a JSON object");
+  CHECK(refused_config(Json::array()) == "config.json: not a JSON object");
 }
 
 TEST_CASE("CometConfig: an absent key is named", "[unit]") {
@@ -83,6 +78,6 @@ TEST_CASE("CometConfig: an absent key is named", "[unit]") {
   for (const auto& [key, value] : good.items()) {
     Json config = good;
     config.erase(key);
-    CHECK(refusal(config).find(key + ": got nothing") != std::string::npos);
+    CHECK(refused_config(config).find(key + ": got nothing") != std::string::npos);
   }
 }

@@ -3,32 +3,22 @@
 #include <functional>
 #include <vector>
 
+#include "../core/fixtures.h"
 #include "catch.h"
 #include "comet/comet.h"
 #include "core/error.h"
 #include "goldens.h"
 #include "io/safetensors.h"
+#include "text_parts.h"
 
 using namespace templora;
+using templora_test::check_has;
 
 namespace {
 
-/// The message of the error that opening the folder gives; it must be one line about bad input.
-std::string refusal(const fs::path& folder) {
-  try {
-    const Comet comet(folder);
-  } catch (const Error& error) {
-    CHECK(error.exit_code() == Exit::bad_input);
-    const std::string line = error.what();
-    CHECK(line.find('\n') == std::string::npos);
-    return line;
-  }
-  return "opened";
-}
-
-bool contains(const std::string& text, const std::string& part) {
-  INFO(text);
-  return text.find(part) != std::string::npos;
+/// How opening the folder is refused.
+std::string refused_folder(const fs::path& folder) {
+  return templora_test::refusal([&] { const Comet comet(folder); });
 }
 
 /// Writes the committed weights as `change` leaves them.
@@ -57,23 +47,23 @@ TEST_CASE("load_comet_net: missing, extra and misshapen tensors stand in one lin
     TensorToWrite& whole = named(tensors, "encoder.model.embeddings.LayerNorm.bias");
     whole.type = StorageType::i32;
   });
-  const std::string line = refusal(copy.path());
-  CHECK(contains(line, "1 missing: layerwise_attention.gamma"));
-  CHECK(contains(line, "1 that this model has no place for: layerwise_attention.beta"));
-  CHECK(contains(line, "2 of the wrong shape or dtype"));
-  CHECK(contains(line, "estimator.ff.0.weight has [192, 40], config.json wants [40, 192]"));
-  CHECK(contains(line, "encoder.model.embeddings.LayerNorm.bias has dtype I32"));
+  const std::string line = refused_folder(copy.path());
+  check_has(line, "1 missing: layerwise_attention.gamma");
+  check_has(line, "1 that this model has no place for: layerwise_attention.beta");
+  check_has(line, "2 of the wrong shape or dtype");
+  check_has(line, "estimator.ff.0.weight has [192, 40], config.json wants [40, 192]");
+  check_has(line, "encoder.model.embeddings.LayerNorm.bias has dtype I32");
 }
 
 TEST_CASE("load_comet_net: weights of another depth or estimator are refused", "[unit]") {
   const goldens::ModelCopy copy;
   copy.edit_config([](Json& config) { config["encoder"]["num_hidden_layers"] = 4; });
-  CHECK(contains(refusal(copy.path()), "17 missing: "));  // 16 of the layer, its scalar
+  check_has(refused_folder(copy.path()), "17 missing: ");  // 16 of the layer, its scalar
   copy.edit_config([](Json& config) {
     config["encoder"]["num_hidden_layers"] = 3;
     config["hidden_sizes"] = {40};
   });
-  CHECK(contains(refusal(copy.path()), "estimator.ff.3.weight has [16, 40], config.json wants [1, 40]"));
+  check_has(refused_folder(copy.path()), "estimator.ff.3.weight has [16, 40], config.json wants [1, 40]");
 }
 
 TEST_CASE("load_comet_net: half-precision weights give nearly the same scores", "[unit]") {
@@ -100,13 +90,13 @@ TEST_CASE("load_comet_net: half-precision weights give nearly the same scores", 
 
 TEST_CASE("Comet: what is missing from the folder is said with the way to get it", "[unit]") {
   CHECK(Comet::missing(goldens::folder() / "model").empty());
-  CHECK(contains(refusal("/no/such/comet"), "/no/such/comet: no such folder"));
+  check_has(refused_folder("/no/such/comet"), "/no/such/comet: no such folder");
   for (const char* name : {"config.json", "model.safetensors", "sentencepiece.bpe.model"}) {
     const goldens::ModelCopy copy;
     fs::remove(copy.file(name));
-    const std::string line = refusal(copy.path());
-    CHECK(contains(line, std::string(name) + ": no such file"));
-    CHECK(contains(line, "docs/comet.md"));
+    const std::string line = refused_folder(copy.path());
+    check_has(line, std::string(name) + ": no such file");
+    check_has(line, "docs/comet.md");
     CHECK(Comet::missing(copy.path()) == line);
   }
 }
@@ -116,7 +106,7 @@ TEST_CASE("Comet: truncated files are refused", "[unit]") {
     for (const double share : {0.0, 0.3, 0.99}) {
       const goldens::ModelCopy copy;
       fs::resize_file(copy.file(name), std::uintmax_t(share * double(fs::file_size(copy.file(name)))));
-      CHECK(contains(refusal(copy.path()), name));
+      check_has(refused_folder(copy.path()), name);
     }
   }
 }
