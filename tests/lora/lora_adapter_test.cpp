@@ -11,9 +11,11 @@
 #include "catch.h"
 #include "core/file.h"
 #include "core/json.h"
+#include "logits.h"
 #include "model/load.h"
 
 using namespace templora;
+using templora_test::logits;
 
 namespace {
 
@@ -32,10 +34,6 @@ LoraConfig subset_config() {
   config.targets = {"q_proj", "v_proj", "down_proj"};
   config.layers = std::vector<std::int64_t>{1};
   return config;
-}
-
-at::Tensor logits(LlamaImpl& model, const at::Tensor& ids) {
-  return model.logits(model.forward(ids.unsqueeze(0), 0, ids.size(0))).squeeze(0);
 }
 
 }  // namespace

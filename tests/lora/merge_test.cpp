@@ -10,6 +10,7 @@
 #include "../core/fixtures.h"
 #include "../model/goldens.h"
 #include "catch.h"
+#include "logits.h"
 #include "lora/peft_folder.h"
 #include "model/load.h"
 
@@ -17,11 +18,6 @@ using namespace templora;
 using namespace templora_test;
 
 namespace {
-
-at::Tensor logits(LlamaImpl& model, const at::Tensor& ids) {
-  const at::NoGradGuard no_grad;
-  return model.logits(model.forward(ids.unsqueeze(0), 0, ids.size(0))).squeeze(0);
-}
 
 /// A copy of a golden adapter that names this base.
 fs::path adapter_of(const TempFolder& folder, const fs::path& golden, const std::string& base) {
