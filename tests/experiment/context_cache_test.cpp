@@ -6,36 +6,28 @@
 #include <ATen/ops/tensor.h>
 #include <unistd.h>
 
-#include "../model/goldens.h"
 #include "catch.h"
 #include "experiment/temp_lora.h"
+#include "made_config.h"
 #include "plan/chunks.h"
-#include "model/load.h"
+#include "small_loop.h"
 
 using namespace templora;
+using namespace templora_test;
 
 namespace {
 
 constexpr std::int64_t kChunk = 12;
 
-std::vector<std::int64_t> made_text(std::int64_t tokens) {
-  std::vector<std::int64_t> text;
-  for (std::int64_t t = 0; t < tokens; ++t) text.push_back((t * 7 + t * t % 13) % 60);
-  return text;
+Config cache_config(const std::vector<Override>& more) {
+  return made_config({{"lora.rank", "4"},
+                      {"lora.dropout", "0"},
+                      {"window.chunk_tokens", "12"},
+                      {"train.prefix_tokens", "12"},
+                      {"train.learning_rate", "0.01"},
+                      {"cache.prefill_block_tokens", "5"}},
+                     more);
 }
-
-Config config_of(const std::vector<Override>& overrides) {
-  std::vector<Override> all{{"lora.rank", "4"},
-                            {"lora.dropout", "0"},
-                            {"window.chunk_tokens", "12"},
-                            {"train.prefix_tokens", "12"},
-                            {"train.learning_rate", "0.01"},
-                            {"cache.prefill_block_tokens", "5"}};
-  all.insert(all.end(), overrides.begin(), overrides.end());
-  return parse_config(R"({"model": {"path": "m"}, "data": {"books": ["b"]}})", "test", "/tmp", all).config;
-}
-
-Llama small_model() { return load_llama(goldens::folder("loop/model"), at::kFloat, at::kCPU); }
 
 struct Scored {
   std::vector<std::int64_t> context;
@@ -64,8 +56,8 @@ at::Tensor uncached(LlamaImpl& model, const std::vector<std::int64_t>& text, con
 }  // namespace
 
 TEST_CASE("ContextCache: without updates every policy with a plain window scores as if nothing were kept", "[unit]") {
-  Llama model = small_model();
-  const auto text = made_text(100);
+  Llama model = loop_model();
+  const auto text = made_text(100, 60);
   const auto chunks = cut_chunks(100, kChunk, kChunk);
   const std::vector<std::vector<Override>> policies{
       {{"cache.policy", "rebuild"}, {"window.context_tokens", "20"}},
@@ -73,7 +65,7 @@ TEST_CASE("ContextCache: without updates every policy with a plain window scores
       {{"cache.policy", "every_k"}, {"cache.rebuild_every_chunks", "3"}, {"window.context_tokens", "14"}},
       {{"cache.policy", "every_k"}, {"cache.rebuild_every_chunks", "2"}, {"window.context_tokens", "0"}}};
   for (const auto& policy : policies) {
-    const Scored scored = score_all(*model, config_of(policy), text);
+    const Scored scored = score_all(*model, cache_config(policy), text);
     for (std::size_t i = 0; i < chunks.size(); ++i) {
       INFO(policy[0].value << " chunk " << i << " context " << scored.context[i]);
       CHECK(at::allclose(scored.nll[i], uncached(*model, text, chunks[i], scored.context[i]), 1e-5, 1e-5));
@@ -82,41 +74,41 @@ TEST_CASE("ContextCache: without updates every policy with a plain window scores
 }
 
 TEST_CASE("ContextCache: refill grows from R by whole chunks until the next one would pass W", "[unit]") {
-  Llama model = small_model();
+  Llama model = loop_model();
   const Scored scored = score_all(
-      *model, config_of({{"cache.policy", "refill"}, {"cache.refill_tokens", "10"}, {"cache.window_tokens", "50"}}),
-      made_text(132));
+      *model, cache_config({{"cache.policy", "refill"}, {"cache.refill_tokens", "10"}, {"cache.window_tokens", "50"}}),
+      made_text(132, 60));
   // From the start 0, 12, 24, 36 (and 48 with the chunk); then 10, 22, 34 (46), and again.
   CHECK(scored.context == std::vector<std::int64_t>{0, 12, 24, 36, 10, 22, 34, 10, 22, 34, 10});
 }
 
 TEST_CASE("ContextCache: every_k rebuilds after k chunks, and last_n keeps its window full", "[unit]") {
-  Llama model = small_model();
+  Llama model = loop_model();
   const Scored every = score_all(
       *model,
-      config_of({{"cache.policy", "every_k"}, {"cache.rebuild_every_chunks", "2"}, {"window.context_tokens", "14"}}),
-      made_text(96));
+      cache_config({{"cache.policy", "every_k"}, {"cache.rebuild_every_chunks", "2"}, {"window.context_tokens", "14"}}),
+      made_text(96, 60));
   CHECK(every.context == std::vector<std::int64_t>{0, 12, 14, 26, 14, 26, 14, 26});
   const Scored none = score_all(
       *model,
-      config_of({{"cache.policy", "every_k"}, {"cache.rebuild_every_chunks", "3"}, {"window.context_tokens", "0"}}),
-      made_text(84));
+      cache_config({{"cache.policy", "every_k"}, {"cache.rebuild_every_chunks", "3"}, {"window.context_tokens", "0"}}),
+      made_text(84, 60));
   CHECK(none.context == std::vector<std::int64_t>{0, 12, 24, 0, 12, 24, 0});
   const Scored last = score_all(
-      *model, config_of({{"cache.policy", "last_n"}, {"cache.window_tokens", "40"}, {"cache.sink_tokens", "3"}}),
-      made_text(84));
+      *model, cache_config({{"cache.policy", "last_n"}, {"cache.window_tokens", "40"}, {"cache.sink_tokens", "3"}}),
+      made_text(84, 60));
   CHECK(last.context == std::vector<std::int64_t>{0, 12, 24, 28, 28, 28, 28});
 }
 
 TEST_CASE("ContextCache: nothing is stale while nothing was learnt, under every policy's own mask", "[unit]") {
-  Llama model = small_model();
-  const auto text = made_text(100);
+  Llama model = loop_model();
+  const auto text = made_text(100, 60);
   const std::vector<std::vector<Override>> policies{
       {{"cache.policy", "refill"}, {"cache.refill_tokens", "10"}, {"cache.window_tokens", "50"}},
       {{"cache.policy", "every_k"}, {"cache.rebuild_every_chunks", "3"}, {"window.context_tokens", "14"}},
       {{"cache.policy", "last_n"}, {"cache.window_tokens", "30"}, {"cache.sink_tokens", "2"}}};
   for (const auto& policy : policies) {
-    const Config config = config_of(policy);
+    const Config config = cache_config(policy);
     ContextCache cache(*model, config);
     const std::vector<Chunk> chunks = cut_chunks(100, kChunk, kChunk);
     for (const Chunk& chunk : chunks) {
@@ -135,15 +127,15 @@ TEST_CASE("ContextCache: nothing is stale while nothing was learnt, under every 
 }
 
 TEST_CASE("TempLora: with kept keys the module sees what the base sees, and staleness is measured", "[unit]") {
-  Llama model = small_model();
-  const Config config = config_of({{"cache.policy", "refill"},
-                                   {"cache.refill_tokens", "10"},
-                                   {"cache.window_tokens", "60"},
-                                   {"cache.measure_staleness", "true"},
-                                   {"cache.staleness_every_chunks", "3"}});
+  Llama model = loop_model();
+  const Config config = cache_config({{"cache.policy", "refill"},
+                                      {"cache.refill_tokens", "10"},
+                                      {"cache.window_tokens", "60"},
+                                      {"cache.measure_staleness", "true"},
+                                      {"cache.staleness_every_chunks", "3"}});
   Book book;
   book.name = "book";
-  book.tokens = made_text(150);
+  book.tokens = made_text(150, 60);
   TempLora document(*model, config, book, 0);
   bool stale = false;
   while (document.next_chunk() < document.chunk_count()) {
@@ -162,17 +154,17 @@ TEST_CASE("TempLora: with kept keys the module sees what the base sees, and stal
 }
 
 TEST_CASE("TempLora: a run with kept keys goes on bit for bit from a saved state", "[unit]") {
-  Llama model = small_model();
+  Llama model = loop_model();
   Book book;
   book.name = "book";
-  book.tokens = made_text(150);
+  book.tokens = made_text(150, 60);
   for (const char* policy : {"refill", "every_k", "last_n"}) {
-    const Config config = config_of({{"cache.policy", policy}, {"cache.refill_tokens", "10"},
-                                     {"cache.window_tokens", std::string(policy) == "every_k" ? "null" : "60"},
-                                     {"cache.sink_tokens", std::string(policy) == "last_n" ? "2" : "0"},
-                                     {"window.context_tokens", "14"}, {"train.prefix_tokens", "12"},
-                                     // Means of the chunks stand in the state beside the caches.
-                                     {"train.hard_quantile", std::string(policy) == "every_k" ? "0" : "0.5"}});
+    const Config config = cache_config({{"cache.policy", policy}, {"cache.refill_tokens", "10"},
+                                        {"cache.window_tokens", std::string(policy) == "every_k" ? "null" : "60"},
+                                        {"cache.sink_tokens", std::string(policy) == "last_n" ? "2" : "0"},
+                                        {"window.context_tokens", "14"}, {"train.prefix_tokens", "12"},
+                                        // Means of the chunks stand in the state beside the caches.
+                                        {"train.hard_quantile", std::string(policy) == "every_k" ? "0" : "0.5"}});
     const fs::path file = fs::temp_directory_path() / ("templora-cache-" + std::to_string(::getpid()) + ".safetensors");
     TempLora whole(*model, config, book, 0), second(*model, config, book, 0);
     for (int i = 0; i < 5; ++i) whole.step();

@@ -5,13 +5,14 @@
 
 #include <set>
 
-#include "../model/goldens.h"
 #include "catch.h"
 #include "experiment/temp_lora.h"
-#include "model/load.h"
+#include "made_config.h"
 #include "model/tensors.h"
+#include "small_loop.h"
 
 using namespace templora;
+using namespace templora_test;
 
 namespace {
 
@@ -26,14 +27,13 @@ Book made_book(std::int64_t index, std::int64_t tokens) {
 
 std::vector<Book> made_books() { return {made_book(0, 200), made_book(1, 100), made_book(2, 90), made_book(3, 240)}; }
 
-Config config_of(const std::vector<Override>& overrides = {}) {
-  std::vector<Override> all{{"lora.rank", "4"},
-                            {"lora.dropout", "0"},
-                            {"window.chunk_tokens", "24"},
-                            {"train.prefix_tokens", "24"},
-                            {"train.learning_rate", "0.01"}};
-  all.insert(all.end(), overrides.begin(), overrides.end());
-  return parse_config(R"({"model": {"path": "m"}, "data": {"books": ["b"]}})", "test", "/tmp", all).config;
+Config controls_config(const std::vector<Override>& more = {}) {
+  return made_config({{"lora.rank", "4"},
+                      {"lora.dropout", "0"},
+                      {"window.chunk_tokens", "24"},
+                      {"train.prefix_tokens", "24"},
+                      {"train.learning_rate", "0.01"}},
+                     more);
 }
 
 ControlSegments both(const std::vector<Book>& books, std::int64_t index, std::int64_t chunk_tokens = 24) {
@@ -84,8 +84,8 @@ TEST_CASE("controls: a text is no source for itself, and without another one the
 }
 
 TEST_CASE("TempLora: a control's module is the one that its segment's own book would have made", "[unit]") {
-  Llama model = load_llama(goldens::folder("loop/model"), at::kFloat, at::kCPU);
-  const Config config = config_of();
+  Llama model = loop_model();
+  const Config config = controls_config();
   const std::vector<Book> books = made_books();
   const std::string stem = (fs::temp_directory_path() / ("templora-control-" + std::to_string(::getpid()))).string();
   const auto weights_after_two_chunks = [&](const Book& book, ControlSegments segments, const std::string& module) {
@@ -103,8 +103,8 @@ TEST_CASE("TempLora: a control's module is the one that its segment's own book w
 }
 
 TEST_CASE("TempLora: controls change neither the base's NLLs nor the module's, bit for bit", "[unit]") {
-  Llama model = load_llama(goldens::folder("loop/model"), at::kFloat, at::kCPU);
-  const Config config = config_of({{"lora.dropout", "0.1"}});
+  Llama model = loop_model();
+  const Config config = controls_config({{"lora.dropout", "0.1"}});
   const std::vector<Book> books = made_books();
   TempLora plain(*model, config, books[0], 0), controlled(*model, config, books[0], 0, both(books, 0));
   while (plain.next_chunk() < plain.chunk_count()) {
@@ -117,8 +117,8 @@ TEST_CASE("TempLora: controls change neither the base's NLLs nor the module's, b
 }
 
 TEST_CASE("TempLora: a document with controls goes on bit for bit from a saved state", "[unit]") {
-  Llama model = load_llama(goldens::folder("loop/model"), at::kFloat, at::kCPU);
-  const Config config = config_of({{"lora.dropout", "0.1"}});
+  Llama model = loop_model();
+  const Config config = controls_config({{"lora.dropout", "0.1"}});
   const std::vector<Book> books = made_books();
   const fs::path file =
       fs::temp_directory_path() / ("templora-controls-" + std::to_string(::getpid()) + ".safetensors");

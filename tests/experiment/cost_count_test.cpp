@@ -7,11 +7,12 @@
 #include "experiment/sentence_batch.h"
 #include "experiment/temp_lora.h"
 #include "cost/run_cost.h"
+#include "made_config.h"
 #include "model/load.h"
 #include "operation_counter.h"
 
 using namespace templora;
-using templora_test::OperationCounter;
+using namespace templora_test;
 
 namespace {
 
@@ -57,17 +58,18 @@ Llama random_model(const LlamaConfig& config, at::ScalarType type = at::kFloat) 
   return model;
 }
 
-Config config_of(const std::vector<Override>& overrides,
-                 const std::string& experiment = R"("data": {"books": ["b"]})") {
-  std::vector<Override> all{{"window.chunk_tokens", "20"},
-                            {"train.prefix_tokens", "30"},
-                            {"lora.rank", "3"},
-                            {"train.learning_rate", "0.001"}};
-  all.insert(all.end(), overrides.begin(), overrides.end());
-  return parse_config(R"({"model": {"path": "m"}, )" + experiment + "}", "test", "/tmp", all).config;
+const char* const kGenerationText =
+    R"({"experiment": "generation", "model": {"path": "m"}, "generate": {"prompt": "p"}})";
+
+Config counted_config(const std::vector<Override>& more, const std::string& text = kMinimal) {
+  return made_config({{"window.chunk_tokens", "20"},
+                      {"train.prefix_tokens", "30"},
+                      {"lora.rank", "3"},
+                      {"train.learning_rate", "0.001"}},
+                     more, text);
 }
 
-Book made_book(std::int64_t tokens) {
+Book counted_book(std::int64_t tokens) {
   Book book;
   book.name = "made";
   for (std::int64_t t = 0; t < tokens; ++t) book.tokens.push_back((t * 13 + t * t % 17) % 96);
@@ -76,7 +78,7 @@ Book made_book(std::int64_t tokens) {
 
 bool near(double a, double b) { return std::abs(a - b) <= 0.005 * std::max(std::abs(a), std::abs(b)); }
 
-void agree(const OperationCounter::Count& counted, const Work& predicted) {
+void check_work(const OperationCounter::Count& counted, const Work& predicted) {
   CHECK(counted.gemm == predicted.gemm_flops);
   CHECK(near(counted.attention, predicted.attention_flops));
 }
@@ -96,20 +98,20 @@ Work predicted(const LlamaImpl& model, const Config& config, const Book& book) {
 }  // namespace
 
 TEST_CASE("Cost: predicted products are those that the dispatcher sees, phase by phase, on four shapes", "[unit]") {
-  const Book book = made_book(110);
+  const Book book = counted_book(110);
   for (const Shape& shape : kShapes) {
     INFO(shape.what);
     Llama model = random_model(shape.config);
-    const Config config = config_of({{"lora.dropout", "0.1"}});
+    const Config config = counted_config({{"lora.dropout", "0.1"}});
     const ModelShape sizes = shape_of(shape.config);
     const CostPrediction cost = predict_cost(config, sizes, {{110}, 1, {}, {}});
 
     SECTION(std::string("score_base, ") + shape.what) {
-      agree(counted(*model, config_of({{"score.adapter", "false"}}), book), cost.phases.at("score_base"));
+      check_work(counted(*model, counted_config({{"score.adapter", "false"}}), book), cost.phases.at("score_base"));
     }
     SECTION(std::string("score, ") + shape.what) {
-      agree(counted(*model, config_of({{"score.base", "false"}, {"train.enabled", "false"}}), book),
-            cost.phases.at("score"));
+      check_work(counted(*model, counted_config({{"score.base", "false"}, {"train.enabled", "false"}}), book),
+                 cost.phases.at("score"));
     }
     SECTION(std::string("train_forward, train_backward, optimizer, ") + shape.what) {
       LoraAdapter adapter(*model, config.lora, 1);
@@ -120,17 +122,17 @@ TEST_CASE("Cost: predicted products are those that the dispatcher sees, phase by
       trainer.update(at::tensor(at::ArrayRef<std::int64_t>(book.tokens.data(), 50)), 20, {0.01}, {},
                      [&](const char* part) { parts[part] = counter.take(); });
       const ModelWork work(sizes, config.lora, config.model.dtype);
-      agree(parts.at("train_forward"), work.learning_forward(50, 20));
-      agree(parts.at("train_backward"), work.backward(50, 20));
-      agree(parts.at("optimizer"), work.optimizer(config.train));
+      check_work(parts.at("train_forward"), work.learning_forward(50, 20));
+      check_work(parts.at("train_backward"), work.backward(50, 20));
+      check_work(parts.at("optimizer"), work.optimizer(config.train));
     }
     SECTION(std::string("prefill, recompute, decode, ") + shape.what) {
-      const Config writes = config_of({{"cache.policy", "refill"},
-                                       {"cache.refill_tokens", "12"},
-                                       {"cache.window_tokens", "60"},
-                                       {"cache.prefill_block_tokens", "16"},
-                                       {"score.base", "false"}},
-                                      R"("experiment": "generation", "generate": {"prompt": "p"})");
+      const Config writes = counted_config({{"cache.policy", "refill"},
+                                            {"cache.refill_tokens", "12"},
+                                            {"cache.window_tokens", "60"},
+                                            {"cache.prefill_block_tokens", "16"},
+                                            {"score.base", "false"}},
+                                           kGenerationText);
       const ModelWork work(sizes, writes.lora, writes.model.dtype);
       LoraAdapter adapter(*model, writes.lora, 1);
       ContextCache cache(*model, writes);
@@ -141,12 +143,12 @@ TEST_CASE("Cost: predicted products are those that the dispatcher sees, phase by
         Work fed;
         for (const CacheStep& step : plan.open(end, 20))
           if (step.kind == CacheStep::Kind::feed) fed += work.cached(step.tokens, step.held, AskedRows::none, true, 16);
-        agree(counter.take(), fed);
+        check_work(counter.take(), fed);
         SamplingStreams streams(1, 1);
         DecodeOptions options;
         options.max_new_tokens = 20;
         decode(*model, cache.cache(), {cache.visible()}, options, streams);
-        agree(counter.take(), work.decoded(20, plan.visible() - 1, true));
+        check_work(counter.take(), work.decoded(20, plan.visible() - 1, true));
         cache.written(book.tokens, end + 20);
         plan.written(end + 20);
       }
@@ -201,31 +203,31 @@ TEST_CASE("Cost: whole documents under every kind of config compute what was pre
       {{"model.dtype", "bfloat16"}, {"cache.policy", "last_n"}}};
   for (const int shape : {0, 1, 3}) {
     for (const auto& variant : variants) {
-      const Config config = config_of(variant);
+      const Config config = counted_config(variant);
       Llama model =
           random_model(kShapes[shape].config, config.model.dtype == Dtype::bfloat16 ? at::kBFloat16 : at::kFloat);
-      const Book book = made_book(127);
+      const Book book = counted_book(127);
       INFO((variant.empty() ? "defaults" : variant[0].key + "=" + variant[0].value) << " " << kShapes[shape].what);
-      agree(counted(*model, config, book), predicted(*model, config, book));
+      check_work(counted(*model, config, book), predicted(*model, config, book));
     }
   }
 }
 
 TEST_CASE("Cost: one adapter that learns every second chunk of several documents computes what was predicted",
           "[unit]") {
-  const Config config = config_of({{"lora.reset_every_tokens", "-1"}, {"train.update_every_chunks", "2"}});
+  const Config config = counted_config({{"lora.reset_every_tokens", "-1"}, {"train.update_every_chunks", "2"}});
   Llama model = random_model(kShapes[1].config);
   const std::vector<std::int64_t> lengths{50, 67, 90};  // three, four and five chunks
   OperationCounter counter;
   std::vector<std::shared_ptr<TemporaryAdapter>> adapters;
   for (std::size_t i = 0; i < lengths.size(); ++i) {
-    const Book book = made_book(lengths[i]);
+    const Book book = counted_book(lengths[i]);
     TempLora document(*model, config, book, std::int64_t(i), {}, make_optimizer, read_before(config, lengths, i));
     if (i > 0) document.go_on_with(adapters);
     while (document.next_chunk() < document.chunk_count()) document.step();
     adapters = document.adapters();
   }
-  agree(counter.take(), predict_cost(config, shape_of(model->config()), {lengths, 1, {}, {}}).total());
+  check_work(counter.take(), predict_cost(config, shape_of(model->config()), {lengths, 1, {}, {}}).total());
 }
 
 TEST_CASE("Cost: projections in one piece are counted as such", "[unit]") {
@@ -233,9 +235,9 @@ TEST_CASE("Cost: projections in one piece are counted as such", "[unit]") {
   fused.layer_specs.assign(2, LayerSpec{.fused_names = true, .window = 25});
   Llama model = random_model(fused);
   for (const char* targets : {R"(["qkv_proj", "down_proj"])", R"(["gate_up_proj"])"}) {
-    const Config config = config_of({{"lora.targets", targets}});
-    const Book book = made_book(90);
-    agree(counted(*model, config, book), predicted(*model, config, book));
+    const Config config = counted_config({{"lora.targets", targets}});
+    const Book book = counted_book(90);
+    check_work(counted(*model, config, book), predicted(*model, config, book));
   }
 }
 
@@ -243,31 +245,32 @@ TEST_CASE("Cost: a generation computes what was predicted", "[unit]") {
   for (const char* rows : {"all", "chunk"})
     for (const char* policy : {"rebuild", "refill"}) {
       INFO(rows << " " << policy);
-      const Config config = config_of({{"cache.policy", policy},
-                                       {"cache.refill_tokens", "10"},
-                                       {"cache.window_tokens", "60"},
-                                       {"generate.tokens", "90"},
-                                       {"generate.learn_prompt", "true"},
-                                       {"lora.rows", rows}},
-                                      R"("experiment": "generation", "generate": {"prompt": "p"})");
+      const Config config = counted_config({{"cache.policy", policy},
+                                            {"cache.refill_tokens", "10"},
+                                            {"cache.window_tokens", "60"},
+                                            {"generate.tokens", "90"},
+                                            {"generate.learn_prompt", "true"},
+                                            {"lora.rows", rows}},
+                                           kGenerationText);
       Llama model = random_model(kShapes[1].config);
-      const std::vector<std::int64_t> prompt = made_book(31).tokens;
+      const std::vector<std::int64_t> prompt = counted_book(31).tokens;
       OperationCounter counter;
       Generation text(*model, config, prompt, -1);
       text.learn_prompt();
       while (!text.finished()) text.step();
-      agree(counter.take(), predict_cost(config, shape_of(model->config()), {{90}, 31, {}, {}}).total());
+      check_work(counter.take(), predict_cost(config, shape_of(model->config()), {{90}, 31, {}, {}}).total());
     }
 }
 
 TEST_CASE("Cost: a chunk of sentences computes what its records say", "[unit]") {
   const Config config =
-      config_of({{"generate.max_new_tokens", "6"}}, R"("experiment": "translation", "data": {"novels": ["n"]})");
+      counted_config({{"generate.max_new_tokens", "6"}},
+                     R"({"experiment": "translation", "model": {"path": "m"}, "data": {"novels": ["n"]}})");
   for (const Shape& shape : kShapes) {
     INFO(shape.what);
     Llama model = random_model(shape.config);
     LoraAdapter adapter(*model, config.lora, 1);
-    const std::vector<std::int64_t> ids = made_book(90).tokens;
+    const std::vector<std::int64_t> ids = counted_book(90).tokens;
     std::vector<SentenceTask> tasks;
     for (const std::int64_t length : {40, 47, 41}) {  // alike up to the 30th token
       SentenceTask& task = tasks.emplace_back();
@@ -294,6 +297,6 @@ TEST_CASE("Cost: a chunk of sentences computes what its records say", "[unit]") 
     Work work;
     for (const auto& [phase, part] : run_cost(pairs, {}, {}, config, shape_of(shape.config), {}).phases)
       work += part.work;
-    agree(counted, work);
+    check_work(counted, work);
   }
 }

@@ -14,9 +14,12 @@
 #include "plan/chunks.h"
 #include "generate/decoder.h"
 #include "generate/score.h"
+#include "made_config.h"
 #include "model/load.h"
+#include "small_loop.h"
 
 using namespace templora;
+using namespace templora_test;
 
 namespace {
 
@@ -27,7 +30,7 @@ const Json& index_of() {
   return index;
 }
 
-Llama open(const std::string& name, at::ScalarType dtype) {
+Llama open_family(const std::string& name, at::ScalarType dtype) {
   return load_llama(goldens::folder("families/" + name), dtype, at::kCPU);
 }
 
@@ -43,21 +46,14 @@ std::string targets_of(LlamaImpl& model) {
              : R"(["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"])";
 }
 
-Config config_of(LlamaImpl& model, std::vector<Override> overrides) {
-  overrides.insert(overrides.begin(), {{"lora.rank", "2"},
-                                       {"lora.alpha", "4"},
-                                       {"lora.dropout", "0"},
-                                       {"lora.targets", targets_of(model)},
-                                       {"window.chunk_tokens", "12"},
-                                       {"train.prefix_tokens", "20"}});
-  return parse_config(R"({"model": {"path": "m"}, "data": {"books": ["b"]}})", "test", "/tmp", overrides).config;
-}
-
-// Text as long as a window is passed many times, of tokens that a small vocabulary has.
-Tokens made_text(std::int64_t tokens) {
-  Tokens text;
-  for (std::int64_t t = 0; t < tokens; ++t) text.push_back((t * 7 + t * t % 13) % 48);
-  return text;
+Config family_config(LlamaImpl& model, const std::vector<Override>& more) {
+  return made_config({{"lora.rank", "2"},
+                      {"lora.alpha", "4"},
+                      {"lora.dropout", "0"},
+                      {"lora.targets", targets_of(model)},
+                      {"window.chunk_tokens", "12"},
+                      {"train.prefix_tokens", "20"}},
+                     more);
 }
 
 }  // namespace
@@ -66,7 +62,7 @@ TEST_CASE("families: logits, loss and every gradient equal transformers' and PEF
   for (const Json& variant : index_of().at("variants")) {
     const std::string name = variant.at("name");
     INFO(name);
-    Llama model = open(name, at::kFloat);
+    Llama model = open_family(name, at::kFloat);
     const at::Tensor ids = stored(name, "input_ids");
     const double tolerance = variant.at("tolerance");
     {
@@ -74,7 +70,7 @@ TEST_CASE("families: logits, loss and every gradient equal transformers' and PEF
       const at::Tensor logits = model->logits(model->forward(ids.unsqueeze(0), 0, ids.size(0))).squeeze(0);
       CHECK(goldens::largest_difference(logits, stored(name, "logits")) <= tolerance);
     }
-    LoraAdapter adapter(*model, config_of(*model, {}).lora, 1);
+    LoraAdapter adapter(*model, family_config(*model, {}).lora, 1);
     load_peft_folder(adapter, goldens::folder("families/" + name + "/adapter"));
     const at::Tensor loss =
         token_nll(*model, ids.unsqueeze(0), index_of().at("labelled_tokens").get<std::int64_t>()).mean();
@@ -96,7 +92,7 @@ TEST_CASE("families: greedy texts equal transformers', step by step, in fixed st
           "[parity]") {
   for (const Json& variant : index_of().at("variants")) {
     const std::string name = variant.at("name");
-    Llama model = open(name, at::kDouble);
+    Llama model = open_family(name, at::kDouble);
     const auto prompts = variant.at("prompts").get<std::vector<Tokens>>(),
                wanted = variant.at("texts").get<std::vector<Tokens>>();
     for (const bool fixed : {false, true}) {
@@ -116,15 +112,13 @@ TEST_CASE("families: ten chunks of the loop equal transformers + PEFT", "[parity
   for (const Json& variant : index_of().at("variants")) {
     const std::string name = variant.at("name");
     INFO(name);
-    Llama model = open(name, at::kFloat);
+    Llama model = open_family(name, at::kFloat);
     std::vector<Override> overrides{{"lora.init_from", goldens::folder("families/" + name + "/adapter").string()}};
-    const Json settings = index_of().at("loop");
-    for (const auto& [key, value] : settings.items())
-      overrides.push_back({key, value.is_string() ? value.get<std::string>() : value.dump()});
+    for (const Override& key : keys_of(index_of().at("loop"))) overrides.push_back(key);
     Book book;
     book.name = name;
     book.tokens = variant.at("tokens").get<Tokens>();
-    const Config config = config_of(*model, overrides);
+    const Config config = family_config(*model, overrides);
     TempLora document(*model, config, book, 0);
     const Json& chunks = variant.at("chunks");
     REQUIRE(document.chunk_count() == std::int64_t(chunks.size()));
@@ -139,11 +133,11 @@ TEST_CASE("families: ten chunks of the loop equal transformers + PEFT", "[parity
 
 TEST_CASE("families: kept keys give what the whole text gives, in any pieces and row kernels", "[unit]") {
   const at::NoGradGuard no_grad;
-  const Tokens text = made_text(60);
+  const Tokens text = made_text(60, 48);
   for (const Json& variant : index_of().at("variants")) {
     const std::string name = variant.at("name");
     for (const auto& [dtype, tolerance] : {std::pair{at::kDouble, 1e-9}, {at::kFloat, 2e-4}}) {
-      Llama model = open(name, dtype);
+      Llama model = open_family(name, dtype);
       const at::Tensor whole = model->forward(row_of(text), 0, 60).squeeze(0);
       for (const std::int64_t block : {4, 13, 60}) {  // rows of the program's own kernels, and the library's
         KvCache cache(*model, {.capacity = 60, .block_tokens = block});
@@ -161,15 +155,15 @@ TEST_CASE("families: kept keys give what the whole text gives, in any pieces and
 }
 
 TEST_CASE("families: cache policies score through a window as if nothing were kept, and nothing is stale", "[unit]") {
-  const Tokens text = made_text(100);
+  const Tokens text = made_text(100, 48);
   const std::vector<std::vector<Override>> policies{
       {{"cache.policy", "refill"}, {"cache.refill_tokens", "10"}, {"cache.window_tokens", "50"}},
       {{"cache.policy", "every_k"}, {"cache.rebuild_every_chunks", "3"}, {"window.context_tokens", "14"}},
       {{"cache.policy", "last_n"}, {"cache.window_tokens", "40"}, {"cache.sink_tokens", "2"}}};
   for (const char* name : {"mistral_window", "smollm3_window", "olmo3", "qwen3_window"}) {
-    Llama model = open(name, at::kFloat);
+    Llama model = open_family(name, at::kFloat);
     for (const auto& policy : policies) {
-      const Config config = config_of(*model, policy);
+      const Config config = family_config(*model, policy);
       ContextCache cache(*model, config);
       const std::vector<Chunk> chunks = cut_chunks(100, 12, 12);
       for (const Chunk& chunk : chunks) {
@@ -193,7 +187,7 @@ TEST_CASE("families: slots that move are turned and seen by where they now are",
   // With one layer a slot's key does not depend on what was seen before it, so the moved cache is that of the kept
   // tokens.
   const at::NoGradGuard no_grad;
-  const Tokens text = made_text(40);
+  const Tokens text = made_text(40, 48);
   for (const char* name : {"mistral_window", "smollm3_window", "olmo3", "qwen3_window"}) {
     LlamaConfig config = read_llama_config(goldens::folder("families/") / name / "config.json");
     config.layer_specs = {config.layer_specs.back()};
@@ -206,7 +200,7 @@ TEST_CASE("families: slots that move are turned and seen by where they now are",
     Tokens kept(text.begin(), text.begin() + 3);
     kept.insert(kept.end(), text.end() - 20, text.end());
     fresh.append(*model, {{0, kept}}, Rows::none, 0);
-    const Tokens next = made_text(7);
+    const Tokens next = made_text(7, 48);
     INFO(name);
     CHECK(goldens::largest_difference(moved.append(*model, {{0, next}}, Rows::all, 0),
                                       fresh.append(*model, {{0, next}}, Rows::all, 0)) < 1e-9);
@@ -217,8 +211,8 @@ TEST_CASE("families: a second graph over the same weights computes the same", "[
   const at::NoGradGuard no_grad;
   for (const Json& variant : index_of().at("variants")) {
     const std::string name = variant.at("name");
-    Llama model = open(name, at::kFloat), shared = share_weights(*model);
-    const at::Tensor ids = row_of(made_text(30));
+    Llama model = open_family(name, at::kFloat), shared = share_weights(*model);
+    const at::Tensor ids = row_of(made_text(30, 48));
     INFO(name);
     CHECK(at::equal(model->forward(ids, 0, 30), shared->forward(ids, 0, 30)));
     CHECK(weights_hash(*model) == weights_hash(*shared));

@@ -6,26 +6,29 @@
 #include <functional>
 #include <limits>
 
-#include "../model/goldens.h"
 #include "catch.h"
-#include "model/load.h"
+#include "made_config.h"
+#include "small_loop.h"
 
 using namespace templora;
+using namespace templora_test;
 
 namespace {
 
 const std::vector<std::int64_t> kPrompt{5, 17, 3, 42, 8, 29, 11};
 
-Config config_of(const std::vector<Override>& overrides = {}) {
-  std::vector<Override> all{
-      {"experiment", "generation"},  {"generate.prompt", "x"},      {"generate.tokens", "60"},
-      {"window.chunk_tokens", "16"}, {"train.prefix_tokens", "16"}, {"lora.rank", "4"},
-      {"lora.alpha", "16"},          {"lora.dropout", "0.1"},       {"train.learning_rate", "0.02"}};
-  all.insert(all.end(), overrides.begin(), overrides.end());
-  return parse_config(R"({"model": {"path": "m"}})", "test", "/tmp", all).config;
+Config writing(const std::vector<Override>& more = {}) {
+  return made_config({{"experiment", "generation"},
+                      {"generate.prompt", "x"},
+                      {"generate.tokens", "60"},
+                      {"window.chunk_tokens", "16"},
+                      {"train.prefix_tokens", "16"},
+                      {"lora.rank", "4"},
+                      {"lora.alpha", "16"},
+                      {"lora.dropout", "0.1"},
+                      {"train.learning_rate", "0.02"}},
+                     more, R"({"model": {"path": "m"}})");
 }
-
-Llama small_model() { return load_llama(goldens::folder("loop/model"), at::kFloat, at::kCPU); }
 
 std::vector<WrittenChunk> write_all(LlamaImpl& model, const Config& config) {
   Generation generation(model, config, kPrompt, -1);
@@ -44,31 +47,31 @@ std::vector<std::int64_t> text_of(const std::vector<WrittenChunk>& chunks) {
 }  // namespace
 
 TEST_CASE("Generation: with learning off it is plain generation, token for token", "[unit]") {
-  Llama model = small_model();
+  Llama model = loop_model();
   // Nothing is cut off: one window holds the whole text, so that chunks make no difference.
-  const Config config = config_of({{"train.enabled", "false"}, {"window.context_tokens", "100"}});
+  const Config config = writing({{"train.enabled", "false"}, {"window.context_tokens", "100"}});
   KvCache cache(*model, {1, 128, false, 512});
   SamplingStreams streams(42, 1);
   DecodeOptions options;
   options.max_new_tokens = options.min_new_tokens = 60;
   const auto plain = decode(*model, cache, {kPrompt}, options, streams).front().tokens;
   CHECK(text_of(write_all(*model, config)) == plain);
-  CHECK(text_of(write_all(*model, config_of({{"score.adapter", "false"}, {"window.context_tokens", "100"}}))) == plain);
-  CHECK(text_of(write_all(*model, config_of({{"train.enabled", "false"},
-                                             {"train.prefix_tokens", "100"},
-                                             {"lora.rows", "chunk"}}))) == plain);
+  CHECK(text_of(write_all(*model, writing({{"score.adapter", "false"}, {"window.context_tokens", "100"}}))) == plain);
+  CHECK(text_of(write_all(*model, writing({{"train.enabled", "false"},
+                                           {"train.prefix_tokens", "100"},
+                                           {"lora.rows", "chunk"}}))) == plain);
 }
 
 TEST_CASE("Generation: with lora.rows chunk what was written is scored and learnt behind the base's keys", "[unit]") {
-  Llama model = small_model();
+  Llama model = loop_model();
   for (const char* policy : {"rebuild", "refill"}) {
     INFO(policy);
-    const Config config = config_of({{"lora.rows", "chunk"},
-                                     {"lora.dropout", "0"},
-                                     {"generate.temperature", "1"},
-                                     {"cache.policy", policy},
-                                     {"cache.refill_tokens", "8"},
-                                     {"cache.window_tokens", "90"}});
+    const Config config = writing({{"lora.rows", "chunk"},
+                                   {"lora.dropout", "0"},
+                                   {"generate.temperature", "1"},
+                                   {"cache.policy", policy},
+                                   {"cache.refill_tokens", "8"},
+                                   {"cache.window_tokens", "90"}});
     const std::vector<WrittenChunk> written = write_all(*model, config);
     REQUIRE(written.size() == 4);
     CHECK(written[0].record.context_tokens == 7);
@@ -92,10 +95,10 @@ TEST_CASE("Generation: with lora.rows chunk what was written is scored and learn
 
 TEST_CASE("Generation: learning changes what is written, from the second chunk on, and the model stays as it was",
           "[unit]") {
-  Llama model = small_model();
+  Llama model = loop_model();
   const std::string hash = weights_hash(*model);
-  const auto plain = write_all(*model, config_of({{"train.enabled", "false"}, {"generate.temperature", "1"}}));
-  const auto learnt = write_all(*model, config_of({{"generate.temperature", "1"}}));
+  const auto plain = write_all(*model, writing({{"train.enabled", "false"}, {"generate.temperature", "1"}}));
+  const auto learnt = write_all(*model, writing({{"generate.temperature", "1"}}));
   REQUIRE(learnt.size() == 4);
   CHECK(learnt[0].tokens == plain[0].tokens);
   CHECK(text_of(learnt) != text_of(plain));
@@ -105,13 +108,13 @@ TEST_CASE("Generation: learning changes what is written, from the second chunk o
 }
 
 TEST_CASE("Generation: parallelized is a serial run with a lag of one chunk, bit for bit", "[unit]") {
-  Llama model = small_model();
+  Llama model = loop_model();
   at::set_num_threads(2);
   for (const char* temperature : {"0", "1"}) {
     const auto serial =
-        write_all(*model, config_of({{"train.lag_chunks", "1"}, {"generate.temperature", temperature}}));
+        write_all(*model, writing({{"train.lag_chunks", "1"}, {"generate.temperature", temperature}}));
     const auto parallel =
-        write_all(*model, config_of({{"generate.schedule", "parallelized"}, {"generate.temperature", temperature}}));
+        write_all(*model, writing({{"generate.schedule", "parallelized"}, {"generate.temperature", temperature}}));
     REQUIRE(serial.size() == parallel.size());
     for (std::size_t i = 0; i < serial.size(); ++i) {
       CHECK(serial[i].tokens == parallel[i].tokens);
@@ -121,12 +124,12 @@ TEST_CASE("Generation: parallelized is a serial run with a lag of one chunk, bit
       CHECK(parallel[i].record.adapter_version == std::max<std::int64_t>(0, std::int64_t(i) - 1));
     }
     if (*temperature == '1')  // a random model's greedy text repeats one token whatever it learns
-      CHECK(text_of(serial) != text_of(write_all(*model, config_of({{"generate.temperature", temperature}}))));
+      CHECK(text_of(serial) != text_of(write_all(*model, writing({{"generate.temperature", temperature}}))));
   }
 }
 
 TEST_CASE("Generation: it goes on bit for bit from a saved state, with every schedule and cache", "[unit]") {
-  Llama model = small_model();
+  Llama model = loop_model();
   const std::vector<std::vector<Override>> ways{
       {},
       {{"generate.schedule", "parallelized"}},
@@ -139,7 +142,7 @@ TEST_CASE("Generation: it goes on bit for bit from a saved state, with every sch
   for (const auto& way : ways) {
     std::vector<Override> overrides{{"generate.temperature", "0.8"}, {"generate.top_k", "20"}};
     overrides.insert(overrides.end(), way.begin(), way.end());
-    const Config config = config_of(overrides);
+    const Config config = writing(overrides);
     const auto whole = write_all(*model, config);
     Json state;
     {
@@ -163,16 +166,16 @@ TEST_CASE("Generation: it goes on bit for bit from a saved state, with every sch
 }
 
 TEST_CASE("Generation: a branch that learns at once first learns what the run before it had put off", "[unit]") {
-  Llama model = small_model();
+  Llama model = loop_model();
   const fs::path file = fs::temp_directory_path() / ("templora-branch-" + std::to_string(::getpid()) + ".safetensors");
   Json state;
   {
-    Generation late(*model, config_of({{"generate.schedule", "parallelized"}}), kPrompt, -1);
+    Generation late(*model, writing({{"generate.schedule", "parallelized"}}), kPrompt, -1);
     for (int i = 0; i < 2; ++i) late.step();
     state = late.state();
     late.save_tensors_to(file);
   }
-  Generation branch(*model, config_of({}), kPrompt, -1);
+  Generation branch(*model, writing({}), kPrompt, -1);
   branch.restore(state, file);
   const WrittenChunk third = branch.step();
   CHECK(third.record.adapter_version == 2);
@@ -181,10 +184,10 @@ TEST_CASE("Generation: a branch that learns at once first learns what the run be
 }
 
 TEST_CASE("Generation: a damaged state is refused, whatever its numbers are", "[unit]") {
-  Llama model = small_model();
+  Llama model = loop_model();
   const fs::path file = fs::temp_directory_path() / ("templora-damaged-" + std::to_string(::getpid()) + ".safetensors");
   const Config config =
-      config_of({{"cache.policy", "refill"}, {"cache.refill_tokens", "8"}, {"cache.window_tokens", "64"}});
+      writing({{"cache.policy", "refill"}, {"cache.refill_tokens", "8"}, {"cache.window_tokens", "64"}});
   Json state;
   {
     Generation first(*model, config, kPrompt, -1);
@@ -206,27 +209,27 @@ TEST_CASE("Generation: a damaged state is refused, whatever its numbers are", "[
 }
 
 TEST_CASE("Generation: a learnt prompt is learnt once, and what is written differs", "[unit]") {
-  Llama model = small_model();
-  const auto chunks = write_all(*model, config_of({{"generate.learn_prompt", "true"}}));
+  Llama model = loop_model();
+  const auto chunks = write_all(*model, writing({{"generate.learn_prompt", "true"}}));
   CHECK(chunks[0].record.adapter_version == 1);
   CHECK(chunks[0].record.chunk == 1);
   const auto lagging =
-      write_all(*model, config_of({{"generate.learn_prompt", "true"}, {"generate.schedule", "parallelized"}}));
+      write_all(*model, writing({{"generate.learn_prompt", "true"}, {"generate.schedule", "parallelized"}}));
   CHECK(lagging[0].tokens == chunks[0].tokens);
   CHECK_FALSE(lagging[0].record.trained_chunk);  // the prompt's chunk was learnt before
 }
 
 TEST_CASE("Generation: a prompt whose learning was cut off between two chunks goes on bit for bit", "[unit]") {
   struct CutOff {};
-  Llama model = small_model();
+  Llama model = loop_model();
   const fs::path file = fs::temp_directory_path() / ("templora-prompt-" + std::to_string(::getpid()) + ".safetensors");
   for (const char* schedule : {"cascaded", "parallelized"}) {
     INFO(schedule);
-    const Config config = config_of({{"generate.learn_prompt", "true"},
-                                     {"window.chunk_tokens", "3"},
-                                     {"generate.tokens", "9"},
-                                     {"generate.temperature", "1"},
-                                     {"generate.schedule", schedule}});
+    const Config config = writing({{"generate.learn_prompt", "true"},
+                                   {"window.chunk_tokens", "3"},
+                                   {"generate.tokens", "9"},
+                                   {"generate.temperature", "1"},
+                                   {"generate.schedule", schedule}});
     const auto whole = write_all(*model, config);
     Json state;
     std::int64_t behind = 0;
@@ -259,15 +262,15 @@ TEST_CASE("Generation: a prompt whose learning was cut off between two chunks go
 }
 
 TEST_CASE("Generation: a prompt that cannot be learnt ends the run", "[unit]") {
-  Llama model = small_model();
-  const Config config = config_of({{"generate.learn_prompt", "true"}, {"train.learning_rate", "1e30"}});
+  Llama model = loop_model();
+  const Config config = writing({{"generate.learn_prompt", "true"}, {"train.learning_rate", "1e30"}});
   Generation generation(*model, config, kPrompt, -1);
   CHECK_THROWS_WITH(generation.learn_prompt(), Catch::Matchers::Contains("train.learning_rate"));
 }
 
 TEST_CASE("Generation: a stop test ends the text where it says so", "[unit]") {
-  Llama model = small_model();
-  const Config config = config_of();
+  Llama model = loop_model();
+  const Config config = writing();
   Generation generation(*model, config, kPrompt, -1);
   generation.stop = [](const std::vector<std::int64_t>& written) { return written.size() == 20; };
   std::size_t told = 0;

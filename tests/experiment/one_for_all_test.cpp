@@ -8,19 +8,17 @@
 #include <random>
 
 #include "../core/fixtures.h"
-#include "../model/goldens.h"
 #include "catch.h"
 #include "config/lengths.h"
 #include "experiment/temp_lora.h"
 #include "lora/peft_folder.h"
-#include "model/load.h"
+#include "made_config.h"
+#include "small_loop.h"
 
 using namespace templora;
 using namespace templora_test;
 
 namespace {
-
-Llama golden_model() { return load_llama(goldens::folder("loop/model"), at::kFloat, at::kCPU); }
 
 /// The next tokens of the loop's golden text, cut into documents.
 std::vector<Book> golden_books(const std::vector<std::int64_t>& lengths) {
@@ -36,20 +34,18 @@ std::vector<Book> golden_books(const std::vector<std::int64_t>& lengths) {
   return books;
 }
 
-Config config_of(const Json& settings, const fs::path& adapter = goldens::folder("loop/adapter")) {
-  std::vector<Override> overrides{{"lora.rank", "4"},
-                                  {"lora.alpha", "16"},
-                                  {"lora.dropout", "0"},
-                                  {"window.chunk_tokens", "24"},
-                                  {"train.prefix_tokens", "40"},
-                                  {"train.learning_rate", "0.005"},
-                                  {"lora.init_from", adapter.string()}};
-  for (const auto& [key, value] : settings.items())
-    overrides.push_back({key, value.is_string() ? value.get<std::string>() : value.dump()});
-  return parse_config(R"({"model": {"path": "m"}, "data": {"books": ["b"]}})", "test", "/tmp", overrides).config;
+Config documents_config(const Json& settings, const fs::path& adapter = goldens::folder("loop/adapter")) {
+  return made_config({{"lora.rank", "4"},
+                      {"lora.alpha", "16"},
+                      {"lora.dropout", "0"},
+                      {"window.chunk_tokens", "24"},
+                      {"train.prefix_tokens", "40"},
+                      {"train.learning_rate", "0.005"},
+                      {"lora.init_from", adapter.string()}},
+                     keys_of(settings));
 }
 
-TempLora open(LlamaImpl& model, const Config& config, const std::vector<Book>& books, std::size_t index) {
+TempLora open_document(LlamaImpl& model, const Config& config, const std::vector<Book>& books, std::size_t index) {
   std::vector<std::int64_t> tokens;
   for (const Book& book : books) tokens.push_back(std::int64_t(book.tokens.size()));
   return TempLora(model, config, books[index], std::int64_t(index), {}, make_optimizer,
@@ -61,7 +57,7 @@ std::vector<std::vector<ChunkResult>> read_all(LlamaImpl& model, const Config& c
   std::vector<std::vector<ChunkResult>> results;
   std::vector<std::shared_ptr<TemporaryAdapter>> adapters;
   for (std::size_t i = 0; i < books.size(); ++i) {
-    TempLora document = open(model, config, books, i);
+    TempLora document = open_document(model, config, books, i);
     if (!adapters.empty() && one_for_all(config)) document.go_on_with(adapters);
     results.emplace_back();
     while (document.next_chunk() < document.chunk_count()) results.back().push_back(document.step());
@@ -74,10 +70,6 @@ std::vector<float> lora_nll(const std::vector<ChunkResult>& results) {
   std::vector<float> all;
   for (const ChunkResult& result : results) all.insert(all.end(), result.lora_nll.begin(), result.lora_nll.end());
   return all;
-}
-
-bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 
 void agree(const ChunkResult& result, const Json& wanted, double tolerance) {
@@ -99,10 +91,10 @@ void agree(const ChunkResult& result, const Json& wanted, double tolerance) {
 
 TEST_CASE("TempLora: falling rates, AdamW drawn back and one adapter for all documents equal transformers + PEFT",
           "[parity]") {
-  Llama model = golden_model();
+  Llama model = loop_model();
   const Json golden = goldens::json("decay/expected.json");
   for (const Json& variant : golden.at("variants")) {
-    const auto results = read_all(*model, config_of(variant.at("settings")),
+    const auto results = read_all(*model, documents_config(variant.at("settings")),
                                   golden_books(variant.at("tokens").get<std::vector<std::int64_t>>()));
     const Json& documents = variant.at("documents");
     REQUIRE(results.size() == documents.size());
@@ -121,10 +113,10 @@ TEST_CASE("TempLora: from A alone an adapter starts as the base, and goes on as 
   StoredAdapter other = read_stored_adapter(goldens::folder("loop/adapter"));
   for (auto& [module, factors] : other.modules) factors.b.fill_(0.05);
   write_peft_files(other, folder.path());
-  Llama model = golden_model();
+  Llama model = loop_model();
   const std::vector<Book> books = golden_books({240});
-  const auto both = read_all(*model, config_of({}, folder.path()), books).front();
-  const auto a = read_all(*model, config_of({{"lora.init_parts", "a"}}, folder.path()), books).front();
+  const auto both = read_all(*model, documents_config({}, folder.path()), books).front();
+  const auto a = read_all(*model, documents_config({{"lora.init_parts", "a"}}, folder.path()), books).front();
   CHECK_FALSE(same_bits(both[0].lora_nll, both[0].base_nll));
   CHECK(same_bits(a[0].lora_nll, a[0].base_nll));
   const Json golden = goldens::json("loop/expected.json");
@@ -139,11 +131,11 @@ TEST_CASE("TempLora: an adapter that is drawn back to a start without B is drawn
   StoredAdapter other = read_stored_adapter(goldens::folder("loop/adapter"));
   for (auto& [module, factors] : other.modules) factors.b.fill_(0.05);
   write_peft_files(other, folder.path());
-  Llama model = golden_model();
-  const Config config =
-      config_of({{"lora.init_parts", "a"}, {"train.decay_to_start", 1}, {"train.learning_rate", 1e-4}}, folder.path());
+  Llama model = loop_model();
+  const Config config = documents_config(
+      {{"lora.init_parts", "a"}, {"train.decay_to_start", 1}, {"train.learning_rate", 1e-4}}, folder.path());
   const std::vector<Book> books = golden_books({120});
-  TempLora document = open(*model, config, books, 0);
+  TempLora document = open_document(*model, config, books, 0);
   while (document.next_chunk() < document.chunk_count()) document.step();
   document.save_adapter(folder / "end");
   const StoredAdapter end = read_stored_adapter(folder / "end");
@@ -154,7 +146,7 @@ TEST_CASE("TempLora: an adapter that is drawn back to a start without B is drawn
 }
 
 TEST_CASE("TempLora: one adapter for all documents keeps its version and knows nothing of what comes later", "[unit]") {
-  Llama model = golden_model();
+  Llama model = loop_model();
   const std::vector<Book> books = golden_books({101, 72, 67});
   for (const Json& mode : std::vector<Json>{Json::object(),
                                             {{"train.rate_decay", "linear"}},
@@ -163,7 +155,7 @@ TEST_CASE("TempLora: one adapter for all documents keeps its version and knows n
     INFO(mode.dump());
     Json settings = mode;
     settings["lora.reset_every_tokens"] = kOneForAll;
-    const auto results = read_all(*model, config_of(settings), books);
+    const auto results = read_all(*model, documents_config(settings), books);
     std::int64_t version = 0;
     for (const auto& document : results)
       for (const ChunkResult& result : document) {
@@ -173,7 +165,7 @@ TEST_CASE("TempLora: one adapter for all documents keeps its version and knows n
     // What a document of its own would be, from its first chunk on.
     settings["lora.reset_every_tokens"] = 0;
     settings["train.rate_decay"] = "none";
-    const auto apart = read_all(*model, config_of(settings), books);
+    const auto apart = read_all(*model, documents_config(settings), books);
     CHECK_FALSE(same_bits(results[1][0].lora_nll, apart[1][0].lora_nll));
     CHECK(same_bits(apart[1][0].lora_nll, apart[1][0].base_nll));
 
@@ -182,7 +174,7 @@ TEST_CASE("TempLora: one adapter for all documents keeps its version and knows n
     for (std::size_t i = t; i < changed[1].tokens.size(); ++i) changed[1].tokens[i] = (changed[1].tokens[i] + 31) % 256;
     settings = mode;
     settings["lora.reset_every_tokens"] = kOneForAll;
-    const auto after = read_all(*model, config_of(settings), changed);
+    const auto after = read_all(*model, documents_config(settings), changed);
     CHECK(same_bits(lora_nll(results[0]), lora_nll(after[0])));
     const std::vector<float> a = lora_nll(results[1]), b = lora_nll(after[1]);
     const std::size_t before_t = t - (results[1][0].record.tokens - results[1][0].record.scored_tokens);
@@ -195,12 +187,12 @@ TEST_CASE("TempLora: one adapter for all documents keeps its version and knows n
 TEST_CASE("TempLora: one adapter for all documents goes on bit for bit from a saved state", "[unit]") {
   const TempFolder folder;
   const fs::path file = folder / "state.safetensors";
-  Llama model = golden_model();
+  Llama model = loop_model();
   const std::vector<Book> books = golden_books({101, 72, 67});
-  const Config config = config_of({{"lora.reset_every_tokens", kOneForAll},
-                                   {"train.rate_decay", "linear"},
-                                   {"train.decay_to_start", 0.05},
-                                   {"lora.dropout", 0.2}});
+  const Config config = documents_config({{"lora.reset_every_tokens", kOneForAll},
+                                          {"train.rate_decay", "linear"},
+                                          {"train.decay_to_start", 0.05},
+                                          {"lora.dropout", 0.2}});
   const auto whole = read_all(*model, config, books);
   std::vector<std::shared_ptr<TemporaryAdapter>> adapters;
   for (const std::int64_t stop : {0, 2, 3}) {  // before, in and behind the second document
@@ -208,11 +200,11 @@ TEST_CASE("TempLora: one adapter for all documents goes on bit for bit from a sa
     Json state;
     std::size_t book = stop == 0 ? 0 : 1;
     {
-      TempLora first = open(*model, config, books, 0);
+      TempLora first = open_document(*model, config, books, 0);
       while (first.next_chunk() < first.chunk_count()) first.step();
       if (stop == 0) state = Json::parse(first.state().dump()), first.save_tensors_to(file);
       if (stop > 0) {
-        TempLora second = open(*model, config, books, 1);
+        TempLora second = open_document(*model, config, books, 1);
         second.go_on_with(first.adapters());
         for (std::int64_t i = 0; i < stop; ++i) second.step();
         state = Json::parse(second.state().dump());
@@ -221,7 +213,7 @@ TEST_CASE("TempLora: one adapter for all documents goes on bit for bit from a sa
     }
     adapters.clear();
     for (bool resumed = false; book < books.size(); ++book, resumed = true) {
-      TempLora document = open(*model, config, books, book);
+      TempLora document = open_document(*model, config, books, book);
       if (resumed)
         document.go_on_with(adapters);
       else

@@ -2,12 +2,13 @@
 #include <ATen/ops/zeros_like.h>
 #include <unistd.h>
 
-#include "../model/goldens.h"
 #include "catch.h"
 #include "experiment/temp_lora.h"
-#include "model/load.h"
+#include "made_config.h"
+#include "small_loop.h"
 
 using namespace templora;
+using namespace templora_test;
 
 namespace {
 
@@ -39,26 +40,16 @@ MakeOptimizer momentum_of(double momentum) {
   };
 }
 
-Config config_of(const std::string& optimizer) {
-  return parse_config(R"({"model": {"path": "m"}, "data": {"books": ["b"]}})", "test", "/tmp",
-                      {{"lora.rank", "4"},
-                       {"lora.dropout", "0"},
-                       {"window.chunk_tokens", "24"},
-                       {"window.context_tokens", "40"},
-                       {"train.prefix_tokens", "40"},
-                       {"train.learning_rate", "0.5"},
-                       {"train.clip_norm", "0"},
-                       {"train.optimizer", optimizer},
-                       {"lora.reset_every_tokens", "120"}})  // a fresh adapter, and its optimizer, at chunk 5
-      .config;
-}
-
-Book golden_book() {
-  const at::Tensor ids = goldens::tensor("loop/tokens.safetensors", "tokens");
-  Book book;
-  book.name = "golden";
-  for (std::int64_t i = 0; i < 240; ++i) book.tokens.push_back(ids[i].item<std::int64_t>());
-  return book;
+Config stepped_by(const std::string& optimizer) {
+  return made_config({{"lora.rank", "4"},
+                      {"lora.dropout", "0"},
+                      {"window.chunk_tokens", "24"},
+                      {"window.context_tokens", "40"},
+                      {"train.prefix_tokens", "40"},
+                      {"train.learning_rate", "0.5"},
+                      {"train.clip_norm", "0"},
+                      {"train.optimizer", optimizer},
+                      {"lora.reset_every_tokens", "120"}});  // a fresh adapter, and its optimizer, at chunk 5
 }
 
 std::vector<std::vector<float>> nlls(TempLora& document) {
@@ -70,9 +61,9 @@ std::vector<std::vector<float>> nlls(TempLora& document) {
 }  // namespace
 
 TEST_CASE("TempLora: an optimizer of one's own steps in the loop as a named one of the same rule", "[unit]") {
-  Llama model = load_llama(goldens::folder("loop/model"), at::kFloat, at::kCPU);
-  const Config sgd = config_of("sgd"), adamw = config_of("adamw");
-  const Book book = golden_book();
+  Llama model = loop_model();
+  const Config sgd = stepped_by("sgd"), adamw = stepped_by("adamw");
+  const Book book = golden_book("loop/tokens.safetensors", 240);
   TempLora named(*model, sgd, book, 0);
   const auto wanted = nlls(named);
   TempLora own(*model, adamw, book, 0, {}, momentum_of(0));  // train.optimizer has no say
@@ -83,9 +74,9 @@ TEST_CASE("TempLora: an optimizer of one's own steps in the loop as a named one 
 
 TEST_CASE("TempLora: the state of an optimizer of one's own is saved and goes on bit for bit", "[unit]") {
   const fs::path file = fs::temp_directory_path() / ("templora-own-" + std::to_string(getpid()) + ".safetensors");
-  Llama model = load_llama(goldens::folder("loop/model"), at::kFloat, at::kCPU);
-  const Config config = config_of("adamw");
-  const Book book = golden_book();
+  Llama model = loop_model();
+  const Config config = stepped_by("adamw");
+  const Book book = golden_book("loop/tokens.safetensors", 240);
   TempLora whole(*model, config, book, 0, {}, momentum_of(0.9));
   const auto wanted = nlls(whole);
   TempLora first(*model, config, book, 0, {}, momentum_of(0.9));

@@ -7,20 +7,21 @@
 #include <cstring>
 #include <set>
 
+#include "../text/tokenizer_goldens.h"
 #include "catch.h"
 #include "core/error.h"
 #include "experiment/temp_lora.h"
 #include "generate/score.h"
+#include "made_config.h"
 #include "metrics/recall.h"
 #include "model/load.h"
 
 using namespace templora;
+using namespace templora_test;
 
 namespace {
 
-Tokenizer tokenizer() { return Tokenizer(fs::path(TEMPLORA_SOURCE_DIR) / "tests/text/goldens/tokenizers/bare"); }
-
-Llama small_model(std::int64_t vocab) {
+Llama recall_model(std::int64_t vocab) {
   LlamaConfig config;
   config.vocab_size = vocab;
   config.hidden_size = 32;
@@ -42,21 +43,26 @@ std::string prose() {
   return text + "The end.";
 }
 
-Config config_with(const std::vector<std::pair<std::string, std::string>>& extra = {}) {
-  std::vector<Override> overrides{{"window.chunk_tokens", "160"},       {"window.context_tokens", "240"},
-                                  {"train.prefix_tokens", "100"},       {"train.learning_rate", "0.01"},
-                                  {"lora.rank", "4"},                   {"lora.alpha", "8"},
-                                  {"recall.facts", "24"},               {"recall.repeats", "2"},
-                                  {"recall.plant_from_tokens", "200"},  {"recall.plant_to_tokens", "6000"},
-                                  {"recall.ask_after_tokens", "[0, 800]"}, {"recall.answer_tokens", "24"}};
-  for (const auto& [key, value] : extra) overrides.push_back({key, value});
-  return parse_config(R"({"model": {"path": "m"}, "data": {"books": ["b"]}})", "test", "/tmp", overrides).config;
+Config recall_config(const std::vector<Override>& more = {}) {
+  return made_config({{"window.chunk_tokens", "160"},
+                      {"window.context_tokens", "240"},
+                      {"train.prefix_tokens", "100"},
+                      {"train.learning_rate", "0.01"},
+                      {"lora.rank", "4"},
+                      {"lora.alpha", "8"},
+                      {"recall.facts", "24"},
+                      {"recall.repeats", "2"},
+                      {"recall.plant_from_tokens", "200"},
+                      {"recall.plant_to_tokens", "6000"},
+                      {"recall.ask_after_tokens", "[0, 800]"},
+                      {"recall.answer_tokens", "24"}},
+                     more);
 }
 
 /// A book with facts in it.
 struct Read {
   explicit Read(const Config& config)
-      : tok(tokenizer()),
+      : tok(small_tokenizer()),
         planting(plant_facts(prose(), "book", tok, plant_options(config, 0))),
         book(book_of_text("book", planting.text, tok, 0)) {}
   Tokenizer tok;
@@ -150,7 +156,7 @@ std::vector<std::vector<float>> nll_of(const std::vector<ChunkResult>& results) 
 }  // namespace
 
 TEST_CASE("ModelCompleter: answers' NLLs are those of one pass over everything", "[unit]") {
-  Llama model = small_model(97);
+  Llama model = recall_model(97);
   ModelCompleter completer(*model, 3, 64, 16);
   const auto tokens = [](std::int64_t count, std::int64_t seed) {
     TokenIds ids;
@@ -204,7 +210,7 @@ TEST_CASE("ModelCompleter: answers' NLLs are those of one pass over everything",
 }
 
 TEST_CASE("BookRecall: what only copies from its window knows the ceilings' facts and no others", "[unit]") {
-  const Config config = config_with();
+  const Config config = recall_config();
   const Read read(config);
   const BookRecall recall(config, read.tok, read.book, read.planting, 0);
   CopyCompleter completer;
@@ -251,7 +257,7 @@ TEST_CASE("BookRecall: what only copies from its window knows the ceilings' fact
 }
 
 TEST_CASE("BookRecall: a written answer may have its words on two lines", "[unit]") {
-  const Config config = config_with({{"recall.ask_after_tokens", "[0]"}});
+  const Config config = recall_config({{"recall.ask_after_tokens", "[0]"}});
   const Read read(config);
   const BookRecall recall(config, read.tok, read.book, read.planting, 0);
   WrappingCompleter completer(read.tok);
@@ -269,9 +275,9 @@ TEST_CASE("BookRecall: a written answer may have its words on two lines", "[unit
 }
 
 TEST_CASE("BookRecall: a model of random weights knows nothing", "[unit]") {
-  const Config config = config_with({{"recall.ask_after_tokens", "[0]"}, {"recall.answer_tokens", "0"}});
+  const Config config = recall_config({{"recall.ask_after_tokens", "[0]"}, {"recall.answer_tokens", "0"}});
   const Read read(config);
-  Llama model = small_model(read.tok.size());
+  Llama model = recall_model(read.tok.size());
   const BookRecall recall(config, read.tok, read.book, read.planting, 0);
   ModelCompleter completer(*model, BookRecall::kMostAnswers, 240 + recall.longest_tokens(), 512);
   RecallData data;
@@ -290,17 +296,17 @@ TEST_CASE("BookRecall: a model of random weights knows nothing", "[unit]") {
 
 TEST_CASE("BookRecall: a run with questions has the bits of one without", "[unit]") {
   const fs::path file = fs::temp_directory_path() / ("templora-recall-" + std::to_string(getpid()) + ".safetensors");
-  const std::vector<std::vector<std::pair<std::string, std::string>>> modes{
+  const std::vector<std::vector<Override>> modes{
       {{"lora.dropout", "0.2"}},
       {{"lora.dropout", "0"}, {"control", "other_book"}},
       {{"cache.policy", "refill"}, {"cache.refill_tokens", "60"}, {"cache.window_tokens", "400"}}};
   for (const auto& mode : modes) {
-    CAPTURE(mode[0].first, mode.size());
-    std::vector<std::pair<std::string, std::string>> extra = mode;
-    extra.emplace_back("recall.answer_tokens", "20");
-    const Config config = config_with(extra);
+    CAPTURE(mode[0].key, mode.size());
+    std::vector<Override> extra = mode;
+    extra.push_back({"recall.answer_tokens", "20"});
+    const Config config = recall_config(extra);
     const Read read(config);
-    Llama model = small_model(read.tok.size());
+    Llama model = recall_model(read.tok.size());
     const BookRecall recall(config, read.tok, read.book, read.planting, 0);
     ModelCompleter completer(*model, BookRecall::kMostAnswers, 240 + recall.longest_tokens(), 512);
     Book other = read.book;
@@ -345,9 +351,9 @@ TEST_CASE("BookRecall: a run with questions has the bits of one without", "[unit
 }
 
 TEST_CASE("BookRecall: an adapter that has learnt the book answers otherwise than the base", "[unit]") {
-  const Config config = config_with({{"lora.dropout", "0"}, {"recall.answer_tokens", "0"}});
+  const Config config = recall_config({{"lora.dropout", "0"}, {"recall.answer_tokens", "0"}});
   const Read read(config);
-  Llama model = small_model(read.tok.size());
+  Llama model = recall_model(read.tok.size());
   const BookRecall recall(config, read.tok, read.book, read.planting, 0);
   ModelCompleter completer(*model, BookRecall::kMostAnswers, 240 + recall.longest_tokens(), 512);
   TempLora document(*model, config, read.book, 0);
@@ -365,7 +371,7 @@ TEST_CASE("BookRecall: an adapter that has learnt the book answers otherwise tha
 }
 
 TEST_CASE("BookRecall: a window without room for a fact is refused", "[unit]") {
-  const Config config = config_with({{"window.context_tokens", "30"}});
+  const Config config = recall_config({{"window.context_tokens", "30"}});
   const Read read(config);
   try {
     BookRecall recall(config, read.tok, read.book, read.planting, 0);

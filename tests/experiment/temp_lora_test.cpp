@@ -8,29 +8,19 @@
 #include <cstring>
 #include <set>
 
-#include "../model/goldens.h"
 #include "catch.h"
-#include "model/load.h"
+#include "made_config.h"
+#include "small_loop.h"
 
 using namespace templora;
+using namespace templora_test;
 
 namespace {
 
-Book golden_book(const std::string& file, std::int64_t tokens) {
-  const at::Tensor ids = goldens::tensor(file, "tokens");
-  Book book;
-  book.name = "golden";
-  for (std::int64_t i = 0; i < tokens; ++i) book.tokens.push_back(ids[i].item<std::int64_t>());
-  return book;
-}
-
-// A config from golden settings ({"train.epochs": 2, ...}), by the same parser that files go through.
-Config config_of(const Json& settings, const std::string& group) {
-  std::vector<Override> overrides{{"lora.rank", "4"}, {"lora.alpha", "16"}, {"lora.dropout", "0"},
-                                  {"lora.init_from", goldens::folder(group + "/adapter").string()}};
-  for (const auto& [key, value] : settings.items())
-    overrides.push_back({key, value.is_string() ? value.get<std::string>() : value.dump()});
-  return parse_config(R"({"model": {"path": "m"}, "data": {"books": ["b"]}})", "test", "/tmp", overrides).config;
+Config golden_config(const Json& settings, const std::string& group) {
+  return made_config({{"lora.rank", "4"}, {"lora.alpha", "16"}, {"lora.dropout", "0"},
+                      {"lora.init_from", goldens::folder(group + "/adapter").string()}},
+                     keys_of(settings));
 }
 
 std::vector<ChunkResult> run(LlamaImpl& model, const Config& config, const Book& book) {
@@ -40,17 +30,13 @@ std::vector<ChunkResult> run(LlamaImpl& model, const Config& config, const Book&
   return results;
 }
 
-bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
-}
-
 Config config_with(const Json& extra) {
   Json settings{{"window.chunk_tokens", 24},
                 {"window.context_tokens", 40},
                 {"train.prefix_tokens", 40},
                 {"train.learning_rate", 0.005}};
   settings.update(extra);
-  return config_of(settings, "loop");
+  return golden_config(settings, "loop");
 }
 
 Config small_config(const std::string& extra_key = "train.epochs", const std::string& extra_value = "2") {
@@ -97,10 +83,10 @@ const std::vector<Json> kAblations{
 }  // namespace
 
 TEST_CASE("TempLora: every variant of the loop equals transformers + PEFT chunk by chunk", "[parity]") {
-  Llama model = load_llama(goldens::folder("loop/model"), at::kFloat, at::kCPU);
+  Llama model = loop_model();
   const Json index = goldens::json("loop/expected.json");  // a loop over part of a temporary would outlive it
   for (const Json& variant : index.at("variants")) {
-    const Config config = config_of(variant.at("settings"), "loop");
+    const Config config = golden_config(variant.at("settings"), "loop");
     const std::vector<ChunkResult> results =
         run(*model, config, golden_book("loop/tokens.safetensors", variant.at("tokens")));
     const Json& chunks = variant.at("chunks");
@@ -133,7 +119,7 @@ TEST_CASE("TempLora: every variant of the loop equals transformers + PEFT chunk 
 TEST_CASE("TempLora: official fidelity trains and scores as the released code", "[parity]") {
   Llama model = load_llama(goldens::folder("official/model"), at::kFloat, at::kCPU);
   const Json golden = goldens::json("official/expected.json");
-  const Config config = config_of(golden.at("settings"), "official");
+  const Config config = golden_config(golden.at("settings"), "official");
   CHECK(*config.window.first_chunk_tokens == 1024);
   for (const Json& document : golden.at("documents")) {
     const std::vector<ChunkResult> results =
@@ -149,7 +135,7 @@ TEST_CASE("TempLora: official fidelity trains and scores as the released code", 
 
 TEST_CASE("TempLora: the shared forward pass gives the loop without it", "[unit]") {
   // With dropout so small that no entry is ever dropped, the pass is not shared but computes the same.
-  Llama model = load_llama(goldens::folder("loop/model"), at::kFloat, at::kCPU);
+  Llama model = loop_model();
   const Book book = golden_book("loop/tokens.safetensors", 240);
   const auto shared = run(*model, small_config(), book),
              apart = run(*model, small_config("lora.dropout", "1e-12"), book);
@@ -197,7 +183,7 @@ TEST_CASE("TempLora: changing a token leaves every NLL before it bit-identical, 
 }
 
 TEST_CASE("TempLora: a chunk's rows see the base's kept keys as a window over all that is in sight", "[unit]") {
-  Llama model = load_llama(goldens::folder("loop/model"), at::kFloat, at::kCPU);
+  Llama model = loop_model();
   const Book book = golden_book("loop/tokens.safetensors", 120);
   const Json chunk_rows{{"lora.rows", "chunk"}};
   Json anew = chunk_rows, kept = chunk_rows, short_window = chunk_rows;
@@ -217,7 +203,7 @@ TEST_CASE("TempLora: a chunk's rows see the base's kept keys as a window over al
 
 TEST_CASE("TempLora: a control that learns the text's own chunks learns a chunk's rows as the text's adapter does",
           "[unit]") {
-  Llama model = load_llama(goldens::folder("loop/model"), at::kFloat, at::kCPU);
+  Llama model = loop_model();
   const Book book = golden_book("loop/tokens.safetensors", 240);
   for (const Json& mode : {Json{{"lora.rows", "chunk"}}, Json{{"lora.rows", "chunk"}, {"train.replay_share", 0.4}},
                            Json{{"train.prefix_gradient", false}}, Json{{"train.replay_share", 0.4}}}) {
@@ -237,7 +223,7 @@ TEST_CASE("TempLora: a control that learns the text's own chunks learns a chunk'
 
 TEST_CASE("TempLora: a restored document goes on bit for bit", "[unit]") {
   const fs::path file = fs::temp_directory_path() / ("templora-state-" + std::to_string(getpid()) + ".safetensors");
-  Llama model = load_llama(goldens::folder("loop/model"), at::kFloat, at::kCPU);
+  Llama model = loop_model();
   std::vector<Json> modes{{{"lora.dropout", 0.2}}};  // dropout: the generator's state counts too
   modes.push_back({{"train.hard_quantile", 0.5}, {"score.adapter", false}});  // a rule with nobody to follow it
   modes.insert(modes.end(), kAblations.begin(), kAblations.end());
@@ -261,7 +247,7 @@ TEST_CASE("TempLora: a restored document goes on bit for bit", "[unit]") {
 }
 
 TEST_CASE("TempLora: with update_every_chunks each module learns its chunks 0, k, 2k, ...", "[unit]") {
-  Llama model = load_llama(goldens::folder("loop/model"), at::kFloat, at::kCPU);
+  Llama model = loop_model();
   const Config config =
       config_with({{"train.update_every_chunks", 3}, {"lora.reset_every_tokens", 120}});  // a fresh module at chunk 5
   std::int64_t version = 0;
@@ -278,7 +264,7 @@ TEST_CASE("TempLora: with update_every_chunks each module learns its chunks 0, k
 }
 
 TEST_CASE("TempLora: with hard_quantile a record's own NLLs say which chunks were learnt", "[unit]") {
-  Llama model = load_llama(goldens::folder("loop/model"), at::kFloat, at::kCPU);
+  Llama model = loop_model();
   const Config config = config_with({{"train.hard_quantile", 0.5}, {"train.hard_after_chunks", 2}});
   std::vector<double> seen;
   std::int64_t skipped = 0, hard = 0;
@@ -296,7 +282,7 @@ TEST_CASE("TempLora: with hard_quantile a record's own NLLs say which chunks wer
 }
 
 TEST_CASE("TempLora: with steps_by_gap a record's own NLLs say how often a chunk was learnt", "[unit]") {
-  Llama model = load_llama(goldens::folder("loop/model"), at::kFloat, at::kCPU);
+  Llama model = loop_model();
   const Config config = config_with({{"train.steps_by_gap", true}, {"train.gap_context_tokens", 8}});
   const Book book = golden_book("loop/tokens.safetensors", 240);
   double sum = 0, count = 0;
@@ -324,7 +310,7 @@ TEST_CASE("TempLora: with steps_by_gap a record's own NLLs say how often a chunk
 }
 
 TEST_CASE("TempLora: controls learn at the chunks at which the module does", "[unit]") {
-  Llama model = load_llama(goldens::folder("loop/model"), at::kFloat, at::kCPU);
+  Llama model = loop_model();
   const Config config = config_with({{"train.hard_quantile", 0.5}, {"train.hard_after_chunks", 2}});
   const Book book = golden_book("loop/tokens.safetensors", 240);
   Book other = book;
@@ -340,14 +326,14 @@ TEST_CASE("TempLora: controls learn at the chunks at which the module does", "[u
 }
 
 TEST_CASE("TempLora: a labelled prefix keeps the scoring pass apart, but for the first chunk", "[unit]") {
-  Llama model = load_llama(goldens::folder("loop/model"), at::kFloat, at::kCPU);
+  Llama model = loop_model();
   for (const ChunkResult& result :
        run(*model, small_config("train.label_prefix", "true"), golden_book("loop/tokens.safetensors", 120)))
     CHECK(result.record.shared_forward == (result.record.chunk == 0));
 }
 
 TEST_CASE("TempLora: a reset starts a fresh module, which knows nothing of what was before", "[unit]") {
-  Llama model = load_llama(goldens::folder("loop/model"), at::kFloat, at::kCPU);
+  Llama model = loop_model();
   const Config config = small_config("lora.reset_every_tokens", "96");  // every fourth chunk of 24
   const auto results = run(*model, config, golden_book("loop/tokens.safetensors", 240));
   for (const ChunkResult& result : results) {
@@ -357,7 +343,7 @@ TEST_CASE("TempLora: a reset starts a fresh module, which knows nothing of what 
 }
 
 TEST_CASE("TempLora: with a lag, no chunk is carried over a reset", "[unit]") {
-  Llama model = load_llama(goldens::folder("loop/model"), at::kFloat, at::kCPU);
+  Llama model = loop_model();
   Config config = small_config("lora.reset_every_tokens", "96");
   config.train.lag_chunks = 1;
   for (const auto& result : run(*model, config, golden_book("loop/tokens.safetensors", 240)))
@@ -365,7 +351,7 @@ TEST_CASE("TempLora: with a lag, no chunk is carried over a reset", "[unit]") {
 }
 
 TEST_CASE("TempLora: after stop_after_tokens the module stays as it is", "[unit]") {
-  Llama model = load_llama(goldens::folder("loop/model"), at::kFloat, at::kCPU);
+  Llama model = loop_model();
   const auto results =
       run(*model, small_config("train.stop_after_tokens", "100"), golden_book("loop/tokens.safetensors", 240));
   for (const auto& result : results) {
@@ -375,14 +361,14 @@ TEST_CASE("TempLora: after stop_after_tokens the module stays as it is", "[unit]
 }
 
 TEST_CASE("TempLora: the model is bit-identical after the document", "[unit]") {
-  Llama model = load_llama(goldens::folder("loop/model"), at::kFloat, at::kCPU);
+  Llama model = loop_model();
   const std::string hash = weights_hash(*model);
   run(*model, small_config(), golden_book("loop/tokens.safetensors", 100));
   CHECK(weights_hash(*model) == hash);
 }
 
 TEST_CASE("TempLora: a diverging module stops the run with book and chunk named", "[unit]") {
-  Llama model = load_llama(goldens::folder("loop/model"), at::kFloat, at::kCPU);
+  Llama model = loop_model();
   const Config config = small_config("train.learning_rate", "1e30");
   const Book book = golden_book("loop/tokens.safetensors", 240);
   CHECK_THROWS_WITH(run(*model, config, book), Catch::Matchers::Contains("golden: chunk"));

@@ -13,13 +13,13 @@ using templora_test::thrown_by;
 
 namespace {
 
-Tokenizer tokenizer() { return Tokenizer(fs::path(TEMPLORA_SOURCE_DIR) / "models/small-6m"); }
+Tokenizer shipped_tokenizer() { return Tokenizer(fs::path(TEMPLORA_SOURCE_DIR) / "models/small-6m"); }
 
 }  // namespace
 
 TEST_CASE("read_corpus: texts follow each other, each after BOS, and a cache gives the same", "[unit]") {
   const TempFolder folder;
-  const Tokenizer t = tokenizer();
+  const Tokenizer t = shipped_tokenizer();
   write_file_atomically(folder / "a.txt", "It was the best of times.\n");
   write_file_atomically(folder / "b.txt", "It was the worst of times.\r\n");
   const std::vector<fs::path> texts{folder / "a.txt", folder / "b.txt"};

@@ -58,9 +58,9 @@ Json variant_named(const std::string& name) {
   return {};
 }
 
-Llama open() { return load_llama(goldens::folder("translation/model"), at::kFloat, at::kCPU); }
+Llama translation_model() { return load_llama(goldens::folder("translation/model"), at::kFloat, at::kCPU); }
 
-std::vector<TranslatedChunk> run(LlamaImpl& model, const Setting& setting) {
+std::vector<TranslatedChunk> translate_all(LlamaImpl& model, const Setting& setting) {
   NovelTranslation novel(model, setting.config, setting.tokenizer, setting.prompts, setting.novel, 0);
   std::vector<TranslatedChunk> chunks;
   while (novel.next_chunk() < novel.chunk_count()) chunks.push_back(novel.step().value());
@@ -88,13 +88,13 @@ void check_ids(const std::vector<std::int64_t>& ids, const Json& wanted) {
 
 TEST_CASE("NovelTranslation: every answer and reference score equals the released loop on transformers + PEFT",
           "[parity]") {
-  Llama model = open();
+  Llama model = translation_model();
   const double tolerance = 1e-4;
   const Json expected = goldens::json("translation/expected.json");
   CHECK(expected.at("variants").size() == 6);
   for (const Json& variant : expected.at("variants")) {
     const Setting setting(variant);
-    const std::vector<TranslatedChunk> chunks = run(*model, setting);
+    const std::vector<TranslatedChunk> chunks = translate_all(*model, setting);
     REQUIRE(chunks.size() == variant.at("chunks").size());
     double moved = 0;
     for (std::size_t c = 0; c < chunks.size(); ++c) {
@@ -132,10 +132,10 @@ TEST_CASE("NovelTranslation: every answer and reference score equals the release
 static_assert(!std::is_move_constructible_v<NovelTranslation> && !std::is_copy_constructible_v<NovelTranslation>);
 
 TEST_CASE("NovelTranslation: restored between chunks, it goes on bit for bit", "[unit]") {
-  Llama model = open();
+  Llama model = translation_model();
   for (const char* history : {"reference", "own", "0.5"}) {
     const Setting setting(variant_named("official_k1"), {{"translation.history", history}, {"lora.dropout", "0.1"}});
-    const std::string whole = lines_of(run(*model, setting));
+    const std::string whole = lines_of(translate_all(*model, setting));
     std::vector<TranslatedChunk> parts;
     Json state;
     const fs::path tensors = fs::temp_directory_path() / fmt::format("templora-translation-{}.safetensors", ::getpid());
@@ -152,9 +152,9 @@ TEST_CASE("NovelTranslation: restored between chunks, it goes on bit for bit", "
 }
 
 TEST_CASE("NovelTranslation: an interrupted chunk leaves no trace", "[unit]") {
-  Llama model = open();
+  Llama model = translation_model();
   const Setting setting(variant_named("own"));
-  const std::string undisturbed = lines_of(run(*model, setting));
+  const std::string undisturbed = lines_of(translate_all(*model, setting));
   NovelTranslation novel(*model, setting.config, setting.tokenizer, setting.prompts, setting.novel, 0);
   int asked = 0;
   CHECK_FALSE(novel.step([&] { return ++asked == 60; }).has_value());
@@ -166,10 +166,11 @@ TEST_CASE("NovelTranslation: an interrupted chunk leaves no trace", "[unit]") {
 }
 
 TEST_CASE("NovelTranslation: sentences translated at once are those translated one by one", "[unit]") {
-  Llama model = open();
+  Llama model = translation_model();
   const Json variant = variant_named("official_k1");
-  const std::vector<TranslatedChunk> at_once = run(*model, Setting(variant));
-  const std::vector<TranslatedChunk> single = run(*model, Setting(variant, {{"translation.batch_sentences", "1"}}));
+  const std::vector<TranslatedChunk> at_once = translate_all(*model, Setting(variant));
+  const std::vector<TranslatedChunk> single =
+      translate_all(*model, Setting(variant, {{"translation.batch_sentences", "1"}}));
   for (std::size_t c = 0; c < at_once.size(); ++c)
     for (std::size_t i = 0; i < at_once[c].pairs.size(); ++i) {
       CHECK(at_once[c].pairs[i].lora_text == single[c].pairs[i].lora_text);
@@ -179,11 +180,11 @@ TEST_CASE("NovelTranslation: sentences translated at once are those translated o
 
 TEST_CASE("NovelTranslation: a mixture draws the reference or the own text by seed, for both translators alike",
           "[unit]") {
-  Llama model = open();
+  Llama model = translation_model();
   const auto draws = [&](const char* seed) {
     std::string drawn;
     for (const TranslatedChunk& chunk :
-         run(*model, Setting(variant_named("official_k1"), {{"translation.history", "0.5"}, {"seed", seed}})))
+         translate_all(*model, Setting(variant_named("official_k1"), {{"translation.history", "0.5"}, {"seed", seed}})))
       for (const PairRecord& pair : chunk.pairs) drawn += pair.reference_history ? 'r' : 'o';
     return drawn;
   };
@@ -195,10 +196,10 @@ TEST_CASE("NovelTranslation: a mixture draws the reference or the own text by se
 }
 
 TEST_CASE("NovelTranslation: a history longer than the window is cut from the left and counted", "[unit]") {
-  Llama model = open();
+  Llama model = translation_model();
   const Setting setting(variant_named("corrected_k3"), {{"translation.window_tokens", "160"}});
   std::int64_t cut = 0, cut_pairs = 0;
-  for (const TranslatedChunk& chunk : run(*model, setting)) {
+  for (const TranslatedChunk& chunk : translate_all(*model, setting)) {
     CHECK(chunk.lesson_tokens <= 160);
     cut_pairs += chunk.lesson_cut_pairs;
     for (const PairRecord& pair : chunk.pairs) {
@@ -209,17 +210,17 @@ TEST_CASE("NovelTranslation: a history longer than the window is cut from the le
   CHECK(cut > 0);
   CHECK(cut_pairs > 0);
   const Setting narrow(variant_named("corrected_k3"), {{"translation.window_tokens", "30"}});
-  CHECK_THROWS_AS(run(*model, narrow), Error);
+  CHECK_THROWS_AS(translate_all(*model, narrow), Error);
   const Setting beyond(variant_named("corrected_k3"), {{"translation.window_tokens", "4000"}});
-  CHECK_THROWS_AS(run(*model, beyond), Error);
+  CHECK_THROWS_AS(translate_all(*model, beyond), Error);
 }
 
 TEST_CASE("NovelTranslation: stop strings end an answer and are cut off; one that is never met ends it at the length",
           "[unit]") {
-  Llama model = open();
+  Llama model = translation_model();
   const Json variant = variant_named("official_k1");
   const std::vector<TranslatedChunk> free =
-      run(*model, Setting(variant, {{"generate.stop", R"(["never in a thousand years"])"}}));
+      translate_all(*model, Setting(variant, {{"generate.stop", R"(["never in a thousand years"])"}}));
   for (const PairRecord& pair : free[0].pairs) {
     CHECK_FALSE(pair.base_stopped);
     CHECK(pair.base_ids.size() == 24);
@@ -233,7 +234,7 @@ TEST_CASE("NovelTranslation: stop strings end an answer and are cut off; one tha
     const std::string stop = text.substr(starts[2], starts[2 + length] - starts[2]);
     INFO("stop " << stop);
     const std::vector<TranslatedChunk> stopped =
-        run(*model, Setting(variant, {{"generate.stop", Json::array({stop}).dump()}}));
+        translate_all(*model, Setting(variant, {{"generate.stop", Json::array({stop}).dump()}}));
     CHECK(*stopped[0].pairs[0].base_text == strip(text.substr(0, text.find(stop))));
     CHECK(stopped[0].pairs[0].base_stopped);
     CHECK(stopped[0].pairs[0].base_ids.size() < 24);
@@ -242,14 +243,15 @@ TEST_CASE("NovelTranslation: stop strings end an answer and are cut off; one tha
 
 TEST_CASE("NovelTranslation: a stop that is one piece ends an answer by that piece and by one that contains it",
           "[unit]") {
-  Llama model = open();
+  Llama model = translation_model();
   const Json variant = variant_named("official_k1");
-  const std::vector<TranslatedChunk> free = run(*model, Setting(variant, {{"generate.stop", R"(["<|im_end|>"])"}}));
+  const std::vector<TranslatedChunk> free =
+      translate_all(*model, Setting(variant, {{"generate.stop", R"(["<|im_end|>"])"}}));
   const Setting setting(variant, {{"generate.stop", R"(["<|im_end|>", "e"])"}});
   const std::int64_t piece = setting.tokenizer.token_id("e");
   REQUIRE(piece >= 0);
   REQUIRE(setting.prompts.line_ids("e") == std::vector<std::int64_t>{piece});
-  const std::vector<TranslatedChunk> stopped = run(*model, setting);
+  const std::vector<TranslatedChunk> stopped = translate_all(*model, setting);
   int by_piece = 0, by_other = 0;
   // The base's answers do not depend on what the adapter learns meanwhile.
   for (std::size_t c = 0; c < free.size(); ++c)
@@ -268,12 +270,12 @@ TEST_CASE("NovelTranslation: a stop that is one piece ends an answer by that pie
 }
 
 TEST_CASE("NovelTranslation: a mark as a stop is met by its token", "[unit]") {
-  Llama model = open();
+  Llama model = translation_model();
   const Setting setting(variant_named("official_k1"), {{"generate.stop", R"(["<|im_end|>"])"}});
   const std::int64_t mark = setting.tokenizer.special_token_id("<|im_end|>");
   REQUIRE(mark >= 0);
   int met = 0;
-  for (const TranslatedChunk& chunk : run(*model, setting))
+  for (const TranslatedChunk& chunk : translate_all(*model, setting))
     for (const PairRecord& pair : chunk.pairs) {
       if (pair.skipped) continue;
       CHECK(pair.base_stopped == (pair.base_ids.back() == mark));
@@ -285,13 +287,13 @@ TEST_CASE("NovelTranslation: a mark as a stop is met by its token", "[unit]") {
 
 TEST_CASE("NovelTranslation: a sampled text depends on the seed and its pair, not on its batch or on who translates",
           "[unit]") {
-  Llama model = open();
+  Llama model = translation_model();
   const auto sampled = [&](const char* batch, const char* seed) {
-    return run(*model, Setting(variant_named("official_k1"), {{"generate.temperature", "1"},
-                                                              {"translation.batch_sentences", batch},
-                                                              {"seed", seed},
-                                                              {"lora.init_from", "null"},
-                                                              {"train.enabled", "false"}}));
+    return translate_all(*model, Setting(variant_named("official_k1"), {{"generate.temperature", "1"},
+                                                                        {"translation.batch_sentences", batch},
+                                                                        {"seed", seed},
+                                                                        {"lora.init_from", "null"},
+                                                                        {"train.enabled", "false"}}));
   };
   const std::vector<TranslatedChunk> four = sampled("4", "1"), single = sampled("1", "1"), other = sampled("4", "2");
   bool seed_matters = false;
@@ -310,11 +312,11 @@ TEST_CASE("NovelTranslation: a sampled text depends on the seed and its pair, no
 }
 
 TEST_CASE("NovelTranslation: without the adapter only the base translates, and the other way round", "[unit]") {
-  Llama model = open();
+  Llama model = translation_model();
   const Json variant = variant_named("official_k1");
-  const TranslatedChunk both = run(*model, Setting(variant))[1];
-  const TranslatedChunk base = run(*model, Setting(variant, {{"score.adapter", "false"}}))[1];
-  const TranslatedChunk lora = run(*model, Setting(variant, {{"score.base", "false"}}))[1];
+  const TranslatedChunk both = translate_all(*model, Setting(variant))[1];
+  const TranslatedChunk base = translate_all(*model, Setting(variant, {{"score.adapter", "false"}}))[1];
+  const TranslatedChunk lora = translate_all(*model, Setting(variant, {{"score.base", "false"}}))[1];
   CHECK(base.pairs[0].base_text == both.pairs[0].base_text);
   CHECK_FALSE(base.pairs[0].lora_text.has_value());
   CHECK(base.record.train_loss.empty());
