@@ -94,6 +94,7 @@ function(templora_tests)
     file(GLOB sources CONFIGURE_DEPENDS ${folder}/*.cpp)
     set(test test_${name})
     add_executable(${test} EXCLUDE_FROM_ALL ${sources})
+    templora_compile_together(${test})
     add_dependencies(tests ${test})
     target_compile_definitions(${test} PRIVATE TEMPLORA_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
       TEMPLORA_BINARY_DIR="${PROJECT_BINARY_DIR}")
