@@ -12,7 +12,8 @@ namespace {
 
 void require_absent(const fs::path& path) {
   if (fs::symlink_status(path).type() != fs::file_type::not_found)
-    throw Error(Exit::usage, fmt::format("{}: is there already, wanted a new folder; name another one", shown_path(path)));
+    throw Error(Exit::usage,
+                fmt::format("{}: is there already, wanted a new folder; name another one", shown_path(path)));
 }
 
 }  // namespace

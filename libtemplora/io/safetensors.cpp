@@ -107,8 +107,8 @@ SafetensorsFiles SafetensorsFiles::open_folder(const fs::path& folder) {
   std::map<const MappedFile*, std::string> shard_of;
   for (const auto& [shard, name] : first_of) {
     if (!has_name(folder / shard)) {
-      throw Error(Exit::bad_input, fmt::format("{}: is missing, {} wants it for {}; fetch it", shown_path(folder / shard),
-                                               kIndexFile, printable(name)));
+      throw Error(Exit::bad_input, fmt::format("{}: is missing, {} wants it for {}; fetch it",
+                                               shown_path(folder / shard), kIndexFile, printable(name)));
     }
     out.add_file(folder / shard);
     shard_of[out.files_.back().get()] = shard;
@@ -155,7 +155,8 @@ const TensorSpan& SafetensorsFiles::at(const std::string& name) const {
   const auto found = tensors_.find(name);
   if (found == tensors_.end()) {
     throw Error(Exit::bad_input,
-                fmt::format("{}: {}: is missing among its {} tensors", shown_path(path_), printable(name), tensors_.size()));
+                fmt::format("{}: {}: is missing among its {} tensors", shown_path(path_), printable(name),
+                            tensors_.size()));
   }
   return found->second;
 }

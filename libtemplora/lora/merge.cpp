@@ -55,7 +55,8 @@ void check_fit(const SafetensorsFiles& files, const StoredAdapter& adapter, cons
   const std::size_t count = problems.size();
   problems.resize(std::min<std::size_t>(count, 4));
   throw Error(Exit::bad_input, fmt::format("{}: {} modules of {} do not fit: {}; was the adapter made for this base?",
-                                           shown_path(base), count, shown_path(adapter.folder), fmt::join(problems, "; ")));
+                                           shown_path(base), count, shown_path(adapter.folder),
+                                           fmt::join(problems, "; ")));
 }
 
 bool is_float(StorageType type) {

@@ -46,7 +46,8 @@ std::vector<std::size_t> pareto_front(const std::vector<CostPoint>& points) {
 
 std::string cost_figure(const std::vector<CostPoint>& points, const std::string& title, const std::string& cost_name,
                         const std::string& quality_name, const Caption& caption) {
-  const double legend = head_height(caption, kFigureWidth) + 14, top = legend + 44, height = top + kCostHeight + kCostBottom;
+  const double legend = head_height(caption, kFigureWidth) + 14, top = legend + 44;
+  const double height = top + kCostHeight + kCostBottom;
   double least = INFINITY, most = -INFINITY, low = INFINITY, high = -INFINITY;
   for (const CostPoint& p : points) {
     least = std::min(least, p.cost), most = std::max(most, p.cost);
@@ -97,8 +98,8 @@ std::string cost_figure(const std::vector<CostPoint>& points, const std::string&
                                      {at - width / 2, 21.0},
                                      {at - width / 2, -24.0}}) {
       const Box box{left - 2, level + down - 12, left + width + 4, level + down + 4};
-      const bool inside =
-          box.left > kCostLeft && box.right < kFigureWidth - 4 && box.top > top - 8 && box.bottom < height - kCostBottom;
+      const bool inside = box.left > kCostLeft && box.right < kFigureWidth - 4 && box.top > top - 8 &&
+                          box.bottom < height - kCostBottom;
       if (!inside || std::any_of(taken.begin(), taken.end(), [&](const Box& other) { return overlap(box, other); }))
         continue;
       svg.text(left, level + down, name, "start", is_on_front(i) ? "small" : "small dim");

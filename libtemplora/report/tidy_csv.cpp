@@ -53,8 +53,9 @@ class RunLines {
   RunLines(std::string start, std::string& out) : start_(std::move(start)), out_(out) {}
 
   /// `over` is what the interval is over.
-  void add(const Subject& place, const std::string& measure, std::optional<double> value, std::optional<double> low = {},
-           std::optional<double> high = {}, const std::string& method = "", const char* over = "books") {
+  void add(const Subject& place, const std::string& measure, std::optional<double> value,
+           std::optional<double> low = {}, std::optional<double> high = {}, const std::string& method = "",
+           const char* over = "books") {
     if (!value || !std::isfinite(*value)) return;
     const auto number = [](const std::optional<double>& v) { return v ? fmt::format("{}", *v) : std::string(); };
     out_ += fmt::format("{},{},{},{},{},{},{},{},{},{},{}\n", start_, csv_field(place.book),

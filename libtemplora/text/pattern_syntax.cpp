@@ -336,6 +336,8 @@ class PatternReader {
 
 }  // namespace
 
-PatternItems read_pattern(std::string_view pattern, const std::string& where) { return PatternReader(pattern, where).read(); }
+PatternItems read_pattern(std::string_view pattern, const std::string& where) {
+  return PatternReader(pattern, where).read();
+}
 
 }  // namespace templora

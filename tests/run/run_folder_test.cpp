@@ -79,9 +79,8 @@ TEST_CASE("RunFolder: a run of another identity is refused by every difference",
   other["identity"]["config_hash"] = "ff";
   other["identity"]["torch_version"] = "2.13.0";
   const std::string message = check_refused([&] { RunFolder::resume(scratch.path, other); }, Exit::usage);
-  for (const char* part : {"config_hash", "\"ff\"", "threads is 3 now and was 2", "torch_version", "nothing"}) {
+  for (const char* part : {"config_hash", "\"ff\"", "threads is 3 now and was 2", "torch_version", "nothing"})
     check_has(message, part);
-  }
   Json renamed = record_of();
   renamed["config"]["seed"] = 43;  // only the identity counts
   CHECK_NOTHROW(RunFolder::resume(scratch.path, renamed));
