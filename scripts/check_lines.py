@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Checks that no line of C++, Python, CMake or shell has more than 120 characters (of UTF-8, not bytes).
+"""Checks that no line of C++, Python, CMake or shell has more than 120 characters (of UTF-8, not bytes), and that the
+#include lines of a block stand in order.
 
 Looked at is what git tracks, or, without git, what lies in the source folders. Goldens and files that say in their
 first lines that a script made them are left out. Prints one line per finding. `check_lines.py FOLDER` checks another
@@ -37,6 +38,17 @@ def is_source(path, text):
     return name.endswith(ENDINGS) or name == "CMakeLists.txt" or script or path == ".ci/run"
 
 
+def unordered(text):
+    """Numbers of the #include lines that should stand above the one before them."""
+    before = ""
+    for number, line in enumerate(text.split("\n"), 1):
+        found = re.match(r'#include ["<]([^">]+)', line)
+        name = found.group(1).lower() if found else ""
+        if name and name < before:
+            yield number
+        before = name
+
+
 def main():
     root = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else REPOSITORY).resolve()
     count, findings = 0, []
@@ -53,6 +65,8 @@ def main():
         for number, line in enumerate(text.split("\n"), 1):
             if len(line) > LONGEST:
                 findings.append(f"{path}:{number}: {len(line)} characters, wanted at most {LONGEST}: wrap the line")
+        if path.endswith((".cpp", ".h")):
+            findings += [f"{path}:{number}: an #include out of order; sort the block" for number in unordered(text)]
     if count == 0:
         findings.append(f"{root}: no source found")
     for finding in findings:

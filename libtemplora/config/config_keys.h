@@ -11,9 +11,9 @@
 namespace templora {
 
 /// Names every field of a section: `v(name, member, FieldInfo)`. This, with training_keys.h, is the single place that
-/// names a field, its unit, its range, its help, who uses it and what it decides; parsing, `--set`, the effective config
-/// in each run, hashes, what an experiment refuses, which runs are alike, the JSON schema and the reference page all
-/// come from it.
+/// names a field, its unit, its range, its help, who uses it and what it decides; parsing, `--set`, the effective
+/// config in each run, hashes, what an experiment refuses, which runs are alike, the JSON schema and the reference
+/// page all come from it.
 template <class Visitor>
 void visit_fields(ModelConfig& c, Visitor&& v) {
   v("path", c.path,

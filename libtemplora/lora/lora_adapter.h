@@ -16,13 +16,15 @@
 
 namespace templora {
 
-/// The temporary adapter: low-rank updates on a model's projections, or with `lora.update` "full" whole ones. It is attached from the start until detach(); its
-/// destruction is the end of the temporary LoRA, and the model, whose weights it never wrote to, computes
-/// what it computed before. Weights are float32 whatever the model's dtype, in one flat buffer.
+/// The temporary adapter: low-rank updates on a model's projections, or with `lora.update` "full" whole ones. It is
+/// attached from the start until detach(); its destruction is the end of the temporary LoRA, and the model, whose
+/// weights it never wrote to, computes what it computed before. Weights are float32 whatever the model's dtype, in one
+/// flat buffer.
 class LoraAdapter {
  public:
   /// Attaches to `config.targets` in `config.layers` with PEFT's initialisation from `seed`: A uniform in
-  /// ±1/√in (Kaiming uniform, a = √5), B zero; a full update starts as zero. Throws Error(usage) for a layer or a target that the model has not.
+  /// ±1/√in (Kaiming uniform, a = √5), B zero; a full update starts as zero. Throws Error(usage) for a layer or a
+  /// target that the model has not.
   LoraAdapter(LlamaImpl& model, const LoraConfig& config, std::uint64_t seed);
   ~LoraAdapter();
   LoraAdapter(const LoraAdapter&) = delete;

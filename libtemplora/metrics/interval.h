@@ -26,13 +26,13 @@ struct BookMean {
 /// Error(bad_input) for no values.
 BookMean mean_over_books(const std::vector<double>& values, std::uint64_t seed = 42);
 
-/// One-sided p of "the mean is not below 0" by the sign-flip test over books: the share of all signs of the values whose
-/// sum is as low as theirs, exact up to 20 books; beyond, of 100,000 draws from `seed`, theirs counted as one of them.
-/// 1 for no values.
+/// One-sided p of "the mean is not below 0" by the sign-flip test over books: the share of all signs of the values
+/// whose sum is as low as theirs, exact up to 20 books; beyond, of 100,000 draws from `seed`, theirs counted as one of
+/// them. 1 for no values.
 double sign_flip_p_below(const std::vector<double>& values, std::uint64_t seed = 42);
 
-/// Holm's step-down adjusted p of several tests (Holm 1979), in their order: a test holds at level a where its own is at
-/// most a, and the chance that any of them holds wrongly is at most a.
+/// Holm's step-down adjusted p of several tests (Holm 1979), in their order: a test holds at level a where its own is
+/// at most a, and the chance that any of them holds wrongly is at most a.
 std::vector<double> holm(const std::vector<double>& p);
 
 /// Sample standard deviation; none of fewer than two values, or where no double holds it.

@@ -75,7 +75,8 @@ bool DocumentPlan::shares_forward(std::int64_t index) const {
   const PlannedChunk& planned = (*this)[index];
   const bool same_pass = config_->lora.rows == AdapterRows::chunk ||
                          (config_->cache.policy == CachePolicy::rebuild && planned.seen == planned.segment);
-  return same_pass && training_dropout(config_->lora) == 0 && config_->train.replay_share == 0 && learns_after(index) == index;
+  return same_pass && training_dropout(config_->lora) == 0 && config_->train.replay_share == 0 &&
+         learns_after(index) == index;
 }
 
 bool DocumentPlan::measures_staleness(std::int64_t index) const {

@@ -127,8 +127,11 @@ void test_chunk_rows(Claim& claim, const Kind& full, const Kind& chunk) {
   std::vector<double> of_books;
   for (const auto& [text, place] : full.books) {
     if (!chunk.books.contains(text)) continue;
-    const auto means = means_of({full.nll(text, Arm::base), full.nll(text, Arm::lora), chunk.nll(text, Arm::lora)}, 0, 0);
-    if (means) of_books.push_back(((*means)[2] - (*means)[0]) - kKept * ((*means)[1] - (*means)[0]));
+    const auto means =
+        means_of({full.nll(text, Arm::base), full.nll(text, Arm::lora), chunk.nll(text, Arm::lora)}, 0, 0);
+    if (!means) continue;
+    const double base = (*means)[0], whole = (*means)[1], rows = (*means)[2];
+    of_books.push_back((rows - base) - kKept * (whole - base));
   }
   test(claim, of_books);
   if (!claim.nats) return;
@@ -139,7 +142,8 @@ void test_chunk_rows(Claim& claim, const Kind& full, const Kind& chunk) {
     claim.remark = "FLOPs a token are not known";
     return;
   }
-  claim.remark = fmt::format("{:.2f} GFLOP a token, the base's pass included, against {:.2f}", *ours / 1e9, *whole / 1e9);
+  claim.remark =
+      fmt::format("{:.2f} GFLOP a token, the base's pass included, against {:.2f}", *ours / 1e9, *whole / 1e9);
   claim.prevented = *ours >= *whole;
 }
 
@@ -182,7 +186,8 @@ std::optional<bool> Claim::holds() const {
 }
 
 ClaimTable claim_table(const std::vector<RunSummary>& runs) {
-  Kind full{"the full method", {}, {}, {}}, chunk{"the chunk's rows", {}, {}, {}}, adapted{"the adapted base", {}, {}, {}};
+  Kind full{"the full method", {}, {}, {}}, chunk{"the chunk's rows", {}, {}, {}},
+      adapted{"the adapted base", {}, {}, {}};
   std::string weights;
   for (const RunSummary& run : runs) {
     if (!run.counted || run.experiment() != "perplexity" || fs::exists(run.folder / "facts.jsonl")) continue;
@@ -261,9 +266,9 @@ std::string claims_markdown(const ClaimTable& table) {
                        claim.remark.empty() ? kDash : escaped(claim.remark));
   }
   return out +
-         "\nH1: Temp-LoRA less the better reference, all tokens. H2: that of the last segment less that of the first. H3: "
-         "(chunk's rows − base) − 0.8 · (full method − base). Negative is in the claim's favour. Brackets: 95 % over "
-         "books. p is one-sided, by sign-flip over books; of H4 by permutation. docs/memory.md.\n";
+         "\nH1: Temp-LoRA less the better reference, all tokens. H2: that of the last segment less that of the first. "
+         "H3: (chunk's rows − base) − 0.8 · (full method − base). Negative is in the claim's favour. Brackets: 95 % "
+         "over books. p is one-sided, by sign-flip over books; of H4 by permutation. docs/memory.md.\n";
 }
 
 Json to_json(const ClaimTable& table) {

@@ -27,11 +27,11 @@ struct ClaimTable {
   std::string reference;      ///< of H1 and H2: "other_book", "small-6m-adapted", or "the better of … and …"
 };
 
-/// Tests the claims on finished perplexity runs, which may split the books among them: with `lora.rows` "all" and the control
-/// other_book, or beside runs of another base, which is the adapted one; for H3 also runs with `lora.rows` "chunk", for
-/// H4 runs with planted facts. Books are matched by their text, tokens by position, and only tokens count that all sides
-/// scored. Throws Error(usage) where runs that should be alike differ by a setting, a book is read twice, or there is
-/// nothing to test.
+/// Tests the claims on finished perplexity runs, which may split the books among them: with `lora.rows` "all" and the
+/// control other_book, or beside runs of another base, which is the adapted one; for H3 also runs with `lora.rows`
+/// "chunk", for H4 runs with planted facts. Books are matched by their text, tokens by position, and only tokens count
+/// that all sides scored. Throws Error(usage) where runs that should be alike differ by a setting, a book is read
+/// twice, or there is nothing to test.
 ClaimTable claim_table(const std::vector<RunSummary>& runs);
 
 std::string claims_markdown(const ClaimTable& table);

@@ -36,8 +36,8 @@ std::string cell(const std::optional<double>& value, const char* format) {
 }
 
 std::string with_interval(const BookMean& mean, const char* format) {
-  const std::string ends = mean.low ? " [" + cell(mean.low, format) + ", " + cell(mean.high, format) + "]" : std::string();
-  return cell(mean.mean, format) + ends;
+  const std::string value = cell(mean.mean, format);
+  return mean.low ? value + " [" + cell(mean.low, format) + ", " + cell(mean.high, format) + "]" : value;
 }
 
 std::string grouped(std::int64_t n) {

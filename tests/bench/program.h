@@ -1,7 +1,7 @@
 #pragma once
 
-#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/Parallel.h>
 #include <torch/version.h>
 
 #include <exception>

@@ -1,9 +1,9 @@
 // templora's side of scripts/bench and scripts/gpu-check: one Temp-LoRA loop at a given shape, answering the
 // line protocol that tests/bench/peer.py describes, with two probes of the machine beside it.
 
-#include <ATen/Version.h>
 #include <ATen/ops/randint.h>
 #include <ATen/ops/tensor.h>
+#include <ATen/Version.h>
 
 #include <filesystem>
 #include <optional>

@@ -2,9 +2,9 @@
 #include <set>
 
 #include "catch.h"
+#include "config/config.h"
 #include "core/file.h"
 #include "core/json.h"
-#include "config/config.h"
 
 using namespace templora;
 

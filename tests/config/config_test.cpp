@@ -346,6 +346,11 @@ TEST_CASE("Config: rules of learning that contradict each other are refused", "[
   check_has(both({"train.rate_decay", "linear"}, {"lora.reset_every_tokens", "500"}),
             "train.rate_decay: got \"linear\" beside lora.reset_every_tokens 500");
   check_has(refused_set("lora.init_parts", "b"), "\"both\", \"a\"");
+  check_has(refused_set("lora.update", "whole"), "\"low_rank\", \"full\"");
+  check_has(both({"lora.update", "full"}, {"lora.save_final", "true"}),
+            "lora.save_final: got true beside lora.update \"full\"");
+  check_has(both({"lora.update", "full"}, {"lora.init_from", "\"x\""}),
+            "lora.init_from: got a folder beside lora.update \"full\"");
   check_has(refused_set("lora.init_parts", "a"), "lora.init_parts: got \"a\" without lora.init_from");
   check_has(refused_set("lora.reset_every_tokens", "-2"), "lora.reset_every_tokens: got -2");
   check_has(both({"lora.reset_every_tokens", "-1"}, {"control", "other_book"}),

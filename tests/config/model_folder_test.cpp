@@ -4,8 +4,8 @@
 #include <string>
 
 #include "catch.h"
-#include "core/fixtures.h"
 #include "config/config.h"
+#include "core/fixtures.h"
 #include "text_parts.h"
 
 using namespace templora;

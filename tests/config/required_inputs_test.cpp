@@ -1,9 +1,9 @@
 #include <algorithm>
 
+#include "../core/fixtures.h"
 #include "catch.h"
 #include "config/config_inputs.h"
 #include "core/file.h"
-#include "../core/fixtures.h"
 
 using namespace templora;
 using namespace templora_test;

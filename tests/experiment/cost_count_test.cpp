@@ -3,10 +3,10 @@
 #include <cmath>
 
 #include "catch.h"
+#include "cost/run_cost.h"
 #include "experiment/generation.h"
 #include "experiment/sentence_batch.h"
 #include "experiment/temp_lora.h"
-#include "cost/run_cost.h"
 #include "made_config.h"
 #include "model/load.h"
 #include "operation_counter.h"

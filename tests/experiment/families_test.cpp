@@ -11,11 +11,11 @@
 #include "catch.h"
 #include "experiment/context_cache.h"
 #include "experiment/temp_lora.h"
-#include "plan/chunks.h"
 #include "generate/decoder.h"
 #include "generate/score.h"
 #include "made_config.h"
 #include "model/load.h"
+#include "plan/chunks.h"
 #include "small_loop.h"
 
 using namespace templora;

@@ -7,9 +7,9 @@
 
 #include "../model/goldens.h"
 #include "catch.h"
+#include "config/config_fields.h"
 #include "core/utf8.h"
 #include "model/load.h"
-#include "config/config_fields.h"
 
 // Goldens come from scripts/reference/translation_goldens.py.
 

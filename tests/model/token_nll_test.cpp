@@ -8,8 +8,8 @@
 #include <ATen/ops/randn.h>
 
 #include "catch.h"
-#include "goldens.h"
 #include "config/model_shape.h"
+#include "goldens.h"
 
 using namespace templora;
 

@@ -4,8 +4,8 @@
 #include <random>
 
 #include "catch.h"
-#include "plan/cache_plan.h"
 #include "config/lengths.h"
+#include "plan/cache_plan.h"
 
 using namespace templora;
 

@@ -2,9 +2,9 @@
 #include <fstream>
 
 #include "catch.h"
+#include "config/config_inputs.h"
 #include "core/file.h"
 #include "core/fixtures.h"
-#include "config/config_inputs.h"
 #include "sweep/definition.h"
 
 using namespace templora;
