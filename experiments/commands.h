@@ -29,6 +29,7 @@ void add_report_command(CommandLine& line);
 void add_pool_command(CommandLine& line);
 void add_tokenize_command(CommandLine& line);
 void add_data_command(CommandLine& line);
+void add_exposure_command(CommandLine& line);
 
 /// The arguments of --set. Throws Error(usage) naming the one that is not key=value.
 std::vector<Override> parse_overrides(const std::vector<std::string>& sets);

@@ -55,6 +55,7 @@ int main(int argc, char** argv) {
   add_watch_command(line);
   add_report_command(line);
   add_tokenize_command(line);
+  add_exposure_command(line);
   add_data_command(line);
   add_bleu_command(line);
   add_merge_command(line);

@@ -21,7 +21,7 @@ COMMAND = re.compile(r"; (\./scripts/[\w-]+(?: ([\w.-]+))?) gets (it|[^\n]*)$")
 NOTE = re.compile(r"templora: (run folder: |\d+ threads?: |bfloat16 is slow )")  # no error
 CHATML = ["<|im_start|>", "<|im_end|>"]
 # These need nothing but the shipped model and the Bible's text, which the first start of scripts/templora writes.
-RUN_ON_A_CLONE = {"quickstart.json", "bible.json", "recall/small.json",
+RUN_ON_A_CLONE = {"quickstart.json", "bible.json", "recall/small.json", "recipe/small-model.json",
                   *(f"cost/small-{name}.json"
                     for name in ["economy", "luxury", "luxury-cached", "plain", "plain-cached"]),
                   *(f"generate/{name}.json" for name in ["small", "small-plain", "small-parallelized"])}
@@ -99,6 +99,12 @@ class Clone:
                               env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
+def read_config(file):
+    """Sections of a config, those of the file that it extends first."""
+    config = json.loads(file.read_text())
+    return {**read_config(file.parent / config["extends"]), **config} if "extends" in config else config
+
+
 def shortened(config):
     """The arguments that make a config's run short; float32, which every CPU is quick at."""
     kind = config["experiment"]
@@ -126,8 +132,7 @@ class ShippedConfigs(unittest.TestCase):
         if name.startswith("sweeps/"):
             arguments = ["sweep", f"configs/{name}", "--dry-run", "--out", "out"]
         else:
-            config = json.loads((ROOT / "configs" / name).read_text())
-            arguments = ["run", f"configs/{name}", "--out", "out", *shortened(config)]
+            arguments = ["run", f"configs/{name}", "--out", "out", *shortened(read_config(ROOT / "configs" / name))]
         for _ in range(MOST_STEPS + 1):
             done = clone.run(*arguments)
             if done.returncode == 0:
