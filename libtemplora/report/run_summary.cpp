@@ -8,6 +8,7 @@
 #include "config/model_name.h"
 #include "core/hash.h"
 #include "metrics/derived.h"
+#include "metrics/translation.h"
 #include "report/recorded_run.h"
 #include "run/json_lines.h"
 #include "run/run_data.h"
@@ -198,9 +199,12 @@ RunSummary read_report_run(const RunSource& source, const std::vector<std::int64
     }
     read_seconds(run);
     if (run.experiment() == "perplexity") read_perplexity(run, edges);
-    if (run.experiment() == "translation" && run.finished) {
+    if (run.experiment() == "translation") {
       const std::vector<PairRecord> pairs = read_pairs(run.folder);
-      run.tests = translation_tests(pairs, read_comet(run.folder, pairs.size()));
+      if (run.finished)
+        run.tests = translation_tests(pairs, read_comet(run.folder, pairs.size()));
+      else
+        run.summary = to_json(translation_table(pairs));  // of the pairs so far
     }
     read_measures(run);
   } catch (const Error& error) {

@@ -127,6 +127,30 @@ TEST_CASE("templora bleu: a translation run's folder is scored with other words"
   world.refuses({"bleu", "run", "--paired"}, 2, "got one system in run");
 }
 
+TEST_CASE("report --unfinished: a translation that was stopped shows the scores of its pairs so far", "[cli]") {
+  const World world;
+  fs::create_directories(world.folder / "run");
+  const Json config{{"experiment", "translation"},
+                    {"seed", 42},
+                    {"model", {{"path", "m"}}},
+                    {"translation", {{"context", "k1"}, {"history", "reference"}}}};
+  world.write("run/run.json", Json{{"config", config}, {"identity", Json::object()}}.dump());
+  world.write("run/chunks.jsonl", "");
+  PairRecord pair;
+  pair.novel = "a";
+  pair.en = pair.base_text = "a cat sat on the mat";
+  pair.lora_text = "a dog sat on the mat";
+  pair.reference_tokens = 10;
+  pair.base_nll = pair.lora_nll = 2;
+  world.write("run/pairs.jsonl", to_json(pair).dump() + "\n");
+  const Ended ended = world.run({"report", "run", "--unfinished"});
+  INFO(ended.text);
+  CHECK(ended.code == 0);
+  CHECK(ended.says("novels 1"));
+  CHECK(ended.says("| PPL of the reference | 7.389 | 7.389 |"));
+  CHECK(ended.says("| BLEU | 100.00 | 53.73 |"));
+}
+
 TEST_CASE("templora bleu: two files of translations are tested against each other", "[cli]") {
   const World world;
   std::vector<std::string> references, good, bad;
