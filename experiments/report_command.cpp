@@ -36,7 +36,7 @@ namespace templora {
 namespace {
 
 struct ReportArguments {
-  std::vector<std::string> folders;
+  std::vector<std::string> folders, adapted;
   std::string format = "md", out;
   std::vector<std::int64_t> edges;
   bool json = false, unfinished = false, follow = false, factors = false, claims = false;
@@ -153,20 +153,29 @@ void report_factors(const ReportArguments& arguments) {
 }
 
 void report_claims(const ReportArguments& arguments) {
-  const ClaimTable table = claim_table(read_report_runs(sources_for(arguments), arguments.edges, false));
+  ReportArguments adapted = arguments;
+  adapted.folders = arguments.adapted;
+  const auto runs_of = [](const ReportArguments& of) {
+    return of.folders.empty() ? std::vector<RunSummary>() : read_report_runs(sources_for(of), of.edges, false);
+  };
+  const ClaimTable table = claim_table(runs_of(arguments), runs_of(adapted), arguments.edges);
   write_instead(arguments, claims_markdown(table), to_json(table));
 }
 
 void report(const ReportArguments& arguments) {
-  if (arguments.factors && arguments.claims) throw Error(Exit::usage, "--factors, --claims: wanted one of them");
-  if (arguments.factors) return report_factors(arguments);
-  if (arguments.claims) return report_claims(arguments);
   const bool folder = arguments.format == "tensorboard" || arguments.format == "svg" || arguments.format == "pdf";
   if (folder && arguments.out.empty())
     throw Error(Exit::usage, fmt::format("--format {}: wanted a folder too: --out DIR", arguments.format));
   for (std::size_t i = 0; i < arguments.edges.size(); ++i)
     if (arguments.edges[0] != 0 || (i > 0 && arguments.edges[i] <= arguments.edges[i - 1]))
       throw Error(Exit::usage, "--edges: wanted token positions that begin with 0 and grow, such as 0,100000,500000");
+  if (arguments.factors || arguments.claims) {
+    if (arguments.factors && arguments.claims) throw Error(Exit::usage, "--factors, --claims: wanted one of them");
+    if (arguments.unfinished || arguments.follow || arguments.format != "md")
+      throw Error(Exit::usage, "--unfinished, --follow, --format: have no part beside --factors and --claims");
+    return arguments.factors ? report_factors(arguments) : report_claims(arguments);
+  }
+  if (!arguments.adapted.empty()) throw Error(Exit::usage, "--adapted: wanted --claims beside it");
   if (arguments.follow) return follow(arguments);
   const Report made = report_now(arguments);
 
@@ -213,6 +222,7 @@ void add_report_command(CommandLine& line) {
   command.flag("--factors", arguments->factors,
                "instead: window, adapter and base model taken apart on the tokens that all runs scored");
   command.flag("--claims", arguments->claims, "instead: tests of what docs/memory.md says may be claimed");
+  command.option("--adapted", arguments->adapted, "with --claims: runs of the adapted base").repeatable();
   command.flag("--json", arguments->json, "print the tables as JSON, with --out also what was written");
   command.examples({"templora report runs/delta_window --format html --out delta_window.html",
                     "templora report runs/a runs/b --format csv > runs.csv"});

@@ -181,10 +181,14 @@ void add_config_command(Command command, const std::vector<std::string>& example
 
 void adapt(const RunArguments& arguments) {
   // As it is written: of another experiment the keys below would be the mistake.
-  const ExperimentKind kind = load_config(arguments.config, parse_overrides(arguments.sets)).config.experiment;
-  if (kind != ExperimentKind::perplexity)
+  const Config written = load_config(arguments.config, parse_overrides(arguments.sets)).config;
+  if (written.experiment != ExperimentKind::perplexity)
     throw Error(Exit::usage, fmt::format("{}: experiment: got \"{}\", wanted \"perplexity\", whose loop adapts a base",
-                                         printable(arguments.config, 1000), enum_name(kind)));
+                                         printable(arguments.config, 1000), enum_name(written.experiment)));
+  if (written.lora.update == UpdateKind::full)
+    throw Error(Exit::usage, fmt::format("{}: lora.update: got \"full\", wanted \"low_rank\": adapt writes a PEFT "
+                                         "folder, which holds low-rank updates",
+                                         printable(arguments.config, 1000)));
   std::vector<std::string> sets = kAdapt;
   sets.insert(sets.end(), arguments.sets.begin(), arguments.sets.end());
   run(load_config(arguments.config, parse_overrides(sets)), arguments);

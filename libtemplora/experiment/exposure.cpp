@@ -1,8 +1,12 @@
 #include "experiment/exposure.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <numeric>
 #include <random>
+
+#include "core/error.h"
 
 namespace templora {
 
@@ -15,11 +19,23 @@ double BookExposure::mean() const {
   return double(std::accumulate(returned.begin(), returned.end(), std::int64_t{0})) / double(returned.size());
 }
 
-std::optional<BookExposure> book_exposure(const Book& book, std::int64_t book_index, const ExposureOptions& options,
-                                          Completer& completer, const std::function<bool()>& keep_on) {
-  const std::int64_t strip = std::int64_t(book.tokens.size()) / options.prompts, wanted = 2 * options.tokens;
-  if (strip < wanted) return {};
-  std::seed_seq seeds{options.seed, book_index};
+void require_length(const Book& book, const ExposureOptions& options) {
+  const std::int64_t wanted = 2 * options.tokens * options.prompts;
+  if (std::int64_t(book.tokens.size()) < wanted)
+    throw Error(Exit::bad_input,
+                fmt::format("{}: got {} tokens, wanted at least {}, {} prompts of {} tokens and what follows; ask for "
+                            "fewer with --prompts",
+                            printable(book.name), book.tokens.size(), wanted, options.prompts, options.tokens));
+}
+
+std::optional<BookExposure> book_exposure(const Book& book, const ExposureOptions& options, Completer& completer,
+                                          const std::function<bool()>& keep_on) {
+  const auto tokens = std::int64_t(book.tokens.size()), wanted = 2 * options.tokens;
+  require_length(book, options);
+  const std::int64_t strip = tokens / options.prompts;
+  std::vector<std::int64_t> numbers{options.seed};
+  for (const char c : book.text_hash) numbers.push_back(c);
+  std::seed_seq seeds(numbers.begin(), numbers.end());
   std::mt19937_64 random(seeds);
   BookExposure found{book.name, {}, {}};
   for (std::int64_t p = 0; p < options.prompts; ++p) {

@@ -29,9 +29,13 @@ struct BookExposure {
   double mean() const;                            ///< of returned
 };
 
-/// Asks at one random place in each of as many equal strips of the book, so that no two prompts share a token. None
-/// where the book is too short for that. `keep_on` is asked before each prompt; false ends, with none.
-std::optional<BookExposure> book_exposure(const Book& book, std::int64_t book_index, const ExposureOptions& options,
-                                          Completer& completer, const std::function<bool()>& keep_on);
+/// Throws Error(bad_input) for a book that is too short for so many prompts and what follows them.
+void require_length(const Book& book, const ExposureOptions& options);
+
+/// Asks at one random place in each of as many equal strips of the book, so that no two prompts share a token; places
+/// depend on the seed and the book's text. `keep_on` is asked before each prompt; none where it said no. Throws as
+/// require_length() does.
+std::optional<BookExposure> book_exposure(const Book& book, const ExposureOptions& options, Completer& completer,
+                                          const std::function<bool()>& keep_on);
 
 }  // namespace templora

@@ -32,8 +32,9 @@ std::string why_not_finite(LlamaImpl& model, const Config& config, bool base, st
     return fmt::format(
         "no optimizer step was made before it and the model's weights are finite, so the learning rate has "
         "no part in it: "
-        "look at the model's config.json{}, and at lora.alpha{}",
-        config.lora.init_from ? ", at the adapter of lora.init_from" : "", other_dtype);
+        "look at the model's config.json{}{}{}",
+        config.lora.init_from ? ", at the adapter of lora.init_from" : "",
+        config.lora.update == UpdateKind::low_rank ? ", and at lora.alpha" : "", other_dtype);
   return fmt::format(
       "the model's weights are finite, and {} optimizer step{} made before it: the training diverged; lower "
       "train.learning_rate{}",

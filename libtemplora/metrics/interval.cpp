@@ -6,6 +6,7 @@
 #include <limits>
 #include <numeric>
 
+#include "core/check.h"
 #include "core/error.h"
 #include "metrics/derived.h"
 
@@ -127,6 +128,7 @@ double sign_flip_p_below(const std::vector<double>& values, std::uint64_t seed) 
   constexpr std::size_t kMostExact = 20;
   constexpr std::uint64_t kDraws = 100'000;
   double observed = 0, size = 0;
+  for (const double value : values) TEMPLORA_CHECK(std::isfinite(value), "a book's mean is finite");
   for (const double value : values) observed += value, size += std::abs(value);
   const double limit = observed + 1e-12 * size;  // a sum in another order may round apart
   const bool exact = values.size() <= kMostExact;

@@ -8,8 +8,8 @@
 
 #include "core/error.h"
 #include "metrics/recall.h"
-#include "report/arm_price.h"
 #include "report/markdown.h"
+#include "run/json_lines.h"
 #include "run/run_data.h"
 
 namespace templora {
@@ -32,27 +32,40 @@ struct Kind {
   }
 };
 
-/// Whether runs may differ in this setting and still be parts of one whole.
-bool of_the_texts(const std::string& key) {
-  return key == "texts" || key == "control texts" || key.starts_with("data.") || key.starts_with("control");
-}
+/// Settings that runs may differ in and still be parts of one whole: which texts are read and learnt.
+const std::vector<std::string> kOfTexts{"texts", "control texts", "control", "data.books", "data.control_books"};
+/// What may differ beside them: between the methods, and between the bases.
+const std::vector<std::string> kOfRows{"lora.rows"};
+const std::vector<std::string> kOfBases{"weights", "model.path", "model config", "adapter",
+                                        "lora.",   "train.",     "score."};
 
-/// A setting that two runs of a kind differ in; "" where there is none.
-std::string difference(const RunSummary& a, const RunSummary& b) {
+/// The first setting that two runs differ in and should not; "" where there is none. Paths count by what was read
+/// there.
+std::string difference(const RunSummary& a, const RunSummary& b, const std::vector<std::string>& allowed = {}) {
+  const auto may_differ = [&](const std::string& key) {
+    const auto covers = [&](const std::string& name) {
+      return name.back() == '.' ? key.starts_with(name) : key == name;
+    };
+    return (a.read.contains(key) && b.read.contains(key)) || std::any_of(kOfTexts.begin(), kOfTexts.end(), covers) ||
+           std::any_of(allowed.begin(), allowed.end(), covers);
+  };
   for (const auto* side : {&a, &b})
     for (const auto& [key, value] : side->settings) {
-      const auto &other = side == &a ? b.settings : a.settings;
+      const auto& other = side == &a ? b.settings : a.settings;
       const auto found = other.find(key);
-      if (!of_the_texts(key) && (found == other.end() || found->second != value)) return key;
+      if (!may_differ(key) && (found == other.end() || found->second != value)) return key;
     }
   return "";
 }
 
+void require_alike(const RunSummary& a, const RunSummary& b, const std::vector<std::string>& allowed, const char* of) {
+  if (const std::string key = difference(a, b, allowed); !key.empty())
+    throw Error(Exit::usage,
+                fmt::format("--claims: {} and {} differ in {}; wanted runs of one setting{}", a.name, b.name, key, of));
+}
+
 void add(Kind& kind, const RunSummary& run) {
-  if (!kind.runs.empty())
-    if (const std::string key = difference(*kind.runs.front(), run); !key.empty())
-      throw Error(Exit::usage, fmt::format("--claims: {} and {} differ in {}; wanted runs of one setting for {}",
-                                           kind.runs.front()->name, run.name, key, kind.name));
+  if (!kind.runs.empty()) require_alike(*kind.runs.front(), run, {}, "");
   kind.runs.push_back(&run);
   kind.data.push_back(read_run(run.folder));
 }
@@ -65,23 +78,6 @@ void index_books(Kind& kind) {
                                              printable(book.book), kind.name));
 }
 
-/// Means over the tokens from `from` up to `to` (0: the end) that every side scored; none where there is no such token.
-std::optional<std::vector<double>> means_of(const std::vector<std::vector<float>>& sides, std::int64_t from,
-                                            std::int64_t to) {
-  std::size_t end = to > 0 ? static_cast<std::size_t>(to) : sides.front().size();
-  for (const auto& side : sides) end = std::min(end, side.size());
-  std::vector<double> sums(sides.size(), 0);
-  std::int64_t count = 0;
-  for (auto t = static_cast<std::size_t>(from); t < end; ++t) {
-    if (std::any_of(sides.begin(), sides.end(), [&](const auto& side) { return std::isnan(side[t]); })) continue;
-    for (std::size_t i = 0; i < sides.size(); ++i) sums[i] += static_cast<double>(sides[i][t]);
-    ++count;
-  }
-  if (count == 0) return std::nullopt;
-  for (double& sum : sums) sum /= static_cast<double>(count);
-  return sums;
-}
-
 /// Temp-LoRA and its references in one book.
 struct Sides {
   std::vector<float> lora;
@@ -91,9 +87,9 @@ struct Sides {
   std::optional<double> this_text(std::int64_t from, std::int64_t to) const {
     std::vector<std::vector<float>> all{lora};
     all.insert(all.end(), references.begin(), references.end());
-    const auto means = means_of(all, from, to);
+    const auto means = common_means(all, from, to);
     if (!means) return std::nullopt;
-    return means->front() - *std::min_element(means->begin() + 1, means->end());
+    return means->nll.front() - *std::min_element(means->nll.begin() + 1, means->nll.end());
   }
 };
 
@@ -106,15 +102,14 @@ void test(Claim& claim, const std::vector<double>& of_books) {
   claim.p = sign_flip_p_below(of_books);
 }
 
-std::optional<double> flops(const Kind& kind, bool with_base) {
+/// FLOPs a token of the method alone (docs/cost.md), over a kind's runs.
+std::optional<double> flops(const Kind& kind) {
   double sum = 0, tokens = 0;
-  for (std::size_t r = 0; r < kind.runs.size(); ++r) {
-    const auto adapter = arm_price(kind.data[r], kind.runs[r]->summary, true).flops;
-    const auto base = arm_price(kind.data[r], kind.runs[r]->summary, false).flops;
-    if (!adapter || (with_base && !base)) return std::nullopt;
-    const auto count = static_cast<double>(kind.runs[r]->tokens);
-    sum += (*adapter + (with_base ? *base : 0)) * count;
-    tokens += count;
+  for (const RunSummary* run : kind.runs) {
+    const auto own = number_at(run->summary, "/cost/method_flops_per_token");
+    if (!own) return std::nullopt;
+    sum += *own * static_cast<double>(run->tokens);
+    tokens += static_cast<double>(run->tokens);
   }
   return tokens > 0 ? std::optional(sum / tokens) : std::nullopt;
 }
@@ -128,22 +123,20 @@ void test_chunk_rows(Claim& claim, const Kind& full, const Kind& chunk) {
   for (const auto& [text, place] : full.books) {
     if (!chunk.books.contains(text)) continue;
     const auto means =
-        means_of({full.nll(text, Arm::base), full.nll(text, Arm::lora), chunk.nll(text, Arm::lora)}, 0, 0);
+        common_means({full.nll(text, Arm::base), full.nll(text, Arm::lora), chunk.nll(text, Arm::lora)});
     if (!means) continue;
-    const double base = (*means)[0], whole = (*means)[1], rows = (*means)[2];
+    const double base = means->nll[0], whole = means->nll[1], rows = means->nll[2];
     of_books.push_back((rows - base) - kKept * (whole - base));
   }
   test(claim, of_books);
   if (!claim.nats) return;
-  // The base's pass belongs to the chunk's rows, which stand on its keys.
-  const auto ours = flops(chunk, true), whole = flops(full, false);
+  const auto ours = flops(chunk), whole = flops(full);
   if (!ours || !whole) {
     claim.prevented = true;
     claim.remark = "FLOPs a token are not known";
     return;
   }
-  claim.remark =
-      fmt::format("{:.2f} GFLOP a token, the base's pass included, against {:.2f}", *ours / 1e9, *whole / 1e9);
+  claim.remark = fmt::format("{:.2f} GFLOP a token against {:.2f}", *ours / 1e9, *whole / 1e9);
   claim.prevented = *ours >= *whole;
 }
 
@@ -152,16 +145,17 @@ void test_recall(Claim& claim, const std::vector<RunSummary>& runs) {
   const RunSummary* first = nullptr;
   for (const RunSummary& run : runs) {
     if (!run.counted || !fs::exists(run.folder / "facts.jsonl")) continue;
-    if (first != nullptr)
-      if (const std::string key = difference(*first, run); !key.empty())
-        throw Error(Exit::usage, fmt::format("--claims: {} and {} differ in {}; wanted runs of one setting with facts",
-                                             first->name, run.name, key));
+    if (first != nullptr) require_alike(*first, run, {"seed"}, " with facts");
     first = &run;
     data.push_back(read_recall(run.folder));
   }
+  // Where all facts were said once, the table has one row for them all.
+  const bool all_once = std::all_of(data.begin(), data.end(), [](const RecallData& of_run) {
+    return std::all_of(of_run.facts.begin(), of_run.facts.end(), [](const FactRecord& f) { return f.times == 1; });
+  });
   const RecallTable table = recall_table(data);
-  const auto row = std::find_if(table.rows.begin(), table.rows.end(), [](const RecallRow& r) {
-    return r.rung == "choice" && r.times == 1 && r.arms.contains("lora");
+  const auto row = std::find_if(table.rows.begin(), table.rows.end(), [&](const RecallRow& r) {
+    return r.rung == "choice" && (r.times == 1 || (all_once && !r.times)) && r.arms.contains("lora");
   });
   if (row == table.rows.end()) {
     claim.remark = "no run with facts that were said once";
@@ -171,8 +165,10 @@ void test_recall(Claim& claim, const std::vector<RunSummary>& runs) {
   claim.remark = fmt::format("{} of {} right, {} tokens after they left the window", score.correct, score.asked,
                              grouped(row->distance_tokens));
   const RecallGate* gate = table.gate("choice");
-  if (gate != nullptr && !gate->passed()) {
-    claim.remark += fmt::format("; not measurable with this model: {} of {} in its window", gate->correct, gate->asked);
+  if (gate == nullptr || !gate->passed()) {
+    claim.remark += gate == nullptr ? "; nothing was asked with the fact in the window, so nothing is known"
+                                    : fmt::format("; not measurable with this model: {} of {} in its window",
+                                                  gate->correct, gate->asked);
     return;
   }
   claim.p = score.p;
@@ -185,19 +181,21 @@ std::optional<bool> Claim::holds() const {
   return !prevented && adjusted && *adjusted <= kLevel && (!nats || nats->mean < 0);
 }
 
-ClaimTable claim_table(const std::vector<RunSummary>& runs) {
+ClaimTable claim_table(const std::vector<RunSummary>& runs, const std::vector<RunSummary>& of_adapted,
+                       std::vector<std::int64_t> edges) {
   Kind full{"the full method", {}, {}, {}}, chunk{"the chunk's rows", {}, {}, {}},
       adapted{"the adapted base", {}, {}, {}};
-  std::string weights;
-  for (const RunSummary& run : runs) {
-    if (!run.counted || run.experiment() != "perplexity" || fs::exists(run.folder / "facts.jsonl")) continue;
-    const std::string of_run = run.setting("weights");
-    if (weights.empty()) weights = of_run;
-    if (of_run != weights)
-      add(adapted, run);
-    else
-      add(run.setting("lora.rows") == "chunk" ? chunk : full, run);
-  }
+  const auto counts = [](const RunSummary& run) {
+    return run.counted && run.experiment() == "perplexity" && !fs::exists(run.folder / "facts.jsonl");
+  };
+  for (const RunSummary& run : runs)
+    if (counts(run)) add(run.setting("lora.rows") == "chunk" ? chunk : full, run);
+  for (const RunSummary& run : of_adapted)
+    if (counts(run)) add(adapted, run);
+  if (!full.runs.empty() && !chunk.runs.empty())
+    require_alike(*full.runs.front(), *chunk.runs.front(), kOfRows, " but rows");
+  if (!full.runs.empty() && !adapted.runs.empty())
+    require_alike(*full.runs.front(), *adapted.runs.front(), kOfBases, " but the base's");
   if (full.runs.empty() && std::none_of(runs.begin(), runs.end(), [](const RunSummary& run) {
         return run.counted && fs::exists(run.folder / "facts.jsonl");
       }))
@@ -210,8 +208,7 @@ ClaimTable claim_table(const std::vector<RunSummary>& runs) {
                   {"H3", "the chunk's rows keep 80 % of the gain at fewer FLOPs", {}, {}, {}, "", false},
                   {"H4", "what was said once is recalled", {}, {}, {}, "", false}};
   std::vector<double> all, growth;
-  std::vector<std::int64_t> edges;
-  if (!full.runs.empty())
+  if (!full.runs.empty() && edges.empty())
     edges = full.runs.front()->record.at("config").at("score").at("segment_edges").get<std::vector<std::int64_t>>();
   bool with_other = false, with_adapted = false;
   for (const auto& [text, place] : full.books) {
@@ -225,6 +222,7 @@ ClaimTable claim_table(const std::vector<RunSummary>& runs) {
       with_adapted = true;
     }
     if (sides.references.empty() || sides.lora.empty()) continue;
+    if (auto raw = full.nll(text, Arm::base); !raw.empty()) sides.references.push_back(std::move(raw));
     if (const auto whole = sides.this_text(0, 0)) all.push_back(*whole);
     if (edges.size() < 2) continue;
     const auto first = sides.this_text(edges[0], edges[1]), last = sides.this_text(edges.back(), 0);
@@ -232,11 +230,13 @@ ClaimTable claim_table(const std::vector<RunSummary>& runs) {
   }
   table.books = static_cast<std::int64_t>(all.size());
   const std::string base = with_adapted ? adapted.runs.front()->model() : "";
-  table.reference = with_other && with_adapted ? "the better of other_book and " + base
-                    : with_other               ? "other_book"
-                                               : base;
+  table.reference = with_other && with_adapted ? "the best of the raw base, other_book and " + base
+                    : with_other               ? "the better of the raw base and other_book"
+                    : with_adapted             ? "the better of the raw base and " + base
+                                               : "";
   if (table.reference.empty())
-    table.claims[0].remark = table.claims[1].remark = "no reference: wanted the control other_book or an adapted base";
+    table.claims[0].remark = table.claims[1].remark =
+        "no reference: wanted the control other_book, or runs of an adapted base with --adapted";
   else
     test(table.claims[0], all);
   if (!table.reference.empty() && edges.size() < 2)
@@ -266,7 +266,7 @@ std::string claims_markdown(const ClaimTable& table) {
                        claim.remark.empty() ? kDash : escaped(claim.remark));
   }
   return out +
-         "\nH1: Temp-LoRA less the better reference, all tokens. H2: that of the last segment less that of the first. "
+         "\nH1: Temp-LoRA less the best reference, all tokens. H2: that of the last segment less that of the first. "
          "H3: (chunk's rows − base) − 0.8 · (full method − base). Negative is in the claim's favour. Brackets: 95 % "
          "over books. p is one-sided, by sign-flip over books; of H4 by permutation. docs/memory.md.\n";
 }

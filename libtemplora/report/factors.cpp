@@ -11,7 +11,6 @@
 
 #include "config/model_name.h"
 #include "core/error.h"
-#include "report/arm_price.h"
 #include "report/markdown.h"
 #include "run/run_data.h"
 
@@ -55,21 +54,33 @@ Run open_run(const fs::path& folder) {
   return run;
 }
 
-/// Mean NLL of each cell in one book, on the tokens that all of them scored; none where there is no such token.
-std::optional<std::vector<double>> cells_of_book(const std::vector<std::vector<float>>& values, std::int64_t& tokens) {
-  std::size_t length = values.front().size();
-  for (const auto& cell : values) length = std::min(length, cell.size());
-  std::vector<double> sums(values.size(), 0);
-  std::int64_t count = 0;
-  for (std::size_t t = 0; t < length; ++t) {
-    if (std::any_of(values.begin(), values.end(), [&](const auto& cell) { return std::isnan(cell[t]); })) continue;
-    for (std::size_t c = 0; c < values.size(); ++c) sums[c] += static_cast<double>(values[c][t]);
-    ++count;
+/// Sum over the phases of one side, a token; the adapter's side is all that is not the base's.
+struct Price {
+  std::optional<double> flops, seconds;
+};
+
+Price price_of(const Run& run, bool adapter) {
+  static const std::set<std::string> kOfBase{"score_base", "recompute_base"},
+      kOfOthers{"score_controls", "train_controls", "staleness", "neural_cache", "read"};
+  Price price;
+  const auto add = [](std::optional<double>& sum, double value) { sum = sum.value_or(0) + value; };
+  const auto counts = [&](const std::string& phase) {
+    return !kOfOthers.contains(phase) && kOfBase.contains(phase) != adapter;
+  };
+  std::int64_t tokens = 0;
+  for (const ChunkRecord& chunk : run.data.chunks) {
+    tokens += chunk.tokens;
+    for (const auto& [phase, seconds] : chunk.seconds)
+      if (counts(phase)) add(price.seconds, seconds);
   }
-  if (count == 0) return std::nullopt;
-  tokens += count;
-  for (double& sum : sums) sum /= static_cast<double>(count);
-  return sums;
+  const auto cost = run.summary.find("cost");
+  if (cost != run.summary.end() && cost->contains("phases"))
+    for (const auto& [phase, numbers] : cost->at("phases").items())
+      if (counts(phase) && numbers.contains("flops") && numbers.at("flops").is_number())
+        add(price.flops, numbers.at("flops").get<double>());
+  for (auto* value : {&price.flops, &price.seconds})
+    if (*value && tokens > 0) **value /= static_cast<double>(tokens);
+  return price;
 }
 
 std::string effect_name(const std::vector<Factor>& of) {
@@ -127,7 +138,7 @@ FactorTable factor_table(const std::vector<fs::path>& folders) {
       return candidate.window == window && candidate.weights == weights;
     });
     if (run == runs.end()) throw Error(Exit::usage, "--factors: got a combination twice, wanted each once");
-    const ArmPrice price = arm_price(run->data, run->summary, arm == Arm::lora);
+    const Price price = price_of(*run, arm == Arm::lora);
     made.flops = price.flops;
     made.seconds = price.seconds;
     table.cells.push_back(made);
@@ -141,7 +152,10 @@ FactorTable factor_table(const std::vector<fs::path>& folders) {
       for (const BookRecord& other : side.run->data.books)
         if (other.text_hash == book.text_hash) values.push_back(nll_by_position(side.run->data, other, side.arm));
     if (values.size() != sides.size()) continue;
-    if (auto means = cells_of_book(values, table.tokens)) books.push_back(std::move(*means));
+    if (auto means = common_means(values)) {
+      table.tokens += means->tokens;
+      books.push_back(std::move(means->nll));
+    }
   }
   if (books.empty())
     throw Error(Exit::usage,

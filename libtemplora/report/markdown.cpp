@@ -51,6 +51,10 @@ std::string escaped(const std::string& text, std::size_t max_bytes) { return mar
 
 std::string as_written(const std::string& text, std::size_t max_bytes) { return marked(text, max_bytes, true); }
 
+std::string rank_text(const Json& config) {
+  return setting(config, "lora", "update") == "full" ? "all weights" : escaped(setting(config, "lora", "rank"));
+}
+
 std::string setting(const Json& config, const char* section, const char* name) {
   const auto in = config.is_object() ? config.find(section) : config.end();
   if (in == config.end() || !in->is_object()) return kDash;

@@ -34,6 +34,9 @@ std::string escaped(const std::string& text, std::size_t max_bytes = 200);
 /// terminal.
 std::string as_written(const std::string& text, std::size_t max_bytes = 200);
 
+/// The rank of a run's adapter: "64", or "all weights" where whole projections learn.
+std::string rank_text(const Json& config);
+
 /// A setting as it stands in a run's effective config; a dash where the record lacks it.
 std::string setting(const Json& config, const char* section, const char* name);
 

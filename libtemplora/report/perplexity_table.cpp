@@ -20,7 +20,7 @@ std::string perplexity_header(const Json& config) {
   return fmt::format(
       "Model {} · Δ {} · L_X {} · L_T {} · rank {} · learning rate {} · epochs {} · fidelity {}\n\n",
       escaped(model_name(setting(config, "model", "path"))), of("window", "chunk_tokens"),
-      of("window", "context_tokens"), of("train", "prefix_tokens"), of("lora", "rank"),
+      of("window", "context_tokens"), of("train", "prefix_tokens"), rank_text(config),
       of("train", "learning_rate"), of("train", "epochs"),
       fidelity != config.end() && fidelity->is_string() ? escaped(fidelity->get<std::string>()) : kDash);
 }

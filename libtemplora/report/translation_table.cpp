@@ -18,7 +18,7 @@ std::string translation_header(const Json& config) {
       "repetition "
       "penalty {} · at most {} new tokens\n\n",
       escaped(model_name(setting(config, "model", "path"))), of("translation", "context"),
-      of("translation", "history"), of("translation", "tokenization"), of("lora", "rank"),
+      of("translation", "history"), of("translation", "tokenization"), rank_text(config),
       of("train", "learning_rate"), of("train", "epochs"), of("generate", "repetition_penalty"),
       of("generate", "max_new_tokens"));
 }

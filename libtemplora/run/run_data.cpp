@@ -127,6 +127,21 @@ std::vector<float> nll_by_position(const RunData& run, const BookRecord& book, A
   return out;
 }
 
+std::optional<CommonMeans> common_means(const std::vector<std::vector<float>>& sides, std::int64_t from,
+                                        std::int64_t to) {
+  auto end = to > 0 ? static_cast<std::size_t>(to) : std::numeric_limits<std::size_t>::max();
+  for (const auto& side : sides) end = std::min(end, side.size());
+  CommonMeans means{std::vector<double>(sides.size(), 0), 0};
+  for (auto t = static_cast<std::size_t>(from); t < end; ++t) {
+    if (std::any_of(sides.begin(), sides.end(), [&](const auto& side) { return std::isnan(side[t]); })) continue;
+    for (std::size_t i = 0; i < sides.size(); ++i) means.nll[i] += static_cast<double>(sides[i][t]);
+    ++means.tokens;
+  }
+  if (means.tokens == 0) return {};
+  for (double& sum : means.nll) sum /= static_cast<double>(means.tokens);
+  return means;
+}
+
 std::vector<GenerationRecord> read_generation(const fs::path& path) {
   std::vector<GenerationRecord> chunks;
   read_jsonl(path / "chunks.jsonl", [&](const Json& json, const std::string& where) {

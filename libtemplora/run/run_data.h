@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,15 @@ RunData read_run(const fs::path& path);
 
 /// A book's NLLs by token position, NaN where a token was not scored; empty where the run has none by this arm.
 std::vector<float> nll_by_position(const RunData& run, const BookRecord& book, Arm arm);
+
+/// Means of several sides' NLLs over the positions that all of them scored.
+struct CommonMeans {
+  std::vector<double> nll;  ///< one a side, nats
+  std::int64_t tokens = 0;
+};
+/// Of values by position, from position `from` up to `to` (0: the end); none where there is no such token.
+std::optional<CommonMeans> common_means(const std::vector<std::vector<float>>& sides, std::int64_t from = 0,
+                                        std::int64_t to = 0);
 
 /// A file of raw float32 values, such as nll/0-lora.f32. Throws Error(bad_input) where its size is no multiple of 4.
 std::vector<float> read_floats(const fs::path& path);

@@ -41,7 +41,7 @@ Book counted_book(std::int64_t tokens) {
 
 BookExposure exposed(const Book& book, std::int64_t knows, const ExposureOptions& options) {
   Reciter reciter(book.tokens, knows);
-  const auto found = book_exposure(book, 0, options, reciter, [] { return true; });
+  const auto found = book_exposure(book, options, reciter, [] { return true; });
   REQUIRE(found);
   return *found;
 }
@@ -51,7 +51,8 @@ BookExposure exposed(const Book& book, std::int64_t knows, const ExposureOptions
 TEST_CASE("book_exposure: counts what comes back, from places that share no token", "[unit]") {
   const Book book = counted_book(1000);
   const ExposureOptions options{.prompts = 8, .tokens = 50, .seed = 7};
-  const BookExposure all = exposed(book, 1000, options), some = exposed(book, 13, options), none = exposed(book, 0, options);
+  const BookExposure all = exposed(book, 1000, options), some = exposed(book, 13, options);
+  const BookExposure none = exposed(book, 0, options);
   CHECK(all.whole(50) == 8);
   CHECK(all.mean() == 50);
   CHECK(some.whole(50) == 0);
@@ -70,8 +71,12 @@ TEST_CASE("book_exposure: counts what comes back, from places that share no toke
 TEST_CASE("book_exposure: a book that is too short is asked nothing, and one that just fits is", "[unit]") {
   const ExposureOptions options{.prompts = 4, .tokens = 25};
   Reciter reciter({}, 0);
-  const auto go_on = [] { return true; };
-  CHECK_FALSE(book_exposure(counted_book(199), 0, options, reciter, go_on));
+  CHECK_THROWS_WITH(book_exposure(counted_book(199), options, reciter, [] { return true; }),
+                    Catch::Matchers::Contains("counted: got 199 tokens, wanted at least 200"));
   CHECK(exposed(counted_book(200), 99, options).places == std::vector<std::int64_t>{0, 50, 100, 150});
-  CHECK_FALSE(book_exposure(counted_book(200), 0, options, reciter, [] { return false; }));
+  CHECK_FALSE(book_exposure(counted_book(200), options, reciter, [] { return false; }));
+  Book other = counted_book(1000);
+  other.text_hash = "another text";
+  const ExposureOptions wide{.prompts = 8, .tokens = 50};
+  CHECK(exposed(other, 99, wide).places != exposed(counted_book(1000), 99, wide).places);
 }

@@ -19,6 +19,7 @@ struct MadeRun {
   std::int64_t chunk_tokens = 50, context_tokens = 50, seed = 42, books = 2, chunks = 12;
   double gain = 0.1;  ///< nats that the adapter is better by
   std::optional<double> other_gain = {};  ///< the same of the control other_book, where there is one
+  double (*base_of_book)(std::int64_t) = nullptr;  ///< added to the base's NLLs of a book
   std::vector<std::int64_t> edges{0, 200, 400};
   std::string config_hash = "0123456789ab";
   Json notes = {};
@@ -69,7 +70,8 @@ inline void make_run(const fs::path& path, const MadeRun& made) {
       double base_sum = 0, lora_sum = 0, other_sum = 0;
       for (std::int64_t t = 0; t < chunk.scored_tokens; ++t) {
         const double at = static_cast<double>(c * made.chunk_tokens + t);
-        base.push_back(static_cast<float>(3 + 0.2 * static_cast<double>(b) + 0.3 * std::sin(at / 17)));
+        base.push_back(static_cast<float>(3 + 0.2 * static_cast<double>(b) + 0.3 * std::sin(at / 17) +
+                                          (made.base_of_book ? made.base_of_book(b) : 0)));
         lora.push_back(base.back() - static_cast<float>(made.gain * (1 - std::exp(-at / 200)) +
                                                         0.01 * std::sin(static_cast<double>(b) * 2.1)));
         base_sum += base.back();
