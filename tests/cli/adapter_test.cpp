@@ -155,6 +155,17 @@ TEST_CASE("templora adapt: one adapter learns all books; stopped, it goes on bit
                      "lora.save_final=false"})
               .code == 0);
   CHECK_FALSE(fs::exists(world.folder / "other/adapters"));
+  world.refuses({"adapt", "config.json", "--out", "full", "--set", "lora.update=full"}, 2,
+                "lora.update: got \"full\", wanted \"low_rank\": adapt writes a PEFT folder");
+
+  // Claims of one run without a control, and what has no part beside them.
+  const Ended claims = world.run({"report", "whole", "--claims"});
+  INFO(claims.text);
+  CHECK(claims.code == 0);
+  CHECK(claims.says("| H1 | this text is learnt | – | – | – | not tested |"));
+  world.refuses({"report", "whole", "--claims", "--factors"}, 2, "wanted one of them");
+  world.refuses({"report", "whole", "--claims", "--format", "csv"}, 2, "have no part beside");
+  world.refuses({"report", "whole", "--adapted", "parts"}, 2, "wanted --claims beside it");
   world.write_config(VerifyWorld::generation());
   world.refuses({"adapt", "config.json", "--out", "text"}, 2, "experiment: got \"generation\", wanted \"perplexity\"");
   const Json pretrain{{"experiment", "pretrain"},

@@ -138,10 +138,12 @@ TEST_CASE("report --unfinished: a translation that was stopped shows the scores 
   world.write("run/chunks.jsonl", "");
   PairRecord pair;
   pair.novel = "a";
-  pair.en = pair.base_text = "a cat sat on the mat";
+  pair.en = "a cat sat on the mat";
+  pair.base_text = pair.en;
   pair.lora_text = "a dog sat on the mat";
   pair.reference_tokens = 10;
-  pair.base_nll = pair.lora_nll = 2;
+  pair.base_nll = 2;
+  pair.lora_nll = 2;
   world.write("run/pairs.jsonl", to_json(pair).dump() + "\n");
   const Ended ended = world.run({"report", "run", "--unfinished"});
   INFO(ended.text);
