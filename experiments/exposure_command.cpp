@@ -34,14 +34,13 @@ void exposure(const ExposureArguments& arguments) {
   model.device = arguments.device;
   model.dtype = arguments.dtype == enum_name(Dtype::bfloat16) ? Dtype::bfloat16 : Dtype::float32;
   const ExposureOptions& asked = arguments.options;
-  const Machine machine = set_up_machine(model, RunConfig());
   const Tokenizer tokenizer = open_run_tokenizer(model);
   std::vector<Book> books;  // before the weights: a wrong path and a short text are told at once
   for (const std::string& file : arguments.files) {
     books.push_back(read_book(file, tokenizer, {}));
     require_length(books.back(), asked);
   }
-  Llama llama = open_model(model, machine);
+  Llama llama = open_model(model, set_up_machine(model, RunConfig()));
   if (2 * asked.tokens > llama->config().max_positions)
     throw Error(Exit::usage, fmt::format("--tokens: got {}, wanted at most {}, half of the model's positions",
                                          asked.tokens, llama->config().max_positions / 2));
