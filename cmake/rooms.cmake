@@ -171,7 +171,9 @@ function(templora_thread_tests)
     TEMPLORA_BINARY_DIR="${PROJECT_BINARY_DIR}")
   target_include_directories(test_threads PRIVATE ${PROJECT_SOURCE_DIR}/tests)
   target_compile_options(test_threads PRIVATE -fsanitize=thread -g -O1 -Wno-tsan -fpch-preprocess)
-  target_link_options(test_threads PRIVATE -fsanitize=thread)
+  # An object of the libraries holds four files, so that one which is needed brings others that are compiled here, too:
+  # the first of two counts, which is the one that the sanitizer sees.
+  target_link_options(test_threads PRIVATE -fsanitize=thread -Wl,--allow-multiple-definition)
   target_link_libraries(test_threads PRIVATE templora_catch_main templora_experiment templora_flags templora::torch
     templora_mkl_symbol)
   get_target_property(headers templora_pch PRECOMPILE_HEADERS)
