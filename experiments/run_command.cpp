@@ -184,11 +184,11 @@ void adapt(const RunArguments& arguments) {
   const Config written = load_config(arguments.config, parse_overrides(arguments.sets)).config;
   if (written.experiment != ExperimentKind::perplexity)
     throw Error(Exit::usage, fmt::format("{}: experiment: got \"{}\", wanted \"perplexity\", whose loop adapts a base",
-                                         printable(arguments.config, 1000), enum_name(written.experiment)));
+                                         shown_path(arguments.config), enum_name(written.experiment)));
   if (written.lora.update == UpdateKind::full)
     throw Error(Exit::usage, fmt::format("{}: lora.update: got \"full\", wanted \"low_rank\": adapt writes a PEFT "
                                          "folder, which holds low-rank updates",
-                                         printable(arguments.config, 1000)));
+                                         shown_path(arguments.config)));
   std::vector<std::string> sets = kAdapt;
   sets.insert(sets.end(), arguments.sets.begin(), arguments.sets.end());
   run(load_config(arguments.config, parse_overrides(sets)), arguments);

@@ -61,10 +61,8 @@ TEST_CASE("claim_table: what runs were made with is found, and nothing is said o
   CHECK(table.reference == "the better of the raw base and other_book");
 
   // made_runs.h: a gain counts (1 - exp(-at / 200)), and the adapter is better by 0.01 sin(2.1 b) beside.
-  double rise = 0, of_book = 0;
-  for (int c = 0; c < 12; ++c)
-    for (int t = 0; t < (c == 0 ? 49 : 50); ++t) rise += 1 - std::exp(-(c * 50 + t) / 200.0);
-  rise /= 599;
+  const double rise = mean_rise();
+  double of_book = 0;
   for (int b = 0; b < 8; ++b) of_book += 0.01 * std::sin(b * 2.1) / 8;
   const auto near = [](double a, double b) { return std::abs(a - b) <= 1e-6; };
   CHECK(near(table.claims[0].nats->mean, -(0.07 * rise + of_book)));
@@ -121,10 +119,7 @@ TEST_CASE("claim_table: an adapted base is a reference where it is the better on
   });
   const ClaimTable better = claims_of({full}, {mixed});
   const double gain_of_other = alone.claims[0].nats->mean;
-  double rise = 0;
-  for (int c = 0; c < 12; ++c)
-    for (int t = 0; t < (c == 0 ? 49 : 50); ++t) rise += 1 - std::exp(-(c * 50 + t) / 200.0);
-  rise /= 599;
+  const double rise = mean_rise();
   // In two of eight books the reference is lower by half a nat less what other_book was below the base.
   CHECK(std::abs(better.claims[0].nats->mean - (gain_of_other + 2.0 / 8 * (0.5 - 0.03 * rise))) <= 1e-6);
 }

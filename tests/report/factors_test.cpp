@@ -32,10 +32,8 @@ TEST_CASE("factor_table: two windows with and without the adapter are taken apar
   CHECK(table.tokens == 8 * 599);
 
   // made_runs.h: the adapter is better by gain · (1 - exp(-at / 200)) + 0.01 sin(2.1 b).
-  double rise = 0, of_book = 0;
-  for (int c = 0; c < 12; ++c)
-    for (int t = 0; t < (c == 0 ? 49 : 50); ++t) rise += 1 - std::exp(-(c * 50 + t) / 200.0);
-  rise /= 599;
+  const double rise = mean_rise();
+  double of_book = 0;
   for (int b = 0; b < 8; ++b) of_book += 0.01 * std::sin(b * 2.1) / 8;
   const auto near = [](double a, double b) { return std::abs(a - b) <= 1e-6; };
   CHECK(near(effect_of(table, {Factor::window}).nats.mean, -0.05 * rise));
