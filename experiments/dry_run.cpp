@@ -107,9 +107,7 @@ void look_at_books(const Config& config, const Tokenizer& tokenizer, const Llama
                    const ModelShape& shape, CostInput& input, Findings& found) {
   const std::vector<fs::path> paths = expand_globs(config.data.books, ".");
   const std::vector<Book> books = read_books(config, paths, tokenizer, model).books;
-  const std::vector<Book> control_books =
-      config.control.empty() ? std::vector<Book>()
-                             : read_run_books(config, expand_globs(config.data.control_books, "."), tokenizer, model);
+  const std::vector<Book> control_books = read_control_books(config, tokenizer, model);
   std::vector<std::string> hashes;
   for (const Book& book : books) hashes.push_back(book.text_hash);
   check_distinct_texts(paths, hashes, "data.books", false);

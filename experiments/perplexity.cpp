@@ -31,12 +31,11 @@
 
 namespace templora {
 
-// All books are read before anything runs: bad input is found at once, and progress knows the total.
-std::vector<Book> read_run_books(const Config& config, const std::vector<fs::path>& paths, const Tokenizer& tokenizer,
-                             const LlamaConfig& model) {
+std::vector<Book> read_control_books(const Config& config, const Tokenizer& tokenizer, const LlamaConfig& model) {
   std::vector<Book> books;
-  for (const fs::path& path : paths) {
-    books.push_back(read_book(path, tokenizer, {config.data.strip, config.data.max_tokens}));
+  if (config.control.empty()) return books;
+  for (const fs::path& path : expand_globs(config.data.control_books, ".")) {
+    books.push_back(read_run_book(path, tokenizer, config, -1 - std::int64_t(books.size())).book);
     check_ids(books.back().tokens, path.string(), model);
   }
   return books;
@@ -198,20 +197,18 @@ void run_perplexity(const LoadedConfig& loaded, const RunPlace& place) {
   const Tokenizer tokenizer = open_run_tokenizer(config.model);
   Llama model = open_model(config.model, machine);
   check_windows(config, model->config());
+  // All books are read before anything runs: bad input is found at once, and progress knows the total.
   const std::vector<fs::path> paths = expand_globs(config.data.books, ".");
   const RunBooks read = read_books(config, paths, tokenizer, model->config());
   const std::vector<Book>& books = read.books;
   RunRecall recall(*model, config, tokenizer, read);
   check_distinct_texts(paths, text_hashes(books), "data.books", resume && fs::exists(path / "run.json"));
-  const std::vector<Book> control_books =
-      config.control.empty()
-          ? std::vector<Book>()
-          : read_run_books(config, expand_globs(config.data.control_books, "."), tokenizer, model->config());
+  const std::vector<Book> control_books = read_control_books(config, tokenizer, model->config());
   for (std::size_t i = 0; i < books.size(); ++i)
     run_segments(config, books, control_books, std::int64_t(i));  // all have segments
   const std::string hash = weights_hash(*model);
   Json record = run_record(loaded, machine, hash, tokenizer, text_hashes(books), text_hashes(control_books));
-  add_unplanted_hashes(read.plantings, record.at("identity"));
+  add_hashes_before(read, record.at("identity"));
   std::int64_t total = 0;
   for (const Book& book : books) total += std::int64_t(book.tokens.size());
   describe(place, total, record);

@@ -20,9 +20,9 @@ struct RunPlace;
 /// Throws Error: usage, bad_input, resources, numerics; interrupted once a signal came and the state is saved.
 void run_perplexity(const LoadedConfig& config, const RunPlace& place);
 
-/// The books of a run, tokenised. Throws Error(bad_input) also where a token is beyond the model's vocabulary.
-std::vector<Book> read_run_books(const Config& config, const std::vector<std::filesystem::path>& paths,
-                                 const Tokenizer& tokenizer, const LlamaConfig& model);
+/// Reads data.control_books where the run has controls. Throws Error(bad_input) as read_run_book() does, and where a
+/// token is beyond the model's vocabulary.
+std::vector<Book> read_control_books(const Config& config, const Tokenizer& tokenizer, const LlamaConfig& model);
 
 /// How many tokens each book has.
 std::vector<std::int64_t> token_counts(const std::vector<Book>& books);

@@ -113,10 +113,7 @@ void replay(const fs::path& folder, Config& config, const Json& run_record, std:
   Llama model = open_model(config.model, machine);
   const std::vector<Book> books =
       read_books(config, expand_globs(config.data.books, "."), tokenizer, model->config()).books;
-  const std::vector<Book> control_books =
-      config.control.empty()
-          ? std::vector<Book>()
-          : read_run_books(config, expand_globs(config.data.control_books, "."), tokenizer, model->config());
+  const std::vector<Book> control_books = read_control_books(config, tokenizer, model->config());
   for (const BookRecord& record : data.books)
     if (record.book_index >= std::int64_t(books.size()) ||
         books[std::size_t(record.book_index)].text_hash != record.text_hash)

@@ -14,6 +14,7 @@ namespace templora {
 /// The books of a run; of a run that plants facts as they are with them, and where they stand.
 struct RunBooks {
   std::vector<Book> books;
+  std::vector<std::string> unswapped_hashes;  ///< one a book; none where names stay
   std::vector<Planting> plantings;  ///< one a book; none where no facts are planted
 };
 
@@ -22,8 +23,9 @@ struct RunBooks {
 RunBooks read_books(const Config& config, const std::vector<fs::path>& paths, const Tokenizer& tokenizer,
                     const LlamaConfig& model);
 
-/// Hashes of the texts before facts were planted: unplanted_text_<i>_hash of run.json's identity.
-void add_unplanted_hashes(const std::vector<Planting>& plantings, Json& identity);
+/// Hashes of the texts before names were swapped and facts planted: unswapped_text_<i>_hash and
+/// unplanted_text_<i>_hash of run.json's identity.
+void add_hashes_before(const RunBooks& books, Json& identity);
 
 /// What asks for the planted facts of a run while it goes on. Without recall.facts it does nothing.
 class RunRecall {

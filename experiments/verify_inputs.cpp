@@ -140,6 +140,12 @@ void verify_books(const std::string& folder, const Config& config, const Json& r
       } else {
         RunBook read = read_run_book(path, *tokenizer, config, record.book_index);
         book = std::move(read.book);
+        if (read.unswapped_hash) {
+          const std::string name = fmt::format("unswapped_text_{}_hash", record.book_index);
+          v.expect(recorded(run_record, name) == *read.unswapped_hash, "text-file",
+                   fmt::format("run.json: identity: {}: got \"{}\", wanted {}, as {} has it", name,
+                               recorded(run_record, name), *read.unswapped_hash, record.book));
+        }
         planting = std::move(read.planting);
       }
       if (!v.expect(book.text_hash == record.text_hash, "text-file",
@@ -178,7 +184,7 @@ void verify_control_texts(const Config& config, const Json& run_record, Verifica
   for (std::size_t i = 0; i < paths.size(); ++i)
     compare_hash(
         "control-text-file", paths[i], hashes[i],
-        [&] { return read_book(paths[i], *tokenizer, {config.data.strip, config.data.max_tokens}).text_hash; }, v);
+        [&] { return read_run_book(paths[i], *tokenizer, config, -1 - std::int64_t(i)).book.text_hash; }, v);
 }
 
 std::string hash_of_weights(const ModelConfig& model, const std::string& path) {

@@ -18,7 +18,7 @@ enum class PromptKind { chatml, llama2, llama3, plain };
 enum class Moments { keep, reset };
 enum class OptimizerKind { adamw, sgd, rms };
 /// What a control's adapter learns instead of the text that it scores.
-enum class Control { other_book, mixed_books };
+enum class Control { other_book, mixed_books, shuffled_words };
 enum class Schedule { cascaded, parallelized };
 enum class CachePolicy { rebuild, refill, every_k, last_n };
 /// Which rows of a window the adapter computes: all, or the chunk's alone, behind keys and values that the base made.
@@ -45,6 +45,7 @@ struct DataConfig {
   std::vector<std::string> books;
   std::int64_t max_tokens = 0;
   bool strip = true;
+  bool swap_names = false;
   std::vector<std::string> exclude;     // pretrain
   std::vector<std::string> validation;  // pretrain
   std::vector<std::string> control_books;
@@ -207,6 +208,12 @@ struct NeuralCacheConfig {
   double learning_rate = 0.05;
 };
 
+/// A passage of what was read, found by its words, in the base's window: a reference that trains nothing (perplexity).
+struct Bm25Config {
+  std::int64_t passage_tokens = 0;  // 0: no such column
+  std::int64_t query_tokens = 64;
+};
+
 /// What a run's cost is compared with; it changes no number of the run.
 struct CostConfig {
   std::int64_t reference_window = 24576;
@@ -239,6 +246,7 @@ struct Config {
   CacheConfig cache;
   RecallConfig recall;
   NeuralCacheConfig neural_cache;
+  Bm25Config bm25;
   CostConfig cost;
   RunConfig run;
   /// Free for the reader: where a config comes from, what the paper printed (`paper_value`, null where

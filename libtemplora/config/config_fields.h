@@ -74,7 +74,8 @@ struct EnumNames<OptimizerKind> {
 template <>
 struct EnumNames<Control> {
   static constexpr std::array values{std::pair{std::string_view("other_book"), Control::other_book},
-                                     std::pair{std::string_view("mixed_books"), Control::mixed_books}};
+                                     std::pair{std::string_view("mixed_books"), Control::mixed_books},
+                                     std::pair{std::string_view("shuffled_words"), Control::shuffled_words}};
 };
 
 template <>

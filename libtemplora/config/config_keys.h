@@ -48,6 +48,11 @@ void visit_fields(DataConfig& c, Visitor&& v) {
   v("strip", c.strip,
     FieldInfo{"remove outer white space of each book before it is tokenised"}
         .of(kPerplexity | kPretrain).hashed_for(kGeneration));
+  v("swap_names", c.swap_names,
+    FieldInfo{"put an invented word in the place of every name of a book, the same one each time: a text that no base "
+              "can know by heart"}
+        .of(kPerplexity)
+        .late());
   v("exclude", c.exclude,
     FieldInfo{"pretrain: file names or globs of file names among the books that are left out"}.of(kPretrain));
   v("validation", c.validation,
@@ -243,6 +248,19 @@ void visit_fields(NeuralCacheConfig& c, Visitor&& v) {
 }
 
 template <class Visitor>
+void visit_fields(Bm25Config& c, Visitor&& v) {
+  v("passage_tokens", c.passage_tokens,
+    FieldInfo{"length of the passage out of sight that takes the place of the window's oldest tokens; 0: none, and no "
+              "such column",
+              "tokens", 0, kMostTokens}
+        .late());
+  v("query_tokens", c.query_tokens,
+    FieldInfo{"last tokens before the chunk whose words it is looked up by", "tokens", 1, kMostTokens}
+        .where([](const Config& c) { return c.bm25.passage_tokens > 0; })
+        .late());
+}
+
+template <class Visitor>
 void visit_fields(CostConfig& c, Visitor&& v) {
   v("reference_window", c.reference_window,
     FieldInfo{"window of the plain model that the cost is compared with; 24576 and 32768 are printed too", "tokens", 2,
@@ -273,8 +291,9 @@ void visit_fields(Config& c, Visitor&& v) {
         .of(kStreaming));
   v("control", c.control,
     FieldInfo{
-        "further adapters that learn from other texts, each a column: \"other_book\" learns the chunks of one other "
-        "book in order, \"mixed_books\" chunks drawn from all data.control_books; a name or an array of names"}
+        "further adapters that learn something else, each a column: \"other_book\" learns the chunks of one other "
+        "book in order, \"mixed_books\" chunks drawn from all data.control_books, \"shuffled_words\" the scored chunks "
+        "with their words in random order; a name or an array of names"}
         .of(kPerplexity)
         .refused_by(kGeneration | kTranslation)
         .late());
@@ -296,6 +315,10 @@ void visit_fields(Config& c, Visitor&& v) {
         }));
   v("neural_cache", c.neural_cache,
     FieldInfo{"a cache of hidden states beside the model, a reference that trains nothing"}
+        .of(kPerplexity)
+        .refused_by(kPretrain | kGeneration | kTranslation));
+  v("bm25", c.bm25,
+    FieldInfo{"an earlier passage in the base's window, found by its words, a reference that trains nothing"}
         .of(kPerplexity)
         .refused_by(kPretrain | kGeneration | kTranslation));
   v("recall", c.recall,

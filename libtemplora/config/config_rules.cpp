@@ -195,6 +195,18 @@ void check_row_rules(const Config& c, Fail&& fail) {
   if (c.neural_cache.entries > 0 && !c.score.base)
     fail("score.base", "got false beside neural_cache.entries, wanted true: the cache holds states of the base's pass",
          {"neural_cache.entries"});
+  if (c.bm25.passage_tokens > 0 && c.bm25.passage_tokens >= context_tokens(c))
+    fail("bm25.passage_tokens",
+         fmt::format("got {}, wanted less than window.context_tokens, {}: the passage takes the place of the window's "
+                     "oldest tokens, and what it is looked up by stands behind it",
+                     c.bm25.passage_tokens, context_tokens(c)),
+         {"window.context_tokens", "train.prefix_tokens"});
+  if (c.bm25.passage_tokens > 0 && reads_through_cache(c))
+    fail("bm25.passage_tokens",
+         fmt::format("got {} beside kept keys, wanted 0: its window is computed anew, and the base it is compared with "
+                     "sees another one",
+                     c.bm25.passage_tokens),
+         {"cache.policy", "lora.rows"});
   if (c.lora.rows == AdapterRows::all) return;
   const auto refuse = [&](const std::string& key, const std::string& got, const char* wanted) {
     fail(key, fmt::format("got {} beside lora.rows \"chunk\", wanted {}", got, wanted), {"lora.rows"});

@@ -63,6 +63,9 @@ std::string_view strip_left(std::string_view text);
 std::string_view strip_right(std::string_view text);
 std::string_view strip(std::string_view text);
 
+/// The letters A to Z in lower case; all other bytes as they are.
+std::string lower_ascii(std::string_view text);
+
 /// Number of runs of characters that are not white space.
 std::int64_t count_words(std::string_view text);
 

@@ -105,6 +105,8 @@ void add_reading(const ModelWork& model, const Config& config, const Execution& 
     if (config.cache.policy != CachePolicy::rebuild)
       cost.phases["recompute_base"] += passes(model, config, chunk.pass, AskedRows::none, false);
   }
+  if (config.bm25.passage_tokens > 0 && chunk.window.labelled > 0)  // a window as long as without the passage
+    cost.phases["bm25"] += model.forward(chunk.window.length, chunk.window.labelled, false);
   if (!config.score.adapter) return;
   const bool own_keys = chunk.kept && !adapts_chunk_rows(config);
   const Work recompute = own_keys ? passes(model, config, chunk.recompute, AskedRows::none, true) : Work();

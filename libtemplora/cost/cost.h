@@ -21,7 +21,8 @@ namespace templora {
 /// itself.
 inline constexpr const char* kCostPhases[] = {
     "prompts",     "base_prefill", "base_score",     "base_decode", "lora_prefill",   "lora_score",    "lora_decode",
-    "prefill",     "recompute_base", "score_base",     "neural_cache", "recompute",    "decode",        "score",
+    "prefill",     "recompute_base", "score_base",     "neural_cache", "bm25",
+    "recompute",   "decode",        "score",
     "staleness",   "gradient",       "train_forward",  "train_backward", "optimizer",  "score_controls",
     "train_controls"};
 

@@ -14,6 +14,7 @@ Config method_alone(const Config& config) {
   alone.control.clear();
   alone.cache.measure_staleness = false;
   alone.neural_cache = {};
+  alone.bm25 = {};
   if (config.score.adapter) alone.score.base = false;
   return alone;
 }

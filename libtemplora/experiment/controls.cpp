@@ -6,6 +6,7 @@
 
 #include "config/config_fields.h"
 #include "core/error.h"
+#include "core/utf8.h"
 #include "experiment/token_corpus.h"
 
 namespace templora {
@@ -53,12 +54,64 @@ std::vector<ControlSegment> drawn(const std::vector<const Book*>& books, const s
   return segments;
 }
 
+std::uint64_t seed_of(std::int64_t seed, std::int64_t book_index) {
+  return std::uint64_t(seed) + 0x9E3779B97F4A7C15ull * std::uint64_t(book_index);
+}
+
+/// Where the words of a chunk begin, and its end. A mark before the text (BOS) stands where it stood.
+std::vector<std::int64_t> word_starts(const Book& book, const Chunk& chunk) {
+  std::vector<std::int64_t> starts;
+  for (std::int64_t t = chunk.first; t < chunk.end(); ++t) {
+    const std::string_view text = book.text_of(t, 1);
+    const bool mark = t == 0 && text.empty();
+    if (!mark && (starts.empty() || (!text.empty() && is_white_space(code_point_at(text, 0).value))))
+      starts.push_back(t);
+  }
+  starts.push_back(chunk.end());
+  return starts;
+}
+
+std::vector<ControlSegment> with_shuffled_words(const Book& scored, const std::vector<Chunk>& chunks,
+                                                std::uint64_t seed) {
+  auto made = std::make_shared<Book>(scored);
+  made->text.clear();  // the tokens alone are learnt
+  made->ends.clear();
+  std::vector<ControlSegment> segments;
+  bool any = false;
+  for (const Chunk& chunk : chunks) {
+    segments.push_back({made.get(), chunk, made});
+    const std::vector<std::int64_t> starts = word_starts(scored, chunk);
+    const auto words = std::int64_t(starts.size()) - 1;
+    if (words < 2) continue;
+    any = true;
+    SequenceOrder order(words, seed + std::uint64_t(chunk.first));
+    auto to = made->tokens.begin() + starts[0];
+    for (std::int64_t w = 0; w < words; ++w) {
+      const auto word = std::size_t(order.at(w));
+      to = std::copy(scored.tokens.begin() + starts[word], scored.tokens.begin() + starts[word + 1], to);
+    }
+  }
+  if (!any)
+    throw Error(Exit::usage, fmt::format("control: {}: got {}, no chunk of which has two words with white space "
+                                         "between them; wanted a text that is written so, or another control",
+                                         enum_name(Control::shuffled_words), printable(scored.name)));
+  return segments;
+}
+
 }  // namespace
 
-Arm arm_of(Control control) { return control == Control::other_book ? Arm::other_book : Arm::mixed_books; }
+Arm arm_of(Control control) {
+  switch (control) {
+    case Control::other_book: return Arm::other_book;
+    case Control::mixed_books: return Arm::mixed_books;
+    case Control::shuffled_words: return Arm::shuffled_words;
+  }
+  return Arm::other_book;
+}
 
 std::vector<ControlSegment> control_segments(Control control, const std::vector<Book>& sources, const Book& scored,
                                     std::int64_t book_index, const std::vector<Chunk>& chunks, std::int64_t seed) {
+  if (control == Control::shuffled_words) return with_shuffled_words(scored, chunks, seed_of(seed, book_index));
   std::int64_t longest = 0;
   for (const Chunk& chunk : chunks) longest = std::max(longest, chunk.count);
   const std::vector<const Book*> books = others(sources, scored, control == Control::other_book ? book_index + 1 : 0);
@@ -70,7 +123,7 @@ std::vector<ControlSegment> control_segments(Control control, const std::vector<
                             "data.control_books",
                             enum_name(control), scored.name, longest));
   if (control == Control::other_book) return in_order(books, chunks);
-  return drawn(books, chunks, longest, std::uint64_t(seed) + 0x9E3779B97F4A7C15ull * std::uint64_t(book_index));
+  return drawn(books, chunks, longest, seed_of(seed, book_index));
 }
 
 }  // namespace templora

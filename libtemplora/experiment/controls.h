@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <vector>
 
 #include "config/config.h"
@@ -15,6 +16,7 @@ namespace templora {
 struct ControlSegment {
   const Book* book;
   Chunk chunk;
+  std::shared_ptr<const Book> made = {};  ///< keeps a text that was made for the control
 };
 
 /// Which column a control fills.
@@ -25,8 +27,10 @@ Arm arm_of(Control control);
 ///
 /// other_book: consecutive chunks of one other text, the one after `book_index` in cyclic order; where it ends,
 /// the next one goes on. mixed_books: chunks drawn from all `sources` without repetition until all were drawn,
-/// in an order made from `seed` and `book_index`. A text equal to `scored` is never a source.
-/// Throws Error(usage) where no other text holds a chunk of that length.
+/// in an order made from `seed` and `book_index`. A text equal to `scored` is never a source of these two.
+/// shuffled_words: the scored chunks themselves, the words of each in an order made from the same; a word is a token
+/// that begins with white space and those up to the next one.
+/// Throws Error(usage) where no other text holds a chunk of that length, or the scored one has no words to shuffle.
 std::vector<ControlSegment> control_segments(Control control, const std::vector<Book>& sources, const Book& scored,
                                     std::int64_t book_index, const std::vector<Chunk>& chunks, std::int64_t seed);
 

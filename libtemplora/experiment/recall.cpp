@@ -11,11 +11,13 @@
 #include "config/lengths.h"
 #include "core/check.h"
 #include "core/error.h"
+#include "core/hash.h"
 #include "core/utf8.h"
 #include "experiment/chunk_values.h"
 #include "metrics/recall.h"
 #include "plan/document_plan.h"
 #include "run/record.h"
+#include "text/swapped_names.h"
 
 namespace templora {
 namespace {
@@ -55,7 +57,12 @@ RunBook read_run_book(const std::filesystem::path& path, const Tokenizer& tokeni
   RunBook read;
   const DataConfig& data = config.data;
   std::string text = read_book_text(path, data.strip);
-  if (config.recall.facts > 0) {
+  if (data.swap_names) {
+    constexpr std::int64_t kNames = 0x0a3e5;
+    read.unswapped_hash = hash_hex(text);
+    text = swap_names(text, adapter_seed(config.seed, book_index, kNames)).text;
+  }
+  if (config.recall.facts > 0 && book_index >= 0) {
     read.planting = plant_facts(text, path.string(), tokenizer, plant_options(config, book_index));
     text = read.planting->text;
   }
@@ -103,10 +110,10 @@ BookRecall::BookRecall(const Config& config, const Tokenizer& tokenizer, const B
       planting_(planting),
       book_index_(book_index),
       window_tokens_(context_tokens(config)),
-      passage_tokens_(std::min(config.window.chunk_tokens, window_tokens_ / 2)),
       chunks_(DocumentPlan(config, std::int64_t(book.tokens.size())).chunks()),
       plan_(config, chunks_, last_ends(planting)),
-      full_stop_(ids_behind_sentence(tokenizer, ".")) {
+      full_stop_(ids_behind_sentence(tokenizer, ".")),
+      passages_(book, std::max<std::int64_t>(1, std::min(config.window.chunk_tokens, window_tokens_ / 2))) {
   for (const Fact& fact : planting.design.facts) {
     if (!fact.asked) break;  // these come first
     const FactNames& names = planting.design.names_of(fact);
@@ -132,9 +139,6 @@ BookRecall::BookRecall(const Config& config, const Tokenizer& tokenizer, const B
                 fmt::format("window.context_tokens: got {}, wanted more than {} beside recall.facts: a planted "
                             "sentence has to fit into the window for what could be known at best",
                             window_tokens_, longest_said_ + 1));
-  const auto tokens = std::int64_t(book.tokens.size());
-  for (std::int64_t first = 0; first + passage_tokens_ <= tokens; first += passage_tokens_)
-    passages_.add(tokenizer.decode({book.tokens.begin() + first, book.tokens.begin() + first + passage_tokens_}, true));
 }
 
 std::int64_t BookRecall::longest_tokens() const {
@@ -173,12 +177,9 @@ TokenIds BookRecall::window_with_fact(std::int64_t end, std::size_t fact, std::i
 
 // The passage stands last: the tokens before it are the same for all questions of a point.
 TokenIds BookRecall::window_with_passage(std::int64_t end, std::size_t fact) const {
-  const std::int64_t out_of_sight = (end - window_tokens_) / passage_tokens_;
-  TokenIds tokens = window(end, window_tokens_ - passage_tokens_);
-  if (out_of_sight < 1) return tokens;
+  TokenIds tokens = window(end, window_tokens_ - passages_.tokens());
   const std::string question = fact_question(planting_.design.facts[fact], FactForm::planted);
-  const auto first = std::int64_t(passages_.best(question, std::size_t(out_of_sight))) * passage_tokens_;
-  tokens.insert(tokens.end(), book_.tokens.begin() + first, book_.tokens.begin() + first + passage_tokens_);
+  if (const auto first = passages_.best(question, end - window_tokens_)) passages_.append(*first, tokens);
   return tokens;
 }
 

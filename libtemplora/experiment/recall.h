@@ -11,8 +11,8 @@
 #include "experiment/completer.h"
 #include "plan/recall_plan.h"
 #include "run/recall_record.h"
-#include "text/bm25.h"
 #include "text/book_text.h"
+#include "text/passages.h"
 #include "text/planting.h"
 
 namespace templora {
@@ -23,10 +23,12 @@ PlantOptions plant_options(const Config& config, std::int64_t book_index);
 /// A book as a run reads it.
 struct RunBook {
   Book book;
-  std::optional<Planting> planting;  ///< where the config plants facts
+  std::optional<std::string> unswapped_hash;  ///< of the text with its own names, where the config swaps them
+  std::optional<Planting> planting;           ///< where the config plants facts
 };
 
-/// Throws Error(bad_input) as read_book() and plant_facts() do.
+/// Throws Error(bad_input) as read_book() and plant_facts() do. A text that only a control learns has a `book_index`
+/// below 0, and nothing is planted there.
 RunBook read_run_book(const std::filesystem::path& path, const Tokenizer& tokenizer, const Config& config,
                       std::int64_t book_index);
 
@@ -77,13 +79,13 @@ class BookRecall {
   const Tokenizer& tokenizer_;
   const Book& book_;
   const Planting& planting_;
-  std::int64_t book_index_, window_tokens_, passage_tokens_, longest_said_ = 0;
+  std::int64_t book_index_, window_tokens_, longest_said_ = 0;
   std::vector<Chunk> chunks_;
   RecallPlan plan_;
   std::vector<Question> questions_;  // of the facts that are asked
   std::vector<TokenIds> unrelated_;
   TokenIds full_stop_;
-  Bm25 passages_;
+  Passages passages_;
 };
 
 }  // namespace templora

@@ -45,6 +45,7 @@ TempLora::TempLora(LlamaImpl& model, const Config& config, const Book& book, std
   const bool chunk_rows = config.lora.rows == AdapterRows::chunk;
   if (reads_through_cache(config) && config.score.base) base_cache_ = std::make_unique<ContextCache>(model, config);
   if (config.neural_cache.entries > 0) neural_cache_ = std::make_unique<NeuralCache>(config.neural_cache);
+  if (config.bm25.passage_tokens > 0) passages_ = std::make_unique<Passages>(book, config.bm25.passage_tokens);
   if (!config.score.adapter) return;
   if (!config.train.prefix_gradient || (chunk_rows && (!controls.empty() || config.train.replay_share > 0)))
     prefix_ = std::make_unique<StandingPrefix>(model, config);
@@ -108,7 +109,11 @@ ChunkResult TempLora::step() {
 
   // Score, with adapters that have seen nothing of this chunk, then learn.
   PhaseTimer timer(model_.options().device());
-  const BasePass base = score_base(timer, record);
+  BasePass base = score_base(timer, record);
+  if (passages_) {
+    base.with_passage = score_with_passage();
+    timer.mark("bm25");
+  }
   std::vector<ChunkPass> passes;
   for (ScoredAdapter& scored : scored_) passes.push_back(pass(scored, timer, record));
 
@@ -232,6 +237,8 @@ void TempLora::read(const BasePass& base, const std::vector<ChunkPass>& passes, 
   std::vector<float> cached;
   values.add(base.nll, result.base_nll);
   values.add(base.cached, cached);
+  std::vector<float> with_passage;
+  values.add(base.with_passage, with_passage);
   for (std::size_t i = 0; i < passes.size(); ++i) {
     values.add(passes[i].nll, host[i].nll);
     if (!passes[i].learnt) continue;
@@ -266,6 +273,12 @@ void TempLora::read(const BasePass& base, const std::vector<ChunkPass>& passes, 
       record.train_loss.assign(loss.begin(), loss.end());
       record.grad_norm.assign(norm.begin(), norm.end());
     }
+  }
+  if (passages_) {
+    const auto why = [&](std::int64_t) { return why_not_finite(model_, config_, true, 0); };
+    check_finite(with_passage, "the base model's NLL behind an earlier passage", why, record);
+    record.controls[Arm::base_bm25].nll = mean_of(with_passage);
+    result.control_nll[Arm::base_bm25] = std::move(with_passage);
   }
   const auto mix = [&](Arm arm, const std::vector<float>& nll) {
     if (nll.size() != cached.size() || nll.empty()) return;
@@ -307,6 +320,22 @@ at::Tensor TempLora::score_cached(ContextCache& cache, std::int64_t version, con
   const at::Tensor nll = cache.score(book_.tokens, chunk, version);
   record.scored_tokens = nll.defined() ? nll.numel() : 0;
   return nll;
+}
+
+// The base's window with the passage out of sight that the last words before the chunk find, in the place of its oldest
+// tokens. While there is none, the window as it is.
+at::Tensor TempLora::score_with_passage() const {
+  const Chunk& chunk = plan_[next_chunk_].chunk;
+  const Window& seen = plan_[next_chunk_].seen;
+  const std::int64_t context = seen.length - chunk.count, passage = passages_->tokens();
+  const AdapterOff off(model_);
+  if (context <= passage) return score_window(seen);
+  const std::int64_t asked = std::min(config_.bm25.query_tokens, context - passage), first = seen.first + passage;
+  const auto found = passages_->best(book_.text_of(chunk.first - asked, asked), first);
+  if (!found || seen.labelled == 0) return score_window(seen);
+  const at::NoGradGuard no_grad;
+  const at::Tensor tokens = at::cat({tokens_of(*found, passage), tokens_of(first, seen.length - passage)});
+  return token_nll(model_, tokens.unsqueeze(0), seen.labelled).squeeze(0);
 }
 
 TempLora::BasePass TempLora::score_base(PhaseTimer& timer, ChunkRecord& record) {

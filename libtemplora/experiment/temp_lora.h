@@ -24,6 +24,7 @@
 #include "plan/score_rules.h"
 #include "run/record.h"
 #include "text/books.h"
+#include "text/passages.h"
 
 namespace templora {
 
@@ -94,6 +95,7 @@ class TempLora {
   struct BasePass {
     at::Tensor nll;
     at::Tensor cached;  // what the neural cache makes of the same tokens, where there is one
+    at::Tensor with_passage;  // NLLs with an earlier passage in sight (bm25)
   };
   /// What an adapter's pass over a chunk left there.
   struct ChunkPass {
@@ -104,6 +106,7 @@ class TempLora {
   at::Tensor tokens_of(std::int64_t first, std::int64_t length) const;
   void start_adapter(ScoredAdapter& scored, std::int64_t number) const;
   BasePass score_base(PhaseTimer& timer, ChunkRecord& record);
+  at::Tensor score_with_passage() const;
   ChunkPass pass(ScoredAdapter& scored, PhaseTimer& timer, ChunkRecord& record);
   at::Tensor score_cached(ContextCache& cache, std::int64_t version, const char* opened, PhaseTimer& timer,
                           ChunkRecord& record);
@@ -126,6 +129,7 @@ class TempLora {
   std::unique_ptr<ContextCache> base_cache_;  // the base sees the same tokens; its keys stand before the chunk's rows
   std::unique_ptr<StandingPrefix> prefix_;    // of windows whose prefix has no graph
   std::unique_ptr<NeuralCache> neural_cache_;
+  std::unique_ptr<Passages> passages_;  // of bm25
   MakeOptimizer make_optimizer_;
   std::vector<ScoredAdapter> scored_;  // the temporary adapter, then the controls; none where score.adapter is off
   std::int64_t book_index_ = 0;

@@ -5,17 +5,13 @@
 #include <set>
 #include <string_view>
 
+#include "core/utf8.h"
+
 namespace templora {
 namespace {
 
 bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
 bool is_letter(char c) { return is_upper(c) || (c >= 'a' && c <= 'z') || static_cast<unsigned char>(c) > 127; }
-
-std::string lower(std::string text) {
-  for (char& c : text)
-    if (is_upper(c)) c = static_cast<char>(c - 'A' + 'a');
-  return text;
-}
 
 /// The commonest words of English novels.
 const std::set<std::string>& function_words() {
@@ -58,13 +54,13 @@ std::vector<WordUses> word_uses(const std::vector<ScoredWord>& words, std::int64
   std::map<std::string, std::int64_t> uses;
   std::set<std::string> small;  // that stand without a capital somewhere
   for (const ScoredWord& word : words) {
-    ++uses[lower(word.word)];
+    ++uses[lower_ascii(word.word)];
     if (!is_upper(word.word[0])) small.insert(word.word);
   }
   std::map<std::pair<std::size_t, std::size_t>, WordUses> found;
   std::map<std::string, std::int64_t> last_end;
   for (const ScoredWord& word : words) {
-    const std::string plain = lower(word.word);
+    const std::string plain = lower_ascii(word.word);
     const std::size_t kind = function_words().contains(plain) ? 1
                              : !small.contains(plain)         ? 0
                              : uses[plain] <= kRareUses       ? 2

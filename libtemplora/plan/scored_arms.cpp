@@ -17,8 +17,10 @@ std::vector<Arm> scored_arms(const Config& config) {
   add(Arm::lora, config.score.adapter);
   add(Arm::other_book, controlled(Control::other_book));
   add(Arm::mixed_books, controlled(Control::mixed_books));
+  add(Arm::shuffled_words, controlled(Control::shuffled_words));
   add(Arm::base_cache, caches);
   add(Arm::lora_cache, caches && config.score.adapter);
+  add(Arm::base_bm25, config.bm25.passage_tokens > 0);
   return arms;
 }
 

@@ -61,7 +61,7 @@ struct Price {
 
 Price price_of(const Run& run, bool adapter) {
   static const std::set<std::string> kOfBase{"score_base", "recompute_base"},
-      kOfOthers{"score_controls", "train_controls", "staleness", "neural_cache", "read"};
+      kOfOthers{"score_controls", "train_controls", "staleness", "neural_cache", "bm25", "read"};
   Price price;
   const auto add = [](std::optional<double>& sum, double value) { sum = sum.value_or(0) + value; };
   const auto counts = [&](const std::string& phase) {

@@ -98,8 +98,11 @@ void append_controls(const std::vector<SegmentRow>& rows, std::string& out) {
                                         [&](const auto& arm) { return kind(arm.first); });
   };
   out += "\n## Controls\n\n";
-  if (has(is_control)) out += "Modules that learnt other texts, scored on the same tokens.\n";
-  if (has([](Arm arm) { return !is_control(arm); }))
+  if (has(is_control)) out += "Modules that learnt something else, scored on the same tokens.\n";
+  if (has([](Arm arm) { return arm == Arm::base_bm25; }))
+    out +=
+        "The base with the earlier passage that BM25 finds in the place of its window's oldest tokens (base_bm25).\n";
+  if (has([](Arm arm) { return arm == Arm::base_cache; }))
     out += "A cache of the base's hidden states, which learns nothing but its share, mixed into the base (base_cache) "
            "or into Temp-LoRA (lora_cache).\n";
   out += '\n' + head + '\n' + line + '\n' + body;

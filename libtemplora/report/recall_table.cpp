@@ -17,6 +17,7 @@ const std::pair<const char*, const char*> kArmHeads[] = {{"base", "base"},
                                                          {"lora", "Temp-LoRA"},
                                                          {"other_book", "other_book"},
                                                          {"mixed_books", "mixed_books"},
+                                                         {"shuffled_words", "shuffled_words"},
                                                          {kInWindow, "in window"},
                                                          {kBm25, "BM25"}};
 

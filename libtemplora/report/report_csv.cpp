@@ -77,7 +77,8 @@ std::string mean_field(const Json& record, const char* name) {
 
 constexpr const char* kPlainFields[] = {
     "book",     "book_index", "chunk",          "first_token",     "tokens",          "scored_tokens", "context_tokens",
-    "base_nll", "lora_nll",   "other_book_nll", "mixed_books_nll", "adapter_version", "learning_rate"};
+    "base_nll", "lora_nll",   "other_book_nll", "mixed_books_nll", "adapter_version", "learning_rate",
+    "shuffled_words_nll", "base_cache_nll", "lora_cache_nll", "base_bm25_nll"};
 
 }  // namespace
 

@@ -1,5 +1,6 @@
 #include "report/tensorboard.h"
 #include "run/json_lines.h"
+#include "run/record.h"
 
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -66,10 +67,10 @@ struct Growing {
 
 void add_chunk(const Json& chunk, double wall, Growing& book) {
   Scalars scalars;
-  add_number(chunk, "base_nll", "nll/base", scalars);
-  add_number(chunk, "lora_nll", "nll/lora", scalars);
-  add_number(chunk, "other_book_nll", "nll/other_book", scalars);
-  add_number(chunk, "mixed_books_nll", "nll/mixed_books", scalars);
+  for (const Arm arm : kArms) {
+    const std::string name = arm_name(arm);
+    add_number(chunk, (name + "_nll").c_str(), "nll/" + name, scalars);
+  }
   add_number(chunk, "learning_rate", "learning_rate", scalars);
   if (const auto seconds = chunk.find("seconds"); seconds != chunk.end() && seconds->is_object())
     for (const auto& [phase, spent] : seconds->items()) scalars.emplace_back("seconds/" + phase, spent.get<double>());

@@ -107,8 +107,10 @@ const char* arm_name(Arm arm) {
     case Arm::lora: return "lora";
     case Arm::other_book: return "other_book";
     case Arm::mixed_books: return "mixed_books";
+    case Arm::shuffled_words: return "shuffled_words";
     case Arm::base_cache: return "base_cache";
     case Arm::lora_cache: return "lora_cache";
+    case Arm::base_bm25: return "base_bm25";
   }
   return "";
 }

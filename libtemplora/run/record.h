@@ -13,14 +13,17 @@
 
 namespace templora {
 
-/// Whose NLL it is: the base model's, the temporary adapter's, that of a control's adapter, or that of the base or the
-/// adapter mixed with a cache of hidden states (neural_cache).
-enum class Arm { base, lora, other_book, mixed_books, base_cache, lora_cache };
-inline constexpr std::array kArms{Arm::base,        Arm::lora,       Arm::other_book,
-                                  Arm::mixed_books, Arm::base_cache, Arm::lora_cache};
+/// Whose NLL it is: the base model's, the temporary adapter's, that of a control's adapter, that of the base or the
+/// adapter mixed with a cache of hidden states (neural_cache), or the base's with an earlier passage in sight (bm25).
+enum class Arm { base, lora, other_book, mixed_books, shuffled_words, base_cache, lora_cache, base_bm25 };
+inline constexpr std::array kArms{Arm::base,        Arm::lora,           Arm::other_book, Arm::mixed_books,
+                                  Arm::shuffled_words, Arm::base_cache, Arm::lora_cache, Arm::base_bm25};
 /// All but the base and the adapter; the controls among them learn.
-inline constexpr std::array kFurtherArms{Arm::other_book, Arm::mixed_books, Arm::base_cache, Arm::lora_cache};
-inline constexpr bool is_control(Arm arm) { return arm == Arm::other_book || arm == Arm::mixed_books; }
+inline constexpr std::array kFurtherArms{Arm::other_book, Arm::mixed_books, Arm::shuffled_words,
+                                         Arm::base_cache, Arm::lora_cache,  Arm::base_bm25};
+inline constexpr bool is_control(Arm arm) {
+  return arm == Arm::other_book || arm == Arm::mixed_books || arm == Arm::shuffled_words;
+}
 const char* arm_name(Arm arm);  ///< "base", "lora", "other_book", … as in file names and keys
 
 /// What a field of a record is on disk. Each record has one visit_fields(record, visitor), which names its fields in

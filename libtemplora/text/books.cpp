@@ -52,6 +52,12 @@ std::string read_book_text(const std::filesystem::path& path, bool strip_ends) {
   return text;
 }
 
+std::string_view Book::text_of(std::int64_t first, std::int64_t count) const {
+  if (count == 0) return {};
+  const std::size_t begin = first == 0 ? 0 : ends.at(std::size_t(first) - 1);
+  return std::string_view(text).substr(begin, ends.at(std::size_t(first + count) - 1) - begin);
+}
+
 Book book_of_text(const std::string& name, std::string_view text, const Tokenizer& tokenizer, std::int64_t max_tokens) {
   EncodedText encoded = tokenizer.encode_with_ends(text, true);
   Book book;
@@ -62,9 +68,12 @@ Book book_of_text(const std::string& name, std::string_view text, const Tokenize
     encoded.ids.resize(static_cast<std::size_t>(max_tokens));
     bytes = encoded.ends[encoded.ids.size() - 1];
   }
+  encoded.ends.resize(encoded.ids.size());
   book.tokens = std::move(encoded.ids);
   book.text_bytes = static_cast<std::int64_t>(bytes);
-  book.words = count_words(text.substr(0, bytes));
+  book.text = text.substr(0, bytes);
+  book.ends = std::move(encoded.ends);
+  book.words = count_words(book.text);
   return book;
 }
 

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "text/tokenizer.h"
@@ -16,6 +17,11 @@ struct Book {
   std::vector<std::int64_t> tokens;  ///< BOS first where the tokenizer adds one
   std::int64_t text_bytes = 0;       ///< UTF-8 bytes of the text that `tokens` stand for
   std::int64_t words = 0;            ///< white-space separated words in it (PG-19's word-level convention)
+  std::string text;                  ///< that text; in books that a test makes of ids, none
+  std::vector<std::size_t> ends;     ///< byte of it at which each token ends
+
+  /// The bytes of tokens [first, first + count). A character that tokens share counts as the last one's.
+  std::string_view text_of(std::int64_t first, std::int64_t count) const;
 };
 
 struct BookOptions {

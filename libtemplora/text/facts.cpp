@@ -9,6 +9,7 @@
 
 #include "core/check.h"
 #include "core/error.h"
+#include "text/invented_names.h"
 
 namespace templora {
 namespace {
@@ -20,41 +21,6 @@ void shuffle(T& values, Random& random) {
   for (std::size_t i = values.size(); i > 1; --i) std::swap(values[i - 1], values[random() % i]);
 }
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return out;
-}
-
-/// Names of two made-up words; no word comes twice, and none is part of the text.
-class NameMaker {
- public:
-  NameMaker(std::string_view text, Random& random) : text_(lower(text)), random_(random) {}
-
-  std::string next() { return word() + " " + word(); }
-
- private:
-  std::string word() {
-    static constexpr std::string_view kFirst = "bdfgklmnprstv", kVowels = "aeiou", kLast = "dklmnrst";
-    for (;;) {
-      std::string word;
-      for (int syllable = 0; syllable < 2; ++syllable) {
-        word += kFirst[random_() % kFirst.size()];
-        word += kVowels[random_() % kVowels.size()];
-      }
-      word += kLast[random_() % kLast.size()];
-      if (!taken_.insert(word).second || text_.find(word) != std::string::npos) continue;
-      word[0] = static_cast<char>(word[0] - 'a' + 'A');
-      return word;
-    }
-  }
-
-  std::string text_;
-  Random& random_;
-  std::set<std::string> taken_;
-};
-
 /// Whether the answer's tokens are the same at a sentence's end, so that what is planted is what is scored.
 bool keeps_tokens(const Tokenizer& tokenizer, const std::string& name, const std::vector<std::int64_t>& ids) {
   const std::vector<std::int64_t> ended = ids_behind_sentence(tokenizer, fact_answer(name) + ".");
@@ -62,12 +28,12 @@ bool keeps_tokens(const Tokenizer& tokenizer, const std::string& name, const std
 }
 
 /// `count` names of equally many tokens: of the length that most names have.
-std::vector<std::string> names_of_one_length(const Tokenizer& tokenizer, NameMaker& maker, std::size_t count,
+std::vector<std::string> names_of_one_length(const Tokenizer& tokenizer, InventedNames& maker, std::size_t count,
                                              std::int64_t most, std::int64_t& length) {
   constexpr int kTries = 2000;
   std::map<std::int64_t, std::vector<std::string>> by_length;
   for (int i = 0; i < kTries; ++i) {
-    const std::string name = maker.next();
+    const std::string name = maker.name();
     const std::vector<std::int64_t> ids = ids_behind_sentence(tokenizer, fact_answer(name));
     const auto tokens = std::int64_t(ids.size());
     if ((most > 0 && tokens > most) || !keeps_tokens(tokenizer, name, ids)) continue;
@@ -87,7 +53,7 @@ std::vector<std::string> names_of_one_length(const Tokenizer& tokenizer, NameMak
 }
 
 /// Facts of one kind: those that are asked.
-std::vector<Fact> asked_facts(FactKind kind, const FactOptions& options, NameMaker& maker, Random& random) {
+std::vector<Fact> asked_facts(FactKind kind, const FactOptions& options, InventedNames& maker, Random& random) {
   const auto count = std::size_t(options.facts) / kFactKinds.size();
   std::array<std::size_t, kFactAnswers> order;
   for (std::size_t i = 0; i < kFactAnswers; ++i) order[i] = i;
@@ -96,7 +62,7 @@ std::vector<Fact> asked_facts(FactKind kind, const FactOptions& options, NameMak
   for (std::size_t i = 0; i < count; ++i) {
     Fact fact;
     fact.kind = kind;
-    fact.subject = maker.next();
+    fact.subject = maker.name();
     fact.answer = order[i % kFactAnswers];
     fact.times = i < count / 2 ? 1 : options.repeats;
     facts.push_back(std::move(fact));
@@ -106,7 +72,7 @@ std::vector<Fact> asked_facts(FactKind kind, const FactOptions& options, NameMak
 
 /// One sentence for each that an answer lacks of what the most frequent one has. The first few pairs of them are one
 /// subject's: said first, then corrected.
-void add_fillers(FactKind kind, const std::vector<Fact>& asked, NameMaker& maker, Random& random,
+void add_fillers(FactKind kind, const std::vector<Fact>& asked, InventedNames& maker, Random& random,
                  std::vector<Fact>& corrected, std::vector<Fact>& fillers) {
   constexpr std::size_t kCorrected = 2;
   std::array<std::int64_t, kFactAnswers> times{};
@@ -123,11 +89,11 @@ void add_fillers(FactKind kind, const std::vector<Fact>& asked, NameMaker& maker
   std::size_t at = 0;
   for (std::size_t i = 0; i < kCorrected; ++i) {
     if (at + 1 >= lacking.size() || lacking[at] == lacking[at + 1]) break;
-    Fact fact{kind, maker.next(), lacking[at], 1, true, true, lacking[at + 1]};
+    Fact fact{kind, maker.name(), lacking[at], 1, true, true, lacking[at + 1]};
     corrected.push_back(std::move(fact));
     at += 2;
   }
-  for (; at < lacking.size(); ++at) fillers.push_back({kind, maker.next(), lacking[at], 1, false, false, 0});
+  for (; at < lacking.size(); ++at) fillers.push_back({kind, maker.name(), lacking[at], 1, false, false, 0});
 }
 
 /// "{}" is the subject.
@@ -156,7 +122,7 @@ FactDesign design_facts(const Tokenizer& tokenizer, std::string_view text, const
   TEMPLORA_CHECK(options.facts > 0 && options.facts % kFactsMultiple == 0 && options.repeats > 0,
                  "facts are planted equally often");
   Random random(options.seed);
-  NameMaker maker(text, random);
+  InventedNames maker(text, random);
   FactDesign design;
   const std::vector<std::string> names = names_of_one_length(
       tokenizer, maker, 2 * kFactKinds.size() * kFactAnswers, options.answer_tokens, design.answer_tokens);

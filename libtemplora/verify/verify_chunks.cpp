@@ -242,6 +242,16 @@ void verify_controls(const UnverifiedRun& run, Verification& v) {
                fmt::format("{}: {}_trained: got {}, wanted as trained_chunk", run.places[i], name,
                            learnt ? "a segment" : "none"));
       if (!learnt) continue;
+      if (arm == Arm::shuffled_words) {
+        const std::int64_t own_chunk = chunk.trained_chunk.value_or(chunk.chunk);
+        const bool there = own_chunk <= chunk.chunk && own_chunk >= chunk.chunk - static_cast<std::int64_t>(i);
+        const ChunkRecord& own = run.chunks[there ? i - static_cast<std::size_t>(chunk.chunk - own_chunk) : i];
+        v.expect(control.trained_book == chunk.book && control.trained_token == own.first_token, "control-source",
+                 fmt::format("{}: {}_trained: got token {} of {}, wanted the chunk that is learnt, at token {} of {}",
+                             run.places[i], name, control.trained_token, control.trained_book, own.first_token,
+                             chunk.book));
+        continue;
+      }
       v.expect(control.trained_book != chunk.book || has_namesake(config, chunk.book), "control-source",
                fmt::format("{}: {}_trained: got \"{}\", the very text that is scored", run.places[i], name,
                            control.trained_book));

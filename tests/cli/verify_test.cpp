@@ -411,6 +411,7 @@ TEST_CASE("templora verify: honest runs of all options pass, also resumed and un
       {"to_zero", {{"train.rate_decay", "linear"}, {"train.lag_chunks", 1}, {"train.warmup_chunks", 3}}},
       {"one_for_all", {{"lora.reset_every_tokens", -1}, {"train.rate_decay", "linear"}, {"lora.save_final", true}}},
       {"one_of_two", {{"lora.reset_every_tokens", -1}, {"train.update_every_chunks", 2}, {"train.rate_decay", "sqrt"}}},
+      {"order", {{"control", "shuffled_words"}, {"bm25.passage_tokens", 8}, {"train.lag_chunks", 1}}},
       {"short", {{"data.max_tokens", 20}}}};
   for (const auto& [name, changes] : options) {
     INFO(name);

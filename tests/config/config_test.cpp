@@ -130,11 +130,23 @@ TEST_CASE("Config: control takes a name or an array of names, and mixed_books wa
   CHECK(both.config.control.size() == 2);
   CHECK(both.effective.at("control") == Json({"mixed_books", "other_book"}));
   CHECK(both.config.data.control_books[0] == "/base/c.txt");
-  check_has(refused_set("control", "another_book"), "\"other_book\", \"mixed_books\"");
+  check_has(refused_set("control", "another_book"), "\"other_book\", \"mixed_books\", \"shuffled_words\"");
   check_has(refused_set("control", R"(["other_book", "other_book"])"), "twice");
   check_has(refused_set("control", "3"), "or an array of them");
   check_has(refused_set("control", "mixed_books"), "data.control_books");
   check_has(refused(kMinimal, {{"control", "other_book"}, {"score.adapter", "false"}}), "score.adapter");
+}
+
+TEST_CASE("Config: bm25 wants room in the window for what it asks by, and windows that are computed anew", "[unit]") {
+  CHECK(with({{"bm25.passage_tokens", "100"}, {"window.context_tokens", "101"}}).config.bm25.query_tokens == 64);
+  CHECK(with({{"bm25.query_tokens", "8"}}).hash == with({}).hash);  // without a passage it decides nothing
+  CHECK(with({{"bm25.passage_tokens", "100"}}).hash != with({}).hash);
+  check_has(refused(kMinimal, {{"bm25.passage_tokens", "100"}, {"window.context_tokens", "100"}}),
+            "less than window.context_tokens, 100");
+  check_has(refused(kMinimal, {{"bm25.passage_tokens", "100"}, {"cache.policy", "last_n"}}), "kept keys");
+  check_has(refused_set("bm25.passage_tokens", "-1"), "bm25.passage_tokens");
+  check_has(refused_set("bm25.query_tokens", "0"), "bm25.query_tokens");
+  check_has(refused_set("data.swap_names", "1"), "data.swap_names");
 }
 
 TEST_CASE("Config: a run without controls keeps its hash whatever control_books says", "[unit]") {

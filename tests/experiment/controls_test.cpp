@@ -3,6 +3,7 @@
 #include <ATen/ops/equal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <set>
 
 #include "catch.h"
@@ -83,6 +84,44 @@ TEST_CASE("controls: a text is no source for itself, and without another one the
   CHECK_THROWS_WITH(both(books, 0), Catch::Matchers::Contains("24 tokens"));
 }
 
+TEST_CASE("controls: shuffled_words are the scored chunks with each one's words in another order", "[unit]") {
+  Book book = made_book(0, 100);
+  book.tokens[0] = 999;  // a mark before the text, which has no words of its own
+  book.ends.push_back(0);
+  for (std::size_t t = 1; t < book.tokens.size(); ++t) {
+    book.text += t % 3 == 1 ? " a" : "b";  // words of three tokens
+    book.ends.push_back(book.text.size());
+  }
+  const auto chunks = cut_chunks(100, 24, 25);  // [0, 25) with the mark, three of eight words, one of one
+  const auto segments = control_segments(Control::shuffled_words, {}, book, 3, chunks, 42);
+  REQUIRE(segments.size() == 5);
+  const auto words_of = [](const std::vector<std::int64_t>& tokens, const Chunk& chunk) {
+    std::vector<std::vector<std::int64_t>> words;
+    for (std::int64_t t = chunk.first + (chunk.first == 0); t < chunk.end(); t += 3)
+      words.emplace_back(tokens.begin() + t, tokens.begin() + t + 3);
+    return words;
+  };
+  for (std::size_t i = 0; i < chunks.size(); ++i) {
+    INFO("chunk " << i);
+    const std::vector<std::int64_t>& tokens = segments[i].book->tokens;
+    CHECK(segments[i].chunk.first == chunks[i].first);
+    CHECK(segments[i].chunk.count == chunks[i].count);
+    REQUIRE(tokens.size() == book.tokens.size());
+    CHECK(tokens[0] == 999);
+    auto got = words_of(tokens, chunks[i]), wanted = words_of(book.tokens, chunks[i]);
+    CHECK((got == wanted) == (i == 4));  // one word has one order
+    std::sort(got.begin(), got.end());
+    std::sort(wanted.begin(), wanted.end());
+    CHECK(got == wanted);
+  }
+  CHECK(segments[1].book->tokens == control_segments(Control::shuffled_words, {}, book, 3, chunks, 42)[1].book->tokens);
+  CHECK(segments[1].book->tokens != control_segments(Control::shuffled_words, {}, book, 4, chunks, 42)[1].book->tokens);
+  CHECK(segments[1].book->tokens != control_segments(Control::shuffled_words, {}, book, 3, chunks, 43)[1].book->tokens);
+  book.text.assign(book.text.size(), 'b');
+  CHECK_THROWS_WITH(control_segments(Control::shuffled_words, {}, book, 3, chunks, 42),
+                    Catch::Matchers::Contains("white space"));
+}
+
 TEST_CASE("TempLora: a control's module is the one that its segment's own book would have made", "[unit]") {
   Llama model = loop_model();
   const Config config = controls_config();
@@ -99,6 +138,14 @@ TEST_CASE("TempLora: a control's module is the one that its segment's own book w
   const at::Tensor own = weights_after_two_chunks(books[1], {}, "lora");
   CHECK(at::equal(weights_after_two_chunks(books[0], both(books, 0), "other_book"), own));
   CHECK_FALSE(at::equal(weights_after_two_chunks(books[0], both(books, 0), "lora"), own));
+  // Also of a text that was made for it.
+  const Book text = spelled(made_book(0, 200));
+  ControlSegments shuffled;
+  shuffled[Arm::shuffled_words] =
+      control_segments(Control::shuffled_words, {}, text, 0, cut_chunks(200, 24, 24), 42);
+  const Book made = *shuffled[Arm::shuffled_words][0].book;
+  CHECK(at::equal(weights_after_two_chunks(text, shuffled, "shuffled_words"),
+                  weights_after_two_chunks(made, {}, "lora")));
   fs::remove(stem);
 }
 

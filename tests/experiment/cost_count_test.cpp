@@ -10,6 +10,7 @@
 #include "made_config.h"
 #include "model/load.h"
 #include "operation_counter.h"
+#include "small_loop.h"
 
 using namespace templora;
 using namespace templora_test;
@@ -73,7 +74,7 @@ Book counted_book(std::int64_t tokens) {
   Book book;
   book.name = "made";
   for (std::int64_t t = 0; t < tokens; ++t) book.tokens.push_back((t * 13 + t * t % 17) % 96);
-  return book;
+  return spelled(std::move(book));
 }
 
 bool near(double a, double b) { return std::abs(a - b) <= 0.005 * std::max(std::abs(a), std::abs(b)); }
@@ -200,6 +201,7 @@ TEST_CASE("Cost: whole documents under every kind of config compute what was pre
       {{"lora.update", "full"}, {"lora.rows", "chunk"}, {"lora.targets", "[\"down_proj\"]"}, {"lora.layers", "[1]"}},
       {{"neural_cache.entries", "50"}},
       {{"neural_cache.entries", "500"}, {"cache.policy", "refill"}, {"cache.refill_tokens", "10"}},
+      {{"bm25.passage_tokens", "10"}},
       {{"model.dtype", "bfloat16"}, {"cache.policy", "last_n"}}};
   for (const int shape : {0, 1, 3}) {
     for (const auto& variant : variants) {

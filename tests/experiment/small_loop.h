@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <cstring>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "../model/goldens.h"
@@ -16,13 +17,22 @@ inline templora::Llama loop_model() {
   return templora::load_llama(templora::goldens::folder("loop/model"), at::kFloat, at::kCPU);
 }
 
+/// Gives a book of ids a text: a word for each token, with white space before it.
+inline templora::Book spelled(templora::Book book) {
+  for (const std::int64_t id : book.tokens) {
+    book.text += " w" + std::to_string(id);
+    book.ends.push_back(book.text.size());
+  }
+  return book;
+}
+
 /// The first `tokens` of a golden text.
 inline templora::Book golden_book(const std::string& file, std::int64_t tokens) {
   const at::Tensor ids = templora::goldens::tensor(file, "tokens");
   templora::Book book;
   book.name = "golden";
   for (std::int64_t i = 0; i < tokens; ++i) book.tokens.push_back(ids[i].item<std::int64_t>());
-  return book;
+  return spelled(std::move(book));
 }
 
 /// A text of tokens that a small vocabulary has.

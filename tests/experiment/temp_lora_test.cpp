@@ -9,6 +9,8 @@
 #include <set>
 
 #include "catch.h"
+#include "experiment/chunk_values.h"
+#include "generate/score.h"
 #include "made_config.h"
 #include "small_loop.h"
 
@@ -68,6 +70,7 @@ const std::vector<Json> kAblations{
     {{"train.prefix_gradient", false}},
     {{"train.replay_share", 0.25}, {"train.lag_chunks", 1}},
     {{"neural_cache.entries", 50}},
+    {{"bm25.passage_tokens", 10}, {"bm25.query_tokens", 6}},
     {{"train.decay_to_start", 0.05}},
     {{"train.decay_to_start", 0.05}, {"lora.init_parts", "a"}, {"train.moments", "reset"}},
     {{"train.rate_decay", "sqrt"}, {"lora.reset_every_tokens", 72}},
@@ -307,6 +310,42 @@ TEST_CASE("TempLora: with steps_by_gap a record's own NLLs say how often a chunk
       book)[1];
   const ChunkResult plain = run(*model, config_with({{"window.context_tokens", 8}, {"train.enabled", false}}), book)[1];
   CHECK(*second.record.short_context_nll == Approx(*plain.record.lora_nll).epsilon(1e-6));
+}
+
+TEST_CASE("TempLora: bm25 puts the passage that the last words find in the oldest tokens' place", "[unit]") {
+  Llama model = loop_model();
+  const Book book = golden_book("loop/tokens.safetensors", 240);
+  constexpr std::int64_t kPassage = 8, kQuery = 6;
+  const Config config = config_with({{"bm25.passage_tokens", kPassage}, {"bm25.query_tokens", kQuery}});
+  const auto plain = run(*model, config_with(Json::object()), book), with = run(*model, config, book);
+  std::set<std::int64_t> found;
+  for (std::size_t i = 0; i < with.size(); ++i) {
+    const ChunkRecord& record = with[i].record;
+    INFO("chunk " << i);
+    CHECK(same_bits(with[i].base_nll, plain[i].base_nll));
+    CHECK(same_bits(with[i].lora_nll, plain[i].lora_nll));
+    const std::vector<float>& got = with[i].control_nll.at(Arm::base_bm25);
+    REQUIRE(std::int64_t(got.size()) == record.scored_tokens);
+    if (record.context_tokens <= kPassage) {
+      CHECK(same_bits(got, with[i].base_nll));  // nothing is out of sight yet
+      continue;
+    }
+    const std::int64_t sight = record.first_token - record.context_tokens + kPassage;
+    Bm25 passages;
+    for (std::int64_t first = 0; first + kPassage <= sight; first += kPassage)
+      passages.add(book.text_of(first, kPassage));
+    const auto best =
+        std::int64_t(passages.best(book.text_of(record.first_token - kQuery, kQuery), passages.size())) * kPassage;
+    found.insert(record.first_token - best);
+    std::vector<std::int64_t> ids(book.tokens.begin() + best, book.tokens.begin() + best + kPassage);
+    ids.insert(ids.end(), book.tokens.begin() + sight, book.tokens.begin() + record.first_token + record.tokens);
+    const at::NoGradGuard no_grad;
+    const at::Tensor wanted =
+        token_nll(*model, ids_on(at::kCPU, ids).unsqueeze(0), record.scored_tokens).squeeze(0);
+    for (std::size_t n = 0; n < got.size(); ++n)
+      CHECK(std::abs(got[n] - wanted[std::int64_t(n)].item<float>()) <= 1e-6f);
+  }
+  CHECK(found.size() > 2);  // it does not always take the same one
 }
 
 TEST_CASE("TempLora: controls learn at the chunks at which the module does", "[unit]") {

@@ -23,11 +23,11 @@ TEST_CASE("report: uses of words by class and distance, of runs that kept the id
   for (const std::int64_t book : {0, 1}) write_token_ids(folder / "a", book, ids);
   const auto lines = lines_of(uses_csv(runs, texts));
   CHECK(lines[0] == "run,config_hash,seed,book,book_index,class,use,words,tokens,base_nll,lora_nll,other_book_nll,"
-                    "mixed_books_nll,base_cache_nll,lora_cache_nll");
+                    "mixed_books_nll,shuffled_words_nll,base_cache_nll,lora_cache_nll,base_bm25_nll");
   REQUIRE(lines.size() == 1 + 2 * 5);
   const auto nll = read_run(folder / "a").nll.at(0);
   const auto line = [&](const std::string& use, std::size_t at) {
-    return fmt::format("a,0123456789ab,42,book_0.txt,0,name,{},1,1,{},{},,,,", use, double(nll.at(Arm::base)[at]),
+    return fmt::format("a,0123456789ab,42,book_0.txt,0,name,{},1,1,{},{},,,,,,", use, double(nll.at(Arm::base)[at]),
                        double(nll.at(Arm::lora)[at]));
   };
   CHECK(lines[1] == line("first", 0));
