@@ -48,41 +48,64 @@ class Indices {
   std::uint64_t state_;
 };
 
-/// Leaves `out` without an interval where resampling can give none.
-void bootstrap_t(const std::vector<double>& values, std::uint64_t seed, BookMean& out) {
-  const double error = standard_error(values);
-  if (!(error > 0)) {
-    out.low = out.high = out.mean;
-    out.method = "bootstrap-t";
-    return;
-  }
+/// Deviations from the mean in standard errors: t is the same, and sums lose nothing. Empty where all are equal.
+std::vector<double> scaled_deviations(const std::vector<double>& values) {
+  const double mean = mean_of(values), error = standard_error(values);
+  std::vector<double> scaled;
+  if (!(error > 0)) return scaled;
+  for (const double value : values) scaled.push_back((value - mean) / error);
+  return scaled;
+}
+
+/// The quantile of the largest |t| of several means over the same `books` books, each of scaled deviations; a resample
+/// draws the same books for all. None where nearly all books have the same value.
+std::optional<double> largest_t(const std::vector<std::vector<double>>& scaled, std::size_t books, std::uint64_t seed) {
   Indices random(seed);
-  const auto n = static_cast<double>(values.size());
-  std::vector<double> scaled;  // deviations in standard errors: t is the same, and sums lose nothing
-  for (const double value : values) scaled.push_back((value - out.mean) / error);
-  std::vector<double> t;
-  t.reserve(kResamples);
+  const auto n = static_cast<double>(books);
+  std::vector<double> largest;
+  largest.reserve(kResamples);
+  std::vector<std::size_t> drawn(books);
   for (int i = 0; i < kResamples; ++i) {
-    double sum = 0, squares = 0;
-    for (std::size_t k = 0; k < values.size(); ++k) {
-      const double value = scaled[random.below(values.size())];
-      sum += value;
-      squares += value * value;
+    for (std::size_t& book : drawn) book = random.below(books);
+    double most = -1;
+    for (const std::vector<double>& deviations : scaled) {
+      double sum = 0, squares = 0;
+      for (const std::size_t book : drawn) {
+        sum += deviations[book];
+        squares += deviations[book] * deviations[book];
+      }
+      const double drawn_error = std::sqrt(std::max(0.0, squares - sum * sum / n) / (n - 1) / n);
+      // A resample of one book over and over has no error of its own: an infinite t.
+      if (drawn_error > 1e-6)
+        most = std::max(most, std::abs(sum) / n / drawn_error);
+      else if (sum != 0)
+        most = std::numeric_limits<double>::infinity();
     }
-    const double drawn_error = std::sqrt(std::max(0.0, squares - sum * sum / n) / (n - 1) / n);
-    // A resample of one book over and over has no error of its own: an infinite t.
-    if (drawn_error > 1e-6)
-      t.push_back(std::abs(sum) / n / drawn_error);
-    else if (sum != 0)
-      t.push_back(std::numeric_limits<double>::infinity());
+    if (most >= 0) largest.push_back(most);
   }
   // One quantile of |t|: an equal-tailed interval covered less where a few books vary more than the rest.
-  std::sort(t.begin(), t.end());
-  const double quantile = t[static_cast<std::size_t>(kLevel * static_cast<double>(t.size() - 1) + 0.5)];
-  if (quantile > kWidest) return;  // nearly all books have the same value
-  out.low = out.mean - error * quantile;
-  out.high = out.mean + error * quantile;
-  out.method = "bootstrap-t";
+  if (largest.empty()) return std::nullopt;
+  std::sort(largest.begin(), largest.end());
+  const double quantile =
+      largest[static_cast<std::size_t>(kLevel * static_cast<double>(largest.size() - 1) + 0.5)];
+  if (quantile > kWidest) return std::nullopt;
+  return quantile;
+}
+
+/// Leaves them without an interval where resampling can give none.
+void bootstrap_t(const std::vector<std::vector<double>>& values, std::uint64_t seed, std::vector<BookMean>& out) {
+  std::vector<std::vector<double>> scaled;
+  for (const std::vector<double>& of_one : values)
+    if (auto deviations = scaled_deviations(of_one); !deviations.empty()) scaled.push_back(std::move(deviations));
+  const std::optional<double> t =
+      scaled.empty() ? std::optional(0.0) : largest_t(scaled, values.front().size(), seed);
+  if (!t) return;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const double error = standard_error(values[i]);
+    out[i].low = out[i].mean - error * *t;
+    out[i].high = out[i].mean + error * *t;
+    out[i].method = "bootstrap-t";
+  }
 }
 
 /// Two-sided p of the hypothesis that the mean is `centre`, over all signs of the deviations from it.
@@ -168,11 +191,8 @@ std::optional<double> standard_deviation(const std::vector<double>& values) {
 }
 
 BookMean mean_over_books(const std::vector<double>& values, std::uint64_t seed) {
-  if (values.empty()) throw Error(Exit::bad_input, "mean over books: got no book, wanted at least one");
-  BookMean out{mean_of(values), {}, {}, static_cast<std::int64_t>(values.size()), "none", {}, {}};
-  if (values.size() >= kFewestForBootstrap) {
-    bootstrap_t(values, seed, out);
-  } else if (values.size() >= kFewestForSignFlip) {
+  BookMean out = means_at_once({values}, seed).front();
+  if (values.size() >= kFewestForSignFlip && values.size() < kFewestForBootstrap) {
     out.method = "sign-flip";
     const auto [least, most] = std::minmax_element(values.begin(), values.end());
     const double margin = *most - *least;
@@ -182,6 +202,17 @@ BookMean mean_over_books(const std::vector<double>& values, std::uint64_t seed) 
   }
   if (out.method == "none") out.values = values;
   return out;
+}
+
+std::vector<BookMean> means_at_once(const std::vector<std::vector<double>>& values, std::uint64_t seed) {
+  std::vector<BookMean> means;
+  for (const std::vector<double>& of_one : values) {
+    if (of_one.empty()) throw Error(Exit::bad_input, "mean over books: got no book, wanted at least one");
+    TEMPLORA_CHECK(of_one.size() == values.front().size(), "all on the same books");
+    means.push_back({mean_of(of_one), {}, {}, static_cast<std::int64_t>(of_one.size()), "none", {}, {}});
+  }
+  if (!values.empty() && values.front().size() >= kFewestForBootstrap) bootstrap_t(values, seed, means);
+  return means;
 }
 
 BlockMean mean_within_book(const std::vector<ChunkSum>& chunks) {

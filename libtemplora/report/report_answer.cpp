@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "metrics/derived.h"
+#include "metrics/interval.h"
 #include "report/report.h"
 #include "report/run_groups.h"
 #include "report/run_result.h"
@@ -28,6 +30,35 @@ std::string others(std::vector<double> changes) {
                      changes[changes.size() / 2], changes.back());
 }
 
+/// The best setting's change with the interval that holds for all settings at once; none where books are too few.
+std::optional<std::string> interval_of_all(const std::vector<RunSummary>& runs, const std::vector<RunGroup>& groups,
+                                           std::size_t best) {
+  std::vector<BookDifferences> settings;
+  for (const RunGroup& group : groups) {
+    std::vector<BookDifferences> of_runs;
+    for (const std::size_t i : group.runs) {
+      const std::map<Arm, BookDifferences>& arms = runs[i].table->all.back().book_differences;
+      const auto found = arms.find(Arm::lora);
+      of_runs.push_back(found == arms.end() ? BookDifferences() : found->second);
+    }
+    settings.push_back(mean_differences(of_runs));
+  }
+  std::vector<std::vector<double>> values(settings.size());
+  for (const auto& [book, value] : settings.front()) {
+    if (!std::all_of(settings.begin(), settings.end(),
+                     [&](const BookDifferences& setting) { return setting.contains(book); }))
+      continue;
+    for (std::size_t s = 0; s < settings.size(); ++s) values[s].push_back(settings[s].at(book));
+  }
+  if (values.front().empty()) return std::nullopt;
+  const BookMean mean = means_at_once(values)[best];
+  if (!mean.low || !mean.high) return std::nullopt;
+  const auto low = percent_of(*mean.low), high = percent_of(*mean.high);
+  if (!low || !high) return std::nullopt;
+  return fmt::format("with all {} counted, by the largest |t| over the books, its interval is [{:+.2f}, {:+.2f}]",
+                     settings.size(), *low, *high);
+}
+
 std::optional<std::string> perplexity_answer(const std::vector<RunSummary>& runs) {
   std::vector<RunGroup> groups = group_runs(runs, "perplexity");
   std::erase_if(groups, [&](const RunGroup& group) {
@@ -46,10 +77,12 @@ std::optional<std::string> perplexity_answer(const std::vector<RunSummary>& runs
   if (!same_texts(runs, groups)) {
     std::vector<double> sorted = changes;
     std::sort(sorted.begin(), sorted.end());
+    const std::string middle =
+        sorted.size() == 2 ? "" : fmt::format(" the middle one {:+.2f} %,", sorted[sorted.size() / 2]);
     return fmt::format(
-        "Temp-LoRA changes perplexity by {:+.2f} to {:+.2f} %, the middle one {:+.2f} %, of {} settings that have read "
-        "different texts, so that none is the best.",
-        sorted.front(), sorted.back(), sorted[sorted.size() / 2], sorted.size());
+        "Temp-LoRA changes perplexity by {:+.2f} to {:+.2f} %,{} of {} settings that have read different texts, so "
+        "that none is the best.",
+        sorted.front(), sorted.back(), middle, sorted.size());
   }
   const RunGroup& best = groups[std::size_t(least - changes.begin())];
   const SegmentRow& row = runs[best.runs.front()].table->all.back();
@@ -60,8 +93,9 @@ std::optional<std::string> perplexity_answer(const std::vector<RunSummary>& runs
                                          mean(best, [](const SegmentRow& r) { return r.lora->corpus; })),
                   basis_words(row, book_cell(runs, best.runs, last, Arm::lora)));
   if (groups.size() == 1) return answer;
-  return fmt::format("At {}, the best of {} settings, {} It was chosen on these same texts, which flatters it: {}.",
-                     best.label, groups.size(), answer, others(changes));
+  const auto joint = interval_of_all(runs, groups, std::size_t(least - changes.begin()));
+  return fmt::format("At {}, the best of {} settings, {} It was chosen on these same texts, which flatters it: {}{}.",
+                     best.label, groups.size(), answer, joint ? *joint + "; " : "", others(changes));
 }
 
 std::optional<std::string> translation_answer(const std::vector<RunSummary>& runs) {

@@ -241,11 +241,22 @@ Cell mean_cell(const std::vector<RunSummary>& runs, const std::vector<std::size_
   return cell;
 }
 
+BookDifferences mean_differences(const std::vector<BookDifferences>& of_runs) {
+  std::map<std::size_t, std::vector<double>> of_books;
+  for (const BookDifferences& run : of_runs)
+    for (const auto& [book, value] : run) of_books[book].push_back(value);
+  BookDifferences means;
+  for (const auto& [book, values] : of_books)
+    if (values.size() == of_runs.size())
+      means[book] = std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+  return means;
+}
+
 Cell book_cell(const std::vector<RunSummary>& runs, const std::vector<std::size_t>& among, std::size_t row, Arm arm,
                bool since_first) {
   Cell cell;
   cell.runs = among;
-  std::map<std::size_t, std::vector<double>> of_books;
+  std::vector<BookDifferences> of_runs;
   std::vector<double> of_seeds;
   for (const std::size_t i : among) {
     const std::vector<SegmentRow>& rows = runs[i].table->all;
@@ -255,17 +266,12 @@ Cell book_cell(const std::vector<RunSummary>& runs, const std::vector<std::size_
     };
     const bool is_first = row == 0 || row + 1 == rows.size();
     if (since_first && is_first) return cell;
-    const BookDifferences here = since_first ? less(of_row(row), of_row(0)) : of_row(row);
-    const auto mean = mean_change(here);
+    of_runs.push_back(since_first ? less(of_row(row), of_row(0)) : of_row(row));
+    const auto mean = mean_change(of_runs.back());
     if (!mean) return cell;
     of_seeds.push_back(mean->mean);
-    for (const auto& [book, value] : here) of_books[book].push_back(value);
   }
-  BookDifferences means;
-  for (const auto& [book, values] : of_books)
-    if (values.size() == among.size())
-      means[book] = std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
-  const auto mean = mean_change(means);
+  const auto mean = mean_change(mean_differences(of_runs));
   if (!mean) return cell;
   cell.value = mean->mean;
   cell.low = mean->low;

@@ -68,7 +68,10 @@ using NumberOf = std::function<std::optional<double>(const RunSummary&)>;
 /// No value if one of them has none.
 Cell mean_cell(const std::vector<RunSummary>& runs, const std::vector<std::size_t>& among, const NumberOf& number);
 
-/// A arm's change over the books of a row of the table, in percent: a book's difference from the base is its mean over
+/// Each book's mean over several runs, of the books that all of them have.
+BookDifferences mean_differences(const std::vector<BookDifferences>& of_runs);
+
+/// An arm's change over the books of a row of the table, in percent: a book's difference from the base is its mean over
 /// the seeds, and mean and interval are over the books; the deviation is that of the seeds' own means. Books that a
 /// seed lacks, as unfinished runs do, are left out. With `since_first` less the same in the first segment.
 Cell book_cell(const std::vector<RunSummary>& runs, const std::vector<std::size_t>& among, std::size_t row, Arm arm,

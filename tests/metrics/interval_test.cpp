@@ -32,6 +32,50 @@ TEST_CASE("sign_flip_p_below: exact on one side, by draws beyond twenty books", 
   CHECK(p == sign_flip_p_below(many));
 }
 
+TEST_CASE("means_at_once: one setting has its own interval, more have wider ones that hold at once", "[unit]") {
+  const std::vector<double> a{-0.05, -0.04, -0.07, -0.02, -0.06, -0.03, -0.05, -0.08, -0.01};
+  std::vector<double> b, noise{0.03, -0.02, 0.05, -0.04, 0.01, 0.02, -0.03, 0.04, -0.05};
+  for (std::size_t i = 0; i < a.size(); ++i) b.push_back(a[i] - 0.01);
+  const BookMean alone = mean_over_books(a);
+  const std::vector<BookMean> same = means_at_once({a});
+  CHECK(same[0].low == alone.low);
+  CHECK(same[0].high == alone.high);
+  // A setting that differs by a constant has the same t: nothing is chosen among.
+  const std::vector<BookMean> shifted = means_at_once({a, b});
+  CHECK(*shifted[0].low == Approx(*alone.low));
+  CHECK(*shifted[1].low == Approx(*alone.low - 0.01));
+  // One that varies otherwise widens both by the same factor.
+  const std::vector<BookMean> joint = means_at_once({a, noise});
+  const BookMean other = mean_over_books(noise);
+  const double wider = (*joint[0].high - joint[0].mean) / (*alone.high - alone.mean);
+  CHECK(wider > 1.05);
+  CHECK(joint[0].mean == alone.mean);
+  CHECK((*joint[1].high - joint[1].mean) / (*other.high - other.mean) > 1);
+  // What varies not at all chooses nothing, and few books have no interval.
+  const std::vector<BookMean> constant = means_at_once({a, std::vector<double>(a.size(), 0.25)});
+  CHECK(*constant[0].low == Approx(*alone.low));
+  CHECK(constant[1].low == 0.25);
+  CHECK_FALSE(means_at_once({{1, 2, 3}, {2, 3, 4}})[0].low);
+  CHECK_THROWS(means_at_once({std::vector<double>()}));
+}
+
+TEST_CASE("means_at_once: the q of many independent settings is that of Bonferroni, nearly", "[unit]") {
+  // 20 settings of 40 books, all normal: the largest of 20 |t| with 39 degrees of freedom exceeds 3.25 in 5 % (Sidak
+  // 3.24, Bonferroni 3.25), where one exceeds 2.02.
+  std::vector<std::vector<double>> values(20, std::vector<double>(40));
+  std::uint64_t state = 7;
+  for (auto& setting : values)
+    for (double& value : setting) {
+      value = -6;
+      for (int i = 0; i < 12; ++i) {
+        state = state * 6364136223846793005ull + 1442695040888963407ull;
+        value += static_cast<double>(state >> 11) * 0x1p-53;
+      }
+    }
+  const BookMean joint = means_at_once(values)[3], alone = mean_over_books(values[3]);
+  CHECK((*joint.high - joint.mean) / (*alone.high - alone.mean) == Approx(3.24 / 2.02).epsilon(0.08));
+}
+
 TEST_CASE("holm: steps down, never below an earlier one, in the order given", "[unit]") {
   const std::vector<double> got = holm({0.01, 0.04, 0.03, 0.005}), wanted{0.03, 0.06, 0.06, 0.02};
   for (std::size_t i = 0; i < 4; ++i) CHECK(std::abs(got[i] - wanted[i]) < 1e-12);

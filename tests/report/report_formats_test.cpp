@@ -156,8 +156,9 @@ TEST_CASE("report: the answer is the best setting's change, with its interval ov
             fmt::format("Temp-LoRA changes perplexity by {:+.2f} %", all.at("change_corpus_percent").get<double>())));
   CHECK(has(report.answers[0], "At Δ 100, the best of 2 settings, Temp-LoRA"));
   CHECK(has(report.answers[0], "over 4,792 tokens of 8 books; mean over books "));
-  CHECK(has(report.answers[0], fmt::format("chosen on these same texts, which flatters it: the other setting has "
-                                           "{:+.2f} %.", *report.runs[0].table->all.back().change_corpus_percent)));
+  CHECK(has(report.answers[0], "on these same texts, which flatters it: with all 2 counted, by the largest |t|"));
+  CHECK(has(report.answers[0], fmt::format("]; the other setting has {:+.2f} %.",
+                                           *report.runs[0].table->all.back().change_corpus_percent)));
   CHECK(has(report.answers[0], fmt::format("[{:+.2f}, {:+.2f}], 95 % over books. It", mean.at("low").get<double>(),
                                            mean.at("high").get<double>())));
   CHECK(has(report.subject, "small & <fine>"));
