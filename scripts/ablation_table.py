@@ -3,12 +3,11 @@
 
   scripts/ablation_table.py configs/sweeps/ablations.json runs/ablations
 
-The first argument is the sweep's definition, whose notes.points name the points of its first `zip` group; the second is
-the folder that `templora sweep` made of it. Numbers come from the cells' summary.json: mean NLL over all scored tokens
-(the module's, or the base model's where there is no module) and perplexity. A rate at an end of those that were tried
-is marked with *: a better one may lie beyond. Tokens a second are scored ones over the time of the whole run; a run
-that took over the base model's scores from another has none (–). Cells that are not finished are counted below the
-table.
+The first argument is the sweep's definition, whose `points` are the variants; the second is the folder that
+`templora sweep` made of it. Numbers come from the cells' summary.json: mean NLL over all scored tokens (the module's, or
+the base model's where there is no module) and perplexity. A rate at an end of those that were tried is marked with *: a
+better one may lie beyond. Tokens a second are scored ones over the time of the whole run; a run that took over the base
+model's scores from another has none (–). Cells that are not finished are counted below the table.
 """
 import argparse
 import json
@@ -24,7 +23,7 @@ def took_over(folder):
 
 
 def result(folder):
-    """(mean NLL, scored tokens a second or None) of a finished run, else None."""
+    """(mean NLL, learning rate, scored tokens a second or None) of a finished run, else None."""
     try:
         summary = json.loads((folder / "summary.json").read_text())
     except OSError:
@@ -32,7 +31,9 @@ def result(folder):
     row = summary["all"][-1]
     scorer = row["lora"] or row["base"]
     seconds = summary["chunk_seconds"]
-    return math.log(scorer["corpus"]), row["tokens"] / seconds if seconds > 0 and not took_over(folder) else None
+    rate = json.loads((folder / "run.json").read_text())["config"]["train"]["learning_rate"]
+    speed = row["tokens"] / seconds if seconds > 0 and not took_over(folder) else None
+    return math.log(scorer["corpus"]), rate, speed
 
 
 def main():
@@ -41,22 +42,20 @@ def main():
     parser.add_argument("sweep", type=pathlib.Path, help="folder of the sweep")
     arguments = parser.parse_args()
     definition = json.loads(arguments.definition.read_text())
-    group, names = definition["zip"][0], definition["notes"]["points"]
-    points = {name: {key: values[i] for key, values in group.items()} for i, name in enumerate(names)}
-    runs, waiting = {name: [] for name in names}, 0
+    points = definition["points"]
+    reference_name = next(iter(points))
+    runs, waiting = {name: [] for name in points}, 0
     for cell in json.loads((arguments.sweep / "sweep.json").read_text())["cells"]:
-        values = cell["values"]
-        found = [name for name, point in points.items() if all(values[key] == value for key, value in point.items())]
-        if len(found) != 1:
-            sys.exit(f"ablation_table: {cell['folder']}: is {len(found)} of the points of {arguments.definition}, "
-                     "wanted one")
+        name = cell["values"].get("point")
+        if name not in points:
+            sys.exit(f"ablation_table: {cell['folder']}: is point {name}, wanted one of {arguments.definition}")
         measured = result(arguments.sweep / cell["folder"])
         if measured:
-            runs[found[0]].append((measured[0], values["train.learning_rate"], measured[1]))
+            runs[name].append(measured)
         else:
             waiting += 1
-    reference = min((nll for nll, _, _ in runs[names[0]]), default=None)
-    print(f"| variant | rate | rates | NLL | against {names[0]} | perplexity | tokens/s |")
+    reference = min((nll for nll, _, _ in runs[reference_name]), default=None)
+    print(f"| variant | rate | rates | NLL | against {reference_name} | perplexity | tokens/s |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     for name, tried in sorted(runs.items(), key=lambda item: min((run[:2] for run in item[1]), default=(math.inf,))):
         if not tried:
@@ -64,7 +63,7 @@ def main():
         nll, rate, speed = min(tried, key=lambda run: run[:2])
         tokens = "–" if speed is None else f"{speed:.0f}"
         rates = sorted(rate for _, rate, _ in tried)
-        learns = points[name]["score.adapter"]
+        learns = points[name].get("score.adapter", True)
         shown = f"{rate:g}{'*' if rate in (rates[0], rates[-1]) else ''}" if learns else "–"
         change = "–" if reference is None else f"{nll - reference:+.4f}"
         print(f"| {name} | {shown} | {len(rates) if learns else '–'} | {nll:.4f} | {change} | {math.exp(nll):.2f} | "

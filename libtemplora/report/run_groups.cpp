@@ -36,17 +36,45 @@ std::optional<double> as_number(const std::string& text) {
   return !text.empty() && *end == '\0' ? std::optional(value) : std::nullopt;
 }
 
+/// Names of settings that a sweep gave them.
+constexpr const char* kPoint = "point";
+
+/// The point of a sweep that a run is, as text; "" where it is none, or several.
+std::string point_of(const RunSummary& run) {
+  if (run.combinations.size() != 1) return "";
+  const auto found = run.combinations.front().find(kPoint);
+  const bool named = found != run.combinations.front().end() && found->second.starts_with('"');
+  return named ? Json::parse(found->second).get<std::string>() : "";
+}
+
 std::string value_of(const RunSummary& run, const std::string& key) {
-  return key == "model.path" ? run.model() : run.setting(key);
+  return key == "model.path" ? run.model() : key == kPoint ? point_of(run) : run.setting(key);
+}
+
+/// A point's name stands for all keys that it settles.
+std::vector<std::string> named_keys(const std::vector<RunSummary>& runs, const std::vector<std::size_t>& among,
+                                    std::vector<std::string> keys) {
+  if (among.empty() ||
+      std::any_of(among.begin(), among.end(), [&](std::size_t i) { return point_of(runs[i]).empty(); }))
+    return keys;
+  std::erase_if(keys, [&](const std::string& key) {
+    std::map<std::string, std::string> at;  // point -> value
+    return std::all_of(among.begin(), among.end(), [&](std::size_t i) {
+      const std::string value = value_of(runs[i], key);
+      return at.emplace(point_of(runs[i]), value).first->second == value;
+    });
+  });
+  keys.insert(keys.begin(), kPoint);
+  return keys;
 }
 
 std::string label_of(const RunSummary& run, const std::vector<std::string>& keys) {
   std::string label;
   for (const std::string& key : keys) {
     const std::string value = value_of(run, key);
-    label += fmt::format(
-        "{}{}", label.empty() ? "" : ", ",
-        key == "model.path" ? value : fmt::format("{} {}", short_name(key), value.empty() ? "null" : value));
+    const bool plain = key == "model.path" || key == kPoint;
+    label += label.empty() ? "" : ", ";
+    label += plain ? value : fmt::format("{} {}", short_name(key), value.empty() ? "null" : value);
   }
   return label;
 }
@@ -196,7 +224,9 @@ std::vector<RunGroup> group_runs(const std::vector<RunSummary>& runs, const std:
     all.push_back(i);
   }
   std::vector<RunGroup> groups;
-  const std::vector<std::string> keys = differing_keys(runs, all);
+  const std::vector<std::string> keys = named_keys(runs, all, differing_keys(runs, all));
+  std::map<std::string, std::size_t> places;  // of points, as the sweep has them
+  for (const std::size_t i : all) places.emplace(point_of(runs[i]), i);
   for (auto& [settings, members] : by_settings) {
     RunGroup group{one_a_seed(runs, members), {}, label_of(runs[members.front()], keys)};
     for (const std::size_t i : members)
@@ -208,7 +238,7 @@ std::vector<RunGroup> group_runs(const std::vector<RunSummary>& runs, const std:
   std::stable_sort(groups.begin(), groups.end(), [&](const RunGroup& a, const RunGroup& b) {
     for (const std::string& key : keys) {
       const std::string x = value_of(runs[a.runs.front()], key), y = value_of(runs[b.runs.front()], key);
-      if (x != y) return setting_less(x, y);
+      if (x != y) return key == kPoint ? places.at(x) < places.at(y) : setting_less(x, y);
     }
     return a.runs.front() < b.runs.front();
   });

@@ -41,6 +41,7 @@ class Reader {
     read_base(json["base"]);
     if (json.contains("axes")) read_axes(json["axes"]);
     if (json.contains("zip")) read_zip(json["zip"]);
+    if (json.contains("points")) read_points(json["points"]);
     if (json.contains("seeds")) read_seeds(json["seeds"]);
     if (json.contains("set")) read_set(json["set"]);
     if (json.contains("where")) read_where(json["where"]);
@@ -97,9 +98,12 @@ class Reader {
   void require_distinct(const Dimension& dimension, const std::string& place) const {
     std::set<std::string> seen;
     for (const auto& point : dimension.points) {
-      const std::string shown = dump_json(Json(point), where_);
+      Json values = Json::array();
+      for (const auto& [key, value] : point) values.push_back(value);
+      const std::string shown = dump_json(values, where_);
       if (!seen.insert(shown).second)
-        refuse(where_ + ": " + place, dimension.keys[0], fmt::format("{} stands twice, wanted each value once", shown));
+        refuse(where_ + ": " + place, point.front().first,
+               fmt::format("{} stands twice, wanted each value once", shown));
     }
   }
 
@@ -107,8 +111,9 @@ class Reader {
     if (!json.is_object()) refuse(where_, "axes", "wanted an object, config key to array of values");
     for (const auto& item : json.items()) {
       claim(item.key(), "axes");
-      Dimension axis{{item.key()}, {}};
-      for (Json& value : values_of(item.value(), "axes", item.key())) axis.points.push_back({std::move(value)});
+      Dimension axis;
+      for (Json& value : values_of(item.value(), "axes", item.key()))
+        axis.points.push_back({{item.key(), std::move(value)}});
       require_distinct(axis, "axes");
       sweep_.dimensions.push_back(std::move(axis));
     }
@@ -125,23 +130,45 @@ class Reader {
       for (const auto& item : json[group].items()) {
         claim(item.key(), place);
         const std::vector<Json> values = values_of(item.value(), place, item.key());
-        if (together.keys.empty()) together.points.resize(values.size());
+        if (together.points.empty()) together.points.resize(values.size());
         if (values.size() != together.points.size())
           refuse(where_ + ": " + place, item.key(),
                  fmt::format("got {} values, wanted {} as {} has", values.size(), together.points.size(),
-                             together.keys[0]));
-        for (std::size_t i = 0; i < values.size(); ++i) together.points[i].push_back(values[i]);
-        together.keys.push_back(item.key());
+                             together.points[0][0].first));
+        for (std::size_t i = 0; i < values.size(); ++i) together.points[i].emplace_back(item.key(), values[i]);
       }
       require_distinct(together, place);
       sweep_.dimensions.push_back(std::move(together));
     }
   }
 
+  // Points differ in whatever keys they set; what one leaves out stays as the base has it.
+  void read_points(const Json& json) {
+    if (!json.is_object() || json.empty())
+      refuse(where_, "points", "wanted an object, a point's name to an object of config keys to values");
+    Dimension points;
+    std::map<std::string, std::string> names;  // by what they set
+    for (const auto& item : json.items()) {
+      const std::string place = "points: " + printable(item.key());
+      if (item.key().empty() || item.key().size() > 100 || printable(item.key()) != item.key())
+        refuse(where_, place, "wanted a name of 1 to 100 bytes without control characters");
+      if (!item.value().is_object()) refuse(where_, place, "wanted an object of config keys to values");
+      const auto [same, is_new] = names.emplace(dump_json(item.value(), where_), item.key());
+      if (!is_new) refuse(where_, place, fmt::format("sets what {} sets, wanted each point once", same->second));
+      CellValues& point = points.points.emplace_back();
+      point.emplace_back(kPointKey, item.key());
+      for (const auto& set : item.value().items()) {
+        if (sweep_.point_keys.insert(set.key()).second) claim(set.key(), "points");
+        point.emplace_back(set.key(), set.value());
+      }
+    }
+    sweep_.dimensions.push_back(std::move(points));
+  }
+
   void read_seeds(const Json& json) {
     claim("seed", "seeds");
-    Dimension seeds{{"seed"}, {}};
-    for (Json& value : values_of(json, "seeds", "seeds")) seeds.points.push_back({std::move(value)});
+    Dimension seeds;
+    for (Json& value : values_of(json, "seeds", "seeds")) seeds.points.push_back({{"seed", std::move(value)}});
     require_distinct(seeds, "seeds");
     sweep_.dimensions.push_back(std::move(seeds));
   }
@@ -260,9 +287,10 @@ std::vector<CellValues> expand(const SweepDefinition& sweep) {
   std::vector<std::size_t> at(sweep.dimensions.size(), 0);
   for (std::int64_t i = 0; i < count; ++i) {
     CellValues values;
-    for (std::size_t d = 0; d < at.size(); ++d)
-      for (std::size_t k = 0; k < sweep.dimensions[d].keys.size(); ++k)
-        values.emplace_back(sweep.dimensions[d].keys[k], sweep.dimensions[d].points[at[d]][k]);
+    for (std::size_t d = 0; d < at.size(); ++d) {
+      const CellValues& point = sweep.dimensions[d].points[at[d]];
+      values.insert(values.end(), point.begin(), point.end());
+    }
     for (const ComputedKey& computed : sweep.computed) {
       const auto* expression = std::get_if<Expression>(&computed.value);
       Json value = expression ? expression->value([&](const std::string& key) { return lookup(values, key); })
@@ -295,7 +323,7 @@ LoadedConfig cell_config(const SweepDefinition& sweep, const CellValues& values,
   };
   std::string shown;
   for (const auto& [key, value] : values) {
-    put(key, value);
+    if (key != kPointKey) put(key, value);
     shown += fmt::format("{}{}={}", shown.empty() ? "" : " ", key, dump_json(value, "value"));
   }
   const std::string where =

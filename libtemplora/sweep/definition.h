@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <utility>
 #include <variant>
@@ -17,10 +18,15 @@ namespace templora {
 /// More combinations than this are refused before any is made.
 inline constexpr std::int64_t kMostCells = 1000000;
 
-/// Keys that move together: an axis has one key, a group of `zip` several, `seeds` has "seed".
+/// Values of the keys that a sweep sets in one cell, in the order of its file. The name of a point stands in front of
+/// its keys, as kPointKey.
+using CellValues = std::vector<std::pair<std::string, Json>>;
+inline constexpr const char* kPointKey = "point";  ///< no config key
+
+/// Keys that move together: an axis has one key, a group of `zip` several, `seeds` has "seed"; each of `points` has its
+/// name and those that it sets.
 struct Dimension {
-  std::vector<std::string> keys;
-  std::vector<std::vector<Json>> points;  ///< [point][key]
+  std::vector<CellValues> points;
 };
 
 /// A key that is computed from others, or a constant.
@@ -37,7 +43,8 @@ struct SweepDefinition {
   Json base;                ///< the base config as it is written, with what it extends
   std::string base_where;   ///< its file, for messages
   fs::path base_folder;     ///< what relative paths of the config, and of swept keys, are relative to
-  std::vector<Dimension> dimensions;  ///< axes, zip, seeds; the last varies fastest
+  std::vector<Dimension> dimensions;  ///< axes, zip, points, seeds; the last varies fastest
+  std::set<std::string> point_keys;   ///< those that points set
   std::vector<ComputedKey> computed;  ///< `set`, each after the keys that it names
   std::vector<Expression> conditions;  ///< `where`
   SlurmSettings slurm;
@@ -53,9 +60,6 @@ SweepDefinition read_sweep_definition(const fs::path& file);
 /// What a config key ("train.epochs") is worth in a config: as it stands there, else as `defaults`
 /// (config_defaults()) have it.
 Json value_of_key(const Json& config, const Json& defaults, const std::string& key);
-
-/// Values of the keys that a sweep sets in one cell, in the order of its file.
-using CellValues = std::vector<std::pair<std::string, Json>>;
 
 /// The values of every combination that `where` lets through, in order. Throws Error(usage) where none is left, or an
 /// expression fails.

@@ -17,7 +17,7 @@ constexpr const char* kSweepName = "sweep.json";
 constexpr const char* kBaseScores = "base_scores";
 constexpr const char* kCells = "cells";
 
-// Constants of `set` are alike in all cells, and are left out.
+// Constants of `set` are alike in all cells, and a point's name says what it sets: both are left out.
 Json values_json(const SweepDefinition& sweep, const CellValues& values) {
   Json object = Json::object();
   for (const auto& [key, value] : values) {
@@ -25,7 +25,7 @@ Json values_json(const SweepDefinition& sweep, const CellValues& values) {
         std::find_if(sweep.computed.begin(), sweep.computed.end(), [&, &name = key](const ComputedKey& computed) {
           return computed.key == name && std::holds_alternative<Json>(computed.value);
         });
-    if (constant == sweep.computed.end()) object[key] = value;
+    if (constant == sweep.computed.end() && !sweep.point_keys.contains(key)) object[key] = value;
   }
   return object;
 }

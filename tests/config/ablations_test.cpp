@@ -18,6 +18,7 @@ Json config_of(const std::string& name) {
 
 const Json& at_key(const Json& config, const std::string& key) {
   const std::size_t dot = key.find('.');
+  if (dot == std::string::npos) return config.at(key);
   return config.at(key.substr(0, dot)).at(key.substr(dot + 1));
 }
 
@@ -34,30 +35,34 @@ TEST_CASE("configs/ablations: every config can be read and says what it is", "[u
   CHECK(count >= 20);
 }
 
-TEST_CASE("configs/sweeps/ablations.json: its points are the configs of configs/ablations", "[unit]") {
-  const std::string file = (kConfigs / "sweeps" / "ablations.json").string();
-  const Json sweep = parse_json(read_file(file), file);
-  const Json& group = sweep.at("zip").at(0);
-  const auto points = sweep.at("notes").at("points").get<std::vector<std::string>>();
-  std::set<std::string> swept;
-  for (const auto& [key, values] : group.items()) {
-    swept.insert(key);
-    REQUIRE(values.size() == points.size());
-  }
-  const Json base = config_of("temp-lora");
-  for (std::size_t i = 0; i < points.size(); ++i) {
-    const Json config = config_of(points[i]);
-    for (const auto& [key, values] : group.items()) {
-      INFO(points[i] << " " << key);
-      CHECK(at_key(config, key) == values.at(i));
-    }
-    // What the sweep does not set is the base's, but for the axis and the notes.
-    for (const auto& [section, fields] : config.items()) {
-      if (!fields.is_object() || section == "notes") continue;
-      for (const auto& [name, value] : fields.items()) {
-        const std::string key = section + "." + name;
-        INFO(points[i] << " " << key);
-        if (swept.count(key) == 0 && key != "train.learning_rate") CHECK(value == base.at(section).at(name));
+TEST_CASE("configs/sweeps: points of the sweeps of ablations are the configs of configs/ablations", "[unit]") {
+  for (const char* name : {"ablations", "screening"}) {
+    const std::string file = (kConfigs / "sweeps" / (std::string(name) + ".json")).string();
+    const Json sweep = parse_json(read_file(file), file), constants = sweep.value("set", Json::object());
+    const Json base = config_of("temp-lora");
+    CHECK(sweep.at("base") == "../ablations/temp-lora.json");
+    REQUIRE(sweep.at("points").size() > 20);
+    for (const auto& [point, keys] : sweep.at("points").items()) {
+      const Json config = config_of(point);
+      for (const auto& [key, value] : keys.items()) {
+        INFO(name << " " << point << " " << key);
+        if (key != "train.learning_rate" || constants.empty()) CHECK(at_key(config, key) == value);
+      }
+      // What a point does not set is the base's, but for the sweep's axis and constants, and the notes.
+      for (const auto& [section, fields] : config.items()) {
+        if (section == "notes") continue;
+        if (!fields.is_object()) {
+          INFO(name << " " << point << " " << section);
+          if (!keys.contains(section)) CHECK(fields == base.at(section));
+          continue;
+        }
+        for (const auto& [field, value] : fields.items()) {
+          const std::string key = section + "." + field;
+          INFO(name << " " << point << " " << key);
+          if (keys.contains(key) || constants.contains(key) || key == "train.learning_rate") continue;
+          if (keys.contains("lora.update") && section == "lora") continue;  // rank and the like have no part in it
+          CHECK(value == base.at(section).at(field));
+        }
       }
     }
   }

@@ -313,6 +313,42 @@ TEST_CASE("report: an axis that is left over gives a table for each of its value
   CHECK(slices[0].fixed == Keys{{"window.chunk_tokens", "100"}});
 }
 
+TEST_CASE("report: runs that are points of a sweep are called by them, in the sweep's order", "[unit]") {
+  const TempFolder folder;
+  std::vector<RunSource> sources;
+  int number = 0;
+  for (const char* point : {"plain", "small", "big"})
+    for (const std::int64_t chunk : {50, 100}) {
+      MadeRun made;
+      made.chunk_tokens = chunk;
+      made.gain = 0.01 * ++number;
+      made.config_hash = std::to_string(number);
+      const fs::path path = folder / std::to_string(number);
+      make_run(path, made);
+      Json record = Json::parse(read_file(path / "run.json"));
+      record["config"]["lora"]["rank"] = point == std::string("small") ? 4 : 8;
+      record["config"]["lora"]["alpha"] = point == std::string("big") ? 99 : 7;
+      write_file_atomically(path / "run.json", record.dump());
+      sources.push_back({path, path.string(),
+                         {{"point", Json(point).dump()}, {"window.chunk_tokens", std::to_string(chunk)}}});
+    }
+  std::reverse(sources.begin() + 2, sources.begin() + 4);  // however runs are found
+  const auto runs = read_report_runs(sources, {}, false);
+  std::vector<std::string> labels;
+  for (const RunGroup& group : group_runs(runs, "perplexity")) labels.push_back(group.label);
+  CHECK(labels == std::vector<std::string>{"plain, Δ 50", "plain, Δ 100", "small, Δ 50", "small, Δ 100", "big, Δ 50",
+                                           "big, Δ 100"});
+  const auto slices = sweep_slices(runs, {"point", "window.chunk_tokens", ""});
+  REQUIRE(slices.size() == 1);
+  CHECK(slices[0].rows.size() == 3);
+  CHECK(slices[0].columns == std::vector<std::string>{"50", "100"});
+  // Beside a run of no sweep all settings are told.
+  make_run(folder / "alone", {.gain = 0.5, .config_hash = "alone"});
+  sources.push_back({folder / "alone", "alone", {}});
+  const auto more = read_report_runs(sources, {}, false);
+  CHECK(has(group_runs(more, "perplexity").front().label, "rank"));
+}
+
 TEST_CASE("report: a run that is the cell of several combinations stands at each of their places", "[unit]") {
   const TempFolder folder;
   for (const char* name : {"rebuild", "short", "long"}) {

@@ -2,6 +2,7 @@
 
 #include "catch.h"
 #include "files.h"
+#include "sweep/sweep_file.h"
 #include "sweep/sweep_schema.h"
 
 using namespace templora;
@@ -30,6 +31,45 @@ TEST_CASE("SweepDefinition: axes are crossed, zipped keys move together, the las
   CHECK(cells[0] == CellValues{{"train.epochs", 1}, {"lora.rank", 4}, {"lora.alpha", 8}, {"seed", 1}});
   CHECK(cells[1] == CellValues{{"train.epochs", 1}, {"lora.rank", 4}, {"lora.alpha", 8}, {"seed", 2}});
   CHECK(cells[11] == CellValues{{"train.epochs", 2}, {"lora.rank", 8}, {"lora.alpha", 16}, {"seed", 3}});
+}
+
+TEST_CASE("SweepDefinition: a point sets its own keys, and leaves the others as the base has them", "[unit]") {
+  const SweepFiles files;
+  const Json points{{"plain", Json::object()},
+                    {"small", {{"lora.rank", 4}, {"lora.alpha", 4}}},
+                    {"long", {{"train.epochs", 5}}}};
+  const Json keys{{"axes", {{"window.chunk_tokens", {16, 32}}}},
+                  {"points", points},
+                  {"set", {{"train.warmup_steps", "lora.rank"}}},
+                  {"where", {"lora.rank > 4 or window.chunk_tokens == 16"}}};
+  const SweepDefinition sweep = read_sweep_definition(files.sweep(keys));
+  const auto cells = expand(sweep);
+  REQUIRE(cells.size() == 5);
+  CHECK(cells[1] == CellValues{{"window.chunk_tokens", 16},
+                               {kPointKey, "small"},
+                               {"lora.rank", 4},
+                               {"lora.alpha", 4},
+                               {"train.warmup_steps", 4}});
+  const Config base = cell_config(sweep, cells[0], 1).config, small = cell_config(sweep, cells[1], 1).config,
+               longer = cell_config(sweep, cells[4], 1).config;
+  CHECK(base.lora.rank == 64);
+  CHECK(small.lora.rank == 4);
+  CHECK(longer.lora.rank == 64);
+  CHECK(longer.train.epochs == 5);
+  CHECK(longer.window.chunk_tokens == 32);
+  // What a run of the sweep is called by: its point, and not all that this sets.
+  const NewSweep made = make_sweep(sweep, files.folder / "out", {}, 1);
+  CHECK(made.file.cells[1].values ==
+        Json{{"window.chunk_tokens", 16}, {"point", "small"}, {"train.warmup_steps", 4}});
+  CHECK(made.file.axes.at("point") == Json({"plain", "small", "long"}));
+
+  const auto refuses = [&](const Json& wrong) { return refused(files, {{"points", wrong}}); };
+  CHECK(refuses(Json::object()).says("points: wanted an object"));
+  CHECK(refuses({{"a", 3}}).says("points: a: wanted an object of config keys"));
+  CHECK(refuses({{"", Json::object()}}).says("wanted a name"));
+  CHECK(refuses({{"a", {{"lora.rnk", 3}}}}).says("lora.rank"));
+  CHECK(refuses({{"a", {{"lora.rank", 3}}}, {"b", {{"lora.rank", 3}}}}).says("points: b: sets what a sets"));
+  CHECK(refused(files, {{"axes", {{"lora.rank", {4}}}}, {"points", points}}).says("points: lora.rank: is in axes too"));
 }
 
 TEST_CASE("SweepDefinition: set computes from swept, set, given and default keys, in any order; where filters on all",
@@ -161,7 +201,8 @@ TEST_CASE("Sweep schema: it names what a sweep file may have, and every config k
   const Json& properties = schema.at("properties");
   CHECK(schema.at("additionalProperties") == false);
   CHECK(schema.at("required") == Json::array({"base"}));
-  for (const char* key : {"name", "base", "axes", "zip", "where", "set", "seeds", "slurm", "notes", "$schema"})
+  for (const char* key :
+       {"name", "base", "axes", "zip", "points", "where", "set", "seeds", "slurm", "notes", "$schema"})
     CHECK(properties.contains(key));
   const Json& epochs = properties.at("axes").at("properties").at("train.epochs");
   CHECK(epochs.at("type") == "array");
