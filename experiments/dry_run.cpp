@@ -17,11 +17,12 @@
 #include "generation.h"
 #include "perplexity.h"
 #include "plan/document_plan.h"
+#include "plan/scored_arms.h"
 #include "pretrain.h"
 #include "probe.h"
 #include "report/markdown.h"
 #include "run/run_folder.h"
-#include "run_recall.h"
+#include "run_books.h"
 #include "run_record.h"
 #include "translation.h"
 
@@ -76,8 +77,7 @@ std::vector<Written> written_by(const Config& config, const Findings& found) {
   const bool scores = kind == ExperimentKind::perplexity || kind == ExperimentKind::translation;
   files.push_back({"run.json and records", 2e4 + kRecordBytes * chunks});
   if (scores) {
-    const double arms = double(config.score.base) + double(config.score.adapter) + double(config.control.size());
-    files.push_back({"nll/", 4 * arms * tokens});
+    files.push_back({"nll/", 4 * double(scored_arms(config).size()) * tokens});
   }
   if (found.cost) {
     const MemoryNeed& memory = found.cost->per_token.memory;
@@ -108,9 +108,7 @@ void look_at_books(const Config& config, const Tokenizer& tokenizer, const Llama
   const std::vector<fs::path> paths = expand_globs(config.data.books, ".");
   const std::vector<Book> books = read_books(config, paths, tokenizer, model).books;
   const std::vector<Book> control_books = read_control_books(config, tokenizer, model);
-  std::vector<std::string> hashes;
-  for (const Book& book : books) hashes.push_back(book.text_hash);
-  check_distinct_texts(paths, hashes, "data.books", false);
+  check_distinct_texts(paths, source_hashes(books), "data.books", false);
   for (std::size_t i = 0; i < books.size(); ++i) {
     run_segments(config, books, control_books, std::int64_t(i));  // all have segments
     const auto tokens = std::int64_t(books[i].tokens.size());

@@ -24,6 +24,7 @@
 #include "run/run_data.h"
 #include "run/run_folder.h"
 #include "run/token_ids.h"
+#include "run_books.h"
 #include "run_loop.h"
 #include "run_place.h"
 #include "run_recall.h"
@@ -31,23 +32,7 @@
 
 namespace templora {
 
-std::vector<Book> read_control_books(const Config& config, const Tokenizer& tokenizer, const LlamaConfig& model) {
-  std::vector<Book> books;
-  if (config.control.empty()) return books;
-  for (const fs::path& path : expand_globs(config.data.control_books, ".")) {
-    books.push_back(read_run_book(path, tokenizer, config, -1 - std::int64_t(books.size())).book);
-    check_ids(books.back().tokens, path.string(), model);
-  }
-  return books;
-}
-
 namespace {
-
-std::vector<std::string> text_hashes(const std::vector<Book>& books) {
-  std::vector<std::string> hashes;
-  for (const Book& book : books) hashes.push_back(book.text_hash);
-  return hashes;
-}
 
 BookRecord book_record(const Config& config, const Book& book, std::int64_t index) {
   BookRecord record;
@@ -63,19 +48,13 @@ BookRecord book_record(const Config& config, const Book& book, std::int64_t inde
 
 }  // namespace
 
-std::vector<std::int64_t> token_counts(const std::vector<Book>& books) {
-  std::vector<std::int64_t> tokens;
-  for (const Book& book : books) tokens.push_back(std::int64_t(book.tokens.size()));
-  return tokens;
-}
-
 ControlSegments run_segments(const Config& config, const std::vector<Book>& books,
                              const std::vector<Book>& control_books, std::int64_t index) {
   ControlSegments segments;
   const Book& book = books[std::size_t(index)];
   const std::vector<Chunk> chunks = DocumentPlan(config, std::int64_t(book.tokens.size())).chunks();
   const bool has_others =
-      std::any_of(books.begin(), books.end(), [&](const Book& other) { return other.text_hash != book.text_hash; });
+      std::any_of(books.begin(), books.end(), [&](const Book& other) { return other.source() != book.source(); });
   for (const Control control : config.control) {
     const bool own = control_books.empty() || (control == Control::other_book && has_others);
     segments[arm_of(control)] =
@@ -202,7 +181,7 @@ void run_perplexity(const LoadedConfig& loaded, const RunPlace& place) {
   const RunBooks read = read_books(config, paths, tokenizer, model->config());
   const std::vector<Book>& books = read.books;
   RunRecall recall(*model, config, tokenizer, read);
-  check_distinct_texts(paths, text_hashes(books), "data.books", resume && fs::exists(path / "run.json"));
+  check_distinct_texts(paths, source_hashes(books), "data.books", resume && fs::exists(path / "run.json"));
   const std::vector<Book> control_books = read_control_books(config, tokenizer, model->config());
   for (std::size_t i = 0; i < books.size(); ++i)
     run_segments(config, books, control_books, std::int64_t(i));  // all have segments

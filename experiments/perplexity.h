@@ -6,7 +6,6 @@
 
 #include "config/config.h"
 #include "experiment/controls.h"
-#include "model/llama_config.h"
 #include "text/books.h"
 
 namespace templora {
@@ -19,13 +18,6 @@ struct RunPlace;
 /// bit-identical to an uninterrupted run.
 /// Throws Error: usage, bad_input, resources, numerics; interrupted once a signal came and the state is saved.
 void run_perplexity(const LoadedConfig& config, const RunPlace& place);
-
-/// Reads data.control_books where the run has controls. Throws Error(bad_input) as read_run_book() does, and where a
-/// token is beyond the model's vocabulary.
-std::vector<Book> read_control_books(const Config& config, const Tokenizer& tokenizer, const LlamaConfig& model);
-
-/// How many tokens each book has.
-std::vector<std::int64_t> token_counts(const std::vector<Book>& books);
 
 /// What the controls of a run learn while book `index` is read. Throws Error(usage) as control_segments() does.
 ControlSegments run_segments(const Config& config, const std::vector<Book>& books,

@@ -17,7 +17,7 @@
 #include "run/run_data.h"
 #include "run/run_folder.h"
 #include "run/run_state.h"
-#include "run_recall.h"
+#include "run_books.h"
 #include "verify_inputs.h"
 
 namespace templora {

@@ -185,7 +185,7 @@ void adapt(const RunArguments& arguments) {
   if (written.experiment != ExperimentKind::perplexity)
     throw Error(Exit::usage, fmt::format("{}: experiment: got \"{}\", wanted \"perplexity\", whose loop adapts a base",
                                          shown_path(arguments.config), enum_name(written.experiment)));
-  if (written.lora.update == UpdateKind::full)
+  if (!written.lora.low_rank())
     throw Error(Exit::usage, fmt::format("{}: lora.update: got \"full\", wanted \"low_rank\": adapt writes a PEFT "
                                          "folder, which holds low-rank updates",
                                          shown_path(arguments.config)));

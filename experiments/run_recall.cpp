@@ -13,26 +13,6 @@
 
 namespace templora {
 
-RunBooks read_books(const Config& config, const std::vector<fs::path>& paths, const Tokenizer& tokenizer,
-                    const LlamaConfig& model) {
-  RunBooks books;
-  for (const fs::path& path : paths) {
-    RunBook read = read_run_book(path, tokenizer, config, std::int64_t(books.books.size()));
-    check_ids(read.book.tokens, path.string(), model);
-    books.books.push_back(std::move(read.book));
-    if (read.unswapped_hash) books.unswapped_hashes.push_back(std::move(*read.unswapped_hash));
-    if (read.planting) books.plantings.push_back(std::move(*read.planting));
-  }
-  return books;
-}
-
-void add_hashes_before(const RunBooks& books, Json& identity) {
-  for (std::size_t i = 0; i < books.unswapped_hashes.size(); ++i)
-    identity[fmt::format("unswapped_text_{}_hash", i)] = books.unswapped_hashes[i];
-  for (std::size_t i = 0; i < books.plantings.size(); ++i)
-    identity[fmt::format("unplanted_text_{}_hash", i)] = books.plantings[i].unplanted_hash;
-}
-
 RunRecall::RunRecall(LlamaImpl& model, const Config& config, const Tokenizer& tokenizer, const RunBooks& books)
     : model_(model), config_(config), tokenizer_(tokenizer), books_(books) {
   std::int64_t longest = 0;

@@ -8,24 +8,9 @@
 #include "experiment/recall.h"
 #include "experiment/temp_lora.h"
 #include "run/run_folder.h"
+#include "run_books.h"
 
 namespace templora {
-
-/// The books of a run; of a run that plants facts as they are with them, and where they stand.
-struct RunBooks {
-  std::vector<Book> books;
-  std::vector<std::string> unswapped_hashes;  ///< one a book; none where names stay
-  std::vector<Planting> plantings;  ///< one a book; none where no facts are planted
-};
-
-/// Reads data.books. Throws Error(bad_input) as read_run_book() does, and where a token is beyond the model's
-/// vocabulary.
-RunBooks read_books(const Config& config, const std::vector<fs::path>& paths, const Tokenizer& tokenizer,
-                    const LlamaConfig& model);
-
-/// Hashes of the texts before names were swapped and facts planted: unswapped_text_<i>_hash and
-/// unplanted_text_<i>_hash of run.json's identity.
-void add_hashes_before(const RunBooks& books, Json& identity);
 
 /// What asks for the planted facts of a run while it goes on. Without recall.facts it does nothing.
 class RunRecall {

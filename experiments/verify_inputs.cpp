@@ -184,7 +184,7 @@ void verify_control_texts(const Config& config, const Json& run_record, Verifica
   for (std::size_t i = 0; i < paths.size(); ++i)
     compare_hash(
         "control-text-file", paths[i], hashes[i],
-        [&] { return read_run_book(paths[i], *tokenizer, config, -1 - std::int64_t(i)).book.text_hash; }, v);
+        [&] { return read_control_book(paths[i], *tokenizer, config).text_hash; }, v);
 }
 
 std::string hash_of_weights(const ModelConfig& model, const std::string& path) {

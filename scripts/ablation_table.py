@@ -4,10 +4,10 @@
   scripts/ablation_table.py configs/sweeps/ablations.json runs/ablations
 
 The first argument is the sweep's definition, whose `points` are the variants; the second is the folder that
-`templora sweep` made of it. Numbers come from the summary.json of cells: mean NLL over all scored tokens (of the module,
-the base model's where there is no module) and perplexity. A rate at an end of those that were tried is marked with *: a
-better one may lie beyond. Tokens a second are scored ones over the time of the whole run; a run that took over the base
-model's scores from another has none (–). Cells that are not finished are counted below the table.
+`templora sweep` made of it. Numbers come from the summary.json of cells: mean NLL over all scored tokens (of the
+module, or of the base model where there is no module) and perplexity. A rate at an end of those that were tried is
+marked with *: a better one may lie beyond. Tokens a second are scored ones over the time of the whole run; a run that
+took over the base model's scores from another has none (–). Cells that are not finished are counted below the table.
 """
 import argparse
 import json

@@ -99,6 +99,9 @@ struct LoraConfig {
   AdapterRows rows = AdapterRows::all;
   InitParts init_parts = InitParts::both;
   UpdateKind update = UpdateKind::low_rank;
+
+  /// Whether a product of rank `rank` is learnt: rank, alpha and dropout have a part in it, and PEFT folders hold it.
+  bool low_rank() const { return update == UpdateKind::low_rank; }
 };
 
 struct TrainConfig {

@@ -49,9 +49,10 @@ void visit_fields(DataConfig& c, Visitor&& v) {
     FieldInfo{"remove outer white space of each book before it is tokenised"}
         .of(kPerplexity | kPretrain).hashed_for(kGeneration));
   v("swap_names", c.swap_names,
-    FieldInfo{"put an invented word in the place of every name of a book, the same one each time: a text that no base "
-              "can know by heart"}
+    FieldInfo{"put invented words in the place of a book's names, the same one each time, so that no base has read "
+              "them (docs/controls.md)"}
         .of(kPerplexity)
+        .refused_by(kPretrain | kGeneration | kTranslation)
         .late());
   v("exclude", c.exclude,
     FieldInfo{"pretrain: file names or globs of file names among the books that are left out"}.of(kPretrain));
@@ -62,7 +63,7 @@ void visit_fields(DataConfig& c, Visitor&& v) {
     FieldInfo{"texts or globs that mixed_books learns from, and other_book in a run of a single book"}
         .of(kPerplexity)
         .input("control_text_")
-        .where([](const Config& c) { return !c.control.empty(); }));
+        .where([](const Config& c) { return learns_other_texts(c); }));
   v("novels", c.novels,
     FieldInfo{"translation: GuoFeng files (.train, .eval) or globs, relative to this config"}
         .of(kTranslation).input("text_"));

@@ -295,10 +295,10 @@ void check_rules(const Config& c, Mistakes& mistakes) {
                                     Json(*c.lora.layers).dump()));
   if (c.lora.init_parts == InitParts::a && !c.lora.init_from)
     fail("lora.init_parts", "got \"a\" without lora.init_from, wanted a folder whose A is taken", {"lora.init_from"});
-  if (c.lora.update == UpdateKind::full && c.lora.init_from)
+  if (!c.lora.low_rank() && c.lora.init_from)
     fail("lora.init_from", "got a folder beside lora.update \"full\", wanted null: PEFT folders hold low-rank updates",
          {"lora.update"});
-  if (c.lora.update == UpdateKind::full && c.lora.save_final)
+  if (!c.lora.low_rank() && c.lora.save_final)
     fail("lora.save_final", "got true beside lora.update \"full\", wanted false: a PEFT folder holds no full update",
          {"lora.update"});
   if (one_for_all(c) && !c.control.empty())

@@ -29,7 +29,12 @@ bool reads_through_cache(const Config& config) {
   return config.cache.policy != CachePolicy::rebuild || config.lora.rows == AdapterRows::chunk;
 }
 
-double training_dropout(const LoraConfig& lora) { return lora.update == UpdateKind::low_rank ? lora.dropout : 0; }
+bool learns_other_texts(const Config& config) {
+  return std::any_of(config.control.begin(), config.control.end(),
+                     [](Control control) { return control != Control::shuffled_words; });
+}
+
+double training_dropout(const LoraConfig& lora) { return lora.low_rank() ? lora.dropout : 0; }
 
 std::int64_t training_lag(const Config& config) {
   const bool both =

@@ -30,6 +30,9 @@ std::int64_t training_lag(const Config& config);
 /// Share of an update's inputs that training drops: lora.dropout, or none where whole projections learn.
 double training_dropout(const LoraConfig& lora);
 
+/// Whether a control learns from other texts than the scored one.
+bool learns_other_texts(const Config& config);
+
 /// Whether a text that is read is seen through kept keys and values (plan/cache_plan.h): cache.policy keeps them, or
 /// the adapter computes a chunk's rows alone, behind the base's keys.
 bool reads_through_cache(const Config& config);

@@ -7,7 +7,7 @@
 
 namespace templora {
 
-inline bool is_low_rank(const Config& c) { return c.lora.update == UpdateKind::low_rank; }
+inline bool is_low_rank(const Config& c) { return c.lora.low_rank(); }
 inline bool with_adamw(const Config& c) { return c.train.optimizer == OptimizerKind::adamw; }
 
 template <class Visitor>

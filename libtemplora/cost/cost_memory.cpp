@@ -44,8 +44,8 @@ double row_kept(const Config& config, const Sizes& s) {
   const double attention_in = targeted("q_proj") + targeted("k_proj") + targeted("v_proj") + targeted("qkv_proj");
   const double gates = targeted("gate_proj") + targeted("up_proj") + targeted("gate_up_proj");
   const double parts = attention_in + targeted("o_proj") + gates + targeted("down_proj");
-  const bool low_rank = config.lora.update == UpdateKind::low_rank;
-  const double numbers = 4 * s.h + heads_of_row(s) + 3 * s.f + (low_rank ? parts * double(config.lora.rank) : 0);
+  const double low_rank = config.lora.low_rank() ? parts * double(config.lora.rank) : 0;
+  const double numbers = 4 * s.h + heads_of_row(s) + 3 * s.f + low_rank;
   const double masks = training_dropout(config.lora) > 0
                            ? attention_in * s.h + targeted("o_proj") * s.d + gates * s.h + targeted("down_proj") * s.f
                            : 0;

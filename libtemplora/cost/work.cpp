@@ -26,7 +26,7 @@ ModelWork::ModelWork(const ModelShape& shape, const LoraConfig& lora, Dtype dtyp
     : shape_(shape),
       execution_(execution),
       element_(dtype == Dtype::bfloat16 ? 2 : 4),
-      low_rank_(lora.update == UpdateKind::low_rank),
+      low_rank_(lora.low_rank()),
       rank_(double(lora.rank)),
       d_(double(shape.heads * shape.head_dim)),
       kv_(double(shape.kv_heads * shape.head_dim)) {

@@ -19,7 +19,7 @@ std::vector<const Book*> others(const std::vector<Book>& sources, const Book& sc
   std::vector<const Book*> found;
   for (std::size_t i = 0; i < sources.size(); ++i) {
     const Book& book = sources[(std::size_t(first) + i) % sources.size()];
-    if (book.text_hash != scored.text_hash) found.push_back(&book);
+    if (book.source() != scored.source()) found.push_back(&book);
   }
   return found;
 }
@@ -77,13 +77,13 @@ std::vector<ControlSegment> with_shuffled_words(const Book& scored, const std::v
   made->text.clear();  // the tokens alone are learnt
   made->ends.clear();
   std::vector<ControlSegment> segments;
-  bool any = false;
+  std::int64_t all_words = 0;
   for (const Chunk& chunk : chunks) {
     segments.push_back({made.get(), chunk, made});
     const std::vector<std::int64_t> starts = word_starts(scored, chunk);
     const auto words = std::int64_t(starts.size()) - 1;
+    all_words += words;
     if (words < 2) continue;
-    any = true;
     SequenceOrder order(words, seed + std::uint64_t(chunk.first));
     auto to = made->tokens.begin() + starts[0];
     for (std::int64_t w = 0; w < words; ++w) {
@@ -91,10 +91,12 @@ std::vector<ControlSegment> with_shuffled_words(const Book& scored, const std::v
       to = std::copy(scored.tokens.begin() + starts[word], scored.tokens.begin() + starts[word + 1], to);
     }
   }
-  if (!any)
-    throw Error(Exit::usage, fmt::format("control: {}: got {}, no chunk of which has two words with white space "
-                                         "between them; wanted a text that is written so, or another control",
-                                         enum_name(Control::shuffled_words), printable(scored.name)));
+  constexpr std::int64_t kMostTokensAWord = 8;  // on average; above it the text has no white space between its words
+  if (all_words * kMostTokensAWord < tokens_of(scored))
+    throw Error(Exit::usage, fmt::format("control: {}: got {}, which has white space {} times in {} tokens; wanted a "
+                                         "text with white space between its words, or another control",
+                                         enum_name(Control::shuffled_words), printable(scored.name),
+                                         all_words - std::int64_t(chunks.size()), tokens_of(scored)));
   return segments;
 }
 

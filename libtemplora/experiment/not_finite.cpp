@@ -34,7 +34,7 @@ std::string why_not_finite(LlamaImpl& model, const Config& config, bool base, st
         "no part in it: "
         "look at the model's config.json{}{}{}",
         config.lora.init_from ? ", at the adapter of lora.init_from" : "",
-        config.lora.update == UpdateKind::low_rank ? ", and at lora.alpha" : "", other_dtype);
+        config.lora.low_rank() ? ", and at lora.alpha" : "", other_dtype);
   return fmt::format(
       "the model's weights are finite, and {} optimizer step{} made before it: the training diverged; lower "
       "train.learning_rate{}",

@@ -11,18 +11,14 @@
 #include "config/lengths.h"
 #include "core/check.h"
 #include "core/error.h"
-#include "core/hash.h"
 #include "core/utf8.h"
 #include "experiment/chunk_values.h"
 #include "metrics/recall.h"
 #include "plan/document_plan.h"
 #include "run/record.h"
-#include "text/swapped_names.h"
 
 namespace templora {
 namespace {
-
-static_assert(kRecallFactsMultiple == kFactsMultiple);
 
 /// Where facts are said for the last time; −1 of those that are never asked for.
 std::vector<std::int64_t> last_ends(const Planting& planting) {
@@ -43,32 +39,6 @@ std::size_t answer_end(const std::string& text) {
 }
 
 }  // namespace
-
-PlantOptions plant_options(const Config& config, std::int64_t book_index) {
-  const RecallConfig& r = config.recall;
-  constexpr std::int64_t kFacts = 0x7ac75;  // apart from the seeds of adapters
-  return {{r.facts, r.repeats, r.answer_tokens, adapter_seed(config.seed, book_index, kFacts)},
-          r.plant_from_tokens,
-          r.plant_to_tokens};
-}
-
-RunBook read_run_book(const std::filesystem::path& path, const Tokenizer& tokenizer, const Config& config,
-                      std::int64_t book_index) {
-  RunBook read;
-  const DataConfig& data = config.data;
-  std::string text = read_book_text(path, data.strip);
-  if (data.swap_names) {
-    constexpr std::int64_t kNames = 0x0a3e5;
-    read.unswapped_hash = hash_hex(text);
-    text = swap_names(text, adapter_seed(config.seed, book_index, kNames)).text;
-  }
-  if (config.recall.facts > 0 && book_index >= 0) {
-    read.planting = plant_facts(text, path.string(), tokenizer, plant_options(config, book_index));
-    text = read.planting->text;
-  }
-  read.book = book_of_text(path.filename().string(), text, tokenizer, data.max_tokens);
-  return read;
-}
 
 std::vector<FactRecord> fact_records(const Planting& planting, const std::string& book, std::int64_t book_index) {
   std::vector<FactRecord> records;

@@ -1,36 +1,19 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <functional>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "config/config.h"
 #include "experiment/completer.h"
+#include "experiment/run_book.h"
 #include "plan/recall_plan.h"
 #include "run/recall_record.h"
-#include "text/book_text.h"
 #include "text/passages.h"
 #include "text/planting.h"
 
 namespace templora {
-
-/// What is planted in book `book_index` of a run: other names in every book, whatever else the run reads.
-PlantOptions plant_options(const Config& config, std::int64_t book_index);
-
-/// A book as a run reads it.
-struct RunBook {
-  Book book;
-  std::optional<std::string> unswapped_hash;  ///< of the text with its own names, where the config swaps them
-  std::optional<Planting> planting;           ///< where the config plants facts
-};
-
-/// Throws Error(bad_input) as read_book() and plant_facts() do. A text that only a control learns has a `book_index`
-/// below 0, and nothing is planted there.
-RunBook read_run_book(const std::filesystem::path& path, const Tokenizer& tokenizer, const Config& config,
-                      std::int64_t book_index);
 
 /// The lines of facts.jsonl of a book.
 std::vector<FactRecord> fact_records(const Planting& planting, const std::string& book, std::int64_t book_index);

@@ -61,7 +61,7 @@ class LoraAdapter {
  private:
   class Group;  // the LinearAdapter on one fused group
   void init_weights(std::uint64_t seed);
-  bool is_low_rank() const { return config_.update == UpdateKind::low_rank; }
+  bool is_low_rank() const { return config_.low_rank(); }
 
   LoraConfig config_;
   bool training_ = false;

@@ -90,7 +90,7 @@ void check_config(const Json& json, const fs::path& file, const LoraConfig& conf
 }  // namespace
 
 void save_peft_folder(const LoraAdapter& adapter, const fs::path& folder, const std::string& base_path) {
-  TEMPLORA_CHECK(adapter.config().update == UpdateKind::low_rank, "a PEFT folder holds low-rank updates");
+  TEMPLORA_CHECK(adapter.config().low_rank(), "a PEFT folder holds low-rank updates");
   std::error_code failed;
   fs::create_directories(folder, failed);
   if (failed) throw Error(Exit::resources, fmt::format("{}: cannot be created: {}", folder.string(), failed.message()));
@@ -144,7 +144,7 @@ std::optional<std::string> other_base(const fs::path& folder, const std::string&
 }
 
 void load_peft_folder(LoraAdapter& adapter, const fs::path& folder) {
-  TEMPLORA_CHECK(adapter.config().update == UpdateKind::low_rank, "a PEFT folder holds low-rank updates");
+  TEMPLORA_CHECK(adapter.config().low_rank(), "a PEFT folder holds low-rank updates");
   const fs::path config_file = folder / kConfigFile;
   check_config(read_config(config_file), config_file, adapter.config());
   const SafetensorsFiles files = SafetensorsFiles::open_file(peft_weights_file(folder));

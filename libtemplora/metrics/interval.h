@@ -29,7 +29,7 @@ BookMean mean_over_books(const std::vector<double>& values, std::uint64_t seed =
 /// Means of several settings over the same books, in one order, with intervals that hold all at once: mean ± q ·
 /// standard error with q the quantile of the largest |t| of all settings, whose resamples draw the same books (from 8
 /// books on; none below). What is said of the best of them by its own interval counts that it was chosen. Of one
-/// setting it is mean_over_books(). Throws Error(bad_input) for no values.
+/// setting, from 8 books on, it is mean_over_books(). Throws Error(bad_input) for no values.
 std::vector<BookMean> means_at_once(const std::vector<std::vector<double>>& values, std::uint64_t seed = 42);
 
 /// One-sided p of "the mean is not below 0" by the sign-flip test over books: the share of all signs of the values

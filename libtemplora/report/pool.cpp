@@ -7,6 +7,7 @@
 
 #include "config/config_fields.h"
 #include "report/compare.h"
+#include "run/text_hash_name.h"
 
 namespace templora {
 namespace {
@@ -20,7 +21,7 @@ Json compared(const NamedRun& run) {
   erase_key(config, "run.threads");
   Json inputs = Json::object();
   for (const auto& [key, value] : run.data.run.at("identity").items())
-    if (key.ends_with("_hash") && !key.starts_with("text_") && key != "config_hash") inputs[key] = value;
+    if (key.ends_with("_hash") && !is_text_hash(key) && key != "config_hash") inputs[key] = value;
   return {{"config", config}, {"identity", inputs}};
 }
 
@@ -56,7 +57,7 @@ RunData pooled(std::vector<NamedRun> runs, const std::vector<std::int64_t>& edge
       all.run = run.data.run;
       Json identity = Json::object();
       for (const auto& [key, value] : all.run["identity"].items())
-        if (!key.starts_with("text_") && key != "config_hash") identity[key] = value;
+        if (!is_text_hash(key) && key != "config_hash") identity[key] = value;
       all.run["identity"] = identity;
     } else {
       for (const Json& book : run.data.run["config"]["data"]["books"])

@@ -50,7 +50,8 @@ std::optional<std::string> interval_of_all(const std::vector<RunSummary>& runs, 
       continue;
     for (std::size_t s = 0; s < settings.size(); ++s) values[s].push_back(settings[s].at(book));
   }
-  if (values.front().empty()) return std::nullopt;
+  // Of other books than the best one's own number it would say nothing.
+  if (values.front().empty() || values.front().size() != settings[best].size()) return std::nullopt;
   const BookMean mean = means_at_once(values)[best];
   if (!mean.low || !mean.high) return std::nullopt;
   const auto low = percent_of(*mean.low), high = percent_of(*mean.high);

@@ -8,6 +8,8 @@
 #include <numeric>
 #include <set>
 
+#include "run/point_key.h"
+
 namespace templora {
 namespace {
 
@@ -36,27 +38,32 @@ std::optional<double> as_number(const std::string& text) {
   return !text.empty() && *end == '\0' ? std::optional(value) : std::nullopt;
 }
 
-/// Names of settings that a sweep gave them.
-constexpr const char* kPoint = "point";
-
-/// The point of a sweep that a run is, as text; "" where it is none, or several.
+/// The point of a sweep that a run is; "" where it is none, or several.
 std::string point_of(const RunSummary& run) {
-  if (run.combinations.size() != 1) return "";
-  const auto found = run.combinations.front().find(kPoint);
-  const bool named = found != run.combinations.front().end() && found->second.starts_with('"');
-  return named ? Json::parse(found->second).get<std::string>() : "";
+  std::set<std::string> names;
+  for (const auto& values : run.combinations) {
+    const auto found = values.find(kPointKey);
+    const bool named = found != values.end() && found->second.starts_with('"');
+    names.insert(named ? Json::parse(found->second).get<std::string>() : "");
+  }
+  return names.size() == 1 ? *names.begin() : "";
 }
 
 std::string value_of(const RunSummary& run, const std::string& key) {
-  return key == "model.path" ? run.model() : key == kPoint ? point_of(run) : run.setting(key);
+  return key == "model.path" ? run.model() : key == kPointKey ? point_of(run) : run.setting(key);
 }
 
-/// A point's name stands for all keys that it settles.
+using RunsBySettings = std::map<std::map<std::string, std::string>, std::vector<std::size_t>>;
+
+/// A point's name stands for all keys that it settles, where every group of runs of equal settings has one.
 std::vector<std::string> named_keys(const std::vector<RunSummary>& runs, const std::vector<std::size_t>& among,
-                                    std::vector<std::string> keys) {
-  if (among.empty() ||
-      std::any_of(among.begin(), among.end(), [&](std::size_t i) { return point_of(runs[i]).empty(); }))
-    return keys;
+                                    const RunsBySettings& groups, std::vector<std::string> keys) {
+  const auto has_one = [&](const auto& group) {
+    const std::string first = point_of(runs[group.second.front()]);
+    return !first.empty() && std::all_of(group.second.begin(), group.second.end(),
+                                         [&](std::size_t i) { return point_of(runs[i]) == first; });
+  };
+  if (!std::all_of(groups.begin(), groups.end(), has_one)) return keys;
   std::erase_if(keys, [&](const std::string& key) {
     std::map<std::string, std::string> at;  // point -> value
     return std::all_of(among.begin(), among.end(), [&](std::size_t i) {
@@ -64,7 +71,7 @@ std::vector<std::string> named_keys(const std::vector<RunSummary>& runs, const s
       return at.emplace(point_of(runs[i]), value).first->second == value;
     });
   });
-  keys.insert(keys.begin(), kPoint);
+  keys.insert(keys.begin(), kPointKey);
   return keys;
 }
 
@@ -72,7 +79,7 @@ std::string label_of(const RunSummary& run, const std::vector<std::string>& keys
   std::string label;
   for (const std::string& key : keys) {
     const std::string value = value_of(run, key);
-    const bool plain = key == "model.path" || key == kPoint;
+    const bool plain = key == "model.path" || key == kPointKey;
     label += label.empty() ? "" : ", ";
     label += plain ? value : fmt::format("{} {}", short_name(key), value.empty() ? "null" : value);
   }
@@ -212,7 +219,7 @@ bool base_is_shared(const std::vector<RunSummary>& runs, const std::vector<std::
 }
 
 std::vector<RunGroup> group_runs(const std::vector<RunSummary>& runs, const std::string& experiment) {
-  std::map<std::map<std::string, std::string>, std::vector<std::size_t>> by_settings;
+  RunsBySettings by_settings;
   std::vector<std::size_t> all;
   for (std::size_t i = 0; i < runs.size(); ++i) {
     const RunSummary& run = runs[i];
@@ -224,7 +231,7 @@ std::vector<RunGroup> group_runs(const std::vector<RunSummary>& runs, const std:
     all.push_back(i);
   }
   std::vector<RunGroup> groups;
-  const std::vector<std::string> keys = named_keys(runs, all, differing_keys(runs, all));
+  const std::vector<std::string> keys = named_keys(runs, all, by_settings, differing_keys(runs, all));
   std::map<std::string, std::size_t> places;  // of points, as the sweep has them
   for (const std::size_t i : all) places.emplace(point_of(runs[i]), i);
   for (auto& [settings, members] : by_settings) {
@@ -238,7 +245,7 @@ std::vector<RunGroup> group_runs(const std::vector<RunSummary>& runs, const std:
   std::stable_sort(groups.begin(), groups.end(), [&](const RunGroup& a, const RunGroup& b) {
     for (const std::string& key : keys) {
       const std::string x = value_of(runs[a.runs.front()], key), y = value_of(runs[b.runs.front()], key);
-      if (x != y) return key == kPoint ? places.at(x) < places.at(y) : setting_less(x, y);
+      if (x != y) return key == kPointKey ? places.at(x) < places.at(y) : setting_less(x, y);
     }
     return a.runs.front() < b.runs.front();
   });

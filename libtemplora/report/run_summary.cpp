@@ -40,7 +40,10 @@ void read_settings(RunSummary& run) {
   const Json& record = run.record;
   Json config = record.at("config");
   const Experiments experiment = recorded_experiment(config);
-  const bool has_controls = config.contains("control") && !config["control"].empty();
+  const Json controls = config.value("control", Json::array());
+  const bool has_controls = std::any_of(controls.begin(), controls.end(), [](const Json& control) {
+    return control != Json(enum_name(Control::shuffled_words));  // which learns no other text
+  });
   for (const auto& [key, info] : config_keys())
     if (!info.counts_in(experiment) || (key == "data.control_books" && !has_controls)) erase_key(config, key);
   erase_key(config, "run.threads");  // which changes last digits

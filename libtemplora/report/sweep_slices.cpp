@@ -7,6 +7,7 @@
 
 #include "core/nearest.h"
 #include "report/run_groups.h"
+#include "run/point_key.h"
 
 namespace templora {
 namespace {
@@ -79,11 +80,13 @@ class Slicer {
   }
 
   std::vector<std::string> values_of(const std::string& key, const std::vector<Place>& among) const {
-    std::set<std::string> values;
-    for (const Place& place : among) values.insert(value_at(place, key));
-    std::vector<std::string> sorted(values.begin(), values.end());
-    std::stable_sort(sorted.begin(), sorted.end(), setting_less);
-    return sorted;
+    std::vector<std::string> values;  // as the sweep has them
+    for (const Place& place : among)
+      if (const std::string value = value_at(place, key);
+          std::find(values.begin(), values.end(), value) == values.end())
+        values.push_back(value);
+    if (key != kPointKey) std::sort(values.begin(), values.end(), setting_less);
+    return values;
   }
 
   std::size_t count(const std::string& key) const { return values_of(key, places_).size(); }

@@ -7,6 +7,7 @@
 #include "config/config_fields.h"
 #include "core/hash.h"
 #include "core/log.h"
+#include "run/text_hash_name.h"
 
 namespace templora {
 namespace {
@@ -28,7 +29,7 @@ BaseScores::BaseScores(fs::path folder, const Json& effective, const Json& ident
   for (const auto& item : identity.items()) {
     const std::string& name = item.key();
     const bool other =
-        name == "config_hash" || name == "init_from_hash" || name.starts_with("text_") || name.starts_with("control_");
+        name == "config_hash" || name == "init_from_hash" || is_text_hash(name) || name.starts_with("control_");
     if (other) machine.erase(name);
   }
   key_ = Json{{"version", TEMPLORA_VERSION}, {"settings", settings}, {"identity", machine}, {"processor", processor}};

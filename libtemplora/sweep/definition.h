@@ -10,6 +10,7 @@
 #include "config/config.h"
 #include "core/file.h"
 #include "core/json.h"
+#include "run/point_key.h"
 #include "sweep/expression.h"
 #include "sweep/slurm_settings.h"
 
@@ -21,7 +22,6 @@ inline constexpr std::int64_t kMostCells = 1000000;
 /// Values of the keys that a sweep sets in one cell, in the order of its file. The name of a point stands in front of
 /// its keys, as kPointKey.
 using CellValues = std::vector<std::pair<std::string, Json>>;
-inline constexpr const char* kPointKey = "point";  ///< no config key
 
 /// Keys that move together: an axis has one key, a group of `zip` several, `seeds` has "seed"; each of `points` has its
 /// name and those that it sets.

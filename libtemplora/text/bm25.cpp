@@ -5,24 +5,31 @@
 #include <set>
 
 #include "core/check.h"
+#include "core/utf8.h"
+#include "text/code_points.h"
+#include "text/tokenizer_tables.h"
 
 namespace templora {
 
 std::vector<std::string> lower_words(std::string_view text) {
+  enum Kind : std::uint8_t { mark, letter, whole_word };
+  static const CodePointMap letters(
+      CodePointSet::category("L").united(CodePointSet::category("M")).united(CodePointSet::category("N")));
+  static const CodePointMap han{CodePointSet(kPatternHan)};
   std::vector<std::string> words;
   std::string word;
   const auto end_word = [&] {
     if (!word.empty()) words.push_back(std::move(word));
     word.clear();
   };
-  for (const char c : text) {
-    const bool upper = c >= 'A' && c <= 'Z';
-    const bool other = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || static_cast<unsigned char>(c) > 127;
-    const bool letter = upper || other;
-    if (!letter)
-      end_word();
-    else
-      word += upper ? static_cast<char>(c - 'A' + 'a') : c;
+  const char *at = text.data(), *const end = at + text.size();
+  while (at < end) {
+    const char* const start = at;
+    const char32_t value = next_code_point(at);
+    const Kind kind = han[value] != 0 ? whole_word : letters[value] != 0 ? letter : mark;
+    if (kind != letter) end_word();
+    if (kind != mark) word += lower_ascii(std::string_view(start, at));
+    if (kind == whole_word) end_word();
   }
   end_word();
   return words;

@@ -9,8 +9,8 @@
 namespace templora {
 
 /// Ranks passages by the words that they share with a question: BM25 as Robertson and Zaragoza 2009 have it, k1 1.2 and
-/// b 0.75, with ln(1 + (N - n + 0.5) / (n + 0.5)) as a word's weight. Words are runs of letters and digits in lower
-/// case; bytes beyond ASCII count as letters.
+/// b 0.75, with ln(1 + (N - n + 0.5) / (n + 0.5)) as a word's weight. Words are runs of letters and digits, A to Z in
+/// lower case; a Chinese character is a word of its own. Texts are valid UTF-8.
 class Bm25 {
  public:
   void add(std::string_view passage);

@@ -7,7 +7,8 @@ std::string InventedNames::word() {
   constexpr std::size_t kShortWords = 13 * 5 * 13 * 5 * 8 / 4;  // a quarter of all of two syllables
   for (;;) {
     std::string word;
-    const int syllables = taken_.size() < kShortWords ? 2 : 3;
+    int syllables = 2;
+    for (std::size_t words = kShortWords; taken_.size() >= words; words *= 13 * 5) ++syllables;
     for (int syllable = 0; syllable < syllables; ++syllable) {
       word += kFirst[random_() % kFirst.size()];
       word += kVowels[random_() % kVowels.size()];

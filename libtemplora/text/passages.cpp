@@ -1,5 +1,7 @@
 #include "text/passages.h"
 
+#include <algorithm>
+
 #include "core/check.h"
 
 namespace templora {
@@ -12,7 +14,10 @@ Passages::Passages(const Book& book, std::int64_t tokens) : book_(book), tokens_
 
 std::optional<std::int64_t> Passages::best(std::string_view words, std::int64_t end) const {
   if (end < tokens_) return std::nullopt;
-  return std::int64_t(found_by_.best(words, std::size_t(end / tokens_))) * tokens_;
+  const std::vector<double> scores = found_by_.scores(words, std::size_t(end / tokens_));
+  const auto best = std::max_element(scores.begin(), scores.end());
+  if (!(*best > 0)) return std::nullopt;
+  return std::int64_t(best - scores.begin()) * tokens_;
 }
 
 void Passages::append(std::int64_t first, std::vector<std::int64_t>& to) const {

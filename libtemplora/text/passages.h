@@ -17,7 +17,7 @@ class Passages {
   Passages(const Book& book, std::int64_t tokens);
 
   /// First token of the passage that shares most with `words`, among those that end at or before token `end`; none
-  /// where there is none. What stands behind `end` has no part in it.
+  /// where no word is shared. What stands behind `end` has no part in it.
   std::optional<std::int64_t> best(std::string_view words, std::int64_t end) const;
 
   /// Adds that passage's tokens to `to`.

@@ -62,6 +62,41 @@ TEST_CASE("data.swap_names: invented names are read and learnt, and verify finds
   CHECK(world.run({"verify", "swapped"}).says("control-source"));
 }
 
+TEST_CASE("data.swap_names: the same file is the same text wherever it stands, and one without names is refused",
+          "[cli]") {
+  const VerifyWorld world;
+  world.write("named.txt", named_text("Brown", "London"));
+  world.write("more.txt", named_text("Smith", "Paris"));
+  const Changes swapped{{"data.books", {"named.txt"}},
+                        {"data.control_books", {"named.txt", "more.txt"}},
+                        {"data.swap_names", true},
+                        {"data.max_tokens", 300},
+                        {"control", "mixed_books"}};
+  REQUIRE(world.make("out", swapped).code == 0);
+  for (const Json& chunk : world.records("out/chunks.jsonl"))
+    CHECK(chunk.at("mixed_books_trained").at("book") == "more.txt");
+  // Seeds share the text, so that they are one setting.
+  REQUIRE(world.make("again", swapped + Changes{{"seed", 7}}).code == 0);
+  CHECK(Json::parse(world.content("again/run.json")).at("identity").at("text_0_hash") ==
+        Json::parse(world.content("out/run.json")).at("identity").at("text_0_hash"));
+  world.write_config(swapped + Changes{{"data.books", {"named.txt", "other.txt"}}});
+  world.refuses({"run", "config.json", "--out", "none"}, 3, "data.swap_names: got a text without a name");
+  fs::copy_file(world.folder / "named.txt", world.folder / "twin.txt");
+  world.write_config(swapped + Changes{{"data.books", {"named.txt", "twin.txt"}}});
+  world.refuses({"run", "config.json", "--out", "none"}, 3, "the same text as");
+  CHECK_FALSE(fs::exists(world.folder / "none"));
+}
+
+TEST_CASE("control shuffled_words: other texts have no part in it", "[cli]") {
+  const VerifyWorld world;
+  const Changes alone{{"control", "shuffled_words"}, {"data.max_tokens", 200}, {"data.control_books", {"nowhere.txt"}}};
+  const Ended made = world.make("out", alone);
+  INFO(made.text);
+  CHECK(made.code == 0);
+  CHECK_FALSE(Json::parse(world.content("out/run.json")).at("identity").contains("control_text_0_hash"));
+  CHECK(world.run({"verify", "out", "--replay", "1"}).code == 0);
+}
+
 TEST_CASE("control shuffled_words: a text without spaces is refused before a folder is made", "[cli]") {
   const VerifyWorld world;
   std::string text;

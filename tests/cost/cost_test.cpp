@@ -122,6 +122,17 @@ TEST_CASE("Cost: what a config leaves out costs nothing, and what it adds is add
   CHECK(three.phases.at("score_controls").flops() == 2 * all.phases.at("score").flops());
   CHECK(three.memory.moments == 3 * all.memory.moments);
   CHECK(predict({{"train.optimizer", "sgd"}}).memory.moments == 0);
+  // Whole projections: a master, a gradient and an optimizer's moments of each of their weights, and no product's rows.
+  const std::string targets = R"(["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"])";
+  const std::vector<Override> everywhere{
+      {"lora.targets", targets}, {"lora.layers", "null"}, {"model.dtype", "float32"}};
+  std::vector<Override> full = everywhere;
+  full.push_back({"lora.update", "full"});
+  const auto whole = predict(full), product = predict(everywhere);
+  const double weights = 3 * (32 * 64 + 32 * 32 + 32 * 96 + 48 * 32);
+  CHECK(whole.memory.module == 8 * weights);
+  CHECK(whole.memory.moments == 8 * weights);
+  CHECK(whole.memory.activations < product.memory.activations);
   // A prefix that stands keeps its keys and values for the backward pass, and no row.
   for (const char* key : {"lora.rows", "train.prefix_gradient"}) {
     const auto stands = predict({{key, std::string(key) == "lora.rows" ? "chunk" : "false"}});

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cmath>
+#include <set>
 
 #include "../model/goldens.h"
 #include "catch.h"
@@ -133,8 +134,18 @@ static_assert(!std::is_move_constructible_v<NovelTranslation> && !std::is_copy_c
 
 TEST_CASE("NovelTranslation: restored between chunks, it goes on bit for bit", "[unit]") {
   Llama model = translation_model();
-  for (const char* history : {"reference", "own", "0.5"}) {
-    const Setting setting(variant_named("official_k1"), {{"translation.history", history}, {"lora.dropout", "0.1"}});
+  const std::vector<std::vector<Override>> all{
+      {{"translation.history", "reference"}, {"lora.dropout", "0.1"}},
+      {{"translation.history", "own"}, {"lora.dropout", "0.1"}},
+      {{"translation.history", "0.5"}, {"lora.dropout", "0.1"}},
+      {{"lora.update", "full"},
+       {"lora.init_from", "null"},
+       {"train.optimizer", "sgd"},
+       {"train.learning_rate", "0.05"}}};
+  std::set<std::string> results;
+  for (const std::vector<Override>& overrides : all) {
+    INFO(overrides[0].value);
+    const Setting setting(variant_named("official_k1"), overrides);
     const std::string whole = lines_of(translate_all(*model, setting));
     std::vector<TranslatedChunk> parts;
     Json state;
@@ -148,7 +159,30 @@ TEST_CASE("NovelTranslation: restored between chunks, it goes on bit for bit", "
     }
     fs::remove(tensors);
     CHECK(lines_of(parts) == whole);
+    CHECK(results.insert(whole).second);
   }
+}
+
+TEST_CASE("NovelTranslation: whole projections learn a novel, and the base's own scores stay", "[unit]") {
+  Llama model = translation_model();
+  const auto translated = [&](const char* rate) {
+    return translate_all(*model, Setting(variant_named("official_k1"), {{"lora.update", "full"},
+                                                                        {"lora.init_from", "null"},
+                                                                        {"train.optimizer", "sgd"},
+                                                                        {"train.learning_rate", rate}}));
+  };
+  const auto still = translated("0"), learnt = translated("0.05");
+  REQUIRE(learnt.size() == still.size());
+  for (std::size_t c = 0; c < learnt.size(); ++c)
+    for (std::size_t p = 0; p < learnt[c].pairs.size(); ++p) {
+      const PairRecord &a = still[c].pairs[p], &b = learnt[c].pairs[p];
+      CHECK(a.base_nll == b.base_nll);
+      CHECK(a.base_ids == b.base_ids);
+      if (a.skipped) continue;
+      CHECK(*a.lora_nll == Approx(*a.base_nll).margin(1e-5));
+      if (c == 0) CHECK(*b.lora_nll == *a.lora_nll);
+      if (c > 0) CHECK(*b.lora_nll != *a.lora_nll);
+    }
 }
 
 TEST_CASE("NovelTranslation: an interrupted chunk leaves no trace", "[unit]") {

@@ -340,7 +340,7 @@ TEST_CASE("report: runs that are points of a sweep are called by them, in the sw
                                            "big, Δ 100"});
   const auto slices = sweep_slices(runs, {"point", "window.chunk_tokens", ""});
   REQUIRE(slices.size() == 1);
-  CHECK(slices[0].rows.size() == 3);
+  CHECK(slices[0].rows == std::vector<std::string>{"plain", "small", "big"});
   CHECK(slices[0].columns == std::vector<std::string>{"50", "100"});
   // Beside a run of no sweep all settings are told.
   make_run(folder / "alone", {.gain = 0.5, .config_hash = "alone"});

@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "text/bm25.h"
+#include "text/passages.h"
 #include "text/tokenizer_goldens.h"
 
 using namespace templora;
@@ -132,6 +133,25 @@ TEST_CASE("facts: a sentence is its question, the answer and a full stop", "[uni
       CHECK(fact_sentence(fact, form, "Sarn Dovel") == question + " Sarn Dovel.");
     }
   }
+}
+
+TEST_CASE("Passages: the one that shares most words before the end, in any script, and none without a word", "[unit]") {
+  Book book;
+  for (const std::string part :
+       {"the cat ", "a dog, ", "\u732b\u5728\u5bb6\u3002", "\u72d7\u5728\u5bb6\u3002", "The Cat ", "end"}) {
+    book.tokens.push_back(std::int64_t(book.tokens.size()));
+    book.text += part;
+    book.ends.push_back(book.text.size());
+  }
+  const Passages passages(book, 1);
+  CHECK(passages.best("\u201cCat\u201d!", 6) == 0);  // the earlier one of equals
+  CHECK(passages.best("dog", 6) == 1);
+  CHECK(passages.best("\u72d7", 6) == 3);
+  CHECK(passages.best("\u72d7", 3) == std::nullopt);  // it stands behind the end
+  CHECK(passages.best("\u3002 , .", 6) == std::nullopt);
+  CHECK(passages.best("cat", 0) == std::nullopt);
+  CHECK(lower_words("It\u2019s \u00c9mile\u2014\u732b\u72d7 42") ==
+        std::vector<std::string>{"it", "s", "\u00c9mile", "\u732b", "\u72d7", "42"});
 }
 
 TEST_CASE("Bm25: rare words count more than frequent ones, short passages more than long ones", "[unit]") {

@@ -1,0 +1,60 @@
+#include "run_books.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "config/lengths.h"
+#include "run_record.h"
+
+namespace templora {
+
+RunBooks read_books(const Config& config, const std::vector<fs::path>& paths, const Tokenizer& tokenizer,
+                    const LlamaConfig& model) {
+  RunBooks books;
+  for (const fs::path& path : paths) {
+    RunBook read = read_run_book(path, tokenizer, config, std::int64_t(books.books.size()));
+    check_ids(read.book.tokens, path.string(), model);
+    books.books.push_back(std::move(read.book));
+    if (read.unswapped_hash) books.unswapped_hashes.push_back(std::move(*read.unswapped_hash));
+    if (read.planting) books.plantings.push_back(std::move(*read.planting));
+  }
+  return books;
+}
+
+std::vector<Book> read_control_books(const Config& config, const Tokenizer& tokenizer, const LlamaConfig& model) {
+  std::vector<Book> books;
+  if (!learns_other_texts(config)) return books;
+  for (const fs::path& path : expand_globs(config.data.control_books, ".")) {
+    books.push_back(read_control_book(path, tokenizer, config));
+    check_ids(books.back().tokens, path.string(), model);
+  }
+  return books;
+}
+
+std::vector<std::int64_t> token_counts(const std::vector<Book>& books) {
+  std::vector<std::int64_t> tokens;
+  for (const Book& book : books) tokens.push_back(std::int64_t(book.tokens.size()));
+  return tokens;
+}
+
+std::vector<std::string> text_hashes(const std::vector<Book>& books) {
+  std::vector<std::string> hashes;
+  for (const Book& book : books) hashes.push_back(book.text_hash);
+  return hashes;
+}
+
+std::vector<std::string> source_hashes(const std::vector<Book>& books) {
+  std::vector<std::string> hashes;
+  for (const Book& book : books) hashes.push_back(book.source());
+  return hashes;
+}
+
+void add_hashes_before(const RunBooks& books, Json& identity) {
+  for (std::size_t i = 0; i < books.unswapped_hashes.size(); ++i)
+    identity[fmt::format("unswapped_text_{}_hash", i)] = books.unswapped_hashes[i];
+  for (std::size_t i = 0; i < books.plantings.size(); ++i)
+    identity[fmt::format("unplanted_text_{}_hash", i)] = books.plantings[i].unplanted_hash;
+}
+
+}  // namespace templora
