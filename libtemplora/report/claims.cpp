@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 
 #include "core/error.h"
 #include "metrics/recall.h"
+#include "report/books_of_runs.h"
 #include "report/markdown.h"
 #include "run/json_lines.h"
 #include "run/run_data.h"
@@ -21,15 +21,8 @@ constexpr double kKept = 0.8;  // of the full method's gain, by the chunk's rows
 /// Runs of one kind, which split the books among them.
 struct Kind {
   const char* name;
-  std::vector<const RunSummary*> runs;
-  std::vector<RunData> data;
-  std::map<std::string, std::pair<std::size_t, const BookRecord*>> books;  // by text: the run and its record
-
-  std::vector<float> nll(const std::string& text, Arm arm) const {
-    const auto found = books.find(text);
-    if (found == books.end()) return {};
-    return nll_by_position(data[found->second.first], *found->second.second, arm);
-  }
+  std::vector<const RunSummary*> runs = {};
+  BooksOfRuns books = {};
 };
 
 /// Settings that runs may differ in and still be parts of one whole: which texts are read and learnt.
@@ -67,15 +60,7 @@ void require_alike(const RunSummary& a, const RunSummary& b, const std::vector<s
 void add(Kind& kind, const RunSummary& run) {
   if (!kind.runs.empty()) require_alike(*kind.runs.front(), run, {}, "");
   kind.runs.push_back(&run);
-  kind.data.push_back(read_run(run.folder));
-}
-
-void index_books(Kind& kind) {
-  for (std::size_t r = 0; r < kind.data.size(); ++r)
-    for (const BookRecord& book : kind.data[r].books)
-      if (!kind.books.emplace(book.text_hash, std::pair(r, &book)).second)
-        throw Error(Exit::usage, fmt::format("--claims: {} is read twice by runs of {}, wanted each book once",
-                                             printable(book.book), kind.name));
+  kind.books.add(read_run(run.folder), fmt::format("--claims: runs of {}", kind.name));
 }
 
 /// Temp-LoRA and its references in one book.
@@ -120,10 +105,10 @@ void test_chunk_rows(Claim& claim, const Kind& full, const Kind& chunk) {
     return;
   }
   std::vector<double> of_books;
-  for (const auto& [text, place] : full.books) {
+  for (const std::string& text : full.books.texts()) {
     if (!chunk.books.contains(text)) continue;
-    const auto means =
-        common_means({full.nll(text, Arm::base), full.nll(text, Arm::lora), chunk.nll(text, Arm::lora)});
+    const auto means = common_means(
+        {full.books.nll(text, Arm::base), full.books.nll(text, Arm::lora), chunk.books.nll(text, Arm::lora)});
     if (!means) continue;
     const double base = means->nll[0], whole = means->nll[1], rows = means->nll[2];
     of_books.push_back((rows - base) - kKept * (whole - base));
@@ -183,8 +168,7 @@ std::optional<bool> Claim::holds() const {
 
 ClaimTable claim_table(const std::vector<RunSummary>& runs, const std::vector<RunSummary>& of_adapted,
                        std::vector<std::int64_t> edges) {
-  Kind full{"the full method", {}, {}, {}}, chunk{"the chunk's rows", {}, {}, {}},
-      adapted{"the adapted base", {}, {}, {}};
+  Kind full{"the full method"}, chunk{"the chunk's rows"}, adapted{"the adapted base"};
   const auto counts = [](const RunSummary& run) {
     return run.counted && run.experiment() == "perplexity" && !fs::exists(run.folder / "facts.jsonl");
   };
@@ -200,7 +184,6 @@ ClaimTable claim_table(const std::vector<RunSummary>& runs, const std::vector<Ru
         return run.counted && fs::exists(run.folder / "facts.jsonl");
       }))
     throw Error(Exit::usage, "--claims: got no finished perplexity run, wanted some; docs/memory.md says which");
-  for (Kind* kind : {&full, &chunk, &adapted}) index_books(*kind);
 
   ClaimTable table;
   table.claims = {{"H1", "this text is learnt", {}, {}, {}, "", false},
@@ -211,18 +194,18 @@ ClaimTable claim_table(const std::vector<RunSummary>& runs, const std::vector<Ru
   if (!full.runs.empty() && edges.empty())
     edges = full.runs.front()->record.at("config").at("score").at("segment_edges").get<std::vector<std::int64_t>>();
   bool with_other = false, with_adapted = false;
-  for (const auto& [text, place] : full.books) {
-    Sides sides{full.nll(text, Arm::lora), {}};
-    if (auto other = full.nll(text, Arm::other_book); !other.empty()) {
+  for (const std::string& text : full.books.texts()) {
+    Sides sides{full.books.nll(text, Arm::lora), {}};
+    if (auto other = full.books.nll(text, Arm::other_book); !other.empty()) {
       sides.references.push_back(std::move(other));
       with_other = true;
     }
-    if (auto base = adapted.nll(text, Arm::base); !base.empty()) {
+    if (auto base = adapted.books.nll(text, Arm::base); !base.empty()) {
       sides.references.push_back(std::move(base));
       with_adapted = true;
     }
     if (sides.references.empty() || sides.lora.empty()) continue;
-    if (auto raw = full.nll(text, Arm::base); !raw.empty()) sides.references.push_back(std::move(raw));
+    if (auto raw = full.books.nll(text, Arm::base); !raw.empty()) sides.references.push_back(std::move(raw));
     if (const auto whole = sides.this_text(0, 0)) all.push_back(*whole);
     if (edges.size() < 2) continue;
     const auto first = sides.this_text(edges[0], edges[1]), last = sides.this_text(edges.back(), 0);

@@ -6,11 +6,13 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <deque>
 #include <map>
 #include <set>
 
 #include "config/model_name.h"
 #include "core/error.h"
+#include "report/books_of_runs.h"
 #include "report/markdown.h"
 #include "run/run_data.h"
 
@@ -32,6 +34,14 @@ struct Run {
   Json summary;
   std::int64_t window = 0;
   std::string weights, model;
+};
+
+/// Runs of one window and base, which split the books among them.
+struct Corner {
+  std::int64_t window = 0;
+  std::string weights, model;
+  std::vector<Json> summaries = {};
+  BooksOfRuns books = {};
 };
 
 Run open_run(const fs::path& folder) {
@@ -59,7 +69,7 @@ struct Price {
   std::optional<double> flops, seconds;
 };
 
-Price price_of(const Run& run, bool adapter) {
+Price price_of(const Corner& corner, bool adapter) {
   static const std::set<std::string> kOfBase{"score_base", "recompute_base"},
       kOfOthers{"score_controls", "train_controls", "staleness", "neural_cache", "bm25", "read"};
   Price price;
@@ -68,16 +78,19 @@ Price price_of(const Run& run, bool adapter) {
     return !kOfOthers.contains(phase) && kOfBase.contains(phase) != adapter;
   };
   std::int64_t tokens = 0;
-  for (const ChunkRecord& chunk : run.data.chunks) {
-    tokens += chunk.tokens;
-    for (const auto& [phase, seconds] : chunk.seconds)
-      if (counts(phase)) add(price.seconds, seconds);
-  }
-  const auto cost = run.summary.find("cost");
-  if (cost != run.summary.end() && cost->contains("phases"))
+  for (const RunData& run : corner.books.runs())
+    for (const ChunkRecord& chunk : run.chunks) {
+      tokens += chunk.tokens;
+      for (const auto& [phase, seconds] : chunk.seconds)
+        if (counts(phase)) add(price.seconds, seconds);
+    }
+  for (const Json& summary : corner.summaries) {
+    const auto cost = summary.find("cost");
+    if (cost == summary.end() || !cost->contains("phases")) continue;
     for (const auto& [phase, numbers] : cost->at("phases").items())
       if (counts(phase) && numbers.contains("flops") && numbers.at("flops").is_number())
         add(price.flops, numbers.at("flops").get<double>());
+  }
   for (auto* value : {&price.flops, &price.seconds})
     if (*value && tokens > 0) **value /= static_cast<double>(tokens);
   return price;
@@ -92,20 +105,37 @@ std::string effect_name(const std::vector<Factor>& of) {
 }  // namespace
 
 FactorTable factor_table(const std::vector<fs::path>& folders) {
-  std::vector<Run> runs;
-  for (const fs::path& folder : folders) runs.push_back(open_run(folder));
+  std::deque<Corner> corners;
   std::set<std::int64_t> windows;
-  std::vector<const Run*> bases;  // one of each weights, in the order given
-  for (const Run& run : runs) {
-    windows.insert(run.window);
-    const auto same = [&](const Run* known) { return known->weights == run.weights; };
-    if (std::none_of(bases.begin(), bases.end(), same)) bases.push_back(&run);
+  std::vector<const Corner*> bases;  // one of each weights, in the order given
+  for (const fs::path& folder : folders) {
+    Run run = open_run(folder);
+    auto corner = std::find_if(corners.begin(), corners.end(), [&](const Corner& known) {
+      return known.window == run.window && known.weights == run.weights;
+    });
+    if (corner == corners.end()) {
+      windows.insert(run.window);
+      corner = corners.insert(corners.end(), Corner{run.window, run.weights, run.model});
+      const auto same = [&](const Corner* known) { return known->weights == run.weights; };
+      if (std::none_of(bases.begin(), bases.end(), same)) bases.push_back(&*corner);
+    }
+    for (const char* section : {"window", "lora", "train"}) {
+      const auto settings = [&](const RunData& of) { return of.run.at("config").value(section, Json()); };
+      const auto& before = corner->books.runs();
+      if (!before.empty() && settings(before.front()) != settings(run.data))
+        throw Error(Exit::usage, fmt::format("--factors: {}: {} differs from that of the first run of its window and "
+                                             "model, wanted runs that split the books and are alike else",
+                                             printable(run.name), section));
+    }
+    corner->summaries.push_back(std::move(run.summary));
+    corner->books.add(std::move(run.data),
+                      fmt::format("--factors: runs of a window of {} tokens by {}", run.window, printable(run.model)));
   }
-  if (windows.size() > 2 || bases.size() > 2 || runs.size() != windows.size() * bases.size())
+  if (windows.size() > 2 || bases.size() > 2 || corners.size() != windows.size() * bases.size())
     throw Error(Exit::usage,
-                fmt::format("--factors: got {} runs of {} windows and {} models, wanted each combination of one or two "
-                            "windows and one or two models once",
-                            runs.size(), windows.size(), bases.size()));
+                fmt::format("--factors: got runs of {} windows and {} models in {} combinations, wanted each of one or "
+                            "two windows and one or two models; runs of a combination may split the books",
+                            windows.size(), bases.size(), corners.size()));
   FactorTable table;
   if (windows.size() == 2)
     table.levels.push_back(
@@ -114,7 +144,7 @@ FactorTable factor_table(const std::vector<fs::path>& folders) {
   if (bases.size() == 2) table.levels.push_back({Factor::base, bases[0]->model, bases[1]->model});
 
   struct Side {
-    const Run* run;
+    const Corner* corner;
     Arm arm;
   };
   std::vector<Side> sides;
@@ -134,24 +164,21 @@ FactorTable factor_table(const std::vector<fs::path>& folders) {
         case Factor::base: weights = bases.back()->weights; break;
       }
     }
-    const auto run = std::find_if(runs.begin(), runs.end(), [&](const Run& candidate) {
+    const auto corner = std::find_if(corners.begin(), corners.end(), [&](const Corner& candidate) {
       return candidate.window == window && candidate.weights == weights;
     });
-    if (run == runs.end()) throw Error(Exit::usage, "--factors: got a combination twice, wanted each once");
-    const Price price = price_of(*run, arm == Arm::lora);
+    const Price price = price_of(*corner, arm == Arm::lora);
     made.flops = price.flops;
     made.seconds = price.seconds;
     table.cells.push_back(made);
-    sides.push_back({&*run, arm});
+    sides.push_back({&*corner, arm});
   }
 
   std::vector<std::vector<double>> books;  // [book][cell]
-  for (const BookRecord& book : runs.front().data.books) {
+  for (const std::string& text : corners.front().books.texts()) {
     std::vector<std::vector<float>> values;
-    for (const Side& side : sides)
-      for (const BookRecord& other : side.run->data.books)
-        if (other.text_hash == book.text_hash) values.push_back(nll_by_position(side.run->data, other, side.arm));
-    if (values.size() != sides.size()) continue;
+    for (const Side& side : sides) values.push_back(side.corner->books.nll(text, side.arm));
+    if (std::any_of(values.begin(), values.end(), [](const auto& nll) { return nll.empty(); })) continue;
     if (auto means = common_means(values)) {
       table.tokens += means->tokens;
       books.push_back(std::move(means->nll));

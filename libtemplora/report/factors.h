@@ -39,9 +39,9 @@ struct FactorTable {
   std::int64_t books = 0, tokens = 0;  ///< that all runs scored
 };
 
-/// Throws Error(bad_input) where a folder is no finished perplexity run, and Error(usage) where the runs are not all
-/// combinations of one or two windows and one or two bases, each once, with a base and an adapter column, or share no
-/// scored token.
+/// Runs of one window and one base may split the books. Throws Error(bad_input) where a folder is no finished
+/// perplexity run, and Error(usage) where they are not all combinations of one or two windows and one or two bases,
+/// with a base and an adapter column, read a book twice, or share no scored token.
 FactorTable factor_table(const std::vector<fs::path>& runs);
 
 std::string factors_markdown(const FactorTable& table);

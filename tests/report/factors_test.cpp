@@ -46,6 +46,40 @@ TEST_CASE("factor_table: two windows with and without the adapter are taken apar
   CHECK(markdown.find("| window × adapter | -0.0") != std::string::npos);
 }
 
+TEST_CASE("factor_table: runs of one window and base may split the books", "[unit]") {
+  const TempFolder folder;
+  const MadeRun narrow{.context_tokens = 50, .books = 8, .gain = 0.1},
+      wide{.context_tokens = 100, .books = 8, .gain = 0.2};
+  make_run(folder.path() / "narrow", narrow);
+  make_run(folder.path() / "wide", wide);
+  // The wide run's books in two: what the one has of them, the other has under another text's hash.
+  const auto with_others = [&](const std::string& name, int first, int end) {
+    make_run(folder.path() / name, wide);
+    std::string lines = read_file(folder.path() / name / "books.jsonl");
+    for (int b = first; b < end; ++b) {
+      const std::string hash = "\"text " + std::to_string(b) + "\"";
+      lines.replace(lines.find(hash), hash.size(), "\"" + name + std::to_string(b) + "\"");
+    }
+    write_file_atomically(folder.path() / name / "books.jsonl", lines);
+  };
+  with_others("wide-a", 0, 3);
+  with_others("wide-b", 3, 8);
+  const auto table = [&](const std::vector<std::string>& names) {
+    std::vector<fs::path> folders;
+    for (const std::string& name : names) folders.push_back(folder.path() / name);
+    return factor_table(folders);
+  };
+  const FactorTable whole = table({"narrow", "wide"}), split = table({"narrow", "wide-a", "wide-b"});
+  CHECK(split.books == 8);
+  REQUIRE(split.effects.size() == whole.effects.size());
+  for (std::size_t e = 0; e < whole.effects.size(); ++e) {
+    CHECK(split.effects[e].nats.mean == Approx(whole.effects[e].nats.mean).epsilon(1e-12));
+    CHECK(*split.effects[e].nats.low == Approx(*whole.effects[e].nats.low).epsilon(1e-9));
+  }
+  make_run(folder.path() / "other-chunks", MadeRun{.chunk_tokens = 25, .context_tokens = 125, .books = 8});
+  CHECK_THROWS_WITH(table({"narrow", "wide", "other-chunks"}), Catch::Matchers::Contains("window differs"));
+}
+
 TEST_CASE("factor_table: runs that are not every combination once are refused", "[unit]") {
   const TempFolder folder;
   for (const auto& [name, context] : {std::pair{"a", 50}, {"b", 100}, {"c", 150}, {"d", 50}})
@@ -57,6 +91,6 @@ TEST_CASE("factor_table: runs that are not every combination once are refused", 
     CHECK_THROWS_WITH(factor_table(folders), Catch::Matchers::Contains(why));
   };
   refused({"a", "b", "c"}, "3 windows");
-  refused({"a", "d"}, "1 windows");
+  refused({"a", "d"}, "read twice");
   refused({"a", "begun"}, "finished");
 }
