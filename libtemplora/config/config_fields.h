@@ -182,6 +182,10 @@ void visit_leaves(S& section, const std::string& parent, Visitor&& v, const Fiel
 Json* find_key(Json& config, const std::string& key);
 void erase_key(Json& config, const std::string& key);
 
+/// A config as a run recorded it, with the keys that its version did not know yet (FieldInfo::late) at their defaults:
+/// two runs do not differ in what came between them.
+Json with_later_keys(Json config);
+
 /// All keys of a config, in file order, with what their sections say of them.
 const std::vector<std::pair<std::string, FieldInfo>>& config_keys();
 

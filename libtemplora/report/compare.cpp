@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "config/config_fields.h"
 #include "metrics/derived.h"
 #include "report/markdown.h"
 
@@ -138,7 +139,8 @@ std::optional<bool> NllShift::more_than_chance() const {
 RunComparison compare_runs(const RunData& first, const RunData& second, const std::string& first_name,
                            const std::string& second_name) {
   RunComparison comparison;
-  comparison.config = key_differences(part(first, "config"), part(second, "config"));
+  const auto config_of = [](const RunData& run) { return with_later_keys(part(run, "config")); };
+  comparison.config = key_differences(config_of(first), config_of(second));
   comparison.identity = key_differences(identity_of(first), identity_of(second));
   std::vector<Matched> books;
   for (const BookRecord& a : first.books)

@@ -10,6 +10,7 @@
 #include <map>
 #include <set>
 
+#include "config/config_fields.h"
 #include "config/model_name.h"
 #include "core/error.h"
 #include "report/books_of_runs.h"
@@ -120,7 +121,9 @@ FactorTable factor_table(const std::vector<fs::path>& folders) {
       if (std::none_of(bases.begin(), bases.end(), same)) bases.push_back(&*corner);
     }
     for (const char* section : {"window", "lora", "train"}) {
-      const auto settings = [&](const RunData& of) { return of.run.at("config").value(section, Json()); };
+      const auto settings = [&](const RunData& of) {
+        return with_later_keys(of.run.at("config")).value(section, Json());
+      };
       const auto& before = corner->books.runs();
       if (!before.empty() && settings(before.front()) != settings(run.data))
         throw Error(Exit::usage, fmt::format("--factors: {}: {} differs from that of the first run of its window and "

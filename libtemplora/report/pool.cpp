@@ -15,7 +15,7 @@ namespace {
 /// What has to be equal: settings that change numbers, and hashes of inputs. Where these lie, which machine it was, how
 /// many threads and which versions ran there is left out, and so are the books.
 Json compared(const NamedRun& run) {
-  Json config = run.data.run.at("config");
+  Json config = with_later_keys(run.data.run.at("config"));
   for (const auto& [key, info] : config_keys())
     if (!info.counts_in(kPerplexity) || *info.recorded) erase_key(config, key);
   erase_key(config, "run.threads");

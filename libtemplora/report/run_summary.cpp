@@ -38,7 +38,7 @@ const std::pair<const char*, const char*> kInputHashes[] = {{"model_config_hash"
 /// Settings that change a run's numbers, and hashes of its inputs.
 void read_settings(RunSummary& run) {
   const Json& record = run.record;
-  Json config = record.at("config");
+  Json config = with_later_keys(record.at("config"));
   const Experiments experiment = recorded_experiment(config);
   const Json controls = config.value("control", Json::array());
   const bool has_controls = std::any_of(controls.begin(), controls.end(), [](const Json& control) {

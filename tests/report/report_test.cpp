@@ -313,6 +313,25 @@ TEST_CASE("report: an axis that is left over gives a table for each of its value
   CHECK(slices[0].fixed == Keys{{"window.chunk_tokens", "100"}});
 }
 
+TEST_CASE("report: a run of an older version differs from a newer one in no key that came between them", "[unit]") {
+  const TempFolder folder;
+  std::vector<RunSource> sources;
+  for (const char* name : {"old", "new", "other"}) {
+    make_run(folder / name, {.seed = name == std::string("new") ? 7 : 42});
+    Json record = Json::parse(read_file(folder / name / "run.json"));
+    if (name != std::string("old")) {
+      record["config"]["bm25"] = {{"passage_tokens", name == std::string("new") ? 0 : 16}, {"query_tokens", 64}};
+      record["config"]["data"]["swap_names"] = false;
+    }
+    write_file_atomically(folder / name / "run.json", record.dump());
+    sources.push_back({folder / name, name, {}});
+  }
+  const auto runs = read_report_runs(sources, {}, false);
+  CHECK(differing_keys(runs, {0, 1}).empty());
+  CHECK(differing_keys(runs, {0, 2}) == std::vector<std::string>{"bm25.passage_tokens"});
+  CHECK(group_runs(runs, "perplexity").size() == 2);  // the first two are seeds of one setting
+}
+
 TEST_CASE("report: runs that are points of a sweep are called by them, in the sweep's order", "[unit]") {
   const TempFolder folder;
   std::vector<RunSource> sources;

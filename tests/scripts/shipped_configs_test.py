@@ -30,7 +30,7 @@ MOST_STEPS = 4  # what a config may ask for: a model, its texts, more texts, a t
 
 def made_up_text(name, words):
     source = random.Random(name)
-    return " ".join(source.choice(["mill", "river", "autumn", "window", "letter", "carriage", "the", "of", "and"])
+    return " ".join(source.choice(["mill", "river", "autumn", "window", "letter", "Emma", "the", "of", "and"])
                     for _ in range(words)) + ".\n"
 
 
