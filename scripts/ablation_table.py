@@ -64,7 +64,7 @@ def main():
         tokens = "–" if speed is None else f"{speed:.0f}"
         rates = sorted(rate for _, rate, _ in tried)
         learns = points[name].get("score.adapter", True)
-        shown = f"{rate:g}{'*' if rate in (rates[0], rates[-1]) else ''}" if learns else "–"
+        shown = f"{rate:g}{'*' if len(rates) > 1 and rate in (rates[0], rates[-1]) else ''}" if learns else "–"
         change = "–" if reference is None else f"{nll - reference:+.4f}"
         print(f"| {name} | {shown} | {len(rates) if learns else '–'} | {nll:.4f} | {change} | {math.exp(nll):.2f} | "
               f"{tokens} |")

@@ -62,7 +62,7 @@ void name_cells(const std::vector<const RunSource*>& sources, std::vector<Listed
     summaries.push_back(runs[i].run);
   }
   for (const auto& [sweep, cells] : sweeps) {
-    std::vector<std::string> keys = differing_keys(summaries, cells);
+    std::vector<std::string> keys = naming_keys(summaries, cells);
     if (cells.size() > 1)
       keys.push_back("seed");
     else
@@ -72,7 +72,7 @@ void name_cells(const std::vector<const RunSource*>& sources, std::vector<Listed
       std::string words;
       for (const std::string& key : keys)
         if (sources[i]->values.contains(key))
-          words += fmt::format("{}{} {}", words.empty() ? "" : ", ", short_name(key), runs[i].run.setting(key));
+          words += (words.empty() ? "" : ", ") + setting_text(runs[i].run, key);
       runs[i].name = sweep + (words.empty() ? "" : ": " + words);
     }
   }
@@ -209,7 +209,8 @@ std::vector<std::string> differing_settings(const std::vector<ListedRun>& runs) 
     seeds.insert(run.run.setting("seed"));
   }
   fill_in(summaries);
-  std::vector<std::string> keys = differing_keys(summaries, among);
+  std::vector<std::string> keys = naming_keys(summaries, among);
+  std::erase(keys, kPointKey);  // the name says it
   if (seeds.size() > 1) keys.push_back("seed");
   std::vector<std::string> texts;
   for (const RunSummary& run : summaries) {

@@ -56,8 +56,7 @@ std::string other_settings(const std::vector<RunSummary>& runs, const RunGroup& 
   for (const std::string& key : differing) {
     if (key == "model.path" || key == "window.chunk_tokens" || key.starts_with("cache.")) continue;
     if (key == "window.context_tokens" && cache_name(run) == "no") continue;  // W says it
-    const std::string value = run.setting(key);
-    out += fmt::format("{}{} {}", out.empty() ? "" : ", ", short_name(key), value.empty() ? "null" : value);
+    out += (out.empty() ? "" : ", ") + setting_text(run, key);
   }
   return out;
 }
@@ -76,7 +75,7 @@ class Builder {
       : runs_(runs), groups_(groups), definition_(definition) {
     std::vector<std::size_t> all;
     for (const RunGroup& group : groups) all.insert(all.end(), group.runs.begin(), group.runs.end());
-    differing_ = differing_keys(runs, all);
+    differing_ = naming_keys(runs, all);
     for (const RunGroup& group : groups) {
       settings_ |= !other_settings(runs, group, differing_).empty();
       for (const auto& [control, perplexity] : runs[group.runs.front()].table->all.back().controls)

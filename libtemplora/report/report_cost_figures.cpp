@@ -34,14 +34,14 @@ class CostPoints {
   CostPoints(const std::vector<RunSummary>& runs, const std::vector<RunGroup>& groups) : runs_(runs) {
     flops_ = std::all_of(groups.begin(), groups.end(),
                          [&](const RunGroup& group) { return mean(group, "flops").value.has_value(); });
-    const auto differ = [&](bool learns) {
+    const auto of_groups = [&](bool learns) {
       std::vector<std::size_t> among;
       for (const RunGroup& group : groups)
         if (!learns || mean(group, "lora").value) among.insert(among.end(), group.runs.begin(), group.runs.end());
-      return differing_keys(runs, among);
+      return among;
     };
-    learning_keys_ = differ(true);
-    const std::vector<std::string> all = differ(false);
+    learning_keys_ = naming_keys(runs, of_groups(true));
+    const std::vector<std::string> all = differing_keys(runs, of_groups(false));
     chunks_differ_ = std::find(all.begin(), all.end(), "window.chunk_tokens") != all.end();
     for (const RunGroup& group : groups) add(group);
   }
@@ -74,9 +74,7 @@ class CostPoints {
   std::string learning_name(const RunSummary& run) const {
     std::string name;
     for (const std::string& key : learning_keys_)
-      name += fmt::format("{}{}", name.empty() ? "" : ", ",
-                          key == "model.path" ? run.model()
-                                              : fmt::format("{} {}", short_name(key), run.setting(key)));
+      name += (name.empty() ? "" : ", ") + (key == "model.path" ? run.model() : setting_text(run, key));
     return name.empty() ? "Temp-LoRA" : name;
   }
 

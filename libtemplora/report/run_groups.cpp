@@ -55,33 +55,22 @@ std::string value_of(const RunSummary& run, const std::string& key) {
 
 using RunsBySettings = std::map<std::map<std::string, std::string>, std::vector<std::size_t>>;
 
-/// A point's name stands for all keys that it settles, where every group of runs of equal settings has one.
-std::vector<std::string> named_keys(const std::vector<RunSummary>& runs, const std::vector<std::size_t>& among,
-                                    const RunsBySettings& groups, std::vector<std::string> keys) {
-  const auto has_one = [&](const auto& group) {
-    const std::string first = point_of(runs[group.second.front()]);
-    return !first.empty() && std::all_of(group.second.begin(), group.second.end(),
-                                         [&](std::size_t i) { return point_of(runs[i]) == first; });
-  };
-  if (!std::all_of(groups.begin(), groups.end(), has_one)) return keys;
-  std::erase_if(keys, [&](const std::string& key) {
-    std::map<std::string, std::string> at;  // point -> value
-    return std::all_of(among.begin(), among.end(), [&](std::size_t i) {
-      const std::string value = value_of(runs[i], key);
-      return at.emplace(point_of(runs[i]), value).first->second == value;
-    });
-  });
-  keys.insert(keys.begin(), kPointKey);
-  return keys;
+RunsBySettings by_settings(const std::vector<RunSummary>& runs, const std::vector<std::size_t>& among) {
+  RunsBySettings groups;
+  for (const std::size_t i : among) {
+    auto settings = runs[i].settings;
+    settings.erase("seed");
+    std::erase_if(settings, [&](const auto& item) { return runs[i].read.contains(item.first); });
+    groups[settings].push_back(i);
+  }
+  return groups;
 }
 
 std::string label_of(const RunSummary& run, const std::vector<std::string>& keys) {
   std::string label;
   for (const std::string& key : keys) {
-    const std::string value = value_of(run, key);
-    const bool plain = key == "model.path" || key == kPointKey;
     label += label.empty() ? "" : ", ";
-    label += plain ? value : fmt::format("{} {}", short_name(key), value.empty() ? "null" : value);
+    label += key == "model.path" ? run.model() : setting_text(run, key);
   }
   return label;
 }
@@ -192,6 +181,31 @@ std::vector<std::string> differing_keys(const std::vector<RunSummary>& runs, con
   return kept;
 }
 
+std::vector<std::string> naming_keys(const std::vector<RunSummary>& runs, const std::vector<std::size_t>& among) {
+  std::vector<std::string> keys = differing_keys(runs, among);
+  const RunsBySettings groups = by_settings(runs, among);
+  const auto has_one = [&](const auto& group) {
+    const std::string first = point_of(runs[group.second.front()]);
+    return !first.empty() && std::all_of(group.second.begin(), group.second.end(),
+                                         [&](std::size_t i) { return point_of(runs[i]) == first; });
+  };
+  if (groups.size() < 2 || !std::all_of(groups.begin(), groups.end(), has_one)) return keys;
+  std::erase_if(keys, [&](const std::string& key) {
+    std::map<std::string, std::string> at;  // point -> value
+    return std::all_of(among.begin(), among.end(), [&](std::size_t i) {
+      const std::string value = value_of(runs[i], key);
+      return at.emplace(point_of(runs[i]), value).first->second == value;
+    });
+  });
+  keys.insert(keys.begin(), kPointKey);
+  return keys;
+}
+
+std::string setting_text(const RunSummary& run, const std::string& key) {
+  const std::string value = value_of(run, key);
+  return key == kPointKey ? value : fmt::format("{} {}", short_name(key), value.empty() ? "null" : value);
+}
+
 std::string common_settings(const std::vector<RunSummary>& runs, const std::vector<std::size_t>& among,
                             const std::string& more) {
   if (among.empty()) return "";
@@ -219,22 +233,15 @@ bool base_is_shared(const std::vector<RunSummary>& runs, const std::vector<std::
 }
 
 std::vector<RunGroup> group_runs(const std::vector<RunSummary>& runs, const std::string& experiment) {
-  RunsBySettings by_settings;
   std::vector<std::size_t> all;
-  for (std::size_t i = 0; i < runs.size(); ++i) {
-    const RunSummary& run = runs[i];
-    if (run.experiment() != experiment || (run.measures.empty() && run.summary.is_null())) continue;
-    auto settings = run.settings;
-    settings.erase("seed");
-    std::erase_if(settings, [&](const auto& item) { return run.read.contains(item.first); });
-    by_settings[settings].push_back(i);
-    all.push_back(i);
-  }
+  for (std::size_t i = 0; i < runs.size(); ++i)
+    if (runs[i].experiment() == experiment && !(runs[i].measures.empty() && runs[i].summary.is_null()))
+      all.push_back(i);
   std::vector<RunGroup> groups;
-  const std::vector<std::string> keys = named_keys(runs, all, by_settings, differing_keys(runs, all));
+  const std::vector<std::string> keys = naming_keys(runs, all);
   std::map<std::string, std::size_t> places;  // of points, as the sweep has them
   for (const std::size_t i : all) places.emplace(point_of(runs[i]), i);
-  for (auto& [settings, members] : by_settings) {
+  for (const auto& [settings, members] : by_settings(runs, all)) {
     RunGroup group{one_a_seed(runs, members), {}, label_of(runs[members.front()], keys)};
     for (const std::size_t i : members)
       for (const std::size_t counted : group.runs)

@@ -46,6 +46,11 @@ std::string short_name(const std::string& key);
 /// (the same values, run by run) are left out, and so are paths where hashes tell.
 std::vector<std::string> differing_keys(const std::vector<RunSummary>& runs, const std::vector<std::size_t>& among);
 
+/// The same for names: where all are points of sweeps, their point (kPointKey) in front, and no key that it settles.
+std::vector<std::string> naming_keys(const std::vector<RunSummary>& runs, const std::vector<std::size_t>& among);
+/// "Δ 256", "rank null"; of kPointKey the point's name.
+std::string setting_text(const RunSummary& run, const std::string& key);
+
 /// The model and what these runs have in common of the settings that a reader asks for first, "small-6m, L_X 256, rank
 /// 64"; with `more`, which says some of them already ("Δ 256, rank 64"), behind the model.
 std::string common_settings(const std::vector<RunSummary>& runs, const std::vector<std::size_t>& among,

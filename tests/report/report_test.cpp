@@ -361,6 +361,15 @@ TEST_CASE("report: runs that are points of a sweep are called by them, in the sw
   REQUIRE(slices.size() == 1);
   CHECK(slices[0].rows == std::vector<std::string>{"plain", "small", "big"});
   CHECK(slices[0].columns == std::vector<std::string>{"50", "100"});
+  const Report report = make_report(runs, {});
+  bool in_table = false;
+  for (const ReportTable& table : report.tables)
+    for (const auto& row : table.rows)
+      for (const Cell& cell : row) {
+        CHECK_FALSE(has(cell.text, "alpha"));
+        in_table |= cell.text == "small";
+      }
+  CHECK(in_table);
   // Beside a run of no sweep all settings are told.
   make_run(folder / "alone", {.gain = 0.5, .config_hash = "alone"});
   sources.push_back({folder / "alone", "alone", {}});
