@@ -187,7 +187,7 @@ void run_perplexity(const LoadedConfig& loaded, const RunPlace& place) {
     run_segments(config, books, control_books, std::int64_t(i));  // all have segments
   const std::string hash = weights_hash(*model);
   Json record = run_record(loaded, machine, hash, tokenizer, text_hashes(books), text_hashes(control_books));
-  add_hashes_before(read, record.at("identity"));
+  add_hashes_before(config, read, record.at("identity"));
   std::int64_t total = 0;
   for (const Book& book : books) total += std::int64_t(book.tokens.size());
   describe(place, total, record);

@@ -16,7 +16,6 @@ RunBooks read_books(const Config& config, const std::vector<fs::path>& paths, co
     RunBook read = read_run_book(path, tokenizer, config, std::int64_t(books.books.size()));
     check_ids(read.book.tokens, path.string(), model);
     books.books.push_back(std::move(read.book));
-    if (read.unswapped_hash) books.unswapped_hashes.push_back(std::move(*read.unswapped_hash));
     if (read.planting) books.plantings.push_back(std::move(*read.planting));
   }
   return books;
@@ -50,9 +49,9 @@ std::vector<std::string> source_hashes(const std::vector<Book>& books) {
   return hashes;
 }
 
-void add_hashes_before(const RunBooks& books, Json& identity) {
-  for (std::size_t i = 0; i < books.unswapped_hashes.size(); ++i)
-    identity[fmt::format("unswapped_text_{}_hash", i)] = books.unswapped_hashes[i];
+void add_hashes_before(const Config& config, const RunBooks& books, Json& identity) {
+  for (std::size_t i = 0; config.data.swap_names && i < books.books.size(); ++i)
+    identity[fmt::format("unswapped_text_{}_hash", i)] = books.books[i].source();
   for (std::size_t i = 0; i < books.plantings.size(); ++i)
     identity[fmt::format("unplanted_text_{}_hash", i)] = books.plantings[i].unplanted_hash;
 }

@@ -14,8 +14,7 @@ namespace templora {
 /// The books of a run as they are read: with facts in them where it plants some, and where these stand.
 struct RunBooks {
   std::vector<Book> books;
-  std::vector<std::string> unswapped_hashes;  ///< one a book; none where names stay
-  std::vector<Planting> plantings;            ///< one a book; none where no facts are planted
+  std::vector<Planting> plantings;  ///< one a book; none where no facts are planted
 };
 
 /// Reads data.books. Throws Error(bad_input) as read_run_book() does, and where a token is beyond the model's
@@ -33,6 +32,6 @@ std::vector<std::string> source_hashes(const std::vector<Book>& books);
 
 /// Hashes of the texts before names were swapped and facts planted: unswapped_text_<i>_hash and
 /// unplanted_text_<i>_hash of run.json's identity.
-void add_hashes_before(const RunBooks& books, Json& identity);
+void add_hashes_before(const Config& config, const RunBooks& books, Json& identity);
 
 }  // namespace templora

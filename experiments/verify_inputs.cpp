@@ -140,11 +140,11 @@ void verify_books(const std::string& folder, const Config& config, const Json& r
       } else {
         RunBook read = read_run_book(path, *tokenizer, config, record.book_index);
         book = std::move(read.book);
-        if (read.unswapped_hash) {
+        if (config.data.swap_names) {
           const std::string name = fmt::format("unswapped_text_{}_hash", record.book_index);
-          v.expect(recorded(run_record, name) == *read.unswapped_hash, "text-file",
+          v.expect(recorded(run_record, name) == book.source(), "text-file",
                    fmt::format("run.json: identity: {}: got \"{}\", wanted {}, as {} has it", name,
-                               recorded(run_record, name), *read.unswapped_hash, record.book));
+                               recorded(run_record, name), book.source(), record.book));
         }
         planting = std::move(read.planting);
       }

@@ -240,19 +240,12 @@ Experiments recorded_experiment(const Json& effective) {
 
 Json with_later_keys(Json config) {
   if (!config.is_object()) return config;
-  const Json defaults = config_defaults();
+  Json defaults = config_defaults();
   for (const auto& [key, info] : config_keys()) {
-    if (!info.new_key) continue;
+    if (!info.new_key || find_key(config, key) != nullptr) continue;
     const std::size_t dot = key.find('.');
-    const std::string section = key.substr(0, dot);
-    if (dot == std::string::npos) {
-      if (!config.contains(key)) config[key] = defaults.at(key);
-      continue;
-    }
-    Json& fields = config[section];
-    if (fields.is_null()) fields = Json::object();
-    const std::string field = key.substr(dot + 1);
-    if (fields.is_object() && !fields.contains(field)) fields[field] = defaults.at(section).at(field);
+    Json& section = dot == std::string::npos ? config : config[key.substr(0, dot)];
+    if (section.is_null() || section.is_object()) section[key.substr(dot + 1)] = *find_key(defaults, key);
   }
   return config;
 }

@@ -7,6 +7,7 @@
 #include "config/config_fields.h"
 #include "core/error.h"
 #include "core/utf8.h"
+#include "experiment/chunk_values.h"
 #include "experiment/token_corpus.h"
 
 namespace templora {
@@ -54,10 +55,6 @@ std::vector<ControlSegment> drawn(const std::vector<const Book*>& books, const s
   return segments;
 }
 
-std::uint64_t seed_of(std::int64_t seed, std::int64_t book_index) {
-  return std::uint64_t(seed) + 0x9E3779B97F4A7C15ull * std::uint64_t(book_index);
-}
-
 /// Where the words of a chunk begin, and its end. A mark before the text (BOS) stands where it stood.
 std::vector<std::int64_t> word_starts(const Book& book, const Chunk& chunk) {
   std::vector<std::int64_t> starts;
@@ -73,9 +70,9 @@ std::vector<std::int64_t> word_starts(const Book& book, const Chunk& chunk) {
 
 std::vector<ControlSegment> with_shuffled_words(const Book& scored, const std::vector<Chunk>& chunks,
                                                 std::uint64_t seed) {
-  auto made = std::make_shared<Book>(scored);
-  made->text.clear();  // the tokens alone are learnt
-  made->ends.clear();
+  auto made = std::make_shared<Book>();
+  made->name = scored.name;
+  made->tokens = scored.tokens;
   std::vector<ControlSegment> segments;
   std::int64_t all_words = 0;
   for (const Chunk& chunk : chunks) {
@@ -113,7 +110,7 @@ Arm arm_of(Control control) {
 
 std::vector<ControlSegment> control_segments(Control control, const std::vector<Book>& sources, const Book& scored,
                                     std::int64_t book_index, const std::vector<Chunk>& chunks, std::int64_t seed) {
-  if (control == Control::shuffled_words) return with_shuffled_words(scored, chunks, seed_of(seed, book_index));
+  if (control == Control::shuffled_words) return with_shuffled_words(scored, chunks, adapter_seed(seed, book_index, 0));
   std::int64_t longest = 0;
   for (const Chunk& chunk : chunks) longest = std::max(longest, chunk.count);
   const std::vector<const Book*> books = others(sources, scored, control == Control::other_book ? book_index + 1 : 0);
@@ -125,7 +122,7 @@ std::vector<ControlSegment> control_segments(Control control, const std::vector<
                             "data.control_books",
                             enum_name(control), scored.name, longest));
   if (control == Control::other_book) return in_order(books, chunks);
-  return drawn(books, chunks, longest, seed_of(seed, book_index));
+  return drawn(books, chunks, longest, adapter_seed(seed, book_index, 0));
 }
 
 }  // namespace templora

@@ -31,10 +31,7 @@ RunBook read(const std::filesystem::path& path, const Tokenizer& tokenizer, cons
   const DataConfig& data = config.data;
   std::string text = read_book_text(path, data.strip);
   const std::string source = hash_hex(text);
-  if (data.swap_names) {
-    read.unswapped_hash = source;
-    text = with_swapped_names(path, text, source);
-  }
+  if (data.swap_names) text = with_swapped_names(path, text, source);
   if (plant) {
     read.planting = plant_facts(text, path.string(), tokenizer, *plant);
     text = read.planting->text;

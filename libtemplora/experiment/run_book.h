@@ -16,8 +16,7 @@ PlantOptions plant_options(const Config& config, std::int64_t book_index);
 /// A book as a run reads it.
 struct RunBook {
   Book book;
-  std::optional<std::string> unswapped_hash;  ///< of the text with its own names, where the config swaps them
-  std::optional<Planting> planting;           ///< where the config plants facts
+  std::optional<Planting> planting;  ///< where the config plants facts
 };
 
 /// A text of data.books. Throws Error(bad_input) as read_book() and plant_facts() do, and where names are to be swapped

@@ -5,13 +5,13 @@
 #include <set>
 #include <string_view>
 
+#include "core/ascii_letters.h"
 #include "core/utf8.h"
 
 namespace templora {
 namespace {
 
-bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
-bool is_letter(char c) { return is_upper(c) || (c >= 'a' && c <= 'z') || static_cast<unsigned char>(c) > 127; }
+bool is_letter(char c) { return is_upper_ascii(c) || is_lower_ascii(c) || static_cast<unsigned char>(c) > 127; }
 
 /// The commonest words of English novels.
 const std::set<std::string>& function_words() {
@@ -55,7 +55,7 @@ std::vector<WordUses> word_uses(const std::vector<ScoredWord>& words, std::int64
   std::set<std::string> small;  // that stand without a capital somewhere
   for (const ScoredWord& word : words) {
     ++uses[lower_ascii(word.word)];
-    if (!is_upper(word.word[0])) small.insert(word.word);
+    if (!is_upper_ascii(word.word[0])) small.insert(word.word);
   }
   std::map<std::pair<std::size_t, std::size_t>, WordUses> found;
   std::map<std::string, std::int64_t> last_end;

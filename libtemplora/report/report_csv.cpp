@@ -4,11 +4,14 @@
 #include <cmath>
 #include <cstdlib>
 #include <set>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "report/markdown.h"
 #include "report/report_formats.h"
 #include "run/json_lines.h"
+#include "run/record.h"
 
 namespace templora {
 namespace {
@@ -75,10 +78,18 @@ std::string mean_field(const Json& record, const char* name) {
   return fmt::format("{}", sum / static_cast<double>(found->size()));
 }
 
-constexpr const char* kPlainFields[] = {
-    "book",     "book_index", "chunk",          "first_token",     "tokens",          "scored_tokens", "context_tokens",
-    "base_nll", "lora_nll",   "other_book_nll", "mixed_books_nll", "adapter_version", "learning_rate",
-    "shuffled_words_nll", "base_cache_nll", "lora_cache_nll", "base_bm25_nll"};
+/// Of a chunk's record, in the order of columns: those of the first version, then what other arms there are.
+std::vector<std::string> plain_fields() {
+  std::vector<std::string> fields{"book",           "book_index",      "chunk",           "first_token",
+                                  "tokens",         "scored_tokens",   "context_tokens",  "base_nll",
+                                  "lora_nll",       "other_book_nll",  "mixed_books_nll", "adapter_version",
+                                  "learning_rate"};
+  for (const Arm arm : kArms)
+    if (const std::string name = std::string(arm_name(arm)) + "_nll";
+        std::find(fields.begin(), fields.end(), name) == fields.end())
+      fields.push_back(name);
+  return fields;
+}
 
 }  // namespace
 
@@ -135,8 +146,9 @@ std::string chunks_csv(const std::vector<RunSummary>& runs) {
   std::set<std::string> phases;
   for (const RunSummary& run : runs)
     for (const auto& [phase, spent] : run.seconds) phases.insert(phase);
+  const std::vector<std::string> plain = plain_fields();
   std::string out = "run,config_hash,experiment";
-  for (const char* field : kPlainFields) out += fmt::format(",{}", field);
+  for (const std::string& field : plain) out += "," + field;
   out += ",train_loss,grad_norm";
   for (const std::string& phase : phases) out += ",seconds_" + csv_field(phase);
   out += "\n";
@@ -154,13 +166,13 @@ std::string chunks_csv(const std::vector<RunSummary>& runs) {
         fmt::format("{},{},{}", csv_field(run.name), csv_field(run.config_hash()), csv_field(run.experiment()));
     for_each_record(run.folder / "chunks.jsonl", [&](const Json& record) {
       out += start;
-      for (const char* field : kPlainFields) out += "," + json_field(record, field);
+      for (const std::string& field : plain) out += "," + json_field(record, field.c_str());
       out += "," + mean_field(record, "train_loss") + "," + mean_field(record, "grad_norm");
       add_seconds(record);
     });
     for_each_record(run.folder / "steps.jsonl", [&](const Json& record) {
       out += start;
-      for (const std::string field : kPlainFields)
+      for (const std::string& field : plain)
         out += "," + (field == "chunk"                                ? json_field(record, "step")
                       : field == "tokens" || field == "learning_rate" ? json_field(record, field.c_str())
                                                                       : "");

@@ -5,14 +5,13 @@
 #include <algorithm>
 #include <random>
 
+#include "core/ascii_letters.h"
 #include "core/error.h"
 #include "core/hash.h"
 
 namespace templora {
 namespace {
 
-bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
-bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
 bool is_space(char c) { return c == ' ' || c == '\n'; }
 
 /// A sentence to be planted.
@@ -71,12 +70,12 @@ std::vector<std::size_t> sentence_ends(std::string_view text) {
   for (std::size_t i = 0; i + 2 < text.size(); ++i) {
     if ((text[i] != '.' && text[i] != '!' && text[i] != '?') || !is_space(text[i + 1])) continue;
     std::size_t word = i;
-    while (word > 0 && is_lower(text[word - 1])) --word;
+    while (word > 0 && is_lower_ascii(text[word - 1])) --word;
     std::size_t next = i + 1;
     while (next < text.size() && is_space(text[next])) ++next;
     // "Mr." is no end, and neither is "i.e."
     const bool ends_word = i - word >= 2 && (word == 0 || is_space(text[word - 1]));
-    if (ends_word && next < text.size() && is_upper(text[next])) ends.push_back(i + 1);
+    if (ends_word && next < text.size() && is_upper_ascii(text[next])) ends.push_back(i + 1);
   }
   return ends;
 }

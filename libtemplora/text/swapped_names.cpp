@@ -3,17 +3,16 @@
 #include <set>
 #include <vector>
 
+#include "core/ascii_letters.h"
 #include "text/code_points.h"
 #include "text/invented_names.h"
 
 namespace templora {
 namespace {
 
-bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
-
 std::string upper_ascii(std::string text) {
   for (char& c : text)
-    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+    if (is_lower_ascii(c)) c = static_cast<char>(c - 'a' + 'A');
   return text;
 }
 
@@ -68,7 +67,7 @@ SwappedNames swap_names(std::string_view text, std::uint64_t seed) {
   std::map<std::string_view, Uses> uses;
   for (std::size_t w = 0; w < words.size(); ++w) {
     const std::string_view word = words[w];
-    if (word.size() < 2 || !is_upper(word[0]) || is_upper(word[1]) || is_title(word)) continue;
+    if (word.size() < 2 || !is_upper_ascii(word[0]) || is_upper_ascii(word[1]) || is_title(word)) continue;
     Uses& use = uses[word];
     ++use.all;
     use.inside = use.inside || inside_sentence(words, w);

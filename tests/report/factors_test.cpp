@@ -16,14 +16,19 @@ const FactorTable::Effect& effect_of(const FactorTable& table, const std::vector
   throw std::runtime_error("no such effect");
 }
 
+const MadeRun kNarrow{.context_tokens = 50, .books = 8, .gain = 0.1},
+    kWide{.context_tokens = 100, .books = 8, .gain = 0.2};
+
+void make_two_windows(const TempFolder& folder) {
+  make_run(folder.path() / "narrow", kNarrow);
+  make_run(folder.path() / "wide", kWide);
+}
+
 }  // namespace
 
 TEST_CASE("factor_table: two windows with and without the adapter are taken apart as they were made", "[unit]") {
   const TempFolder folder;
-  const MadeRun narrow{.context_tokens = 50, .books = 8, .gain = 0.1},
-      wide{.context_tokens = 100, .books = 8, .gain = 0.2};
-  make_run(folder.path() / "narrow", narrow);
-  make_run(folder.path() / "wide", wide);
+  make_two_windows(folder);
   const FactorTable table = factor_table({folder.path() / "wide", folder.path() / "narrow"});
   REQUIRE(table.levels.size() == 2);
   CHECK(table.levels[0].low == "100 tokens");
@@ -48,13 +53,10 @@ TEST_CASE("factor_table: two windows with and without the adapter are taken apar
 
 TEST_CASE("factor_table: runs of one window and base may split the books", "[unit]") {
   const TempFolder folder;
-  const MadeRun narrow{.context_tokens = 50, .books = 8, .gain = 0.1},
-      wide{.context_tokens = 100, .books = 8, .gain = 0.2};
-  make_run(folder.path() / "narrow", narrow);
-  make_run(folder.path() / "wide", wide);
+  make_two_windows(folder);
   // The wide run's books in two: what the one has of them, the other has under another text's hash.
   const auto with_others = [&](const std::string& name, int first, int end) {
-    make_run(folder.path() / name, wide);
+    make_run(folder.path() / name, kWide);
     std::string lines = read_file(folder.path() / name / "books.jsonl");
     for (int b = first; b < end; ++b) {
       const std::string hash = "\"text " + std::to_string(b) + "\"";
