@@ -13,46 +13,43 @@ namespace templora {
 
 ModelCompleter::ModelCompleter(LlamaImpl& model, std::int64_t answers, std::int64_t capacity, std::int64_t block_tokens)
     : model_(model),
-      cache_(model, {std::max<std::int64_t>(1, answers), capacity, false, block_tokens}) {}
+      read_(model, {std::max<std::int64_t>(1, answers), capacity, false, block_tokens}) {}
 
 void ModelCompleter::forget() {
-  cache_.truncate(0, 0);
+  read_.forget();
   text_.clear();
 }
 
 void ModelCompleter::see(const TokenIds& text) {
   TEMPLORA_CHECK(!text.empty(), "a question follows a text");
-  const std::int64_t same = std::min(common_prefix({text_, text}, std::int64_t(text.size()) - 1), cache_.length(0));
-  cache_.truncate(0, same);
+  read_.read(model_, {text}, 0);
   text_ = text;
-  if (held() > same) cache_.append(model_, {{0, {text.begin() + same, text.end() - 1}}}, Rows::none, 0);
 }
 
 AnswerScores ModelCompleter::score(const TokenIds& question, const std::vector<TokenIds>& answers) {
-  TEMPLORA_CHECK(!question.empty() && std::int64_t(answers.size()) <= cache_.sequences(), "a sequence for each answer");
+  TEMPLORA_CHECK(!question.empty() && std::int64_t(answers.size()) <= cache().sequences(),
+                 "a sequence for each answer");
   const at::NoGradGuard no_grad;
   const at::Device device = model_.options().device();
   TokenIds fed{text_.back()};
   fed.insert(fed.end(), question.begin(), question.end() - 1);
-  const at::Tensor rows = cache_.append(model_, {{0, fed}}, Rows::all, 0);  // [question, hidden]
+  const at::Tensor rows = cache().append(model_, {{0, fed}}, Rows::all, 0);  // [question, hidden]
   AnswerScores scores;
   scores.question = read_back(row_nll(model_, rows, ids_on(device, question)));
 
   if (!answers.empty()) {
-    const std::int64_t asked = cache_.length(0);
+    const std::int64_t asked = cache().length(0);
     std::vector<Append> appends;
     TokenIds targets;
     for (std::size_t i = 0; i < answers.size(); ++i) {
       const auto sequence = std::int64_t(i);
-      if (i > 0) {
-        cache_.copy_prefix(0, sequence, asked);
-      }
+      if (i > 0) cache().copy_prefix(0, sequence, asked);
       TokenIds tokens{question.back()};
       tokens.insert(tokens.end(), answers[i].begin(), answers[i].end() - 1);
       appends.push_back({sequence, std::move(tokens)});
       targets.insert(targets.end(), answers[i].begin(), answers[i].end());
     }
-    const at::Tensor answer_rows = cache_.append(model_, appends, Rows::all, 0);  // [answers' tokens, hidden]
+    const at::Tensor answer_rows = cache().append(model_, appends, Rows::all, 0);  // [answers' tokens, hidden]
     const std::vector<float> nll = read_back(row_nll(model_, answer_rows, ids_on(device, targets)));
     auto at = nll.begin();
     for (const TokenIds& answer : answers) {
@@ -60,7 +57,7 @@ AnswerScores ModelCompleter::score(const TokenIds& question, const std::vector<T
       at += std::ptrdiff_t(answer.size());
     }
   }
-  cache_.truncate(0, held());
+  cache().truncate(0, held());
   return scores;
 }
 
@@ -73,8 +70,8 @@ TokenIds ModelCompleter::write(const TokenIds& question, std::int64_t most,
   options.stop = [&](std::int64_t, const TokenIds& tokens) { return ended(tokens); };
   options.fixed_steps = false;
   SamplingStreams streams(0, 1);
-  TokenIds tokens = decode(model_, cache_, {prompt}, options, streams).at(0).tokens;
-  cache_.truncate(0, held());
+  TokenIds tokens = decode(model_, cache(), {prompt}, options, streams).at(0).tokens;
+  cache().truncate(0, held());
   return tokens;
 }
 

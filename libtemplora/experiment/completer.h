@@ -4,7 +4,7 @@
 #include <functional>
 #include <vector>
 
-#include "generate/kv_cache.h"
+#include "generate/prompt_cache.h"
 #include "model/llama.h"
 
 namespace templora {
@@ -47,10 +47,11 @@ class ModelCompleter : public Completer {
                  const std::function<bool(const TokenIds&)>& ended) override;
 
  private:
+  KvCache& cache() { return read_.cache(); }  // its sequence 0 holds all but the last token of the text
   std::int64_t held() const { return std::int64_t(text_.size()) - 1; }
 
   LlamaImpl& model_;
-  KvCache cache_;  // sequence 0 holds all but the last token of the text
+  PromptCache read_;
   TokenIds text_;
 };
 

@@ -11,15 +11,13 @@
 namespace templora {
 namespace {
 
-KvCacheOptions room_for(const std::vector<SentenceTask>& tasks, const DecodeOptions& options) {
-  KvCacheOptions room;
-  room.sequences = std::int64_t(tasks.size());
-  room.capacity = 0;
-  room.block_tokens = kTranslationBlock;
+/// Slots that the longest task fills.
+std::int64_t longest(const std::vector<SentenceTask>& tasks, const DecodeOptions& options) {
+  std::int64_t slots = 0;
   for (const SentenceTask& task : tasks)
-    room.capacity = std::max(room.capacity, std::int64_t(task.prompt.size()) +
-                                                std::max(options.max_new_tokens, std::int64_t(task.reference.size())));
-  return room;
+    slots = std::max(slots, std::int64_t(task.prompt.size()) +
+                                std::max(options.max_new_tokens, std::int64_t(task.reference.size())));
+  return slots;
 }
 
 /// Each prompt's last id, which the prefill left out, and its reference.
@@ -36,9 +34,13 @@ std::vector<Append> references_of(const std::vector<SentenceTask>& tasks) {
 
 }  // namespace
 
-std::optional<std::vector<SentenceAnswer>> answer(LlamaImpl& model, const std::vector<SentenceTask>& tasks,
-                                                  const DecodeOptions& options, SamplingStreams streams,
-                                                  PhaseTimer& timer, const std::string& who) {
+PromptCache sentence_cache(const LlamaImpl& model, std::int64_t sentences) {
+  return {model, {.sequences = std::max<std::int64_t>(sentences, 1), .capacity = 1, .block_tokens = kTranslationBlock}};
+}
+
+std::optional<std::vector<SentenceAnswer>> answer(LlamaImpl& model, PromptCache& read,
+                                                  const std::vector<SentenceTask>& tasks, const DecodeOptions& options,
+                                                  SamplingStreams streams, PhaseTimer& timer, const std::string& who) {
   std::vector<SentenceAnswer> answers(tasks.size());
   TEMPLORA_CHECK(streams.drawn().size() == tasks.size(), "one stream a task");
   if (tasks.empty()) return answers;
@@ -48,10 +50,10 @@ std::optional<std::vector<SentenceAnswer>> answer(LlamaImpl& model, const std::v
     TEMPLORA_CHECK(!task.prompt.empty(), "a prompt without a token");
     prompts.push_back(task.prompt);
   }
-  KvCache cache(model, room_for(tasks, options));
-  const std::int64_t shared = prefill(model, cache, prompts, options.version);
-  for (std::size_t i = 0; i < tasks.size(); ++i)
-    answers[i].read_tokens = std::int64_t(prompts[i].size()) - 1 - (i == 0 ? 0 : shared);
+  KvCache& cache = read.cache();
+  cache.reserve(longest(tasks, options));
+  const std::vector<std::int64_t> computed = read.read(model, prompts, options.version);
+  for (std::size_t i = 0; i < tasks.size(); ++i) answers[i].read_tokens = computed[i];
   timer.mark(who + "_prefill");
 
   const std::vector<Append> references = references_of(tasks);

@@ -10,6 +10,7 @@
 
 #include "experiment/phase_timer.h"
 #include "generate/decoder.h"
+#include "generate/prompt_cache.h"
 #include "model/llama.h"
 
 namespace templora {
@@ -28,12 +29,16 @@ struct SentenceAnswer {
   at::Tensor nll;                 ///< [reference tokens], nats, on the model's device; undefined where there are none
 };
 
-/// Scores each task's reference and generates a continuation of each prompt, the tasks as one batch. What all prompts
-/// begin with is computed once, and scoring and generation share the prompt's keys and values. The adapter that is
-/// attached computes with. `streams`: one a task, for sampling. Phases `<who>_prefill`, `_score` and `_decode` are
-/// marked on `timer`. → one answer a task, or nothing where options.interrupted said so.
-std::optional<std::vector<SentenceAnswer>> answer(LlamaImpl& model, const std::vector<SentenceTask>& tasks,
-                                                  const DecodeOptions& options, SamplingStreams streams,
-                                                  PhaseTimer& timer, const std::string& who);
+/// A cache for answer(): of `sentences` tasks at most.
+PromptCache sentence_cache(const LlamaImpl& model, std::int64_t sentences);
+
+/// Scores each task's reference and generates a continuation of each prompt, the tasks as one batch. What prompts
+/// share, in this batch and with the last prompt of the one before, is computed once, and scoring and generation share
+/// the prompt's keys and values. `read`: for the adapter that is attached. `streams`: one a task, for sampling. Phases
+/// `<who>_prefill`, `_score` and `_decode` are marked on `timer`. → one answer a task, or nothing where
+/// options.interrupted said so.
+std::optional<std::vector<SentenceAnswer>> answer(LlamaImpl& model, PromptCache& read,
+                                                  const std::vector<SentenceTask>& tasks, const DecodeOptions& options,
+                                                  SamplingStreams streams, PhaseTimer& timer, const std::string& who);
 
 }  // namespace templora

@@ -152,8 +152,9 @@ std::optional<NovelTranslation::Work> NovelTranslation::translate(Who who, const
     make_tasks(chunk, 0, count, work);
   }
   const std::size_t batch = independent() ? std::size_t(config_.translation.batch_sentences) : 1;
+  PromptCache read = sentence_cache(model_, std::int64_t(std::min(batch, count)));
   for (std::size_t first = 0; first < count; first += batch)
-    if (!translate_pairs(who, chunk, first, std::min(count, first + batch), work, timer, interrupted)) return {};
+    if (!translate_pairs(who, chunk, first, std::min(count, first + batch), work, read, timer, interrupted)) return {};
   return work;
 }
 
@@ -172,7 +173,8 @@ void NovelTranslation::make_tasks(const NovelChunk& chunk, std::size_t first, st
 }
 
 bool NovelTranslation::translate_pairs(Who who, const NovelChunk& chunk, std::size_t first, std::size_t end, Work& work,
-                                       PhaseTimer& timer, const std::function<bool()>& interrupted) {
+                                       PromptCache& read, PhaseTimer& timer,
+                                       const std::function<bool()>& interrupted) {
   if (!independent()) make_tasks(chunk, first, end, work);
   timer.mark("prompts");
   std::vector<SentenceTask> tasks;
@@ -192,7 +194,7 @@ bool NovelTranslation::translate_pairs(Who who, const NovelChunk& chunk, std::si
   const std::uint64_t seed = adapter_seed(config_.seed, novel_index_, 1);  // 0 is the adapter's
   std::optional<std::vector<SentenceAnswer>> answers;
   try {
-    answers = answer(model_, tasks, options, SamplingStreams(seed, std::move(streams)), timer,
+    answers = answer(model_, read, tasks, options, SamplingStreams(seed, std::move(streams)), timer,
                      who == Who::base ? "base" : "lora");
   } catch (const Error& error) {
     const std::string why =

@@ -96,7 +96,7 @@ class NovelTranslation {
                                 const std::function<bool()>& interrupted);
   void make_tasks(const NovelChunk& chunk, std::size_t first, std::size_t end, Work& work) const;
   bool translate_pairs(Who who, const NovelChunk& chunk, std::size_t first, std::size_t end, Work& work,
-                       PhaseTimer& timer, const std::function<bool()>& interrupted);
+                       PromptCache& read, PhaseTimer& timer, const std::function<bool()>& interrupted);
   std::vector<SentencePair> context_of(const NovelChunk& chunk, const Memory& memory) const;
   void remember(Memory& memory, const std::vector<SentencePair>& pairs) const;
   bool sees_reference(std::size_t pair) const;

@@ -64,7 +64,7 @@ class SamplingStreams {
 
 /// Continues each prompt, all sequences of a step as one batch; a finished sequence costs nothing more.
 /// prompts[i]: every token that sequence i sees, of which the cache holds the first cache.length(i), fewer than
-/// all; the rest is fed first, so a long prompt is best prefilled (generate/score.h). The repetition penalty
+/// all; the rest is fed first, so a long prompt is best read before (generate/prompt_cache.h). The repetition penalty
 /// covers the prompt and what was generated. An empty prompt throws Error(usage).
 /// Afterwards the cache of a sequence holds the prompt and all new tokens but the last.
 /// Ties go to the lowest token id. → one result a prompt.

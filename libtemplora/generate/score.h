@@ -4,15 +4,6 @@
 
 namespace templora {
 
-/// Number of leading tokens that all texts share, at most `limit`.
-std::int64_t common_prefix(const std::vector<std::vector<std::int64_t>>& texts, std::int64_t limit);
-
-/// Fills a fresh cache, one sequence for each text, with all tokens of each text but the last, which the next
-/// decoding or scoring step feeds. The longest common prefix is computed once and copied.
-/// → the length of that prefix.
-std::int64_t prefill(LlamaImpl& model, KvCache& cache, const std::vector<std::vector<std::int64_t>>& texts,
-                     std::int64_t version);
-
 /// NLLs of given tokens, by blocks of rows (linear_nll(), model/token_nll.h).
 /// hidden: [rows, hidden], targets: [rows] int64 on its device → [rows] nats, float32 (float64 for a float64 model).
 at::Tensor row_nll(LlamaImpl& model, const at::Tensor& hidden, const at::Tensor& targets);

@@ -131,19 +131,20 @@ class Translator {
 
   double joint(const Tasks& tasks, const DecodeOptions& options) {
     std::vector<at::Tensor> nll;
+    PromptCache read = sentence_cache(*model_, std::int64_t(tasks.size()));
     const auto answers =
-        answer(*model_, tasks, options, SamplingStreams(1, std::int64_t(tasks.size())), timer_, "bench");
+        answer(*model_, read, tasks, options, SamplingStreams(1, std::int64_t(tasks.size())), timer_, "bench");
     for (const SentenceAnswer& done : *answers)
       if (done.nll.defined()) nll.push_back(done.nll);
     return mean(nll);
   }
 
   double scored(const SentenceTask& task) {
-    KvCache cache(*model_, {.sequences = 1, .capacity = std::int64_t(task.prompt.size() + task.reference.size())});
-    prefill(*model_, cache, {task.prompt}, 0);
+    PromptCache read = sentence_cache(*model_, 1);
+    read.read(*model_, {task.prompt}, 0);
     Append text{0, {task.prompt.back()}};
     text.tokens.insert(text.tokens.end(), task.reference.begin(), task.reference.end());
-    return mean(score(*model_, cache, {text}, 0));
+    return mean(score(*model_, read.cache(), {text}, 0));
   }
 
   /// As answer(), but every prompt is read from its first token.

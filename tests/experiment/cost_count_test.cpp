@@ -284,18 +284,26 @@ TEST_CASE("Cost: a chunk of sentences computes what its records say", "[unit]") 
     options.max_new_tokens = options.min_new_tokens = 6;
     PhaseTimer timer(at::kCPU);
     OperationCounter counter;
-    const auto answers = answer(*model, tasks, options, SamplingStreams(1, std::int64_t(tasks.size())), timer, "lora");
-    const OperationCounter::Count counted = counter.take();
+    PromptCache read = sentence_cache(*model, 3);
     std::vector<PairRecord> pairs;
-    for (std::size_t i = 0; i < tasks.size(); ++i) {
-      PairRecord& pair = pairs.emplace_back();
-      pair.lora_prompt_tokens = std::int64_t(tasks[i].prompt.size());
-      pair.lora_read_tokens = (*answers)[i].read_tokens;
-      pair.reference_tokens = 8;
-      pair.lora_ids = (*answers)[i].ids;
-    }
-    CHECK(pairs[0].lora_read_tokens == 39);
-    CHECK(pairs[1].lora_read_tokens == 47 - 30 - 1);
+    const auto translate = [&](const std::vector<SentenceTask>& batch) {
+      const auto answers =
+          answer(*model, read, batch, options, SamplingStreams(1, std::int64_t(batch.size())), timer, "lora");
+      for (std::size_t i = 0; i < batch.size(); ++i) {
+        PairRecord& pair = pairs.emplace_back();
+        pair.lora_prompt_tokens = std::int64_t(batch[i].prompt.size());
+        pair.lora_read_tokens = (*answers)[i].read_tokens;
+        pair.reference_tokens = 8;
+        pair.lora_ids = (*answers)[i].ids;
+      }
+    };
+    translate(tasks);
+    translate({tasks[1]});  // begins as the last one of the batch before
+    const OperationCounter::Count counted = counter.take();
+    CHECK(pairs[0].lora_read_tokens == 40 - 1 - 30);
+    CHECK(pairs[1].lora_read_tokens == 47 - 1 - 30);
+    CHECK(pairs[2].lora_read_tokens == 41 - 1);
+    CHECK(pairs[3].lora_read_tokens == 47 - 1 - 30);
     Work work;
     for (const auto& [phase, part] : run_cost(pairs, {}, {}, config, shape_of(shape.config), {}).phases)
       work += part.work;

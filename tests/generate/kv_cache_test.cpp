@@ -12,6 +12,7 @@
 #include "../model/goldens.h"
 #include "catch.h"
 #include "core/error.h"
+#include "generate/prompt_cache.h"
 #include "generate/score.h"
 #include "model/ops.h"
 #include "models.h"
@@ -229,22 +230,36 @@ TEST_CASE("KvCache: dynamic rope is refused where kept keys would have to turn",
   CHECK_THROWS_AS(within.append(*model, {{0, {1}}}, Rows::none, 0), Error);
 }
 
-TEST_CASE("prefill: the shared prefix is computed once and changes nothing", "[unit]") {
+TEST_CASE("PromptCache: what prompts share is computed once and changes nothing", "[unit]") {
   const at::NoGradGuard no_grad;
   Llama model = small::model(at::kDouble);
-  std::vector<Tokens> texts = {small::text(30), small::text(30), small::text(22)};
-  texts[1][25] = 60;
-  texts[2].push_back(59);
-  KvCache cache(*model, {.sequences = 3, .capacity = 8});
-  CHECK(prefill(*model, cache, texts, 4) == 22);
-  for (std::int64_t s = 0; s < 3; ++s) {
-    const Tokens& text = texts[std::size_t(s)];
-    CHECK(cache.length(s) == std::int64_t(text.size()) - 1);
-    const at::Tensor last = cache.append(*model, {{s, {text.back()}}}, Rows::last, 4)[0];
-    CHECK(small::difference(last, small::plain_forward(*model, text)[std::int64_t(text.size()) - 1]) <= 1e-10);
-  }
-  CHECK(common_prefix({{1, 2, 3}, {1, 2, 4}}, 9) == 2);
-  CHECK(common_prefix({{1, 2, 3}, {1, 2, 4}}, 1) == 1);
+  // Each the one before and a line more, with an end of its own, as a chat's prompts are.
+  const auto prompt = [](std::size_t lines) {
+    Tokens text = part(small::text(60), 0, 10 + 4 * lines);
+    text.insert(text.end(), 3 + lines % 2, std::int64_t(50 + lines));
+    return text;
+  };
+  PromptCache read(*model, {.sequences = 3, .capacity = 8, .block_tokens = 16});
+  const auto check = [&](const std::vector<Tokens>& prompts, const std::vector<std::int64_t>& computed) {
+    CHECK(read.read(*model, prompts, 4) == computed);
+    for (std::size_t i = 0; i < prompts.size(); ++i) {
+      const std::int64_t s = std::int64_t(i), held = std::int64_t(prompts[i].size()) - 1;
+      CHECK(read.cache().length(s) == held);
+      const at::Tensor next = read.cache().append(*model, {{s, {prompts[i].back(), 7}}}, Rows::all, 4);
+      Tokens all = prompts[i];
+      all.push_back(7);
+      CHECK(small::difference(next, small::plain_forward(*model, all).slice(0, held)) <= 1e-10);
+    }
+  };
+  check({prompt(1), prompt(2), prompt(3)}, {3, 2, 25});
+  check({prompt(4), prompt(5)}, {2, 11});  // takes 22 from the batch before
+  check({prompt(6)}, {6});
+  check({prompt(6)}, {0});
+  check({prompt(0), {1}, prompt(1)}, {2, 0, 3});
+  check({{1}}, {0});
+  CHECK(common_prefix({1, 2, 3}, {1, 2, 4, 5}) == 2);
+  CHECK(common_prefix({1, 2}, {1, 2, 4}) == 2);
+  CHECK(common_prefix({}, {1}) == 0);
 }
 
 TEST_CASE("score: NLLs through the cache are those of the plain pass", "[unit]") {
@@ -253,8 +268,9 @@ TEST_CASE("score: NLLs through the cache are those of the plain pass", "[unit]")
     Llama model = small::model(dtype);
     const Tokens tokens = small::text(50);
     const at::Tensor wanted = token_nll(*model, small::tensor(tokens).unsqueeze(0), 49).squeeze(0);
-    KvCache cache(*model, {.sequences = 2, .capacity = 50, .block_tokens = 16});
-    prefill(*model, cache, {part(tokens, 0, 20), part(tokens, 0, 11)}, 0);
+    PromptCache read(*model, {.sequences = 2, .capacity = 50, .block_tokens = 16});
+    KvCache& cache = read.cache();
+    read.read(*model, {part(tokens, 0, 20), part(tokens, 0, 11)}, 0);
     const auto nll = score(*model, cache, {{0, part(tokens, 19, 45)}, {1, part(tokens, 10, 50)}}, 0);
     CHECK(small::difference(nll[0], wanted.narrow(0, 19, 25)) <= tolerance);
     CHECK(small::difference(nll[1], wanted.narrow(0, 10, 39)) <= tolerance);
