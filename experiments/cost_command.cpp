@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "commands.h"
+#include "config/adapter_sites.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "cost_command.h"
@@ -25,7 +26,9 @@ ModelShape shape_for(const Config& config, const CostArguments& arguments) {
   if (!arguments.shape.empty()) return named_model_shape(arguments.shape);
   if (config.experiment == ExperimentKind::pretrain)
     return pretrain_shape(config.pretrain, Tokenizer(*config.model.tokenizer).size());
-  return model_shape(config);
+  const ModelShape shape = model_shape(config);
+  if (config.score.adapter) check_adapter_sites(config.lora, shape.layer(0), shape.layers);
+  return shape;
 }
 
 // Tokens that are given, or that the config itself names: of what is written, of pretraining. A book's only its text

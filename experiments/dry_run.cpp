@@ -108,7 +108,7 @@ void look_at_books(const Config& config, const Tokenizer& tokenizer, const Llama
   const std::vector<fs::path> paths = expand_globs(config.data.books, ".");
   const std::vector<Book> books = read_books(config, paths, tokenizer, model).books;
   const std::vector<Book> control_books = read_control_books(config, tokenizer, model);
-  check_distinct_texts(paths, source_hashes(books), "data.books", false);
+  check_distinct_books(paths, books, false);
   for (std::size_t i = 0; i < books.size(); ++i) {
     run_segments(config, books, control_books, std::int64_t(i));  // all have segments
     const auto tokens = std::int64_t(books[i].tokens.size());

@@ -181,7 +181,7 @@ void run_perplexity(const LoadedConfig& loaded, const RunPlace& place) {
   const RunBooks read = read_books(config, paths, tokenizer, model->config());
   const std::vector<Book>& books = read.books;
   RunRecall recall(*model, config, tokenizer, read);
-  check_distinct_texts(paths, source_hashes(books), "data.books", resume && fs::exists(path / "run.json"));
+  check_distinct_books(paths, books, resume && fs::exists(path / "run.json"));
   const std::vector<Book> control_books = read_control_books(config, tokenizer, model->config());
   for (std::size_t i = 0; i < books.size(); ++i)
     run_segments(config, books, control_books, std::int64_t(i));  // all have segments

@@ -25,10 +25,13 @@ RunBooks read_books(const Config& config, const std::vector<fs::path>& paths, co
 /// Reads data.control_books where a control learns from them. Throws as read_books() does.
 std::vector<Book> read_control_books(const Config& config, const Tokenizer& tokenizer, const LlamaConfig& model);
 
-/// How many tokens each book has; hashes of what was read, and of what tells the same text twice.
+/// How many tokens each book has; hashes of what was read.
 std::vector<std::int64_t> token_counts(const std::vector<Book>& books);
 std::vector<std::string> text_hashes(const std::vector<Book>& books);
-std::vector<std::string> source_hashes(const std::vector<Book>& books);
+
+/// Refuses a text that stands twice in data.books, as check_distinct_texts(), and two texts of which the same tokens
+/// are read.
+void check_distinct_books(const std::vector<fs::path>& paths, const std::vector<Book>& books, bool resumed);
 
 /// Hashes of the texts before names were swapped and facts planted: unswapped_text_<i>_hash and
 /// unplanted_text_<i>_hash of run.json's identity.

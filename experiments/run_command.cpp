@@ -147,6 +147,8 @@ void generate(const GenerateArguments& arguments, const RunArguments& run_argume
               {"window", {{"chunk_tokens", chunk}}},
               {"train", {{"prefix_tokens", chunk}}},
               {"generate", Json::object()}};
+  if (const auto names = model.layer(0).projections(); names != LoraConfig().targets)
+    config["lora"] = {{"targets", names}};
   if (!arguments.prompt.empty()) config["generate"]["prompt"] = arguments.prompt;
   if (!arguments.prompt_file.empty()) config["generate"]["prompt_file"] = arguments.prompt_file;
   if (!arguments.from_snapshot.empty()) config["generate"]["from_snapshot"] = arguments.from_snapshot;

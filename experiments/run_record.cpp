@@ -76,7 +76,7 @@ void check_distinct_texts(const std::vector<fs::path>& paths, const std::vector<
     const auto [there, is_new] = first.emplace(hashes[i], paths.at(i));
     if (is_new) continue;
     const std::string line =
-        fmt::format("{}: the same text as {}, wanted each text once in {}: it would count as two",
+        fmt::format("{}: the same text as {}, as far as it is read; wanted each once in {}: it would count as two",
                     shown_path(paths[i]), shown_path(there->second), key);
     if (!resumed) throw Error(Exit::bad_input, line + "; leave one out");
     return log_line(line);

@@ -5,11 +5,13 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "config/adapter_sites.h"
 #include "config/config_fields.h"
 #include "config/config_file.h"
 #include "config/config_inputs.h"
 #include "config/config_rules.h"
 #include "config/model_folder.h"
+#include "config/model_shape.h"
 #include "core/data_manifest.h"
 #include "core/hash.h"
 
@@ -178,9 +180,11 @@ void require_inputs(const LoadedConfig& loaded) {
       config,
       [&](const std::string& key, const std::string& path, const FieldInfo& info) {
         const bool model = &path == &config.model.path, optional = *info.recorded == '\0';  // COMET's weights are
-        if (!model && !optional && !fs::exists(path))
-          note(fmt::format("{}: {}: no such file or folder; name another with --set {}=PATH", key,
-                           printable(path, 1000), key));
+        if (!model && !optional && !fs::exists(path)) {
+          const std::string command = info.repository ? how_to_fetch(path) : "";
+          note(fmt::format("{}: {}: no such file or folder{}", key, printable(path, 1000),
+                           command.empty() ? fmt::format("; name another with --set {}=PATH", key) : command));
+        }
         if (!model) return;
         try {
           require_model_folder(path, loaded.model_as_written);
@@ -196,10 +200,18 @@ void require_inputs(const LoadedConfig& loaded) {
           note(fmt::format("{}: {}", key, error.what()), command.empty() ? "" : key.substr(0, key.find('[')) + command);
         }
       });
-  std::string lines;
+  std::vector<std::string> lines;
   for (const Missing& m : missing)
-    lines += (lines.empty() ? "" : "\n") + m.line + (m.more == 0 ? "" : fmt::format(", and {} more like it", m.more));
+    lines.push_back(m.line + (m.more == 0 ? "" : fmt::format(", and {} more like it", m.more)));
   if (!lines.empty()) throw Error(Exit::bad_input, lines);
+  if (config.model.path.empty() || !config.score.adapter) return;
+  std::optional<ModelShape> shape;
+  try {
+    shape = read_model_shape(config.model.path);
+  } catch (const Error&) {
+    return;  // who loads the model says what is wrong with it
+  }
+  check_adapter_sites(config.lora, shape->layer(0), shape->layers);  // before its weights are read
 }
 
 namespace {

@@ -6,6 +6,7 @@
 
 #include "config/config_fields.h"
 #include "config/config_schema.h"
+#include "config/layer_spec.h"
 
 namespace templora {
 namespace {
@@ -162,7 +163,7 @@ Json config_schema() {
     properties[key] = {{"type", "string"}, {"minLength", 1}, {"description", help}};
   properties["model"]["properties"]["rope_scaling"]["type"] = {"object", "null"};
   Json& lora = properties["lora"]["properties"];
-  lora["targets"]["items"] = {{"enum", LoraConfig{}.targets}};
+  lora["targets"]["items"] = {{"enum", all_projections()}};
   lora["targets"]["minItems"] = 1;
   lora["targets"]["uniqueItems"] = true;
   return schema;

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "config/config_inputs.h"
+#include "config/layer_spec.h"
 #include "config/lengths.h"
 
 namespace templora {
@@ -282,8 +283,7 @@ void check_rules(const Config& c, Mistakes& mistakes) {
   if (edges.empty() || edges[0] != 0 || !increasing)
     fail("score.segment_edges", fmt::format("got {}, wanted positions that start at 0 and increase",
                                             Json(edges).dump()));
-  auto all_targets = LoraConfig{}.targets;
-  all_targets.insert(all_targets.end(), {"qkv_proj", "gate_up_proj"});  // phi3's; the model says which it has
+  const std::vector<std::string> all_targets = all_projections();  // the model says which it has
   for (const std::string& target : c.lora.targets)
     if (std::find(all_targets.begin(), all_targets.end(), target) == all_targets.end())
       fail("lora.targets", fmt::format("got \"{}\", wanted any of {}", target, Json(all_targets).dump()));

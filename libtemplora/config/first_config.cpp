@@ -16,8 +16,15 @@ struct Advice {
 
 Advice advice_for(double parameters) {
   if (parameters < 5e7) return {5e-4, 0, "found good for a model of 6 M weights"};
-  if (parameters < 1e9) return {1e-4, 0, "found good for a model of 135 M weights"};
+  if (parameters < 1e9) return {4e-4, 0, "found good for a model of 135 M weights"};
   return {5e-5, 0.05, "the paper's, for 6 B weights and more"};
+}
+
+/// The key that a model needs whose projections have other names than the default.
+std::string targets_of(const ModelShape& shape) {
+  const std::vector<std::string> names = shape.layer(0).projections();
+  if (names == LoraConfig().targets) return "";
+  return fmt::format(",\n    \"targets\": {}  // all that this model has", Json(names).dump());
 }
 
 std::string list_of(const std::vector<std::string>& books) {
@@ -55,7 +62,7 @@ std::string first_config(const FirstConfig& first) {
   "lora": {{
     "rank": 64,
     "alpha": 64,
-    "dropout": {dropout}
+    "dropout": {dropout}{targets}
   }},
   "train": {{
     "prefix_tokens": {context},  // L_T, put before a chunk when it is learnt
@@ -72,7 +79,8 @@ std::string first_config(const FirstConfig& first) {
       fmt::arg("positions", first.shape.max_positions), fmt::arg("dtype", enum_name(first.dtype)),
       fmt::arg("books", list_of(first.books)), fmt::arg("chunk", windows.chunk_tokens),
       fmt::arg("context", windows.context_tokens), fmt::arg("dropout", advice.dropout),
-      fmt::arg("rate", advice.learning_rate), fmt::arg("from", advice.from));
+      fmt::arg("rate", advice.learning_rate), fmt::arg("from", advice.from),
+      fmt::arg("targets", targets_of(first.shape)));
 }
 
 }  // namespace templora

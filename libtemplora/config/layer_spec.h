@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <string>
+#include <vector>
 
 namespace templora {
 
@@ -31,8 +33,22 @@ struct LayerSpec {
   Rope rope = Rope::full;
   std::int64_t window = kNoWindow;  ///< keys that a query sees, its own included
 
+  /// What the projections of attention and MLP are called in a checkpoint and in lora.targets, in order.
+  std::vector<std::string> projections() const {
+    if (fused_names) return {"qkv_proj", "o_proj", "gate_up_proj", "down_proj"};
+    return {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"};
+  }
+
   bool operator==(const LayerSpec&) const = default;
 };
+
+/// The projections of all families, each once.
+inline std::vector<std::string> all_projections() {
+  std::vector<std::string> names = LayerSpec{}.projections();
+  for (const std::string& name : LayerSpec{.fused_names = true}.projections())
+    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+  return names;
+}
 
 // What a query sees. Positions are slots: the j-th token that a sequence sees is in slot j. Masks, kept keys and costs
 // all ask the functions below.

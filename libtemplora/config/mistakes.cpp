@@ -1,7 +1,6 @@
 #include "config/mistakes.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -29,9 +28,9 @@ bool Mistakes::is_wrong(const std::string& key) const {
 
 void Mistakes::raise() const {
   if (lines_.empty()) return;
-  std::string text = fmt::format("{}", fmt::join(lines_, "\n"));
-  if (left_out_ > 0) text += fmt::format("\nand {} more mistakes", left_out_);
-  throw Error(Exit::usage, text);
+  std::vector<std::string> lines = lines_;
+  if (left_out_ > 0) lines.push_back(fmt::format("and {} more mistakes", left_out_));
+  throw Error(Exit::usage, lines);
 }
 
 }  // namespace templora

@@ -133,7 +133,8 @@ const ModelFamily& model_family(const JsonFields& fields) {
   const std::string model_type = fields.text("model_type", "");
   for (const ModelFamily& family : families())
     if (model_type == family.model_type) return family;
-  fields.refuse("model_type", "\"" + model_type + "\"", fmt::format("one of {}", fmt::join(model_types(), ", ")));
+  fields.refuse("model_type", fields.has("model_type") ? "\"" + model_type + "\"" : "nothing",
+                fmt::format("one of {}", fmt::join(model_types(), ", ")));
 }
 
 std::vector<std::string> model_types() {

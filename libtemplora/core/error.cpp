@@ -12,7 +12,19 @@ bool is_control(char32_t c) {
   return c < 0x20 || (c >= 0x7F && c < 0xA0) || (c >= 0x2028 && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069);
 }
 
+std::string joined(const std::vector<std::string>& lines) {
+  std::string text;
+  for (const std::string& line : lines) text += (text.empty() ? "" : "\n") + printable(line, std::string::npos);
+  return text;
+}
+
 }  // namespace
+
+Error::Error(Exit exit_code, const std::string& message)
+    : std::runtime_error(printable(message, std::string::npos)), exit_code_(exit_code) {}
+
+Error::Error(Exit exit_code, const std::vector<std::string>& lines)
+    : std::runtime_error(joined(lines)), exit_code_(exit_code) {}
 
 std::string printable(std::string_view text, std::size_t max_bytes) {
   std::string out;

@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace templora {
 
@@ -19,10 +20,12 @@ enum class Exit {
 };
 
 /// The one exception type. Its message is a line, of a config one for each mistake, that says what is wrong, where,
-/// what was got, what was wanted and what to do next; `exit_code` is how a program that cannot go on ends.
+/// what was got, what was wanted and what to do next; `exit_code` is how a program that cannot go on ends. Names in a
+/// message can be any text: what would end a line in it is not kept (printable()).
 class Error : public std::runtime_error {
  public:
-  Error(Exit exit_code, const std::string& message) : std::runtime_error(message), exit_code_(exit_code) {}
+  Error(Exit exit_code, const std::string& message);
+  Error(Exit exit_code, const std::vector<std::string>& lines);  ///< what() has them with line ends between
   Exit exit_code() const { return exit_code_; }
 
  private:

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/foreign_numbers.h"
+#include "core/git_lfs.h"
 
 namespace templora {
 
@@ -223,6 +224,7 @@ Json parse_json(std::string_view text, const std::string& where, Exit code, std:
 }
 
 Json parse_foreign_json(std::string_view text, const std::string& where) {
+  refuse_lfs_pointer(text, where);
   std::string masked(text);
   const ForeignNumbers unparsed = mask_foreign_numbers(masked);
   return parse(masked, where, Exit::bad_input, &unparsed, nullptr);

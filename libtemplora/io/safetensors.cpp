@@ -8,6 +8,7 @@
 
 #include "core/check.h"
 #include "core/error.h"
+#include "core/hub_cache.h"
 #include "io/safetensors_format.h"
 
 namespace templora {
@@ -38,9 +39,7 @@ std::map<std::string, std::string> read_weight_map(const fs::path& index) {
   const auto refuse = [&](const std::string& what) {
     throw Error(Exit::bad_input, fmt::format("{}: {}", where, what));
   };
-  const std::string text = read_file(index);
-  refuse_lfs_pointer(text, where);
-  const Json json = parse_foreign_json(text, where);
+  const Json json = parse_foreign_json(read_file(index), where);
   if (!json.is_object() || !json.contains("weight_map"))
     refuse("weight_map: is missing, wanted an object of tensor and shard names");
   const Json& map = json.at("weight_map");
@@ -72,9 +71,10 @@ std::map<std::string, std::string> read_weight_map(const fs::path& index) {
               "{}: got weights in {}, a Python pickle, which is not read; {}; convert them in that folder: python3 -c "
               "\"from transformers import AutoModelForCausalLM as M; M.from_pretrained('.').save_pretrained('.')\"",
               shown_path(folder), pickle, wanted));
+  const std::string command = how_to_fetch(folder);
   throw Error(Exit::bad_input,
-              fmt::format("{}: holds neither {} nor {}, wanted one of them; convert other weights to safetensors first",
-                          shown_path(folder), kSingleFile, kIndexFile));
+              fmt::format("{}: holds neither {} nor {}, wanted one of them{}", shown_path(folder), kSingleFile,
+                          kIndexFile, command.empty() ? "; convert other weights to safetensors first" : command));
 }
 
 }  // namespace
@@ -107,8 +107,9 @@ SafetensorsFiles SafetensorsFiles::open_folder(const fs::path& folder) {
   std::map<const MappedFile*, std::string> shard_of;
   for (const auto& [shard, name] : first_of) {
     if (!has_name(folder / shard)) {
-      throw Error(Exit::bad_input, fmt::format("{}: is missing, {} wants it for {}; fetch it",
-                                               shown_path(folder / shard), kIndexFile, printable(name)));
+      const std::string command = how_to_fetch(folder);
+      throw Error(Exit::bad_input, fmt::format("{}: is missing, {} wants it for {}{}", shown_path(folder / shard),
+                                               kIndexFile, printable(name), command.empty() ? "; fetch it" : command));
     }
     out.add_file(folder / shard);
     shard_of[out.files_.back().get()] = shard;
@@ -116,13 +117,7 @@ SafetensorsFiles SafetensorsFiles::open_folder(const fs::path& folder) {
   for (const auto& [name, tensor] : out.tensors_) {
     const std::string& shard = shard_of.at(tensor.file);
     const auto wanted = weight_map.find(name);
-    if (wanted == weight_map.end()) {
-      throw Error(
-          Exit::bad_input,
-          fmt::format("{}: {}: is not in the weight_map of {}, wanted it there; do index and shards belong together?",
-                      shown_path(folder / shard), printable(name), kIndexFile));
-    }
-    if (wanted->second != shard) {
+    if (wanted != weight_map.end() && wanted->second != shard) {
       throw Error(Exit::bad_input,
                   fmt::format("{}: {}: got it in this shard, {} wants it in {}; do index and shards belong together?",
                               shown_path(folder / shard), printable(name), kIndexFile, printable(wanted->second)));

@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "core/error.h"
+#include "core/git_lfs.h"
 
 namespace templora {
 
@@ -170,15 +171,6 @@ bool tensor_bytes(StorageType type, const std::vector<std::int64_t>& shape, std:
   }
   bytes = empty ? 0 : static_cast<std::uint64_t>(product);
   return true;
-}
-
-void refuse_lfs_pointer(std::string_view text, const std::string& where) {
-  if (text.starts_with("version https://git-lfs")) {
-    throw Error(Exit::bad_input,
-                fmt::format("{}: got a git-lfs pointer, a short text that stands for the file, wanted the file itself; "
-                            "run \"git lfs pull\" in that folder",
-                            where));
-  }
 }
 
 SafetensorsHeader parse_safetensors_header(std::span<const std::byte> file, const std::string& where) {

@@ -35,8 +35,4 @@ bool tensor_bytes(StorageType type, const std::vector<std::int64_t>& shape, std:
 /// Throws Error(bad_input) naming the tensor.
 SafetensorsHeader parse_safetensors_header(std::span<const std::byte> file, const std::string& where);
 
-/// Throws Error(bad_input) if `text` starts like the small text file that git stores in place of a
-/// large one.
-void refuse_lfs_pointer(std::string_view text, const std::string& where);
-
 }  // namespace templora

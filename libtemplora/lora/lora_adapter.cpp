@@ -4,13 +4,12 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/ops/empty.h>
-#include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
 #include <mutex>
 
+#include "config/adapter_sites.h"
 #include "core/check.h"
 #include "core/error.h"
 #include "lora/full_linear.h"
@@ -27,19 +26,6 @@ at::Generator make_generator(const at::Device& device, std::uint64_t seed) {
 
 at::Tensor values_of(const at::Tensor& leaf) { return leaf.defined() ? leaf.detach() : leaf; }
 at::Tensor grad_of(const at::Tensor& leaf) { return leaf.defined() ? leaf.grad() : leaf; }
-
-// PEFT leaves a target that no module has aside, in silence as long as another one fits.
-void check_targets(LlamaImpl& model, const LoraConfig& config) {
-  std::vector<std::string> names;
-  for (const LlamaImpl::Site& site : model.adapter_sites())
-    for (const Projection& projection : site.projections->parts())
-      if (site.layer == 0) names.push_back(projection.name);
-  for (const std::string& target : config.targets)
-    if (std::count(names.begin(), names.end(), target) == 0)
-      throw Error(Exit::usage,
-                  fmt::format("lora.targets: got \"{}\", but a {} model has {}; set lora.targets to some of these",
-                              target, model.config().model_type, fmt::join(names, ", ")));
-}
 
 }  // namespace
 
@@ -64,12 +50,7 @@ class LoraAdapter::Group : public LinearAdapter {
 
 LoraAdapter::LoraAdapter(LlamaImpl& model, const LoraConfig& config, std::uint64_t seed)
     : config_(config), generator_(make_generator(model.options().device(), seed)) {
-  if (config.layers)
-    for (const std::int64_t layer : *config.layers)
-      if (layer < 0 || layer >= model.layer_count())
-        throw Error(Exit::usage, fmt::format("lora.layers: got {}, but the model has layers 0 to {}", layer,
-                                             model.layer_count() - 1));
-  check_targets(model, config);
+  check_adapter_sites(config, model.config().layer(0), model.layer_count());
   std::vector<std::vector<std::int64_t>> shapes;
   for (const LlamaImpl::Site& site : model.adapter_sites()) {
     if (config.layers && std::count(config.layers->begin(), config.layers->end(), site.layer) == 0) continue;

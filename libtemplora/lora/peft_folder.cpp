@@ -11,6 +11,7 @@
 
 #include "config/model_name.h"
 #include "core/check.h"
+#include "core/utf8.h"
 #include "model/tensors.h"
 #include "run/run_state.h"
 
@@ -34,14 +35,13 @@ std::string peft_name(const std::string& module, const char* matrix) {
 }
 
 // Options of PEFT's LoraConfig that change what is computed; each must be absent, null, false or empty.
-constexpr const char* kRefused[] = {"use_dora", "use_rslora", "rank_pattern", "alpha_pattern", "modules_to_save",
-                                    "megatron_config", "layer_replication", "fan_in_fan_out", "lora_bias",
-                                    "exclude_modules", "trainable_token_indices", "target_parameters", "use_qalora",
-                                    "alora_invocation_tokens", "arrow_config", "velora_config", "monteclora_config",
-                                    "use_bdlora", "kasa_config"};
+constexpr const char* kRefused[] = {"use_dora", "use_rslora", "modules_to_save", "megatron_config",
+                                    "layer_replication", "fan_in_fan_out", "lora_bias", "trainable_token_indices",
+                                    "target_parameters", "use_qalora", "alora_invocation_tokens", "arrow_config",
+                                    "velora_config", "monteclora_config", "use_bdlora", "kasa_config"};
 
-// What a model is called, without whose it is.
-std::string base_name(const std::string& path) { return fs::path(model_name(path)).filename().string(); }
+// What a model is called, without whose it is and how it is spelled.
+std::string base_name(const std::string& path) { return lower_ascii(fs::path(model_name(path)).filename().string()); }
 
 bool is_off(const Json& value) {
   return value.is_null() || (value.is_boolean() && !value.get<bool>()) ||
@@ -61,6 +61,13 @@ void check_kind(const Json& json, const fs::path& file) {
   for (const char* field : kRefused)
     if (json.contains(field) && !is_off(json.at(field)))
       refuse(file, field, json.at(field).dump(), "nothing: this option is not supported");
+  for (const auto& [pattern, of_all] : {std::pair{"rank_pattern", "r"}, {"alpha_pattern", "lora_alpha"}}) {
+    if (!json.contains(pattern) || is_off(json.at(pattern))) continue;
+    for (const auto& item : json.at(pattern).items())
+      if (item.value() != json.value(of_all, Json()))
+        refuse(file, pattern, printable(json.at(pattern).dump()),
+               fmt::format("the same {} for all modules: others are not supported", of_all));
+  }
   if (json.contains("bias") && json.at("bias") != "none") refuse(file, "bias", json.at("bias").dump(), "\"none\"");
   // "pissa", "olora" and their like belong to a base whose weights were changed; PEFT writes true once that is undone.
   if (const Json start = json.value("init_lora_weights", Json()); start.is_string())

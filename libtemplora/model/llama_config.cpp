@@ -21,7 +21,7 @@ LlamaConfig llama_config_from_json(const Json& json, const std::string& where, c
   const std::string activation = fields.text("hidden_act", "silu");
   if (activation != "silu" && activation != "swish") fields.refuse("hidden_act", "\"" + activation + "\"", "\"silu\"");
   if (fields.has("quantization_config"))
-    fields.refuse("quantization_config", "an object",
+    fields.refuse("quantization_config", printable(shown_json(fields.raw("quantization_config")), 60),
                   "nothing: quantised weights are not supported; convert them to bfloat16");
 
   LlamaConfig config;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "core/log.h"
 #include "core/nearest.h"
@@ -45,6 +46,9 @@ RopeScaling parse_scaling(const Json& json, const std::string& where, std::int64
   if (fields.number("partial_rotary_factor", 1.0) != 1.0)
     fields.refuse("partial_rotary_factor", "1: partial rotation is not supported");
   if (type == "default") return scaling;
+  constexpr const char* kKinds[] = {"linear", "dynamic", "ntk", "yarn", "llama3"};
+  if (std::find(std::begin(kKinds), std::end(kKinds), type) == std::end(kKinds))
+    fields.refuse("rope_type", "\"" + printable(type, 60) + "\"", "default, linear, dynamic, ntk, yarn or llama3");
   if (type != "yarn" || fields.has("factor") || !fields.contains("factor")) scaling.factor = fields.positive("factor");
   scaling.original_positions = fields.size(kOriginal, max_positions);
   if (type == "linear") {
@@ -57,15 +61,13 @@ RopeScaling parse_scaling(const Json& json, const std::string& where, std::int64
     scaling.type = RopeScaling::Type::ntk;
   } else if (type == "yarn") {
     parse_yarn(fields, max_positions, scaling);
-  } else if (type == "llama3") {
+  } else {
     scaling.type = RopeScaling::Type::llama3;
     if (!fields.has(kOriginal)) fields.size(kOriginal);
     scaling.low_freq_factor = fields.positive("low_freq_factor");
     scaling.high_freq_factor = fields.positive("high_freq_factor");
     if (scaling.high_freq_factor <= scaling.low_freq_factor)
       fields.refuse("high_freq_factor", fmt::format("{}", scaling.high_freq_factor), "more than low_freq_factor");
-  } else {
-    fields.refuse("rope_type", "\"" + type + "\"", "default, linear, dynamic, ntk, yarn or llama3");
   }
   return scaling;
 }
@@ -154,6 +156,11 @@ Ropes read_by_type(const JsonFields& fields, const std::string& where, const Mod
       full[item.key()] = item.value();
     }
   }
+  for (const Json* object : {&std::as_const(full), &sliding})
+    if (fields.has(kOriginal) && object->contains(kOriginal) && object->at(kOriginal) != fields.raw(kOriginal))
+      note(where, fmt::format("{} is {} and in rope_parameters {}; the latter is used", kOriginal,
+                              printable(shown_json(fields.raw(kOriginal))),
+                              printable(shown_json(object->at(kOriginal)))));
   const double theta = fields.positive("rope_theta", family.rope_theta);
   if (theta != family.rope_theta && !sliding.contains("rope_theta"))
     note(where, fmt::format("rope_theta {} is of layers with full attention; those with a window have {}", theta,

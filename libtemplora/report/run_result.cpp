@@ -49,6 +49,10 @@ std::string sentence(const SegmentRow& all) {
                      basis_words(all, mean));
 }
 
+std::string speed_words(double tokens_per_second) {
+  return tokens_per_second >= 100 ? grouped(std::int64_t(tokens_per_second)) : fmt::format("{:.3g}", tokens_per_second);
+}
+
 }  // namespace
 
 std::string change_words(double change_percent, double base, double lora) {
@@ -76,8 +80,8 @@ std::string run_result(const PerplexityTable& table, const std::optional<RunCost
                        table.no_gain_possible.size(), table.books.size(),
                        escaped(fmt::format("{}", fmt::join(table.no_gain_possible, ", ")), 400));
   if (cost && cost->tokens > 0 && cost->seconds > 0)
-    out += fmt::format("{} tokens in {}, {:.3g} tokens a second; {:.3g} GB of memory at most.\n", grouped(cost->tokens),
-                       duration_text(cost->seconds), double(cost->tokens) / cost->seconds,
+    out += fmt::format("{} tokens in {}, {} tokens a second; {:.3g} GB of memory at most.\n", grouped(cost->tokens),
+                       duration_text(cost->seconds), speed_words(double(cost->tokens) / cost->seconds),
                        double(cost->measured.peak_device_bytes.value_or(cost->measured.peak_rss_bytes)) / 1e9);
   const std::string name = printable(folder.string(), 4000);
   return out + fmt::format("All measures are in {0}/table.md, times and FLOPs in cost.md, the curve in perplexity.svg; "

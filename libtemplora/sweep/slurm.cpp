@@ -128,6 +128,7 @@ std::optional<SlurmJob> job_in_sentence(const std::string& line) {
   if (!is_number(job.number)) return std::nullopt;
   if (const std::size_t on = line.find(cluster, at); on != std::string::npos)
     std::istringstream(line.substr(on + cluster.size())) >> job.cluster;
+  if (job.cluster.ends_with('.')) job.cluster.pop_back();
   return job;
 }
 
@@ -228,8 +229,10 @@ SlurmJob submit_to_slurm(const SweepFile& sweep, const fs::path& program) {
     throw Error(Exit::resources,
                 fmt::format("sbatch: got \"{}\", wanted the number of a job; look for it with squeue ({})",
                             said, where));
-  for (const std::string& line : lines_of(answer.err + "\n" + answer.out))
-    if (!job_in_answer(line)) log_line(line);  // warnings, and what the site has to say
+  for (const std::string& line : lines_of(answer.err + "\n" + answer.out)) {  // warnings, what the site has to say
+    const std::optional<SlurmJob> named = job_in_answer(line);
+    if (!named || named->number != job->number) log_line(line);
+  }
   return *job;
 }
 

@@ -168,7 +168,7 @@ std::vector<AddedVocabulary::Part> AddedVocabulary::parts(std::string_view text,
     if (token.rules.lstrip) begin = std::max(begin - spaces_at_end(text.substr(0, begin)), done);
     if (token.rules.rstrip) end += spaces_at_start(text.substr(end));
     if (begin > done) out.push_back({done, begin, -1});
-    out.push_back({begin, end, match.value});
+    if (begin < end) out.push_back({begin, end, match.value});  // else the token before took all of it
     done = end;
   }
   if (done < text.size()) out.push_back({done, text.size(), -1});
@@ -193,7 +193,7 @@ void AddedVocabulary::cut(std::string_view text, bool split_special, const Sink&
         sink.token(one.id, aligned.end_of(one.end));
         continue;
       }
-      AlignedTextBuilder builder(aligned);
+      AlignedTextBuilder builder(aligned, one.begin);
       builder.keep(one.begin, one.end);
       sink.text(builder.take());
     }

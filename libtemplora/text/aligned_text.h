@@ -32,7 +32,9 @@ class AlignedText {
 /// Makes an AlignedText out of another one's parts and new text.
 class AlignedTextBuilder {
  public:
-  explicit AlignedTextBuilder(const AlignedText& from) : from_(from), out_({}, from.begin()) {}
+  /// The new text begins at byte `begin` of the old one.
+  explicit AlignedTextBuilder(const AlignedText& from, std::size_t begin = 0)
+      : from_(from), out_({}, from.end_of(begin)) {}
 
   void keep(std::size_t begin, std::size_t end);                          ///< bytes of the old text as they are
   void replace(std::size_t begin, std::size_t end, std::string_view by);  ///< bytes of the old text by others

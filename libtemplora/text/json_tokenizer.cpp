@@ -4,12 +4,14 @@
 
 #include <algorithm>
 #include <optional>
+#include <tuple>
 #include <unordered_map>
 #include <utility>
 
 #include "core/error.h"
 #include "core/file.h"
 #include "core/hash.h"
+#include "core/log.h"
 #include "text/json_tokenizer_config.h"
 #include "text/json_tokenizer_file.h"
 
@@ -150,6 +152,12 @@ JsonTokenizer::JsonTokenizer(const std::filesystem::path& path, const std::files
           fmt::format("{}: post_processor: got the id {}, which no token has, wanted a token's", where_, id));
     }
   }
+
+  for (const auto& [key, asked, list] : {std::tuple{"add_bos_token", config_.add_bos, &file_.before},
+                                         {"add_eos_token", config_.add_eos, &file_.after}})
+    if (asked && *asked == list->empty())
+      log_line(fmt::format("{}: {} is {}, but its post_processor adds {}; the post_processor counts, as in "
+                           "transformers 5", where_, key, *asked, list->empty() ? "none" : "one"));
 
   Hasher hasher;
   const auto put = [&](const std::string& text) { hasher.update(fmt::format("{}:{}\n", text.size(), text)); };

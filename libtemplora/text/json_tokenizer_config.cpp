@@ -19,6 +19,8 @@ namespace fs = std::filesystem;
 constexpr const char* kNames[] = {"bos_token", "eos_token", "unk_token", "sep_token",
                                   "pad_token", "cls_token", "mask_token"};
 
+constexpr const char* kSpecific = "model_specific_special_tokens";
+
 struct ConfigPart {
   std::string where;
   Json json;
@@ -64,6 +66,8 @@ class ConfigReader {
     if (config) {
       const JsonFields fields(config->json, config->where);
       out.split_special_tokens = fields.boolean("split_special_tokens", false);
+      for (const auto& [key, asked] : {std::pair{"add_bos_token", &out.add_bos}, {"add_eos_token", &out.add_eos}})
+        if (fields.has(key) && fields.raw(key).is_boolean()) *asked = fields.raw(key).get<bool>();
       read_named(*config, false);
     }
     if (config && config->json.contains("added_tokens_decoder"))
@@ -94,6 +98,10 @@ class ConfigReader {
       same->second = std::move(given);
   }
 
+  void read_names(const Json& tokens, const std::string& where) {
+    for (const auto& [name, value] : tokens.items()) put(name, read_given(value, where + "." + printable(name, 40)));
+  }
+
   /// bos_token and the like, what else ends in _token, and the further special tokens. `second`: of
   /// special_tokens_map.json.
   void read_named(const ConfigPart& source, bool second) {
@@ -105,6 +113,10 @@ class ConfigReader {
       if (!key.ends_with("_token") || (!token && !(standard && !value.is_null() && !value.is_boolean()))) continue;
       put(key, read_given(value, fmt::format("{}: {}", source.where, key)));
     }
+    if (fields.has(kSpecific)) {
+      if (!fields.raw(kSpecific).is_object()) fields.refuse(kSpecific, "an object of names and tokens");
+      read_names(fields.raw(kSpecific), fmt::format("{}: {}", source.where, kSpecific));
+    }
     const char* key = fields.has("extra_special_tokens") && !fields.raw("extra_special_tokens").empty()
                           ? "extra_special_tokens"
                           : "additional_special_tokens";
@@ -112,10 +124,7 @@ class ConfigReader {
     const Json& extra = fields.raw(key);
     const std::string where = fmt::format("{}: {}", source.where, key);
     if (!extra.is_structured()) fields.refuse(key, "an array of tokens, or an object of names and tokens");
-    if (extra.is_object()) {
-      for (const auto& [name, value] : extra.items()) put(name, read_given(value, where + "." + printable(name, 40)));
-      return;
-    }
+    if (extra.is_object()) return read_names(extra, where);
     // What the first file lists under either name stands; the second one adds to it only under the newer name.
     if (second && has_extra_ && std::string_view(key) == "additional_special_tokens") return;
     has_extra_ = true;

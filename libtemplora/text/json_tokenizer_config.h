@@ -14,6 +14,7 @@ struct JsonTokenizerConfig {
   std::vector<JsonAddedToken> added;  ///< tokens that the tokenizer.json lacks, in the order in which they are numbered
   std::optional<std::string> bos, eos;
   bool split_special_tokens = false;
+  std::optional<bool> add_bos, add_eos;  ///< as the file says, which has no say
 };
 
 /// Reads tokenizer_config.json, special_tokens_map.json and added_tokens.json of `folder` as transformers 5's

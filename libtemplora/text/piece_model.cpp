@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "core/error.h"
+#include "core/git_lfs.h"
 #include "text/tokenizer_engine.h"
 
 namespace templora {
@@ -74,10 +75,7 @@ struct PieceModel::Impl {
 PieceModel::PieceModel(const std::string& bytes, const std::string& where, bool without_dummy_prefix)
     : impl_(std::make_unique<Impl>()) {
   if (bytes.empty()) refuse(where, "the file is empty, wanted a sentencepiece model");
-  if (bytes.rfind("version https://git-lfs", 0) == 0) {
-    throw Error(Exit::bad_input,
-                fmt::format("{}: got a git-lfs pointer, wanted the sentencepiece model; run git lfs pull", where));
-  }
+  refuse_lfs_pointer(bytes, where);
   if (bytes.size() > kLargestModelBytes) {
     refuse(where, fmt::format("got {} bytes, wanted at most {}", bytes.size(), kLargestModelBytes));
   }

@@ -2,11 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cctype>
-
 #include "core/error.h"
 #include "core/file.h"
+#include "core/hub_cache.h"
 #include "core/json.h"
 #include "core/utf8.h"
 #include "text/json_tokenizer.h"
@@ -34,10 +32,7 @@ std::string class_of(const fs::path& folder) {
   return "";
 }
 
-bool starts_with_llama(std::string name) {
-  std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
-  return name.starts_with("llama");
-}
+bool starts_with_llama(const std::string& name) { return lower_ascii(name).starts_with("llama"); }
 
 }  // namespace
 
@@ -49,10 +44,11 @@ bool is_tokenizer_json(std::string_view bytes) {
 
 Tokenizer::Tokenizer(const fs::path& path) {
   if (!fs::exists(path)) {
+    const std::string command = how_to_fetch(path);
     throw Error(Exit::bad_input,
-                fmt::format("{}: no such file or folder, wanted a tokenizer.model, a tokenizer.json or the "
-                            "folder that holds one; is model.path or model.tokenizer right?",
-                            path.string()));
+                fmt::format("{}: no such file or folder, wanted a tokenizer.model, a tokenizer.json or the folder that "
+                            "holds one{}",
+                            path.string(), command.empty() ? "; is model.path or model.tokenizer right?" : command));
   }
   if (!fs::is_directory(path)) {
     source_ = fmt::format("{} (that file alone)", path.string());
@@ -63,10 +59,10 @@ Tokenizer::Tokenizer(const fs::path& path) {
   const fs::path model = path / "tokenizer.model", json = path / "tokenizer.json";
   const bool has_model = fs::exists(model), has_json = fs::exists(json);
   if (!has_model && !has_json) {
+    const std::string command = how_to_fetch(path);
     throw Error(Exit::bad_input,
-                fmt::format("{}: got neither tokenizer.model nor tokenizer.json, wanted one of them; set "
-                            "model.tokenizer to a file or folder that is one",
-                            path.string()));
+                fmt::format("{}: got neither tokenizer.model nor tokenizer.json, wanted one of them{}", path.string(),
+                            command.empty() ? "; set model.tokenizer to a file or folder that is one" : command));
   }
   const std::string name = class_of(path);
   const std::string reason = name.empty() ? "no tokenizer_class" : "tokenizer_class " + printable(name, 60);

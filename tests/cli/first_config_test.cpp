@@ -74,6 +74,24 @@ TEST_CASE("templora init: bad input is one line, and nothing is written", "[cli]
   CHECK_FALSE(fs::exists(world.folder / "c.json"));
 }
 
+TEST_CASE("templora init: a model whose projections have other names gets its own as targets", "[cli]") {
+  const World world;
+  Json config = Json::parse(world.content("model/config.json"));
+  config["model_type"] = "phi3";
+  world.write("model/config.json", config.dump());
+  REQUIRE(world.run({"init", "--model", "model", "--books", "book.txt", "--out", "first.json"}).code == 0);
+  CHECK(world.content("first.json").find("[\"qkv_proj\",\"o_proj\",\"gate_up_proj\",\"down_proj\"]") !=
+        std::string::npos);
+  const Ended right = world.run({"run", "first.json", "--dry-run", "--device", "cpu"});
+  INFO(right.text);
+  CHECK(right.code == 0);
+  for (const char* wrong : {"lora.targets=[\"q_proj\"]", "lora.layers=[2]"}) {  // before any weight is read
+    world.refuses({"run", "first.json", "--dry-run", "--device", "cpu", "--set", wrong}, 2, "but the model has");
+    world.refuses({"run", "first.json", "--out", "out", "--set", wrong}, 2, "but the model has");
+    world.refuses({"cost", "first.json", "--tokens", "999", "--set", wrong}, 2, "but the model has");
+  }
+}
+
 TEST_CASE("templora run: all mistakes of a config are told at one start, a line each", "[cli]") {
   const World world;
   world.write_config({{"lr", 1}, {"train.epochs", 0}, {"lora.rnak", 3}, {"model.device", "gpu"}});

@@ -43,8 +43,12 @@ TEST_CASE("templora run: one text under several names is refused, naming two", "
   INFO(ended.text);
   CHECK(ended.code == 3);
   CHECK(ended.says("b/2.txt: the same text as "));
-  CHECK(ended.says("b/1.txt, wanted each text once in data.books"));
+  CHECK(ended.says("b/1.txt, as far as it is read; wanted each once in data.books"));
   CHECK(!fs::exists(world.folder / "out"));
+  world.write("b/2.txt", world.content("book.txt") + " And so on.");  // others behind data.max_tokens only
+  world.write_config({{"data.books", {"b/*.txt"}}, {"data.max_tokens", 100}});
+  CHECK(world.run_config().says("b/2.txt: the same text as "));
+  fs::remove_all(world.folder / "out");
   // A control may learn from a text that is scored: it leaves that one out.
   world.write("other.txt", "A lazy dog sleeps. " + world.content("book.txt"));
   world.write_config({{"data.books", {"b/1.txt"}},

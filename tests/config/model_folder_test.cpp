@@ -146,6 +146,33 @@ TEST_CASE("snapshot_of: a snapshot's folder tells its repository", "[unit]") {
   CHECK_FALSE(snapshot_of("/"));
 }
 
+TEST_CASE("hub_cache: variables and the user's home are put in, as Hugging Face's tools do", "[unit]") {
+  const Variable direct{"HF_HUB_CACHE", nullptr}, legacy{"HUGGINGFACE_HUB_CACHE", nullptr};
+  const Variable cache{"XDG_CACHE_HOME", nullptr}, home{"HOME", "/home/me"};
+  for (const auto& [told, meant] : {std::pair{"$HOME/hf", "/home/me/hf/hub"}, {"${HOME}/hf", "/home/me/hf/hub"},
+                                    {"~/hf", "/home/me/hf/hub"}, {"/a$NOT_SET_HERE/b", "/a$NOT_SET_HERE/b/hub"},
+                                    {"/a${HOME/b$", "/a${HOME/b$/hub"}}) {
+    const Variable variable{"HF_HOME", told};
+    CHECK(hub_cache() == meant);
+  }
+  const Variable none{"HF_HOME", nullptr}, homeless{"HOME", nullptr};
+  CHECK(hub_cache().is_absolute());
+}
+
+TEST_CASE("how_to_fetch: a snapshot that is not whole, and a path that can only be a repository's name", "[unit]") {
+  const MadeUpCache cache;
+  const TempFolder base;
+  CHECK(has(how_to_fetch(cache.snapshot()), "; the cache's copy of org/name is not complete: "));
+  CHECK(has(how_to_fetch(cache.snapshot() / "model.safetensors"), "`hf download org/name` fetches it"));
+  CHECK(has(how_to_fetch(cache.snapshot(kOther)), "`hf download org/name --revision " + kOther + "`"));
+  CHECK(has(how_to_fetch(base / "org" / "other"), "`hf download org/other` fetches it"));
+  CHECK(has(how_to_fetch(base / "org" / "other@v2"), "`hf download org/other --revision v2` fetches it"));
+  fs::create_directories(base / "models");
+  CHECK(how_to_fetch(base / "models" / "other").empty());
+  CHECK(how_to_fetch(base / "a" / "b" / "c").empty());
+  CHECK(how_to_fetch("/").empty());
+}
+
 TEST_CASE("require_model_folder: the line says how to get what is missing", "[unit]") {
   const MadeUpCache cache;
   CHECK(refused_folder(cache.snapshot(), "org/name").empty());

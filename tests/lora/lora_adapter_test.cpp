@@ -145,6 +145,27 @@ TEST_CASE("LoraAdapter: an adapter that belongs to a changed base is refused", "
   fs::remove_all(folder);
 }
 
+TEST_CASE("LoraAdapter: keys of PEFT that change no number are not judged", "[unit]") {
+  const fs::path folder = fs::temp_directory_path() / ("templora-patterns-" + std::to_string(getpid()));
+  fs::remove_all(folder);
+  fs::copy(goldens::folder("lora/all_targets"), folder);
+  Llama model = golden_model();
+  LoraAdapter adapter(*model, lora_config(), 1);
+  const Json written = parse_json(read_file(folder / "adapter_config.json"), "config");
+  const auto load_with = [&](const char* key, const Json& value) {
+    Json config = written;
+    config[key] = value;
+    write_file_atomically(folder / "adapter_config.json", config.dump());
+    load_peft_folder(adapter, folder);
+  };
+  CHECK_NOTHROW(load_with("exclude_modules", {"lm_head"}));
+  CHECK_NOTHROW(load_with("rank_pattern", {{"q_proj", written.at("r")}}));
+  CHECK_NOTHROW(load_with("alpha_pattern", {{"q_proj", written.at("lora_alpha")}}));
+  CHECK_THROWS_WITH(load_with("rank_pattern", {{"q_proj", 1}}), Catch::Matchers::Contains("rank_pattern: got"));
+  CHECK_THROWS_WITH(load_with("alpha_pattern", {{"q_proj", 1}}), Catch::Matchers::Contains("alpha_pattern: got"));
+  fs::remove_all(folder);
+}
+
 TEST_CASE("LoraAdapter: weights that are not finite, and pickles, are refused by name", "[unit]") {
   const fs::path folder = fs::temp_directory_path() / ("templora-damaged-" + std::to_string(getpid()));
   fs::remove_all(folder);
@@ -188,6 +209,7 @@ TEST_CASE("other_base: an adapter's base goes by its last name", "[unit]") {
   CHECK_FALSE(other("meta-llama/Llama-2-7b-hf", "/models/Llama-2-7b-hf/"));
   CHECK_FALSE(other("org/name", "/cache/models--org--name/snapshots/0123456789abcdef0123456789abcdef01234567"));
   CHECK_FALSE(other("", "models/x"));
+  CHECK_FALSE(other("HuggingFaceTB/SmolLM2-135M", "models/smollm2-135m"));
   CHECK(other("org/name", "models/name-chat") == "org/name");
   CHECK(other("org/other", "/cache/models--org--name/snapshots/0123456789abcdef0123456789abcdef01234567") ==
         "org/other");

@@ -65,6 +65,7 @@ TEST_CASE("config.json: the angles are where transformers 5 looks for them", "[u
   refused(R"(, "rope_scaling": {"type": "linear", "factor": 2})", "phi3", {"rope_scaling", "linear", "phi3"});
   refused(R"(, "partial_rotary_factor": 0.75)", "phi3", {"partial_rotary_factor"});
   refused(R"(, "rope_scaling": {"type": "longrope", "factor": 2})", "llama", {"longrope"});
+  refused(R"(, "rope_scaling": {"type": "mrope", "mrope_section": [16, 24, 24]})", "qwen2", {"mrope"});
 }
 
 TEST_CASE("config.json: angles by layer type", "[unit]") {

@@ -364,6 +364,7 @@ TEST_CASE("job_in_answer: the job's number in whatever words sbatch and its site
   CHECK(number("519605;nord\n") == "519605|nord");
   CHECK(number("Submitted batch job 519605\n") == "519605|");
   CHECK(number("-----\nSubmitted batch job 519605 on cluster nord\n") == "519605|nord");
+  CHECK(number("Submitted batch job 519605 on cluster nord.\n") == "519605|nord");
   CHECK(number("core hours left:\n120000\n519605\n") == "519605|");
   CHECK(number("sbatch: Submitted batch job 7\ncore hours left:\n120000\n") == "7|");
   CHECK(number("519605\r\n") == "519605|");

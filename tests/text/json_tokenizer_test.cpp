@@ -182,6 +182,38 @@ TEST_CASE("JsonTokenizer: the template alone says whether BOS and EOS are added"
   CHECK((both.ends.front() == 0 && both.ends.back() == 2));
 }
 
+TEST_CASE("JsonTokenizer: only the text's first piece is the first, whatever was cut out before another", "[unit]") {
+  const auto ids = [](bool normalized) {
+    const ScratchFolder scratch;
+    const Tokenizer llama2 = changed(scratch, "llama2-metaspace", [&](Json& json) {
+      json["added_tokens"].push_back({{"id", json["model"]["vocab"].size()}, {"content", "<tool>"},
+                                      {"single_word", false}, {"lstrip", false}, {"rstrip", false},
+                                      {"normalized", normalized}, {"special", false}});
+    });
+    return llama2.encode("go<tool>go <tool> go", false);
+  };
+  CHECK(ids(true) == ids(false));
+}
+
+TEST_CASE("JsonTokenizer: white space that an added token took is not given again", "[unit]") {
+  const ScratchFolder scratch;
+  const Tokenizer gpt2 = changed(scratch, "gpt2", [](Json& json) {
+    json["added_tokens"].push_back({{"id", json["model"]["vocab"].size()}, {"content", "\n\n"},
+                                    {"single_word", false}, {"lstrip", true}, {"rstrip", true},
+                                    {"normalized", false}, {"special", false}});
+  });
+  CHECK(gpt2.encode("a\n\n\n\n\n\nb", false) ==
+        Ids{gpt2.token_id("a"), gpt2.special_token_id("\n\n"), gpt2.token_id("b")});
+}
+
+TEST_CASE("JsonTokenizer: named tokens in an object of their own are added", "[unit]") {
+  const ScratchFolder scratch;
+  const Tokenizer gpt2 = changed(scratch, "gpt2", [](Json&) {},
+                                 R"({"model_specific_special_tokens": {"image_token": "<img>"}})");
+  CHECK(gpt2.encode("<img>", false) == Ids{gpt2.special_token_id("<img>")});
+  CHECK(gpt2.special_token_id("<img>") > 0);
+}
+
 TEST_CASE("JsonTokenizer: marks are added tokens only", "[unit]") {
   const Tokenizer qwen2(kJsonTokenizers / "qwen2");
   CHECK(qwen2.special_token_id("<|im_start|>") == qwen2.token_id("<|im_start|>"));
