@@ -54,7 +54,7 @@ ControlSegments run_segments(const Config& config, const std::vector<Book>& book
   const Book& book = books[std::size_t(index)];
   const std::vector<Chunk> chunks = DocumentPlan(config, std::int64_t(book.tokens.size())).chunks();
   const bool has_others =
-      std::any_of(books.begin(), books.end(), [&](const Book& other) { return other.source() != book.source(); });
+      std::any_of(books.begin(), books.end(), [&](const Book& other) { return other.same_text() != book.same_text(); });
   for (const Control control : config.control) {
     const bool own = control_books.empty() || (control == Control::other_book && has_others);
     segments[arm_of(control)] =

@@ -1,13 +1,10 @@
 #include "run_books.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
-#include <set>
 #include <utility>
 
 #include "config/lengths.h"
-#include "core/hash.h"
 #include "run_record.h"
 
 namespace templora {
@@ -47,14 +44,9 @@ std::vector<std::string> text_hashes(const std::vector<Book>& books) {
 }
 
 void check_distinct_books(const std::vector<fs::path>& paths, const std::vector<Book>& books, bool resumed) {
-  std::vector<std::string> sources, read;
-  for (const Book& book : books) {
-    sources.push_back(book.source());
-    read.push_back(hash_hex(fmt::format("{}", fmt::join(book.tokens, " "))));
-  }
-  check_distinct_texts(paths, sources, "data.books", resumed);
-  if (std::set<std::string>(sources.begin(), sources.end()).size() == sources.size())
-    check_distinct_texts(paths, read, "data.books", resumed);  // files that differ behind data.max_tokens
+  std::vector<std::string> hashes;
+  for (const Book& book : books) hashes.push_back(book.same_text());
+  check_distinct_texts(paths, hashes, "data.books", resumed);
 }
 
 void add_hashes_before(const Config& config, const RunBooks& books, Json& identity) {

@@ -29,8 +29,7 @@ std::vector<Book> read_control_books(const Config& config, const Tokenizer& toke
 std::vector<std::int64_t> token_counts(const std::vector<Book>& books);
 std::vector<std::string> text_hashes(const std::vector<Book>& books);
 
-/// Refuses a text that stands twice in data.books, as check_distinct_texts(), and two texts of which the same tokens
-/// are read.
+/// Refuses a text that stands twice in data.books, as far as data.max_tokens reads it: check_distinct_texts().
 void check_distinct_books(const std::vector<fs::path>& paths, const std::vector<Book>& books, bool resumed);
 
 /// Hashes of the texts before names were swapped and facts planted: unswapped_text_<i>_hash and

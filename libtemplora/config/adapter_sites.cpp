@@ -17,8 +17,8 @@ void check_adapter_sites(const LoraConfig& lora, const LayerSpec& layer, std::in
   const std::vector<std::string> names = layer.projections();
   for (const std::string& target : lora.targets)
     if (std::find(names.begin(), names.end(), target) == names.end())
-      throw Error(Exit::usage, fmt::format("lora.targets: got \"{}\", but the model has {}; set lora.targets to some of "
-                                           "these",
+      throw Error(Exit::usage, fmt::format("lora.targets: got \"{}\", but the model has {}; set lora.targets to some "
+                                           "of these",
                                            target, fmt::join(names, ", ")));
 }
 

@@ -181,9 +181,8 @@ void require_inputs(const LoadedConfig& loaded) {
       [&](const std::string& key, const std::string& path, const FieldInfo& info) {
         const bool model = &path == &config.model.path, optional = *info.recorded == '\0';  // COMET's weights are
         if (!model && !optional && !fs::exists(path)) {
-          const std::string command = info.repository ? how_to_fetch(path) : "";
-          note(fmt::format("{}: {}: no such file or folder{}", key, printable(path, 1000),
-                           command.empty() ? fmt::format("; name another with --set {}=PATH", key) : command));
+          note(fmt::format("{}: {}: no such file or folder; name another with --set {}=PATH{}", key,
+                           printable(path, 1000), key, info.repository ? how_to_fetch(path) : ""));
         }
         if (!model) return;
         try {

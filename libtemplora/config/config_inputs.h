@@ -29,7 +29,7 @@ enum class HashForm { present, of_0_1 };
 std::string input_hash(Config config, const InputHashes& hashes, HashForm form = HashForm::present);
 
 /// Throws Error(bad_input) with a line for each model folder, text, tokenizer or other input that the run wants and
-/// that is not there.
+/// that is not there, Error(usage) where the model has not what lora.targets or lora.layers wants.
 void require_inputs(const LoadedConfig& loaded);
 
 /// Throws Error(usage) where `key` ("train.epochs") names no field of a config; the nearest known key is named. `where`

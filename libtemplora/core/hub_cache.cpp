@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <vector>
 
+#include "core/data_manifest.h"
 #include "core/error.h"
 
 namespace templora {
@@ -50,7 +51,7 @@ bool is_digits(std::string_view text) {
 bool is_commit(std::string_view text) { return text.size() == kCommitDigits && is_digits(text); }
 
 fs::path home() {
-  if (const char* told = std::getenv("HOME")) return told;
+  if (const char* told = std::getenv("HOME"); told && *told) return told;
   const passwd* const user = ::getpwuid(::getuid());
   return user ? user->pw_dir : "";
 }
@@ -162,18 +163,23 @@ std::string fetching_line(const RepositoryName& name) {
 }
 
 std::string how_to_fetch(const fs::path& missing) {
-  for (fs::path folder = missing; folder.has_relative_path(); folder = folder.parent_path())
-    if (const auto snapshot = snapshot_of(folder)) {
-      const bool is_main = cached_snapshot({snapshot->repository}) == folder;
-      return fmt::format("; the cache's copy of {} is not complete: {}", printable(snapshot->repository),
-                         fetching_line({snapshot->repository, is_main ? "main" : snapshot->commit}));
-    }
-  // Nobody writes a path to a folder whose folder is not there either, but for a repository's name.
+  if (const std::string command = how_to_get(missing); !command.empty()) return command;
+  for (fs::path folder = missing; folder.has_relative_path(); folder = folder.parent_path()) {
+    const auto snapshot = snapshot_of(folder);
+    if (!snapshot) continue;
+    const std::string& name = snapshot->repository;
+    if (!repository_name(name) && !is_part(name)) return "";  // a folder can have any name, and this one is for a shell
+    const bool is_main = commit_of_ref(folder.parent_path().parent_path(), "main") == snapshot->commit;
+    return fmt::format("; the cache's copy of {} is not complete: {}", name,
+                       fetching_line({name, is_main ? "main" : snapshot->commit}));
+  }
+  // Where not even the folder's folder is there, a repository may be meant.
   const fs::path path = fs::absolute(missing).lexically_normal(), above = path.parent_path();
+  const fs::path base = above.parent_path();
   const auto name = repository_name((above.filename() / path.filename()).string());
   std::error_code ignored;
-  const fs::path base = above.parent_path();
   if (!name || !base.has_relative_path() || fs::exists(above, ignored) || !fs::exists(base, ignored)) return "";
+  if (const fs::path extension = path.extension(); extension == ".json" || extension == ".model") return "";
   return fmt::format("; if the repository {} is meant, it is not in the Hugging Face cache {}: {}", name->repository,
                      shown_path(hub_cache()), fetching_line(*name));
 }

@@ -35,9 +35,9 @@ std::optional<Snapshot> snapshot_of(const fs::path& folder);
 /// The command that fetches a repository, as the end of a message.
 std::string fetching_line(const RepositoryName& name);
 
-/// What to do about a file or folder that is not there, as the end of a message ("; … `hf download org/name` fetches
-/// it"): where it lies in a snapshot, or where the path can hardly be anything but a repository's name that was not
-/// found in the cache. Else "".
+/// What to do about a model's file or folder that is not there, as the end of a message: how_to_get(), or the command
+/// that fetches a repository ("; … `hf download org/name` fetches it"), where the path lies in a snapshot or may be the
+/// name of a repository that was not found in the cache. Else "".
 std::string how_to_fetch(const fs::path& missing);
 
 }  // namespace templora

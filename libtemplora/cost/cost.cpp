@@ -268,11 +268,10 @@ ModelShape model_shape(const Config& config) {
   if (std::filesystem::exists(std::filesystem::path(config.model.path) / "config.json"))
     return read_model_shape(config.model.path);
   if (config.cost.shape) return named_model_shape(*config.cost.shape, "cost.shape");
-  const std::string command = how_to_fetch(config.model.path);
   throw Error(Exit::bad_input,
-              fmt::format("{}: no config.json{}; or name a shape with --shape or cost.shape: {}",
-                          printable(config.model.path, 1000),
-                          command.empty() ? "; put the model there" : command, fmt::join(model_shape_names(), ", ")));
+              fmt::format("{}: no config.json; put the model there, or name a shape with --shape or cost.shape: {}{}",
+                          printable(config.model.path, 1000), fmt::join(model_shape_names(), ", "),
+                          how_to_fetch(config.model.path)));
 }
 
 CostPrediction predict_cost(const Config& config, const ModelShape& shape, const CostInput& input) {

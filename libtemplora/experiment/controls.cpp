@@ -20,7 +20,7 @@ std::vector<const Book*> others(const std::vector<Book>& sources, const Book& sc
   std::vector<const Book*> found;
   for (std::size_t i = 0; i < sources.size(); ++i) {
     const Book& book = sources[(std::size_t(first) + i) % sources.size()];
-    if (book.source() != scored.source()) found.push_back(&book);
+    if (book.same_text() != scored.same_text()) found.push_back(&book);
   }
   return found;
 }

@@ -29,15 +29,17 @@ RunBook read(const std::filesystem::path& path, const Tokenizer& tokenizer, cons
              const PlantOptions* plant) {
   RunBook read;
   const DataConfig& data = config.data;
-  std::string text = read_book_text(path, data.strip);
-  const std::string source = hash_hex(text);
+  const std::string file_text = read_book_text(path, data.strip), source = hash_hex(file_text);
+  std::string text = file_text;
   if (data.swap_names) text = with_swapped_names(path, text, source);
   if (plant) {
     read.planting = plant_facts(text, path.string(), tokenizer, *plant);
     text = read.planting->text;
   }
   read.book = book_of_text(path.filename().string(), text, tokenizer, data.max_tokens);
-  if (read.book.text_hash != source) read.book.source_hash = source;
+  if (read.book.text_hash == source) return read;
+  read.book.source_hash = source;
+  read.book.read_hash = book_of_text("", file_text, tokenizer, data.max_tokens).read_hash;
   return read;
 }
 

@@ -11,6 +11,8 @@
 namespace templora {
 namespace {
 
+constexpr std::int64_t kSlotStep = 256;
+
 /// Slots that the longest task fills.
 std::int64_t longest(const std::vector<SentenceTask>& tasks, const DecodeOptions& options) {
   std::int64_t slots = 0;
@@ -51,9 +53,12 @@ std::optional<std::vector<SentenceAnswer>> answer(LlamaImpl& model, PromptCache&
     prompts.push_back(task.prompt);
   }
   KvCache& cache = read.cache();
-  cache.reserve(longest(tasks, options));
-  const std::vector<std::int64_t> computed = read.read(model, prompts, options.version);
-  for (std::size_t i = 0; i < tasks.size(); ++i) answers[i].read_tokens = computed[i];
+  // With a model's own history each prompt is a line longer than the last: not for each are buffers to be made anew.
+  const std::int64_t slots = longest(tasks, options), rounded = (slots + kSlotStep - 1) / kSlotStep * kSlotStep;
+  cache.reserve(cache.can_reserve() ? rounded : slots);
+  const auto computed = read.read(model, prompts, options.version, options.interrupted);
+  if (!computed) return {};
+  for (std::size_t i = 0; i < tasks.size(); ++i) answers[i].read_tokens = (*computed)[i];
   timer.mark(who + "_prefill");
 
   const std::vector<Append> references = references_of(tasks);

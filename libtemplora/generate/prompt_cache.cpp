@@ -5,13 +5,20 @@
 #include "core/check.h"
 
 namespace templora {
+namespace {
+
+constexpr std::int64_t kBlocksAtOnce = 4;  // so that few of them are not full
+
+}  // namespace
 
 std::int64_t common_prefix(const std::vector<std::int64_t>& a, const std::vector<std::int64_t>& b) {
   return std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first - a.begin();
 }
 
-std::vector<std::int64_t> PromptCache::read(LlamaImpl& model, const std::vector<std::vector<std::int64_t>>& prompts,
-                                            std::int64_t version) {
+std::optional<std::vector<std::int64_t>> PromptCache::read(LlamaImpl& model,
+                                                           const std::vector<std::vector<std::int64_t>>& prompts,
+                                                           std::int64_t version,
+                                                           const std::function<bool()>& interrupted) {
   TEMPLORA_CHECK(!prompts.empty() && std::int64_t(prompts.size()) <= cache_.sequences(), "one sequence a prompt");
   const std::vector<std::int64_t>& last = prompts.back();
   const std::int64_t of_last = std::int64_t(prompts.size()) - 1;
@@ -25,6 +32,7 @@ std::vector<std::int64_t> PromptCache::read(LlamaImpl& model, const std::vector<
     if (&prompt != &last) beside = std::max(beside, shared.back());
   }
   shared.back() = std::min({common_prefix(last, last_), wanted.back(), cache_.length(holder_)});
+  if (shared.back() > 0 && cache_.versions(holder_).front() != version) shared.back() = 0;
   cache_.reserve(longest);
 
   if (holder_ == of_last)
@@ -41,13 +49,22 @@ std::vector<std::int64_t> PromptCache::read(LlamaImpl& model, const std::vector<
     held.back() = beside;
   }
   std::vector<Append> rest;
+  std::int64_t waiting = 0;
   std::vector<std::int64_t> computed;
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     if (std::int64_t(i) < of_last) cache_.copy_prefix(of_last, std::int64_t(i), held[i]);
-    if (wanted[i] > held[i]) rest.push_back(piece(i, wanted[i]));
     computed.push_back(wanted[i] - shared[i]);
+    if (wanted[i] > held[i]) rest.push_back(piece(i, wanted[i]));
+    waiting += wanted[i] - held[i];
+    if (rest.empty() || (i + 1 < prompts.size() && waiting < kBlocksAtOnce * block_tokens_)) continue;
+    if (interrupted && interrupted()) {
+      forget();
+      return {};
+    }
+    cache_.append(model, rest, Rows::none, version);
+    rest.clear();
+    waiting = 0;
   }
-  if (!rest.empty()) cache_.append(model, rest, Rows::none, version);
   last_ = last;
   holder_ = of_last;
   return computed;

@@ -11,6 +11,7 @@
 
 #include "config/model_name.h"
 #include "core/check.h"
+#include "core/hub_cache.h"
 #include "core/utf8.h"
 #include "model/tensors.h"
 #include "run/run_state.h"
@@ -138,7 +139,8 @@ fs::path peft_weights_file(const fs::path& folder) {
                             "\"import torch, safetensors.torch as s; s.save_file({{k: v.contiguous() for k, v in "
                             "torch.load('{}', map_location='cpu', weights_only=True).items()}}, '{}')\"",
                             where, kPickle, kWeightsFile, kPickle, kWeightsFile));
-  throw Error(Exit::bad_input, fmt::format("{}: {}: no such file, wanted a PEFT adapter folder", where, kWeightsFile));
+  throw Error(Exit::bad_input, fmt::format("{}: {}: no such file, wanted a PEFT adapter folder{}", where, kWeightsFile,
+                                           how_to_fetch(folder)));
 }
 
 std::optional<std::string> other_base(const fs::path& folder, const std::string& base_path) {

@@ -20,7 +20,7 @@ void save_peft_folder(const LoraAdapter& adapter, const std::filesystem::path& f
 
 /// Copies the weights of a PEFT adapter folder into `adapter`. Rank, alpha, targets and layers must be
 /// those of the adapter's config; other kinds of adapter and options that change the arithmetic (DoRA,
-/// rsLoRA, biases, modules_to_save, rank patterns) are refused by name, and weights that are not finite.
+/// rsLoRA, biases, modules_to_save, ranks that differ by module) are refused by name, and weights that are not finite.
 /// Throws Error(bad_input).
 void load_peft_folder(LoraAdapter& adapter, const std::filesystem::path& folder);
 

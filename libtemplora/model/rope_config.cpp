@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <utility>
 
 #include "core/log.h"
 #include "core/nearest.h"
@@ -144,6 +143,15 @@ Ropes read_by_type(const JsonFields& fields, const std::string& where, const Mod
   const auto part = [&](const char* type) { return types.has(type) ? types.raw(type) : empty; };
   Json full = part("full_attention");
   const Json sliding = part("sliding_attention");
+  for (const char* key : {"rope_scaling", "rope_parameters"}) {
+    const Json& object = std::string_view(key) == "rope_scaling" && fields.has(key) ? fields.raw(key) : full;
+    if (!fields.has(kOriginal) || !object.is_object() || !object.contains(kOriginal)) continue;
+    if (object.at(kOriginal) == fields.raw(kOriginal)) break;
+    note(where, fmt::format("{} is {} and in {} {}; the latter is used", kOriginal,
+                            printable(shown_json(fields.raw(kOriginal))), key,
+                            printable(shown_json(object.at(kOriginal)))));
+    break;
+  }
   if (fields.has("rope_scaling")) {
     const Json& scaling = fields.raw("rope_scaling");
     const JsonFields check_object(scaling, where + ": rope_scaling");
@@ -156,11 +164,6 @@ Ropes read_by_type(const JsonFields& fields, const std::string& where, const Mod
       full[item.key()] = item.value();
     }
   }
-  for (const Json* object : {&std::as_const(full), &sliding})
-    if (fields.has(kOriginal) && object->contains(kOriginal) && object->at(kOriginal) != fields.raw(kOriginal))
-      note(where, fmt::format("{} is {} and in rope_parameters {}; the latter is used", kOriginal,
-                              printable(shown_json(fields.raw(kOriginal))),
-                              printable(shown_json(object->at(kOriginal)))));
   const double theta = fields.positive("rope_theta", family.rope_theta);
   if (theta != family.rope_theta && !sliding.contains("rope_theta"))
     note(where, fmt::format("rope_theta {} is of layers with full attention; those with a window have {}", theta,

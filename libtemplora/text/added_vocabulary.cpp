@@ -169,7 +169,7 @@ std::vector<AddedVocabulary::Part> AddedVocabulary::parts(std::string_view text,
     if (token.rules.rstrip) end += spaces_at_start(text.substr(end));
     if (begin > done) out.push_back({done, begin, -1});
     if (begin < end) out.push_back({begin, end, match.value});  // else the token before took all of it
-    done = end;
+    done = std::max(done, end);
   }
   if (done < text.size()) out.push_back({done, text.size(), -1});
   return out;

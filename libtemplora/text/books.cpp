@@ -73,6 +73,7 @@ Book book_of_text(const std::string& name, std::string_view text, const Tokenize
   book.text_bytes = static_cast<std::int64_t>(bytes);
   book.text = text.substr(0, bytes);
   book.ends = std::move(encoded.ends);
+  book.read_hash = hash_hex(book.text);
   book.words = count_words(book.text);
   return book;
 }

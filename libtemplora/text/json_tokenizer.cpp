@@ -156,8 +156,9 @@ JsonTokenizer::JsonTokenizer(const std::filesystem::path& path, const std::files
   for (const auto& [key, asked, list] : {std::tuple{"add_bos_token", config_.add_bos, &file_.before},
                                          {"add_eos_token", config_.add_eos, &file_.after}})
     if (asked && *asked == list->empty())
-      log_line(fmt::format("{}: {} is {}, but its post_processor adds {}; the post_processor counts, as in "
-                           "transformers 5", where_, key, *asked, list->empty() ? "none" : "one"));
+      log_line(fmt::format("{}: {} is {}, but tokenizer.json's post_processor adds {}; that counts, as in "
+                           "transformers 5", (folder / "tokenizer_config.json").string(), key, *asked,
+                           list->empty() ? "none" : "one"));
 
   Hasher hasher;
   const auto put = [&](const std::string& text) { hasher.update(fmt::format("{}:{}\n", text.size(), text)); };

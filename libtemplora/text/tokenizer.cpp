@@ -44,11 +44,10 @@ bool is_tokenizer_json(std::string_view bytes) {
 
 Tokenizer::Tokenizer(const fs::path& path) {
   if (!fs::exists(path)) {
-    const std::string command = how_to_fetch(path);
     throw Error(Exit::bad_input,
                 fmt::format("{}: no such file or folder, wanted a tokenizer.model, a tokenizer.json or the folder that "
-                            "holds one{}",
-                            path.string(), command.empty() ? "; is model.path or model.tokenizer right?" : command));
+                            "holds one; is model.path or model.tokenizer right?{}",
+                            path.string(), how_to_fetch(path)));
   }
   if (!fs::is_directory(path)) {
     source_ = fmt::format("{} (that file alone)", path.string());

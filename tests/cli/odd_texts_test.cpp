@@ -47,14 +47,40 @@ TEST_CASE("templora run: one text under several names is refused, naming two", "
   CHECK(!fs::exists(world.folder / "out"));
   world.write("b/2.txt", world.content("book.txt") + " And so on.");  // others behind data.max_tokens only
   world.write_config({{"data.books", {"b/*.txt"}}, {"data.max_tokens", 100}});
-  CHECK(world.run_config().says("b/2.txt: the same text as "));
-  fs::remove_all(world.folder / "out");
-  // A control may learn from a text that is scored: it leaves that one out.
+  const Ended cut = world.run_config();
+  CHECK(cut.code == 3);
+  CHECK(cut.says("b/2.txt: the same text as "));
+  // A control may learn from a text that is scored: it leaves that one out, and here nothing is left.
+  world.write_config({{"data.books", {"b/1.txt"}},
+                      {"data.max_tokens", 100},
+                      {"control", {"other_book"}},
+                      {"data.control_books", {"b/*.txt"}}});
+  CHECK(world.run_config().code == 2);
+  CHECK(!fs::exists(world.folder / "out"));
   world.write("other.txt", "A lazy dog sleeps. " + world.content("book.txt"));
   world.write_config({{"data.books", {"b/1.txt"}},
                       {"data.max_tokens", 100},
                       {"control", {"other_book"}},
                       {"data.control_books", {"b/*.txt", "other.txt"}}});
+  CHECK(world.run_config().code == 0);
+}
+
+TEST_CASE("templora run: texts that are one as far as they are read are refused, whatever is changed in them",
+          "[cli]") {
+  const World world;
+  std::string text;
+  for (int i = 0; i < 60; ++i)
+    text += "At night old Reynard ran from tree " + std::to_string(i) + " to Reynard's den.\n";
+  world.write("1.txt", text);
+  world.write("2.txt", text + "And so on.\n");
+  for (const bool swaps : {false, true}) {
+    world.write_config({{"data.books", {"1.txt", "2.txt"}}, {"data.max_tokens", 100}, {"data.swap_names", swaps}});
+    const Ended ended = world.run_config();
+    INFO(ended.text);
+    CHECK(ended.code == 3);
+    CHECK(ended.says("2.txt: the same text as "));
+  }
+  world.write_config({{"data.books", {"1.txt", "2.txt"}}, {"data.max_tokens", 0}, {"data.swap_names", true}});
   CHECK(world.run_config().code == 0);
 }
 

@@ -155,8 +155,8 @@ TEST_CASE("hub_cache: variables and the user's home are put in, as Hugging Face'
     const Variable variable{"HF_HOME", told};
     CHECK(hub_cache() == meant);
   }
-  const Variable none{"HF_HOME", nullptr}, homeless{"HOME", nullptr};
-  CHECK(hub_cache().is_absolute());
+  const Variable told{"HF_HOME", "~/hf"}, homeless{"HOME", nullptr};
+  CHECK(hub_cache().string().ends_with("/hf/hub"));  // the home that the system knows
 }
 
 TEST_CASE("how_to_fetch: a snapshot that is not whole, and a path that can only be a repository's name", "[unit]") {
@@ -165,6 +165,11 @@ TEST_CASE("how_to_fetch: a snapshot that is not whole, and a path that can only 
   CHECK(has(how_to_fetch(cache.snapshot()), "; the cache's copy of org/name is not complete: "));
   CHECK(has(how_to_fetch(cache.snapshot() / "model.safetensors"), "`hf download org/name` fetches it"));
   CHECK(has(how_to_fetch(cache.snapshot(kOther)), "`hf download org/name --revision " + kOther + "`"));
+  const auto snapshot_in = [&](const std::string& name) { return cache.folder.path() / name / "snapshots" / kCommit; };
+  CHECK(has(how_to_fetch(snapshot_in("models--gpt2")), "`hf download gpt2 --revision " + kCommit + "`"));
+  CHECK(how_to_fetch(snapshot_in("models--evil; touch x--name")).empty());
+  CHECK(has(how_to_fetch("/models/smollm2-135m"), "./scripts/get-model smollm2-135m"));
+  CHECK(how_to_fetch(base / "org" / "tokenizer.json").empty());
   CHECK(has(how_to_fetch(base / "org" / "other"), "`hf download org/other` fetches it"));
   CHECK(has(how_to_fetch(base / "org" / "other@v2"), "`hf download org/other --revision v2` fetches it"));
   fs::create_directories(base / "models");

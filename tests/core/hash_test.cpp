@@ -20,11 +20,6 @@ TEST_CASE("Hasher: pieces hash like the whole, and a changed bit shows", "[unit]
   CHECK(hash_hex(text).size() == 32);
 }
 
-TEST_CASE("Error: a message is a line, of a list of messages each", "[unit]") {
-  CHECK(Error(Exit::usage, "a\nb\x1b[31m").what() == std::string("a?b?[31m"));
-  CHECK(Error(Exit::usage, std::vector<std::string>{"a\nb", "c"}).what() == std::string("a?b\nc"));
-}
-
 TEST_CASE("printable: control characters and broken UTF-8 are masked, long text is cut at a character", "[unit]") {
   CHECK(printable("a\nb\xff\x1b[31m\xe4\xb8\xad") == "a?b??[31m\xe4\xb8\xad");
   CHECK(printable("\xc3") == "?");
